@@ -1,0 +1,177 @@
+"""DeepDream: climb the gradient of a layer's activations, octave by octave.
+
+Mordvintsev, Olah & Tyka, "Inceptionism: Going Deeper into Neural Networks" (Google Research blog, 2015).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from deepdream_core.engine.pyramid import Size, finest_size, octave_sizes
+from deepdream_core.engine.resample import resize
+from deepdream_core.engine.smoothing import (
+    add_total_variation_,
+    normalize_,
+    normalize_laplacian_,
+    smooth_cascade_,
+)
+from deepdream_core.errors import NumericError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from deepdream_core.engine.gradient import PictureGradient, TiledGradient
+    from deepdream_core.settings import DreamSettings
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What `dream` tells after each step. Octaves and iterations count from 1; `size` is (height, width) in pixels.
+
+    `objective` is the norm of the activations before the step. `fraction` of the whole work, in 0…1, is done.
+    `tile_px` is the width of the tiles, None without. `notes` say what a user should know, such as a tile made smaller.
+    `picture()` returns the result so far as `dream` would, full size; call it before asking for the next step.
+    """
+
+    octave: int
+    octaves: int
+    size: Size
+    iteration: int
+    iterations: int
+    objective: float
+    fraction: float
+    tile_px: int | None
+    notes: tuple[str, ...]
+    picture: Callable[[], Tensor]
+
+
+def dream(
+    original: Tensor, settings: DreamSettings, gradient_of: TiledGradient, *, mask: Tensor | None = None
+) -> Generator[Progress, None, Tensor]:
+    """Dream; yield a `Progress` after every step and return the picture, a new tensor like `original`.
+
+    `original`: float32 [1, 3, H, W], sRGB-encoded RGB, 0…1, finite, on the network's device. `mask`: float32 [1, 1, H, W]
+    in 0…1, scales every step and the final blend. Where it is 0, and everywhere at strength 0, the values returned are
+    the original's to the bit. To cancel, stop iterating; to pause, do not ask for the next step.
+
+    Raises `NumericError` when the network returns NaN or infinity, `OutOfMemoryError` when no tile fits the memory.
+    """
+    if settings.strength == 0:
+        return original.clone()
+    shifts = random.Random(settings.seed)
+    finest = finest_size((original.shape[2], original.shape[3]), settings.finest, upscale=settings.upscale)
+    sizes = octave_sizes(finest, settings.octaves, settings.octave_scale)
+    areas = [height * width for height, width in sizes]
+    coefficients: dict[str, float] = {}
+    difference: Tensor | None = None
+
+    for octave, size in enumerate(sizes, start=1):
+        base = resize(original, size)
+        image = base.clone() if difference is None else resize(difference, size).add_(base)
+        step_map = None if mask is None else resize(mask, size).clamp_(0, 1)
+        difference = None
+        coefficients = coefficients or balanced(settings.layers, image, gradient_of)
+
+        for iteration in range(1, settings.iterations + 1):
+            shift = (shifts.randint(-settings.jitter, settings.jitter), shifts.randint(-settings.jitter, settings.jitter))
+            gradient = gradient_of(image, coefficients, shift)
+            _check_finite(gradient, octave, iteration)
+            _ascend(image, base, gradient, settings, gradient_of.network.std, step_map)
+            done = sum(areas[: octave - 1]) + areas[octave - 1] * iteration / settings.iterations
+            notes = tuple(gradient_of.notes)
+            gradient_of.notes.clear()
+            yield Progress(
+                octave, len(sizes), size, iteration, settings.iterations, gradient.objective,
+                done / sum(areas), gradient_of.tile_px(size), notes,
+                lambda image=image, base=base: blend(original, image - base, settings.strength, mask),
+            )  # fmt: skip
+            del gradient
+
+        difference = image.sub_(base)
+        del image, base
+    assert difference is not None
+    return blend(original, difference, settings.strength, mask)
+
+
+def balanced(layers: Mapping[str, float], image: Tensor, gradient_of: TiledGradient) -> dict[str, float]:
+    """Return the coefficients that give each layer the say its weight asks for.
+
+    Activations, and what reaches the picture of their gradients, differ by orders of magnitude between layers. So each
+    layer's gradient is measured once, at the first octave, and equal weights then move the picture equally.
+    """
+    if len(layers) == 1:
+        return dict.fromkeys(layers, 1.0)
+    pulls: dict[str, float] = {}
+    for name in layers:
+        alone = gradient_of(image, {other: float(other == name) for other in layers})
+        pulls[name] = float(torch.linalg.vector_norm(alone.tensor)) * alone.objective
+    strongest = max(pulls.values())
+    return {name: weight * strongest / (pulls[name] or strongest or 1.0) for name, weight in layers.items()}
+
+
+def blend(original: Tensor, difference: Tensor, strength: float, mask: Tensor | None) -> Tensor:
+    """Return original + strength · mask · difference, at the original's size, within the visible range.
+
+    `difference` may have another size. Values of the original beyond 0…1 are not cut. Where the weight is 0 the original
+    comes back to the bit.
+    """
+    size = (original.shape[2], original.shape[3])
+    result = torch.empty_like(original)
+    for channel in range(original.shape[1]):
+        before = original[:, channel : channel + 1]
+        after = resize(difference[:, channel : channel + 1], size) * strength
+        if mask is not None:
+            after *= mask
+        after += before
+        _clamp_(after, before)
+        result[:, channel : channel + 1] = after if mask is None else torch.where(mask == 0, before, after)
+    return result
+
+
+def _ascend(
+    image: Tensor, base: Tensor, gradient: PictureGradient, settings: DreamSettings, std: Tensor, step_map: Tensor | None
+) -> None:
+    """Move `image` one step up the gradient, in place.
+
+    The gradient is that of the normalised input; a move along it there is a move along std · gradient in the picture.
+    """
+    direction = gradient.tensor.mul_(std)
+    smooth_cascade_(direction, settings.smooth)
+    normalize_laplacian_(direction, settings.laplacian)
+    normalize_(direction, settings.normalize)
+    if settings.tv:
+        add_total_variation_(direction, image - base, settings.tv)
+    if step_map is not None:
+        direction *= step_map
+    image.add_(direction, alpha=settings.step / 255)
+    if settings.clamp:
+        for channel in range(image.shape[1]):
+            _clamp_(image[:, channel], base[:, channel])
+
+
+def _clamp_(values: Tensor, original: Tensor) -> None:
+    """Limit values to 0…1, or to the original where that lies beyond."""
+    low, high = torch.aminmax(original)
+    if low >= 0 and high <= 1:
+        values.clamp_(0, 1)
+    else:
+        torch.clamp(values, original.clamp(max=0), original.clamp(min=1), out=values)
+
+
+def _check_finite(gradient: PictureGradient, octave: int, iteration: int) -> None:
+    bad = [name for name, energy in gradient.energies.items() if not math.isfinite(energy)]
+    if not bad and math.isfinite(float(torch.linalg.vector_norm(gradient.tensor))):
+        return
+    where = ", ".join(bad or gradient.energies)
+    raise NumericError(
+        f"the network returned NaN or infinity at {where}, octave {octave}, iteration {iteration}",
+        "use --precision fp32, a smaller --step, or other --weights",
+    )

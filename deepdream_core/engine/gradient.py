@@ -1,0 +1,146 @@
+"""The objective and its gradient for a whole picture: rolled, cut into tiles, put together again."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from deepdream_core.engine import objective
+from deepdream_core.engine.device import free_bytes, is_out_of_memory, release_unused, tile_bytes
+from deepdream_core.engine.tiles import Span, Tile, halo_px, round_up, tile_grid, wrapped
+from deepdream_core.errors import OutOfMemoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from deepdream_core.engine.pyramid import Size
+    from deepdream_core.engine.vgg19 import Vgg19
+
+SMALLEST_TILE_PX = 64
+TILE_STEP_PX = 128
+"""Automatic tile sizes are multiples of this, so that small changes of free memory choose the same tile."""
+
+
+@dataclass(frozen=True)
+class PictureGradient:
+    """The objective L at a picture, the layers' energies Σ a², and ∂L/∂(normalised input), float32 [1, 3, H, W]."""
+
+    objective: float
+    energies: Mapping[str, float]
+    tensor: Tensor
+
+
+class TiledGradient:
+    """Computes `PictureGradient`s with one network, in tiles where the picture does not fit into memory whole.
+
+    `tile`: a core's width in pixels, `none` for no tiles, or `auto` for the largest that fits `memory_mb` (`auto`: the
+    device's free memory). When memory runs out all the same, the tile shrinks, `notes` gets a line, and the gradient is
+    computed again from the start; it stays small from then on.
+    """
+
+    def __init__(
+        self,
+        network: Vgg19,
+        *,
+        tile: int | Literal["auto", "none"] = "auto",
+        memory_mb: int | Literal["auto"] = "auto",
+    ) -> None:
+        self.network = network
+        self.notes: list[str] = []
+        self._tile, self._memory_mb = tile, memory_mb
+        self._stride = max(layer.stride for layer in network.targets)
+        self._halo = halo_px(network.targets)
+        self._ceiling: int | None = None
+
+    def __call__(self, picture: Tensor, coefficients: Mapping[str, float], shift: Size = (0, 0)) -> PictureGradient:
+        """Return the gradient at `picture`, float32 [1, 3, H, W] in 0…1, rolled by `shift` (rows, columns) pixels.
+
+        The roll is undone in the result. Raises `OutOfMemoryError` when even the smallest tile does not fit.
+        """
+        height, width = picture.shape[2:]
+        tile_px = self.tile_px((height, width))
+        while True:
+            try:
+                return self._compute(picture, coefficients, shift, tile_px)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).splitlines()[0]
+            tile_px = self._shrink((height, width), tile_px, reason)
+
+    def tile_px(self, size: Size) -> int | None:
+        """Return the core width for a picture of this size, or None when it needs no tiles."""
+        if isinstance(self._tile, int):
+            chosen: int | None = round_up(self._tile, self._stride)
+        elif self._tile == "none":
+            chosen = None
+        else:
+            pixels = tile_bytes(self.network.device, self._memory_mb) / self.network.bytes_per_pixel
+            if size[0] * size[1] <= pixels:
+                chosen = None
+            else:
+                core = int(math.sqrt(pixels)) - 2 * self._halo
+                chosen = max(TILE_STEP_PX, core // TILE_STEP_PX * TILE_STEP_PX)
+        if self._ceiling is not None:
+            chosen = self._ceiling if chosen is None else min(chosen, self._ceiling)
+        return None if chosen is None or chosen >= max(size) else chosen
+
+    def _shrink(self, size: Size, tile_px: int | None, reason: str) -> int:
+        smallest = max(SMALLEST_TILE_PX, self._stride)
+        now = max(size) if tile_px is None else tile_px
+        release_unused(self.network.device)
+        if now <= smallest:
+            edge = smallest + 2 * self._halo
+            needed = edge**2 * self.network.bytes_per_pixel / 1e6
+            free = free_bytes(self.network.device) / 1e6
+            raise OutOfMemoryError(
+                f"out of memory on {self.network.device}: a picture of {size[1]}×{size[0]} with the smallest tile "
+                f"({edge}×{edge} pixels with its surroundings, about {needed:.0f} MB) does not fit, {free:.0f} MB are free",
+                f"close other programs, choose a shallower layer, or a smaller --finest ({reason[:120]})",
+            )
+        self._ceiling = max(smallest, round_up(now // 2, self._stride))
+        self.notes.append(f"out of memory: tile reduced from {tile_px or 'whole picture'} to {self._ceiling} px")
+        return self._ceiling
+
+    def _compute(
+        self, picture: Tensor, coefficients: Mapping[str, float], shift: Size, tile_px: int | None
+    ) -> PictureGradient:
+        height, width = picture.shape[2:]
+        total = torch.zeros_like(picture)
+        energies = {layer.name: 0.0 for layer in self.network.targets}
+        for tile in tile_grid((height, width), tile_px, self._stride, self._halo):
+            windows = {layer.name: tile.own_cells(layer.stride) for layer in self.network.targets}
+            crop = take_rolled(picture, tile.crop, shift)
+            values, gradient = self.network.value_and_gradient(crop, coefficients, windows)
+            add_rolled(total, gradient, tile, shift)
+            for name, value in values.items():
+                energies[name] += value
+        norm = objective.norm(energies, coefficients)
+        if norm > 0 and math.isfinite(norm):
+            total.div_(norm)
+        return PictureGradient(norm, energies, total)
+
+
+def take_rolled(picture: Tensor, area: tuple[Span, Span], shift: Size) -> Tensor:
+    """Return `torch.roll(picture, shift, (2, 3))` inside `area`, without rolling what is not needed."""
+    height, width = picture.shape[2:]
+    rows = [
+        torch.cat(
+            [picture[:, :, y.indices, x.indices] for x, _ in wrapped(area[1], shift[1], width)], dim=3
+        )
+        for y, _ in wrapped(area[0], shift[0], height)
+    ]
+    return torch.cat(rows, dim=2)
+
+
+def add_rolled(total: Tensor, part: Tensor, tile: Tile, shift: Size) -> None:
+    """Add `part`, the crop of `tile` from a picture rolled by `shift`, to `total` where it came from."""
+    height, width = total.shape[2:]
+    for y, part_y in wrapped(tile.crop[0], shift[0], height):
+        for x, part_x in wrapped(tile.crop[1], shift[1], width):
+            total[:, :, y.indices, x.indices].add_(part[:, :, part_y.indices, part_x.indices])

@@ -1,0 +1,249 @@
+"""VGG19's feature layers with a hand-written value-and-gradient.
+
+Autograd would keep every activation and compute what nobody asks for. A chain of 3×3 convolutions, ReLUs and 2×2 pools
+needs little: a ReLU's gradient needs only its output's sign, a pool's only the indices of its maxima, and no gradient of a
+weight is wanted. In float32 the result equals autograd's.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from deepdream_core.engine.objective import EVERYTHING, Window, energy, seed
+from deepdream_core.layers import LAYERS, Layer, find_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from deepdream_core.engine.weights import Weights
+
+_aten = torch.ops.aten
+
+FP16_ACTIVATION_SCALE = 2.0**-6
+"""VGG19 is positively homogeneous: first weight and all biases times s gives all activations times s. A power of two
+costs no precision and keeps the activations, which reach the thousands, far below float16's 65504."""
+
+
+class Vgg19:
+    """The network up to the deepest layer asked for, on one device in one precision.
+
+    `layers`: the names whose activations count. `mean` and `std` are float32 [1, 3, 1, 1] on the device.
+    """
+
+    def __init__(self, weights: Weights, layers: list[str], device: torch.device, dtype: torch.dtype) -> None:
+        self.targets = tuple(sorted({find_layer(name) for name in layers}, key=lambda layer: layer.index))
+        self.chain = LAYERS[: self.targets[-1].index + 1]
+        self.device, self.dtype = device, dtype
+        self.weights_name, self.weights_sha256 = weights.name, weights.sha256
+        self.mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
+        self.std = torch.tensor(weights.std, device=device).view(1, 3, 1, 1)
+        self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+        self._scale = FP16_ACTIVATION_SCALE if dtype == torch.float16 else 1.0
+        self._loss_scale = 1.0
+        self._fused = device.type == "cpu" and _fused_convolution_works(dtype)
+        self._parameters: dict[str, tuple[Tensor, Tensor]] = {}
+        for layer in self.chain:
+            if layer.kind == "conv":
+                weight, bias = weights.convolutions[layer.name]
+                weight = weight * self._scale if layer.index == 0 else weight
+                self._parameters[layer.name] = (
+                    weight.to(device, dtype, memory_format=self._layout),
+                    (bias * self._scale).to(device, dtype),
+                )
+                if layer.index == 0:
+                    self._first_weight = _split_weight(weight, dtype).to(device, memory_format=self._layout)
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Return about how many bytes per pixel of a crop `value_and_gradient` holds at its peak."""
+        kept = 0.0
+        for layer, after in zip(self.chain, [*self.chain[1:], None], strict=True):
+            cells = layer.channels / layer.stride**2
+            if self._keeps(layer, after):
+                kept += cells * self.dtype.itemsize
+            if layer.kind == "pool":
+                kept += cells * torch.int64.itemsize
+        widest = self.chain[0].channels * self.dtype.itemsize
+        return kept + 2 * widest
+
+    def value_and_gradient(
+        self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window] | None = None
+    ) -> tuple[dict[str, float], Tensor]:
+        """Return each layer's energy Σ a² and the gradient of E = ½ Σ_l c_l Σ a_l² by the normalised input.
+
+        `crop`: float32 [1, 3, h, w], sRGB-encoded RGB in 0…1, each side at least the deepest layer's stride.
+        `windows`: the cells that count, per layer; all without it. The gradient is float32 [1, 3, h, w], contiguous.
+
+        float16 has few exponents, so the loss is scaled by a power of two that keeps the gradient in range, found by
+        trying: the gradient comes back non-finite only if no scale helps.
+        """
+        windows = windows or dict.fromkeys((layer.name for layer in self.targets), EVERYTHING)
+        while True:
+            energies, gradient = self._run(crop, coefficients, windows)
+            if self.dtype != torch.float16 or not self._adapt_loss_scale(energies, gradient):
+                return energies, gradient
+
+    def _run(
+        self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window]
+    ) -> tuple[dict[str, float], Tensor]:
+        with torch.no_grad(), deterministic_convolutions():
+            kept, indices = self._forward(crop)
+            energies = {
+                layer.name: energy(kept[layer.name], windows[layer.name]) / self._scale**2 for layer in self.targets
+            }
+            seeds = {name: value * self._loss_scale for name, value in coefficients.items()}
+            gradient = self._backward(kept, indices, seeds, windows)
+            unscale = 1.0 / (self._loss_scale * self._scale**2)
+            return energies, gradient.to(torch.float32, memory_format=torch.contiguous_format).mul_(unscale)
+
+    def _forward(self, crop: Tensor) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, torch.Size]]]:
+        """Run the chain; return the activations the backward needs, and each pool's (indices, input shape)."""
+        x = _split_input((crop - self.mean) / self.std, self.dtype).contiguous(memory_format=self._layout)
+        kept: dict[str, Tensor] = {}
+        indices: dict[str, tuple[Tensor, torch.Size]] = {}
+        for layer, after in zip(self.chain, [*self.chain[1:], None], strict=True):
+            if layer.kind == "conv":
+                x = self._convolve(layer, x, fuse_relu=self._fuses(layer))
+            elif layer.kind == "relu":
+                conv = LAYERS[layer.index - 1]
+                x = x if self._fuses(conv) else x.relu()
+            else:
+                shape = x.shape
+                x, at = F.max_pool2d(x, 2, return_indices=True)
+                indices[layer.name] = (at, shape)
+            if self._keeps(layer, after):
+                kept[layer.name] = x
+        return kept, indices
+
+    def _backward(
+        self,
+        kept: dict[str, Tensor],
+        indices: dict[str, tuple[Tensor, torch.Size]],
+        coefficients: Mapping[str, float],
+        windows: Mapping[str, Window],
+    ) -> Tensor:
+        """Walk the chain back, freeing what has been used; each target adds its seed to the gradient on the way."""
+        gradient: Tensor | None = None
+        for layer in reversed(self.chain):
+            output = kept.pop(layer.name, None)
+            if layer in self.targets:
+                assert output is not None
+                own = seed(output, windows[layer.name], coefficients[layer.name])
+                gradient = own if gradient is None else gradient.add_(own)
+                del own
+            assert gradient is not None
+            if layer.kind == "conv":
+                gradient = self._convolve_back(layer, gradient)
+            elif layer.kind == "relu" and output is not None:
+                _aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
+            elif layer.kind == "pool":
+                # A maximum of 0 came from a ReLU at 0: masking here, on a quarter of the cells, spares the ReLU before.
+                _aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
+                at, shape = indices.pop(layer.name)
+                like = torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=self._layout)
+                gradient = _aten.max_pool2d_with_indices_backward(
+                    gradient, like, [2, 2], [2, 2], [0, 0], [1, 1], False, at
+                )
+        assert gradient is not None
+        return gradient
+
+    def _keeps(self, layer: Layer, after: Layer | None) -> bool:
+        """Say whether the backward needs a layer's output: of targets, pools, and ReLUs that no pool follows."""
+        if layer in self.targets or layer.kind == "pool":
+            return True
+        return layer.kind == "relu" and (after is None or after.kind != "pool")
+
+    def _fuses(self, conv: Layer) -> bool:
+        """Say whether a convolution's ReLU is computed with it: where a ReLU follows and nobody asks for its input."""
+        return conv.index + 1 < len(self.chain) and conv not in self.targets
+
+    def _convolve(self, layer: Layer, x: Tensor, *, fuse_relu: bool) -> Tensor:
+        weight, bias = self._parameters[layer.name]
+        weight = self._first_weight if layer.index == 0 else weight
+        if self._fused:
+            return _fused_convolution(x, weight, bias, relu=fuse_relu)
+        out = F.conv2d(x, weight, bias, padding=1)
+        return out.relu_() if fuse_relu else out
+
+    def _convolve_back(self, layer: Layer, gradient: Tensor) -> Tensor:
+        weight, _ = self._parameters[layer.name]
+        shape = (1, weight.shape[1], *gradient.shape[2:])
+        like = torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=self._layout)
+        only_input = (True, False, False)
+        back: Tensor = _aten.convolution_backward(
+            gradient, like, weight, None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1, only_input
+        )[0]
+        return back
+
+    def _adapt_loss_scale(self, energies: Mapping[str, float], gradient: Tensor) -> bool:
+        """Move the loss scale to where the largest gradient is about 2⁶; say whether this one must be computed again."""
+        if not all(math.isfinite(value) for value in energies.values()):
+            return False
+        largest = float(gradient.abs().max()) * self._loss_scale * self._scale**2
+        if not math.isfinite(largest):
+            self._loss_scale *= 2.0**-6
+            return self._loss_scale > 2.0**-60
+        if largest == 0.0:
+            if not any(energies.values()) or self._loss_scale > 2.0**20:
+                return False
+            self._loss_scale *= 2.0**8
+            return True
+        exponent = math.frexp(largest)[1]
+        if not 0 <= exponent <= 12:
+            self._loss_scale *= 2.0 ** (6 - exponent)
+        return exponent < -8
+
+
+def deterministic_convolutions() -> torch.backends.ContextProp:
+    """Return a context in which cuDNN repeats itself to the bit and float32 means float32 (no TF32)."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+
+
+def _split_input(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return x [1, 3, h, w] for the first convolution: in half precision as [1, 9, h, w] = (high, low, high) parts.
+
+    Rounding the picture and the first weights is most of the error of a half-precision gradient (measured: 1 - cosine
+    falls from 0.010 to 0.003). With x = high + low and w alike, high·w_high + low·w_high + high·w_low is x·w to twice the
+    digits, summed in float32 by one convolution of nine channels that costs no more time than three.
+    """
+    if dtype == torch.float32:
+        return x
+    high = x.to(dtype)
+    return torch.cat([high, (x - high).to(dtype), high], dim=1)
+
+
+def _split_weight(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the first weight [64, 3, 3, 3] to go with `_split_input`: [64, 9, 3, 3] in half precision."""
+    if dtype == torch.float32:
+        return weight
+    high = weight.to(dtype)
+    return torch.cat([high, high, (weight - high).to(dtype)], dim=1)
+
+
+def _fused_convolution(x: Tensor, weight: Tensor, bias: Tensor, *, relu: bool) -> Tensor:
+    """Return conv2d(x, weight, bias, padding=1) with its ReLU in one oneDNN call; x [1, I, h, w], weight [O, I, 3, 3]."""
+    after = "relu" if relu else "none"
+    out: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, [1, 1], [1, 1], [1, 1], 1, after, [], "")
+    return out
+
+
+def _fused_convolution_works(dtype: torch.dtype) -> bool:
+    """Try the fused call, which is not public API, against the plain one; without it the plain one is used."""
+    x = torch.linspace(-1, 1, 8 * 5 * 5).view(1, 8, 5, 5).to(dtype)
+    weight, bias = torch.linspace(-1, 1, 8 * 8 * 9).view(8, 8, 3, 3).to(dtype), torch.linspace(-1, 1, 8).to(dtype)
+    try:
+        with torch.no_grad():
+            return torch.allclose(
+                _fused_convolution(x, weight, bias, relu=True).float(),
+                F.conv2d(x, weight, bias, padding=1).relu().float(),
+                rtol=2e-2,
+                atol=2e-2,
+            )
+    except (AttributeError, RuntimeError):
+        return False

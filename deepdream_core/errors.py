@@ -1,0 +1,84 @@
+"""One error tree: what happened, what to do next, and the exit code of a program that ends with it.
+
+::
+
+    DeepDreamError          1
+    ├── SettingsError       2   an option, a key of config.yaml, a preset or layer name
+    ├── PictureError        3   the input: missing, not a picture, broken, too large
+    ├── OutputError         4   the output: exists, no room, no permission
+    ├── WeightsError        5   the weights file: missing, truncated, altered, of another network
+    ├── DeviceError         6   the device or precision asked for is not there
+    │   └── OutOfMemoryError 6  even the smallest tile does not fit
+    └── NumericError        7   the network returned NaN or infinity
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class DeepDreamError(Exception):
+    """Something a user can cause or mend, told in one line: `what` happened and what to do `next_step`."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, next_step: str = "") -> None:
+        super().__init__(f"{what} — {next_step}" if next_step else what)
+        self.what = what
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        """Return the one line, with control characters (odd file names) escaped."""
+        text = super().__str__()
+        return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+class SettingsError(DeepDreamError):
+    """An option, a key of config.yaml, a preset or a layer name is not valid."""
+
+    exit_code = 2
+
+
+class PictureError(DeepDreamError):
+    """The input cannot be dreamed: missing, not a picture, broken, too large."""
+
+    exit_code = 3
+
+
+class OutputError(DeepDreamError):
+    """The output cannot be written: it exists, there is no room, no permission."""
+
+    exit_code = 4
+
+
+class WeightsError(DeepDreamError):
+    """The weights are missing, truncated, altered or of another network."""
+
+    exit_code = 5
+
+
+class DeviceError(DeepDreamError):
+    """The device or precision asked for is not available."""
+
+    exit_code = 6
+
+
+class OutOfMemoryError(DeviceError):
+    """Even the smallest tile does not fit into the device's memory."""
+
+
+class NumericError(DeepDreamError):
+    """The network returned NaN or infinity."""
+
+    exit_code = 7
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `did you mean X?` for the known word closest to `word`, or all known words when none is close."""
+    names = [str(name) for name in known]
+    close = get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"

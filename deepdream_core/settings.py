@@ -1,0 +1,259 @@
+"""Settings: every default, range and description declared once, and `config.yaml` read into checked objects.
+
+`config.yaml` at the top of the project is the built-in file. A user's own, in the platform's config folder or given with
+`--config`, overrides it key by key.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from deepdream_core.errors import SettingsError, nearest
+from deepdream_core.layers import find_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _layer_weights(value: object) -> object:
+    """Take `pool4`, `[relu3_3, pool4]` or `{relu3_3: 0.5, pool4: 1}`; return a mapping of known names to weights."""
+    if isinstance(value, (str, int)):
+        value = [value]
+    if isinstance(value, list):
+        value = dict.fromkeys(value, 1.0)
+    if isinstance(value, dict):
+        try:
+            return {find_layer(str(name)).name: weight for name, weight in value.items()}
+        except SettingsError as error:
+            raise ValueError(str(error)) from None
+    return value
+
+
+Layers = Annotated[
+    dict[str, Annotated[float, Field(gt=0, le=1000)]], BeforeValidator(_layer_weights), Field(min_length=1)
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DreamSettings(_Strict):
+    """How to dream: everything that decides what the picture looks like, and nothing about the machine."""
+
+    layers: Layers = Field(
+        {"pool4": 1.0}, description="layers whose activations grow, by name or torchvision index, each with a weight"
+    )
+    octaves: Annotated[int, Field(ge=1, le=40)] | Literal["auto"] = Field(
+        "auto", description="sizes to dream at; auto: as many as fit until the short side is about 120 px"
+    )
+    octave_scale: float = Field(1.4, ge=1.05, le=4, description="how much larger each octave is than the one before")
+    finest: Annotated[int, Field(ge=32, le=100_000)] | Literal["full"] = Field(
+        800, description="short side in px at which dreaming stops (pattern size); full: the picture's own"
+    )
+    upscale: bool = Field(False, description="also enlarge pictures smaller than finest to it while dreaming")
+    iterations: int = Field(12, ge=1, le=100_000, description="gradient steps in each octave")
+    step: float = Field(2.0, gt=0, le=10_000, description="step size in 1/255 of the value range")
+    normalize: Literal["std", "mean_abs", "none"] = Field(
+        "std", description="what each gradient is divided by: standard deviation, mean absolute value, nothing"
+    )
+    laplacian: int = Field(
+        0, ge=0, le=10, description="bands of the gradient brought to equal strength, so that large shapes grow too"
+    )
+    smooth: float = Field(0.5, ge=0, le=100, description="sigma in px of the Gaussian cascade over each gradient; 0: off")
+    jitter: int = Field(32, ge=0, le=10_000, description="largest random shift in px before each step")
+    tv: float = Field(0.0, ge=0, le=100, description="total-variation weight: how strongly noise in the dream is calmed")
+    clamp: bool = Field(True, description="keep values in the visible range after each step, not only at the end")
+    strength: float = Field(1.0, ge=0, le=1, description="blend of the result: 0 the original, 1 the dream")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the random shifts; the same seed repeats the picture")
+
+
+class EngineSettings(_Strict):
+    """Where and how to compute: what suits this machine."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="number format of the network")
+    weights: str = Field("oxford", min_length=1, description="oxford, torchvision, or the path of a weights file")
+    tile: Annotated[int, Field(ge=32, le=100_000)] | Literal["auto", "none"] = Field(
+        "auto", description="tile width in px; auto: the largest that fits the free memory; none: no tiles"
+    )
+    memory_mb: Annotated[int, Field(ge=16)] | Literal["auto"] = Field(
+        "auto", description="memory in MB that one tile may take; auto: what the device has free"
+    )
+    max_megapixels: float = Field(200.0, gt=0, le=10_000, description="larger pictures are refused before decoding")
+
+
+class Preset(_Strict):
+    """A named set of settings: one line that says what a person will see, and what differs from `dream`."""
+
+    description: str = Field(min_length=1)
+    settings: dict[str, Any]
+
+
+class Config(_Strict):
+    """A whole configuration: defaults, presets and machine."""
+
+    dream: DreamSettings
+    presets: dict[str, Preset]
+    engine: EngineSettings
+
+    def dream_settings(self, preset: str, overrides: Mapping[str, Any]) -> DreamSettings:
+        """Return the defaults overlaid by a preset and then by `overrides`.
+
+        Raises `SettingsError` naming the preset or the override and what is allowed.
+        """
+        if preset not in self.presets:
+            raise SettingsError(f"unknown preset {preset!r}", nearest(preset, self.presets))
+        merged = {**self.dream.model_dump(), **self.presets[preset].settings, **overrides}
+        return validated(DreamSettings, merged, "")
+
+
+def builtin_config_path() -> Path:
+    """Return where the built-in config.yaml lies: beside this file when installed, at the project's top in a clone."""
+    here = Path(__file__).resolve().parent
+    installed = here / "config.yaml"
+    return installed if installed.exists() else here.parent / "config.yaml"
+
+
+def user_config_path() -> Path:
+    """Return where a user's own config.yaml is looked for."""
+    import platformdirs
+
+    return platformdirs.user_config_path("deepdream", appauthor=False) / "config.yaml"
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Read the built-in config.yaml and over it the one at `path`, or the user's own when there is one.
+
+    Raises `SettingsError` with the file, the key's path, the value, what is allowed and the nearest valid key.
+    """
+    builtin = builtin_config_path()
+    tree = _read_yaml(builtin)
+    config = _config(tree, str(builtin))
+    own = path or user_config_path()
+    if path is None and not own.exists():
+        return config
+    return _config(_overlaid(tree, _read_yaml(own)), str(own))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(path.read_bytes(), Loader=_UniqueKeyLoader)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}", "give a readable config.yaml with --config") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise SettingsError(f"{path}: not valid YAML: {_yaml_problem(error)}", "mend that line") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise SettingsError(f"{path}: holds {type(tree).__name__} {tree!r:.40}", "it must hold sections: dream, presets, engine")
+    return tree
+
+
+def _yaml_problem(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    text = " ".join(str(problem).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {text}" if mark else text
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML takes the last of two equal keys without a word; here it is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen and isinstance(key_node.value, str):
+                raise yaml.constructor.ConstructorError(
+                    problem=f"key {key_node.value!r} is given twice", problem_mark=key_node.start_mark
+                )
+            seen.add(str(key_node.value))
+        return super().construct_mapping(node, deep=deep)
+
+
+def _overlaid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with the keys of `over` laid over it, sections merged; layers are replaced as a whole."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict) and key != "layers"
+        merged[key] = _overlaid(below, value) if both and below is not None else value
+    return merged
+
+
+def _config(tree: dict[str, Any], source: str) -> Config:
+    for key in tree:
+        if key not in Config.model_fields:
+            raise SettingsError(f"{source}: {key}: unknown section", nearest(str(key), Config.model_fields))
+    dream = validated(DreamSettings, _section(tree, "dream", source), f"{source}: dream")
+    engine = validated(EngineSettings, _section(tree, "engine", source), f"{source}: engine")
+    presets: dict[str, Preset] = {}
+    for name, given in _section(tree, "presets", source).items():
+        where = f"{source}: presets.{name}"
+        if not isinstance(given, dict):
+            raise SettingsError(f"{where}: {given!r:.60} is not a preset", "give it a description and settings")
+        settings = {key: value for key, value in given.items() if key != "description"}
+        validated(DreamSettings, {**dream.model_dump(), **settings}, where)
+        description = {"description": given.get("description"), "settings": settings}
+        presets[str(name)] = validated(Preset, description, where)
+    return Config(dream=dream, presets=presets, engine=engine)
+
+
+def _section(tree: dict[str, Any], name: str, source: str) -> dict[str, Any]:
+    section = tree.get(name)
+    if section is None:
+        return {}
+    if not isinstance(section, dict):
+        raise SettingsError(f"{source}: {name}: {section!r:.60} is not a section", "give keys and values under it")
+    return section
+
+
+def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """Return the model made of `values`, or raise `SettingsError` with the key's path, the value and what is allowed."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise _explained(model, error.errors()[0], where) from None
+
+
+def _explained(model: type[BaseModel], problem: ErrorDetails, where: str) -> SettingsError:
+    key = str(problem["loc"][0])
+    rest = "".join(f".{part}" for part in problem["loc"][1:] if str(part) in _names(problem["input"]))
+    path = ": ".join(filter(None, [where.rpartition(": ")[0], ".".join(filter(None, [where.rpartition(": ")[2], key + rest]))]))
+    if problem["type"] == "extra_forbidden":
+        return SettingsError(f"{path}: unknown key", nearest(key, model.model_fields))
+    if problem["type"] == "value_error":
+        return SettingsError(f"{path}: {problem['ctx']['error']}")
+    value = problem["input"]
+    return SettingsError(f"{path}: {value!r:.80} is not allowed", f"allowed: {allowed(model, key)}")
+
+
+def _names(value: object) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, dict) else []
+
+
+def allowed(model: type[BaseModel], key: str) -> str:
+    """Return in words what values a key takes, from its declaration: `auto or a whole number from 1 to 40`."""
+    schema = model.model_json_schema()["properties"][key]
+    return " or ".join(_in_words(part) for part in schema.get("anyOf", [schema]))
+
+
+def _in_words(schema: dict[str, Any]) -> str:
+    choices = schema.get("enum") or ([schema["const"]] if "const" in schema else None)
+    if choices:
+        return ", ".join(str(choice) for choice in choices)
+    if "pattern" in schema:
+        return str(schema["description"])
+    kinds = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
+    words = kinds.get(schema.get("type", ""), "layer names, each with a weight above 0, up to 1000")
+    bounds = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("exclusiveMaximum", "below"))
+    return " ".join([words, *(f"{word} {schema[bound]:g}" for bound, word in bounds if bound in schema)])

@@ -1,0 +1,84 @@
+# -*- coding: utf-8 -*-  (Python 2 reads no other way past the dashes below)
+"""`python3 install COMMAND ...`: the way in from a fresh clone.
+
+This file alone keeps to the syntax of old Pythons (2.7, 3.5), so that they get as far as the sentence that says which
+Python to use; everything newer lives in the modules beside it, imported after that check.
+"""
+
+# ruff: noqa: PTH112, PTH118, UP009, UP031
+
+import os
+import subprocess
+import sys
+
+OLDEST = (3, 11)
+TOO_OLD = 10
+INTERRUPTED = 130
+# Looked for in this order: best tried first, then the oldest that will do, then what may be too new for torch.
+NEWER_NAMES = ["python3.13", "python3.12", "python3.14", "python3.11", "python3.15", "python3.16", "python3", "python"]
+
+
+def newer_python(names=None):
+    # type: (list[str] | None) -> str | None
+    """Return the command name of a Python on PATH that is new enough and truly runs, or None."""
+    ask = "import sys; sys.exit(0 if sys.version_info >= %r else 1)" % (OLDEST,)
+    suffix = ".exe" if os.name == "nt" else ""
+    for name in NEWER_NAMES if names is None else names:
+        for folder in os.environ.get("PATH", "").split(os.pathsep):
+            path = os.path.join(folder, name + suffix)
+            if not os.access(path, os.X_OK) or os.path.isdir(path):
+                continue
+            # A file of that name can be a version manager's stub without a Python behind it: only running it tells.
+            try:
+                child = subprocess.Popen([path, "-c", ask], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                child.communicate()
+            except OSError:
+                continue
+            if child.returncode == 0:
+                return name
+            break  # the shell would run this one as well
+    return None
+
+
+def complaint(found, newer, platform):
+    # type: (tuple[int, ...], str | None, str) -> str | None
+    """Return the line for a Python that is too old, or None; `found` is its version as a tuple of three numbers."""
+    if tuple(found) >= OLDEST:
+        return None
+    wanted = ".".join(str(part) for part in OLDEST)
+    if newer:
+        todo = "this computer has a newer one: use `%s install ...`" % newer
+    elif platform == "darwin":
+        todo = "install a newer one from https://www.python.org/downloads/ or with `brew install python`"
+    elif platform.startswith("win"):
+        todo = "install a newer one from https://www.python.org/downloads/ or with `winget install Python.Python.3.13`"
+    else:
+        todo = (
+            "install Python %s or newer with your package manager (Debian, Ubuntu: "
+            "`sudo apt install python3 python3-venv`, Fedora: `sudo dnf install python3`) "
+            "or from https://www.python.org/downloads/"
+        ) % wanted
+    return "install: Python %s is too old, %s or newer is needed — %s" % (
+        ".".join(str(part) for part in found),
+        wanted,
+        todo,
+    )
+
+
+def main():
+    # type: () -> int
+    """Check the Python, then hand over to `commands`; return the exit code."""
+    if sys.version_info < OLDEST:
+        sys.stderr.write("%s\n" % complaint(sys.version_info[:3], newer_python(), sys.platform))
+        return TOO_OLD
+    try:
+        import commands
+
+        return commands.main(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninstall: stopped — run the same command again to go on\n")
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

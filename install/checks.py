@@ -1,0 +1,52 @@
+"""`python3 install test`: lint, format, types and tests, the same here and in CI."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import processes
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its `name` for people and the module's arguments for `python -m`."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+CHECKS = (
+    Check("ruff check", ("ruff", "check")),
+    Check("ruff format", ("ruff", "format", "--check")),
+    Check("mypy", ("mypy",)),
+    Check("pytest", ("pytest",)),
+)
+
+
+def run_all(root: Path, python: Path, pytest_words: Sequence[str], checks: Sequence[Check] = CHECKS) -> int:
+    """Run every check in `root`, the arguments added to pytest's; return 0, 1 if any failed, 130 after Ctrl-C.
+
+    All run even if one fails, and their output goes straight through. A line per check comes last.
+    """
+    env = processes.clean_environment()
+    results: list[str] = []
+    failed = interrupted = False
+    for check in checks:
+        words = [*check.words, *(pytest_words if check.name == "pytest" else ())]
+        print(f"\n== {' '.join(words)}", flush=True)
+        started = time.monotonic()
+        child = subprocess.Popen([str(python), "-m", *words], cwd=root, env=env)
+        code, interrupted = processes.wait_through_interrupts(child)
+        failed = failed or code != 0
+        outcome = "stopped" if interrupted else "failed" if code else "ok"
+        results.append(f"{check.name:<12} {outcome:<7} {time.monotonic() - started:7.1f} s")
+        if interrupted:
+            break
+    print("\n" + "\n".join(results), flush=True)
+    if interrupted:
+        sys.stderr.write("install: stopped — run the same command again to go on\n")
+        return 130
+    return int(failed)

@@ -1,0 +1,142 @@
+"""The commands of `python3 install`, in one table, and the way from the command line to them."""
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import checks
+import environment
+import processes
+from screen import Screen
+from trouble import Exit, InstallError
+
+ROOT = Path(__file__).resolve().parent.parent
+TORCH_INDEX = "--torch-index"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command line, taken apart: the `command`, what is handed on to it, and the URL of --torch-index or None."""
+
+    command: str
+    words: tuple[str, ...]
+    torch_index: str | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """One line of the table: what a person types, reads about it, and what runs, giving the exit code."""
+
+    name: str
+    operands: str
+    summary: str
+    run: Callable[[Request, Screen], int]
+
+
+def dream(request: Request, screen: Screen) -> int:
+    """Make sure the project is installed, then become `deepdream dream`."""
+    python = environment.ensure(ROOT, (), request.torch_index, screen)
+    # -P: a file of the user's called random.py, beside the photographs, must not become a module of the program.
+    argv = [str(python), "-P", "-m", "deepdream_core", "dream", *request.words]
+    return processes.become(argv, processes.clean_environment())
+
+
+def test(request: Request, screen: Screen) -> int:
+    """Make sure the project and its test tools are installed, then run all checks."""
+    python = environment.ensure(ROOT, ("test",), request.torch_index, screen)
+    return checks.run_all(ROOT, python, request.words)
+
+
+COMMANDS = (
+    Command("dream", "PHOTO [OPTION ...]", "dream on a photo; the options are those of `deepdream dream`", dream),
+    Command("test", "[PYTEST-OPTION ...]", "run all checks: ruff, mypy and pytest", test),
+)
+
+
+def usage() -> str:
+    """Return the help text."""
+    width = max(len(f"{command.name} {command.operands}") for command in COMMANDS)
+    rows = [f"  {f'{command.name} {command.operands}':<{width}}  {command.summary}" for command in COMMANDS]
+    return "\n".join(
+        [
+            "usage: python3 install [--torch-index URL] COMMAND ...",
+            "",
+            "Each command first installs what it needs into .venv, which takes minutes once and no time after that.",
+            "",
+            *rows,
+            "",
+            "  --torch-index URL  take torch and torchvision from this package index, for example a CPU-only one;",
+            f"                     remembered until another is given; `{environment.USUAL_INDEX}` is pip's usual one",
+            "  -h, --help         show this",
+        ]
+    )
+
+
+def split(argv: Sequence[str]) -> Request:
+    """Take a command line apart; raises InstallError if it makes no sense.
+
+    --torch-index is taken out wherever it stands, up to `--`; all other arguments after the command are handed on.
+    """
+    words: list[str] = []
+    torch_index: str | None = None
+    rest = iter(argv)
+    for word in rest:
+        if word == "--" and words:
+            words += ["--", *rest]
+        elif word == TORCH_INDEX or word.startswith(TORCH_INDEX + "="):
+            torch_index = word.partition("=")[2] if "=" in word else next(rest, "")
+            if not torch_index or torch_index.startswith("-"):
+                raise _misused(f"{TORCH_INDEX} needs a URL")
+        elif not words and word in ("-h", "--help"):
+            return Request("help", (), torch_index)
+        elif not words and word.startswith("-"):
+            raise _misused(f"there is no option {word} before the command")
+        else:
+            words.append(word)
+    if not words:
+        raise _misused("no command given")
+    return Request(words[0], tuple(words[1:]), torch_index)
+
+
+def _misused(what: str) -> InstallError:
+    """Return the trouble of a command line that makes no sense."""
+    return InstallError(what, "`python3 install --help` shows what there is", Exit.USAGE)
+
+
+def _local_as_url(torch_index: str | None) -> str | None:
+    """Return a folder given as index as a URL, since it must mean the same from everywhere; all else as it is."""
+    if torch_index and torch_index != environment.USUAL_INDEX and "://" not in torch_index:
+        return Path(torch_index).resolve().as_uri()
+    return torch_index
+
+
+def _find(name: str) -> Command:
+    """Return the command of that name; raises InstallError with the nearest one if there is none."""
+    for command in COMMANDS:
+        if command.name == name:
+            return command
+    near = difflib.get_close_matches(name, [command.name for command in COMMANDS], n=1)
+    raise _misused(f"there is no command `{name}`" + (f"; did you mean `{near[0]}`?" if near else ""))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command line; return the exit code, troubles told on stderr in one line."""
+    screen = Screen()
+    try:
+        if not argv:
+            sys.stderr.write(usage() + "\n")
+            return Exit.USAGE
+        request = split(argv)
+        if request.command == "help":
+            print(usage())
+            return 0
+        request = Request(request.command, request.words, _local_as_url(request.torch_index))
+        return _find(request.command).run(request, screen)
+    except InstallError as error:
+        screen.line(str(error))
+        return error.code
+    except KeyboardInterrupt:
+        screen.line("install: stopped — run the same command again to go on")
+        return Exit.INTERRUPTED

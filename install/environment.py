@@ -1,0 +1,181 @@
+"""The environment `.venv` beside `install/`: made once, checked in no time, repaired whatever happened to it."""
+
+import contextlib
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+import install_lock
+import processes
+import stamp
+from packages import Pip, Target, forget_damaged, log_header, python_of
+from project import Project, Space, check_space, space_for
+from screen import Screen, clock_text
+from stamp import Stamp
+from trouble import GB, Exit, InstallError, disk_full, free_bytes, from_os_error
+
+LOG = "install.log"
+USUAL_INDEX = "default"
+# Below this, a failure to write small files is put down to the full disk, which venv does not always say.
+ALMOST_NONE = GB // 100
+
+
+def ensure(root: Path, extras: tuple[str, ...], torch_index: str | None, screen: Screen) -> Path:
+    """Return the Python of an environment at `root` with the project and its `extras`, made or repaired if need be.
+
+    `torch_index` is the URL that torch comes from; None keeps what was chosen before, and `default` goes back to pip's
+    usual index. Raises InstallError. Costs a few milliseconds if there is nothing to do.
+    """
+    venv = root / ".venv"
+    python = python_of(venv)
+    needs: Space | None = None
+    try:
+        if _serves(venv, Stamp.wanted(root, extras, _chosen_index(venv, torch_index))):
+            return python
+        project = Project.read(root)
+        needs = space_for(project, "")
+        _make_folder(venv)
+        with processes.ended_by_signals(), install_lock.install_lock(venv, screen):
+            # Asked again: another install may have done it all while this one waited.
+            index = _chosen_index(venv, torch_index)
+            wanted = Stamp.wanted(root, extras, index)
+            if not _serves(venv, wanted):
+                needs = space_for(project, index)
+                started = screen.clock()
+                _install(Target(project, venv, needs, screen), wanted, index)
+                screen.line(f"Ready after {clock_text(screen.clock() - started)}")
+        return python
+    except OSError as error:
+        raise from_os_error(error, venv, needs.likely if needs else GB) from error
+
+
+def _chosen_index(venv: Path, torch_index: str | None) -> str:
+    """Return the URL torch is to come from, empty for the usual index: the one given now, else the one given before."""
+    if torch_index is None:
+        have = Stamp.read(venv)
+        return have.torch_index if have else ""
+    return "" if torch_index == USUAL_INDEX else torch_index
+
+
+def _serves(venv: Path, wanted: Stamp) -> bool:
+    """Return whether the environment can be used as it is."""
+    have = Stamp.read(venv)
+    # `exists` follows links: a Python that was uninstalled leaves a link to nothing behind.
+    return have is not None and have.serves(wanted) and python_of(venv).exists()
+
+
+def _make_folder(venv: Path) -> None:
+    """Make the environment's folder, so that there is a place for the lock."""
+    try:
+        venv.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise InstallError(
+            f"{venv} is not a folder", "rename or delete it, then run this again", Exit.ENVIRONMENT
+        ) from None
+
+
+def _install(target: Target, wanted: Stamp, index: str) -> None:
+    """Bring the environment to what is wanted; the caller holds the lock."""
+    venv = target.venv
+    have = Stamp.read(venv)
+    if have and have.can_become(wanted):
+        wanted = replace(wanted, extras=tuple(sorted({*have.extras, *wanted.extras})))
+    usable = _usable(venv, have, wanted)
+    # Before the first change: from here on no run takes this environment for a finished one.
+    wanted.write(venv)
+    if not usable:
+        _clear(venv, target.screen)
+        check_space(venv, target.needs, target.screen)
+    with (venv / LOG).open("w", encoding="utf-8") as log:
+        log.write(log_header(target.project.root))
+        if not usable or not _has_pip(venv):
+            _create(target, log)
+        elif have is None or not have.complete:
+            for name in forget_damaged(venv):
+                log.write(f"damaged, to be installed again: {name}\n")
+        Pip(target, log).fill(wanted.extras, index)
+    wanted.finished().write(venv)
+
+
+def _usable(venv: Path, have: Stamp | None, wanted: Stamp) -> bool:
+    """Return whether the environment that is there can be kept and filled; raises InstallError for one not to touch."""
+    runs = _ask(venv, "import sys; print('%d.%d' % sys.version_info[:2])")
+    if have is not None:
+        return have.can_become(wanted) and runs == wanted.python
+    if runs and runs != wanted.python:
+        # Made by somebody else, and it works: not ours to delete.
+        raise InstallError(
+            f"{venv} was made by other means, for Python {runs}, and this is Python {wanted.python}",
+            f"delete or rename it, or run this command with Python {runs}",
+            Exit.ENVIRONMENT,
+        )
+    return bool(runs)
+
+
+def _has_pip(venv: Path) -> bool:
+    """Return whether the environment's pip can be loaded."""
+    return _ask(venv, "import pip._internal; print('yes')") == "yes"
+
+
+def _ask(venv: Path, code: str) -> str:
+    """Return what the environment's Python prints for `code`, or nothing if it cannot run it."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        argv = [str(python_of(venv)), "-I", "-c", code]
+        env = processes.clean_environment()
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+    return ""
+
+
+def _clear(venv: Path, screen: Screen) -> None:
+    """Empty the environment's folder, but for the lock that is being held and the stamp."""
+    kept = (install_lock.NAME, stamp.NAME)
+    old = [path for path in venv.iterdir() if path.name not in (*kept, LOG)]
+    if old:
+        screen.line("Removing the old .venv, which cannot be used here")
+    for path in old:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _create(target: Target, log: TextIO) -> None:
+    """Make an environment with pip in the folder, or put a lost pip back into one; raises InstallError."""
+    try:
+        import ensurepip  # noqa: F401  # the part that Debian and Ubuntu leave out
+        import venv as _venv  # noqa: F401
+    except ImportError:
+        raise _no_venv() from None
+    # Inside another environment its own base is asked: an environment of an environment breaks when that one goes.
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    venv = target.venv
+    with target.screen.stage("Creating .venv") as stage:
+        done = processes.run(
+            [base, "-m", "venv", venv],
+            log=log,
+            cwd=venv.parent,
+            env=processes.clean_environment(PYTHONNOUSERSITE="1", PIP_USER="0"),
+            on_tick=lambda: stage.tick(None, "python -m venv"),
+        )
+        if done.code == 0 and _has_pip(venv):
+            return
+        if free_bytes(venv) < ALMOST_NONE or any("Errno 28" in line for line in done.lines):
+            raise disk_full(venv, target.needs.likely)
+        if any("ensurepip is not available" in line for line in done.lines):
+            raise _no_venv()
+    said = next((line for line in reversed(done.lines) if line.strip()), f"exit code {done.code}")
+    raise InstallError(f"`python -m venv` failed: {said}", f"its output is in {venv / LOG}", Exit.ENVIRONMENT)
+
+
+def _no_venv() -> InstallError:
+    """Return the trouble of a Python without the modules that make environments."""
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if sys.platform.startswith("linux"):
+        todo = f"install it (Debian, Ubuntu: `sudo apt install python{version}-venv`), then run the same command again"
+    else:
+        todo = "install Python from https://www.python.org/downloads/, which has both, then run the same command again"
+    return InstallError(f"this Python {version} lacks the modules venv or ensurepip", todo, Exit.NO_VENV)

@@ -1,0 +1,205 @@
+"""Filling the environment: the pip runs of an install, their progress on the screen, and what they need of the disk."""
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import processes
+from pip_output import PipProgress, diagnose, plain_name
+from project import CONSTRAINTS, LINUX_DOWNLOAD, Project, Space
+from screen import Screen, Stage
+from trouble import in_gb, scrubbed
+
+# Why an index could not be asked: pip says so only in its verbose log, and the person needs it in theirs.
+_WHY = re.compile(r"Could not fetch URL|connection error")
+
+
+def python_of(venv: Path) -> Path:
+    """Return the path of an environment's Python, whether it exists or not."""
+    return venv / "Scripts" / "python.exe" if os.name == "nt" else venv / "bin" / "python"
+
+
+def site_packages(venv: Path) -> Path:
+    """Return the folder of an environment that holds its packages."""
+    if os.name == "nt":
+        return venv / "Lib" / "site-packages"
+    return venv / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+
+
+def forget_damaged(venv: Path) -> list[str]:
+    """Remove the records of packages whose files are not all there; return their names.
+
+    An interrupted pip can leave half a package with a record that says it is whole, and pip believes records: without
+    this it would never be put right. Sizes are compared, as a full disk cuts files short.
+    """
+    site = site_packages(venv)
+    damaged = [info for info in site.glob("*.dist-info") if not _is_whole(site, info)]
+    for info in damaged:
+        shutil.rmtree(info)
+    return [info.name.removesuffix(".dist-info") for info in damaged]
+
+
+def _is_whole(site: Path, info: Path) -> bool:
+    """Return whether every file that a package's RECORD lists is there with its size."""
+    try:
+        for line in (info / "RECORD").read_text("utf-8").splitlines():
+            name, _, size = (part.strip('"') for part in line.rsplit(",", 2))
+            found = (site / name).stat()
+            if size and found.st_size != int(size):
+                return False
+    except (OSError, ValueError):
+        return False
+    return (info / "METADATA").is_file()
+
+
+@dataclass(frozen=True)
+class Target:
+    """What goes where: the `project` into the environment `venv`, which `needs` space, told on the `screen`."""
+
+    project: Project
+    venv: Path
+    needs: Space
+    screen: Screen
+
+
+class Pip:
+    """The pip of the target's environment; `log` gets its output."""
+
+    def __init__(self, target: Target, log: TextIO) -> None:
+        self.project = target.project
+        self.venv = target.venv
+        self.needs = target.needs
+        self.screen = target.screen
+        self.log = log
+        # On the environment's own disk: /tmp is often a small one in memory, and torch is large.
+        self.scratch = target.venv / "tmp"
+        self._chatter = self.scratch / "pip.log"
+
+    def fill(self, extras: tuple[str, ...], torch_index: str) -> None:
+        """Install the project with `extras`; torch and torchvision first and together if `torch_index` is given.
+
+        Raises InstallError when pip fails, OSError when the scratch folder cannot be made.
+        """
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+        try:
+            if torch_index and (pair := self.project.torch()):
+                self._fill_torch(pair, torch_index)
+            target = f".[{','.join(extras)}]" if extras else "."
+            title = f"Installing {self.project.summary(extras)}{self._size(torch_index)}"
+            words = ["-e", target]
+            if torch_index:
+                # What torch itself needs, Triton for AMD for one, is found nowhere else.
+                words += ["--extra-index-url", torch_index]
+            self._install(words, title, expected=self._expected(torch_index))
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _fill_torch(self, pair: list[str], torch_index: str) -> None:
+        """Install torch and torchvision from one index and nowhere else: a mixed pair does not load."""
+        # In pip's eyes variables outrank its config files, where other indexes may be named; empty ones do not count.
+        # The empty folder is named from the project's, where pip runs: pip would split a path with blanks.
+        (self.scratch / "empty").mkdir()
+        nowhere = f"{self.venv.name}/{self.scratch.name}/empty"
+        only = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": nowhere, "PIP_EXTRA_INDEX_URL": torch_index}
+        # Without dependencies: the index may not have the versions of them that the constraints name.
+        words = ["--index-url", torch_index, "--no-deps", *pair]
+        self._install(words, "Installing torch and torchvision from the index given", len(pair), only)
+
+    def _size(self, torch_index: str) -> str:
+        """Return the words about the size of what comes, or none if it is small or unknown."""
+        if torch_index or not self.needs.download:
+            return ""
+        return f" — about {in_gb(self.needs.download)} to fetch, {in_gb(self.needs.likely)} of disk while it runs"
+
+    def _expected(self, torch_index: str) -> int:
+        """Return about how many packages pip will name: those pinned, and on Linux NVIDIA's libraries."""
+        nvidia = 20 if self.needs.download >= LINUX_DOWNLOAD and not torch_index else 0
+        return self.project.pins + nvidia
+
+    def _environment(self, extra: dict[str, str]) -> dict[str, str]:
+        """Return the environment pip runs in: the user's settings, less those that would install to another place."""
+        env = processes.clean_environment(
+            PIP_DISABLE_PIP_VERSION_CHECK="1",
+            PIP_NO_INPUT="1",
+            PIP_USER="0",
+            PIP_LOG=str(self._chatter),
+            # Read by pip 25.3 and newer: the build tool's version is pinned like all others.
+            PIP_BUILD_CONSTRAINT=str(CONSTRAINTS),
+            PYTHONNOUSERSITE="1",
+            PYTHONUNBUFFERED="1",
+            PYTHONIOENCODING="utf-8",
+            TMPDIR=str(self.scratch),
+            TEMP=str(self.scratch),
+            TMP=str(self.scratch),
+        )
+        for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_QUIET", "PIP_VERBOSE"):
+            env.pop(name, None)
+        return env | extra
+
+    def _install(self, words: list[str], title: str, expected: int, extra: dict[str, str] | None = None) -> None:
+        """Run one `pip install` in the project's folder, as one stage on the screen."""
+        progress = PipProgress(expected)
+        argv = [str(python_of(self.venv)), "-m", "pip", "install", "-c", str(CONSTRAINTS), *words]
+        with self.screen.stage(title) as stage:
+            done = processes.run(
+                argv,
+                log=self.log,
+                cwd=self.project.root,
+                env=self._environment(extra or {}),
+                on_line=progress.feed,
+                on_tick=lambda: self._show(stage, progress),
+            )
+        if done.code == 0:
+            return
+        lines = done.lines + self._reasons()
+        raise diagnose(
+            lines,
+            done.code,
+            folder=self.venv,
+            needed=self.needs.likely,
+            log=Path(self.log.name),
+            torch_index="--no-deps" in words,
+        )
+
+    def _reasons(self) -> list[str]:
+        """Return the lines of pip's chatter that say why an index could not be asked, and put them into the log."""
+        with contextlib.suppress(OSError):
+            chatter = self._chatter.read_text("utf-8", "replace").splitlines()
+            reasons = [line for line in chatter if _WHY.search(line)]
+            self.log.writelines(scrubbed(line) + "\n" for line in reasons)
+            return reasons
+        return []
+
+    def _show(self, stage: Stage, progress: PipProgress) -> None:
+        """Bring the screen up to date, looking at the disk only when something will be drawn."""
+        if not stage.due():
+            return
+        downloaded = _newest_size(self.scratch)
+        unpacked = 0
+        if progress.to_unpack:
+            names = (info.name.partition("-")[0] for info in site_packages(self.venv).glob("*.dist-info"))
+            unpacked = sum(plain_name(name) in progress.to_unpack for name in names)
+        stage.tick(progress.fraction(downloaded, unpacked), progress.text(downloaded, unpacked))
+
+
+def _newest_size(scratch: Path) -> int:
+    """Return the size of the file pip is fetching: the last one written in its download folders."""
+    newest, size = 0.0, 0
+    with contextlib.suppress(OSError):
+        for path in scratch.glob("pip-unpack-*/*"):
+            found = path.stat()
+            if found.st_mtime >= newest:
+                newest, size = found.st_mtime, found.st_size
+    return size
+
+
+def log_header(root: Path) -> str:
+    """Return the first line of a log: when, where and with which Python."""
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S')} install in {root}, Python {sys.version.split()[0]}, {sys.platform}\n"

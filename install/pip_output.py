@@ -1,0 +1,181 @@
+"""Reading what pip writes: how far it is, and what a failure means. Text in, facts out; nothing is run here.
+
+pip has no machine-readable progress and no exit code per cause, so its lines are all there is. The patterns hold for
+pip 23.2 (bundled with Python 3.11) to 26.3, and the tests keep real output of both.
+"""
+
+import platform
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from trouble import Exit, InstallError, disk_full, not_writable, without_addresses
+
+_COLLECTING = re.compile(r"^(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9._-]+)")
+_PROCESSING = re.compile(r"^Processing .*?([A-Za-z0-9._]+)-\d[^/\\]*\.whl")
+_DOWNLOADING = re.compile(r"^\s*Downloading (?:.*/)?([A-Za-z0-9._]+)-(\d[^-]*)-\S+\.whl \(([\d.]+) (bytes|[kMG]B)\)")
+_INSTALLING = re.compile(r"^Installing collected packages: (.+)")
+_UNITS = {"bytes": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
+# The build of the project itself, in the order it happens; the words are what a person is told.
+_STEPS = (
+    ("Installing build dependencies", "getting the build tool"),
+    ("Preparing editable metadata", "reading the project"),
+    ("Building editable", "building the project"),
+)
+# Downloading takes about this part of an install, unpacking the rest.
+DOWNLOAD_SHARE = 0.6
+
+
+def plain_name(name: str) -> str:
+    """Return a package's name as indexes compare it: `Foo_bar` is `foo-bar`."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+class PipProgress:
+    """How far one `pip install` is: `feed` it each line, then ask for `fraction` and `text`.
+
+    `expected` is a guess at the number of packages; it is replaced by the true one when pip starts to unpack.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self.expected = max(expected, 1)
+        self.seen: set[str] = set()
+        self.to_unpack: frozenset[str] = frozenset()
+        self.current = ""
+        self.current_bytes = 0
+
+    def feed(self, line: str) -> None:
+        """Take one line of pip's output."""
+        if found := _COLLECTING.match(line) or _PROCESSING.match(line):
+            self.seen.add(plain_name(found[1]))
+            self.current, self.current_bytes = found[1], 0
+        elif found := _DOWNLOADING.match(line):
+            self.current = f"{found[1]} {found[2]}"
+            self.current_bytes = int(float(found[3]) * _UNITS[found[4]])
+        elif found := _INSTALLING.match(line):
+            self.to_unpack = frozenset(plain_name(name.strip()) for name in found[1].split(","))
+            self.current_bytes = 0
+        elif "Retrying (Retry(" in line:
+            self.current, self.current_bytes = "the package index does not answer, trying again", 0
+        else:
+            self.current = next((words for start, words in _STEPS if line.lstrip().startswith(start)), self.current)
+
+    def fraction(self, downloaded: int, unpacked: int) -> float:
+        """Return the part done, 0 to 1: `downloaded` bytes of the current file, `unpacked` packages so far."""
+        if self.to_unpack:
+            return DOWNLOAD_SHARE + (1 - DOWNLOAD_SHARE) * min(unpacked / len(self.to_unpack), 1.0)
+        within = min(downloaded / self.current_bytes, 1.0) if self.current_bytes else 0.0
+        done = max(len(self.seen) - 1, 0) + within
+        return DOWNLOAD_SHARE * min(done / max(self.expected, len(self.seen)), 1.0)
+
+    def text(self, downloaded: int, unpacked: int) -> str:
+        """Return what is being done, for the bar and the log."""
+        if self.to_unpack:
+            return f"unpacking, {min(unpacked, len(self.to_unpack))} of {len(self.to_unpack)} packages"
+        count = f"{len(self.seen)} packages found, " if self.seen else ""
+        if self.current_bytes > 1_000_000:
+            done, size = (round(part / 1_000_000) for part in (min(downloaded, self.current_bytes), self.current_bytes))
+            return f"{count}{self.current}: {done} of {size} MB"
+        return count + (self.current or "starting pip")
+
+
+def _matching(lines: Sequence[str], *patterns: str) -> re.Match[str] | None:
+    """Return the last match of any of `patterns`, which is nearest to what made pip give up."""
+    joined = re.compile("|".join(patterns))
+    return next((found for line in reversed(lines) if (found := joined.search(line))), None)
+
+
+def diagnose(
+    lines: Sequence[str], code: int, *, folder: Path, needed: int, log: Path, torch_index: bool = False
+) -> InstallError:
+    """Return the trouble behind a failed pip: its output and verbose log as `lines`, its exit `code`.
+
+    `folder` is the environment's, `needed` the bytes it takes, `log` where the person finds pip's own words,
+    `torch_index` whether this pip was told to use the index of `--torch-index`.
+    """
+    if _matching(lines, r"\[?Errno 28\]?", "No space left on device", r"WinError 112\b", "Disk quota exceeded"):
+        return disk_full(folder, needed)
+    if denied := _matching(lines, r"\[Errno 13\] Permission denied(?:: '([^']+)')?", r"\[WinError 5\]"):
+        return not_writable(Path(denied[1]) if denied.re.groups and denied[1] else folder)
+    # pip names a missing version and an index it could not ask with the same words. Versions listed mean it could ask.
+    missing = _matching(lines, r"satisfies the requirement (\S+?)[,;]? .*\(from versions: (.+)\)")
+    if not (missing and missing[2] != "none") and (network := _network(lines, torch_index)):
+        return network
+    if missing:
+        return _no_version(missing[1], torch_index)
+    return _own_failure(lines, code, log)
+
+
+def _own_failure(lines: Sequence[str], code: int, log: Path) -> InstallError:
+    """Return the trouble of a pip that failed for a reason of its own, in its own words if there is no better."""
+    if code < 0:
+        return InstallError(
+            f"pip was ended from outside (signal {-code})",
+            f"close other programs if memory is short, then run the same command again; pip's output is in {log}",
+            Exit.PIP_FAILED,
+        )
+    if _matching(lines, "DO NOT MATCH THE HASHES", "BadZipFile", "has an invalid wheel"):
+        return InstallError(
+            "a package arrived damaged or was not the one expected",
+            f"run `python3 -m pip cache purge`, then the same command again; details are in {log}",
+            Exit.PIP_FAILED,
+        )
+    errors = [line for line in lines if line.startswith("ERROR: ") and line != "ERROR: Exception:"]
+    said = (errors or [line for line in lines if line.strip()] or ["nothing"])[-1].removeprefix("ERROR: ")
+    return InstallError(f"pip failed: {without_addresses(said)}", f"pip's whole output is in {log}", Exit.PIP_FAILED)
+
+
+def _network(lines: Sequence[str], torch_index: bool) -> InstallError | None:
+    """Return the trouble if the package index could not be asked, with the cause as far as pip tells it."""
+    whose = "the index of --torch-index" if torch_index else "the package index"
+    setting = "the URL of --torch-index (`--torch-index default` forgets it)" if torch_index else "PIP_INDEX_URL"
+    if _matching(lines, "CERTIFICATE_VERIFY_FAILED", "SSLError", "SSLCertVerificationError"):
+        return InstallError(
+            f"{whose} could not be trusted: its certificate was refused",
+            "check this computer's date; behind a company proxy set PIP_CERT to its certificate; then run this again",
+            Exit.INDEX_UNREACHABLE,
+        )
+    if status := _matching(lines, r"\b(40[137]|5\d\d) (?:Client|Server) Error", r"WARNING: (401) Error"):
+        number = status[1] or status[2]
+        return InstallError(
+            f"{whose} refused to answer (HTTP status {number})",
+            f"check {setting} and its login, or try again later",
+            Exit.INDEX_UNREACHABLE,
+        )
+    if _matching(
+        lines,
+        r"Retrying \(Retry\(",
+        "Could not fetch URL .*connection error",
+        "(?:NewConnection|ConnectTimeout|ReadTimeout|NameResolution|Proxy|Protocol|MaxRetry|IncompleteRead)Error",
+        "(?:Connection|ConnectTimeout|ReadTimeout|Network\\w*)Error: ",
+        r"Connection (?:refused|reset|broken|aborted|timed out)",
+        "Read timed out",
+    ):
+        return InstallError(
+            f"{whose} cannot be reached",
+            f"check the network, the proxy (HTTPS_PROXY) and {setting}, then run the same command again",
+            Exit.INDEX_UNREACHABLE,
+        )
+    return None
+
+
+def _no_version(requirement: str, torch_index: bool) -> InstallError:
+    """Return the trouble of a package that has no version for this computer."""
+    here = f"Python {sys.version_info[0]}.{sys.version_info[1]} on {platform.system() or 'this system'}"
+    here = f"{here} {platform.machine()}".rstrip()
+    name = plain_name(re.split(r"[<>=!~\[; ]", requirement)[0])
+    is_torch = name in ("torch", "torchvision")
+    if torch_index:
+        todo = (
+            "check that the index of --torch-index offers this version for this system, or give `--torch-index default`"
+        )
+    elif is_torch and sys.platform == "darwin" and platform.machine() == "x86_64":
+        todo = "torch has no current version for Intel Macs; use a Mac with Apple silicon, Linux or Windows"
+    elif sys.maxsize < 2**32:
+        todo = "this Python is a 32-bit one; install a 64-bit Python"
+    elif sys.version_info >= (3, 15):
+        todo = "this Python may be too new; use Python 3.13 for this command"
+    else:
+        todo = "if PIP_INDEX_URL or a pip.conf names a mirror, check that the mirror has it; else try Python 3.13"
+    return InstallError(f"{requirement} has no version for {here}", todo, Exit.NO_MATCHING_VERSION)

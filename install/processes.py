@@ -1,0 +1,170 @@
+"""Running other programs: a clean environment for them, their output line by line, and an end that leaves none behind.
+
+Children run in a group of their own, so that Ctrl-C reaches only this process, which then ends the whole group, build
+tools included, and waits for it.
+"""
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, TextIO
+
+import trouble
+
+TICK_S = 0.1
+PATIENCE_S = 5.0
+# These point a Python at packages or a home that are not its own; __PYVENV_LAUNCHER__ does so on macOS.
+_MISLEADING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV")
+# Only Windows has the flag; elsewhere a new session makes the group.
+_NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended: its exit `code` (negative for a signal) and all `lines` it wrote, stderr among them."""
+
+    code: int
+    lines: list[str]
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """Return this process's environment without what would lead another Python astray, and with `extra`."""
+    kept = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
+    return kept | extra
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    log: TextIO,
+    cwd: Path,
+    env: Mapping[str, str],
+    on_line: Callable[[str], None] = lambda _: None,
+    on_tick: Callable[[], None] = lambda: None,
+) -> Finished:
+    """Run a program to its end, its output into `log` and line by line to `on_line`; `on_tick` is called often.
+
+    Raises OSError if it cannot be started. If anything is raised here while it runs, Ctrl-C above all, the program and
+    its children are ended first.
+    """
+    child = subprocess.Popen(
+        [str(word) for word in argv],
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=os.name == "posix",
+        creationflags=_NEW_GROUP,
+        # The install lock is the only inheritable file: a child that outlives a killed parent goes on holding it.
+        close_fds=False,
+    )
+    arrived: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    assert child.stdout is not None
+    reader = threading.Thread(target=_read, args=(child.stdout, arrived), daemon=True)
+    lines: list[str] = []
+    try:
+        reader.start()
+        while True:
+            try:
+                line = arrived.get(timeout=TICK_S)
+            except queue.Empty:
+                on_tick()
+                continue
+            if line is None:
+                break
+            lines.append(line)
+            # The disk that is too full for the packages is too full for their log: the lines in memory must do then.
+            with contextlib.suppress(OSError):
+                log.write(trouble.scrubbed(line) + "\n")
+                log.flush()
+            on_line(line)
+            on_tick()
+        return Finished(child.wait(), lines)
+    except BaseException:
+        end(child)
+        raise
+
+
+def _read(stream: TextIO, arrived: "queue.SimpleQueue[str | None]") -> None:
+    """Hand on each line of `stream`, and None at its end."""
+    with stream:
+        for line in stream:
+            arrived.put(line.rstrip())
+    arrived.put(None)
+
+
+def end(child: "subprocess.Popen[str]") -> None:
+    """End a program started by `run` and its whole group: asked first, made to after a few seconds."""
+    with contextlib.suppress(ProcessLookupError):
+        if sys.platform == "win32":
+            child.terminate()
+        else:
+            os.killpg(child.pid, signal.SIGINT)
+    try:
+        child.wait(PATIENCE_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        pass
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if sys.platform == "win32":
+                child.kill()
+            else:
+                os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """End like Ctrl-C does, with the exit code of the signal."""
+    raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Within this, `kill` and a closed terminal unwind as Ctrl-C does, so that children end with their parent."""
+    numbers = [] if sys.platform == "win32" else [signal.SIGTERM, signal.SIGHUP]
+    # What is ignored stays ignored: that is how `nohup` keeps a program alive.
+    before = [(number, signal.getsignal(number)) for number in numbers]
+    before = [(number, handler) for number, handler in before if handler is not signal.SIG_IGN]
+    try:
+        for number, _ in before:
+            signal.signal(number, _stop)
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def wait_through_interrupts(child: "subprocess.Popen[bytes]") -> tuple[int, bool]:
+    """Wait for a program in this process's own group; return its exit code and whether Ctrl-C was pressed meanwhile.
+
+    Ctrl-C reaches such a program directly and it says its own last words, so this process only waits.
+    """
+    interrupted = False
+    while True:
+        try:
+            return child.wait(), interrupted
+        except KeyboardInterrupt:
+            interrupted = True
+
+
+def become(argv: Sequence[str | Path], env: Mapping[str, str]) -> int:
+    """Turn this process into another program: its Ctrl-C, its exit code. Only Windows ever returns, with that code."""
+    words = [str(word) for word in argv]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if sys.platform != "win32":
+        os.execve(words[0], words, dict(env))
+    # Windows has no exec that keeps the console waiting: this process stays as a shell around the program.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return subprocess.call(words, env=dict(env))

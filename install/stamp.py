@@ -1,0 +1,86 @@
+"""What the environment was made for, in a small file inside it: the reason why a second run starts at once."""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from trouble import without_credentials
+
+NAME = "install.json"
+INPUTS = ("pyproject.toml", "install/constraints.txt")
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What an environment holds, or should hold.
+
+    `root` is the clone's path, since environments cannot be moved; `python` is the version as in `3.11`; `inputs` is
+    the hash of the files that name the packages; `torch_index` is a URL without its login, or empty for the usual
+    index; `complete` is False from before the first change until after the last.
+    """
+
+    root: str
+    python: str
+    inputs: str
+    extras: tuple[str, ...]
+    torch_index: str
+    complete: bool = False
+
+    @classmethod
+    def wanted(cls, root: Path, extras: tuple[str, ...], torch_index: str) -> "Stamp":
+        """Return the stamp of an environment as it should be now; raises OSError if an input cannot be read."""
+        digest = hashlib.sha256()
+        for name in INPUTS:
+            with contextlib.suppress(FileNotFoundError):  # told better by whoever needs what is in it
+                digest.update((root / name).read_bytes())
+            digest.update(b"\0")
+        python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        return cls(str(root), python, digest.hexdigest(), extras, without_credentials(torch_index))
+
+    @classmethod
+    def read(cls, venv: Path) -> "Stamp | None":
+        """Return the stamp of an environment, or None if it has none that can be understood."""
+        try:
+            found = json.loads((venv / NAME).read_text("utf-8"))
+            stamp = cls(**(found | {"extras": tuple(found["extras"])}))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        texts = (stamp.root, stamp.python, stamp.inputs, stamp.torch_index, *stamp.extras)
+        return stamp if all(isinstance(text, str) for text in texts) and stamp.complete in (True, False) else None
+
+    def write(self, venv: Path) -> None:
+        """Put this stamp into an environment, whole or not at all; raises OSError."""
+        # No other process writes here: the caller holds the install lock.
+        new = venv / (NAME + ".new")
+        try:
+            new.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
+            os.replace(new, venv / NAME)  # noqa: PTH105  # one step, over the old one, on Windows too
+        except OSError:
+            with contextlib.suppress(OSError):
+                new.unlink()
+            raise
+
+    def finished(self) -> "Stamp":
+        """Return this stamp for an environment that is complete."""
+        return replace(self, complete=True)
+
+    def serves(self, wanted: "Stamp") -> bool:
+        """Return whether an environment with this stamp can be used as it is; more extras than wanted do not hurt."""
+        return (
+            self.complete
+            and set(wanted.extras) <= set(self.extras)
+            and replace(self, extras=wanted.extras) == wanted.finished()
+        )
+
+    def can_become(self, wanted: "Stamp") -> bool:
+        """Return whether pip can turn the environment into the wanted one, rather than making it anew.
+
+        Not after a move, not for another Python, and not for another torch: its companions would stay behind, 3 GB of
+        them, and pip takes the same version from another index for the same thing.
+        """
+        mine = (self.root, self.python, self.torch_index)
+        return mine == (wanted.root, wanted.python, wanted.torch_index)
