@@ -16,7 +16,7 @@ from deepdream_core.errors import SettingsError, nearest
 from deepdream_core.layers import find_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -69,9 +69,13 @@ class DreamSettings(_Strict):
     laplacian: int = Field(
         0, ge=0, le=10, description="bands of the gradient brought to equal strength, so that large shapes grow too"
     )
-    smooth: float = Field(0.5, ge=0, le=100, description="sigma in px of the Gaussian cascade over each gradient; 0: off")
+    smooth: float = Field(
+        0.5, ge=0, le=100, description="sigma in px of the Gaussian cascade over each gradient; 0: off"
+    )
     jitter: int = Field(32, ge=0, le=10_000, description="largest random shift in px before each step")
-    tv: float = Field(0.0, ge=0, le=100, description="total-variation weight: how strongly noise in the dream is calmed")
+    tv: float = Field(
+        0.0, ge=0, le=100, description="total-variation weight: how strongly noise in the dream is calmed"
+    )
     clamp: bool = Field(True, description="keep values in the visible range after each step, not only at the end")
     strength: float = Field(1.0, ge=0, le=1, description="blend of the result: 0 the original, 1 the dream")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the random shifts; the same seed repeats the picture")
@@ -106,6 +110,10 @@ class Config(_Strict):
     presets: dict[str, Preset]
     engine: EngineSettings
 
+    def engine_settings(self, overrides: Mapping[str, Any]) -> EngineSettings:
+        """Return the machine's settings overlaid by `overrides`; raises `SettingsError` naming the override."""
+        return validated(EngineSettings, {**self.engine.model_dump(), **overrides}, as_option)
+
     def dream_settings(self, preset: str, overrides: Mapping[str, Any]) -> DreamSettings:
         """Return the defaults overlaid by a preset and then by `overrides`.
 
@@ -114,7 +122,7 @@ class Config(_Strict):
         if preset not in self.presets:
             raise SettingsError(f"unknown preset {preset!r}", nearest(preset, self.presets))
         merged = {**self.dream.model_dump(), **self.presets[preset].settings, **overrides}
-        return validated(DreamSettings, merged, "")
+        return validated(DreamSettings, merged, as_option)
 
 
 def builtin_config_path() -> Path:
@@ -155,7 +163,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise SettingsError(f"{path}: holds {type(tree).__name__} {tree!r:.40}", "it must hold sections: dream, presets, engine")
+        raise SettingsError(
+            f"{path}: holds {type(tree).__name__} {tree!r:.40}", "it must hold sections: dream, presets, engine"
+        )
     return tree
 
 
@@ -194,17 +204,17 @@ def _config(tree: dict[str, Any], source: str) -> Config:
     for key in tree:
         if key not in Config.model_fields:
             raise SettingsError(f"{source}: {key}: unknown section", nearest(str(key), Config.model_fields))
-    dream = validated(DreamSettings, _section(tree, "dream", source), f"{source}: dream")
-    engine = validated(EngineSettings, _section(tree, "engine", source), f"{source}: engine")
+    dream = validated(DreamSettings, _section(tree, "dream", source), f"{source}: dream.{{}}".format)
+    engine = validated(EngineSettings, _section(tree, "engine", source), f"{source}: engine.{{}}".format)
     presets: dict[str, Preset] = {}
     for name, given in _section(tree, "presets", source).items():
         where = f"{source}: presets.{name}"
         if not isinstance(given, dict):
             raise SettingsError(f"{where}: {given!r:.60} is not a preset", "give it a description and settings")
         settings = {key: value for key, value in given.items() if key != "description"}
-        validated(DreamSettings, {**dream.model_dump(), **settings}, where)
+        validated(DreamSettings, {**dream.model_dump(), **settings}, f"{where}.{{}}".format)
         description = {"description": given.get("description"), "settings": settings}
-        presets[str(name)] = validated(Preset, description, where)
+        presets[str(name)] = validated(Preset, description, f"{where}.{{}}".format)
     return Config(dream=dream, presets=presets, engine=engine)
 
 
@@ -217,28 +227,30 @@ def _section(tree: dict[str, Any], name: str, source: str) -> dict[str, Any]:
     return section
 
 
-def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
-    """Return the model made of `values`, or raise `SettingsError` with the key's path, the value and what is allowed."""
+def validated(model: type[M], values: Mapping[str, Any], name: Callable[[str], str]) -> M:
+    """Return the model made of `values`, or raise `SettingsError` with the key, the value and what is allowed.
+
+    `name` turns a key into what the user wrote: its path in a file, or an option.
+    """
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise _explained(model, error.errors()[0], where) from None
+        raise _explained(model, error.errors()[0], name) from None
 
 
-def _explained(model: type[BaseModel], problem: ErrorDetails, where: str) -> SettingsError:
-    key = str(problem["loc"][0])
-    rest = "".join(f".{part}" for part in problem["loc"][1:] if str(part) in _names(problem["input"]))
-    path = ": ".join(filter(None, [where.rpartition(": ")[0], ".".join(filter(None, [where.rpartition(": ")[2], key + rest]))]))
+def as_option(key: str) -> str:
+    """Return the command line's name of a key: `octave_scale` is `--octave-scale`, `layers` is `--layer`."""
+    return "--layer" if key == "layers" else "--" + key.replace("_", "-")
+
+
+def _explained(model: type[BaseModel], problem: ErrorDetails, name: Callable[[str], str]) -> SettingsError:
+    key, *inner = (str(part) for part in problem["loc"])
+    path = name(key) + "".join(f".{part}" for part in inner if part.startswith(("conv", "relu", "pool")))
     if problem["type"] == "extra_forbidden":
         return SettingsError(f"{path}: unknown key", nearest(key, model.model_fields))
     if problem["type"] == "value_error":
         return SettingsError(f"{path}: {problem['ctx']['error']}")
-    value = problem["input"]
-    return SettingsError(f"{path}: {value!r:.80} is not allowed", f"allowed: {allowed(model, key)}")
-
-
-def _names(value: object) -> list[str]:
-    return [str(name) for name in value] if isinstance(value, dict) else []
+    return SettingsError(f"{path}: {problem['input']!r:.80} is not allowed", f"allowed: {allowed(model, key)}")
 
 
 def allowed(model: type[BaseModel], key: str) -> str:

@@ -34,15 +34,17 @@ def choose_device(name: str) -> torch.device:
     if kind not in {"auto", "cpu", "cuda", "mps"} or (number and (kind != "cuda" or not number.isdecimal())):
         raise DeviceError(f"unknown device {name!r}", "use auto, cpu, cuda, cuda:N or mps")
     if kind == "auto":
-        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        kind = "cuda" if torch.cuda.is_available() else "mps" if _mps_available() else "cpu"
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
-            raise DeviceError("torch sees no CUDA device here", "use --device auto or cpu, or check the driver: nvidia-smi")
+            raise DeviceError(
+                "torch sees no CUDA device here", "use --device auto or cpu, or check the driver: nvidia-smi"
+            )
         if int(number or 0) >= count:
             raise DeviceError(f"there is no {name}", f"torch sees cuda:0 to cuda:{count - 1}")
         return torch.device("cuda", int(number or 0))
-    if kind == "mps" and not torch.backends.mps.is_available():
+    if kind == "mps" and not _mps_available():
         raise DeviceError("torch sees no Apple GPU (MPS) here", "use --device auto or cpu")
     return torch.device(kind)
 
@@ -71,10 +73,14 @@ def precision_name(dtype: torch.dtype) -> str:
     return next(name for name, known in DTYPES.items() if known == dtype)
 
 
+def _mps_available() -> bool:
+    return bool(torch.backends.mps.is_available())
+
+
 def _cpu_has_bf16() -> bool:
     able = torch.cpu.get_capabilities()
     in_hardware = any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return bool(in_hardware and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return in_hardware and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def device_name(device: torch.device) -> str:
@@ -91,7 +97,7 @@ def free_bytes(device: torch.device) -> int:
     """Return the bytes that can be allocated on the device now, as far as it tells."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     if device.type == "mps":
         return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return min(psutil.virtual_memory().available, _cgroup_free_bytes())

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,7 +24,7 @@ from deepdream_core.engine.smoothing import (
 from deepdream_core.errors import NumericError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from torch import Tensor
 
@@ -81,7 +81,10 @@ def dream(
         coefficients = coefficients or balanced(settings.layers, image, gradient_of)
 
         for iteration in range(1, settings.iterations + 1):
-            shift = (shifts.randint(-settings.jitter, settings.jitter), shifts.randint(-settings.jitter, settings.jitter))
+            shift = (
+                shifts.randint(-settings.jitter, settings.jitter),
+                shifts.randint(-settings.jitter, settings.jitter),
+            )
             gradient = gradient_of(image, coefficients, shift)
             _check_finite(gradient, octave, iteration)
             _ascend(image, base, gradient, settings, gradient_of.network.std, step_map)
@@ -91,7 +94,7 @@ def dream(
             yield Progress(
                 octave, len(sizes), size, iteration, settings.iterations, gradient.objective,
                 done / sum(areas), gradient_of.tile_px(size), notes,
-                lambda image=image, base=base: blend(original, image - base, settings.strength, mask),
+                partial(_so_far, original, image, base, settings.strength, mask),
             )  # fmt: skip
             del gradient
 
@@ -136,8 +139,17 @@ def blend(original: Tensor, difference: Tensor, strength: float, mask: Tensor | 
     return result
 
 
+def _so_far(original: Tensor, image: Tensor, base: Tensor, strength: float, mask: Tensor | None) -> Tensor:
+    return blend(original, image - base, strength, mask)
+
+
 def _ascend(
-    image: Tensor, base: Tensor, gradient: PictureGradient, settings: DreamSettings, std: Tensor, step_map: Tensor | None
+    image: Tensor,
+    base: Tensor,
+    gradient: PictureGradient,
+    settings: DreamSettings,
+    std: Tensor,
+    step_map: Tensor | None,
 ) -> None:
     """Move `image` one step up the gradient, in place.
 

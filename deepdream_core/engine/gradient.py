@@ -90,6 +90,11 @@ class TiledGradient:
             chosen = self._ceiling if chosen is None else min(chosen, self._ceiling)
         return None if chosen is None or chosen >= max(size) else chosen
 
+    def pixels_computed(self, size: Size) -> int:
+        """Return how many pixels the network sees for one gradient of a picture of this size, the tiles' halos included."""
+        tiles = tile_grid(size, self.tile_px(size), self._stride, self._halo)
+        return sum(tile.crop[0].length * tile.crop[1].length for tile in tiles)
+
     def _shrink(self, size: Size, tile_px: int | None, reason: str) -> int:
         smallest = max(SMALLEST_TILE_PX, self._stride)
         now = max(size) if tile_px is None else tile_px
@@ -130,9 +135,7 @@ def take_rolled(picture: Tensor, area: tuple[Span, Span], shift: Size) -> Tensor
     """Return `torch.roll(picture, shift, (2, 3))` inside `area`, without rolling what is not needed."""
     height, width = picture.shape[2:]
     rows = [
-        torch.cat(
-            [picture[:, :, y.indices, x.indices] for x, _ in wrapped(area[1], shift[1], width)], dim=3
-        )
+        torch.cat([picture[:, :, y.indices, x.indices] for x, _ in wrapped(area[1], shift[1], width)], dim=3)
         for y, _ in wrapped(area[0], shift[0], height)
     ]
     return torch.cat(rows, dim=2)

@@ -41,7 +41,7 @@ def smooth_cascade_(gradient: Tensor, sigma_px: float) -> Tensor:
     and ProGamerGov's DeepDream code, and of the Gordić implementation).
     """
     if sigma_px > 0:
-        for plane in gradient.split(1, dim=1):
+        for plane in torch.split(gradient, 1, dim=1):
             blurred = gaussian_blur(plane, sigma_px * CASCADE[0])
             for factor in CASCADE[1:]:
                 blurred += gaussian_blur(plane, sigma_px * factor)
@@ -91,7 +91,7 @@ def add_total_variation_(direction: Tensor, difference: Tensor, weight: float) -
     """
     if weight == 0:
         return direction
-    for plane, change in zip(direction.split(1, dim=1), difference.split(1, dim=1), strict=True):
+    for plane, change in zip(torch.split(direction, 1, dim=1), torch.split(difference, 1, dim=1), strict=True):
         right = F.pad(change[..., :, 1:] - change[..., :, :-1], (0, 1))
         down = F.pad(change[..., 1:, :] - change[..., :-1, :], (0, 0, 0, 1))
         steepness = torch.sqrt(right**2 + down**2 + (1 / 255) ** 2)

@@ -8,6 +8,7 @@ itself ends; and when the crop starts at a multiple of the stride, so that its c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _spans(length: int, tile_px: int | None, stride: int) -> list[Span]:
     cells = -(-length // stride)
     count = 1 if tile_px is None else -(-cells // max(1, tile_px // stride))
     edges = [min(length, cells * i // count * stride) for i in range(count + 1)]
-    return [Span(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [Span(start, stop) for start, stop in pairwise(edges)]
 
 
 def _grown(core: Span, halo: int, length: int) -> Span:

@@ -18,6 +18,7 @@ from deepdream_core.layers import LAYERS, Layer, find_layer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
 
@@ -43,7 +44,7 @@ class Vgg19:
         self.weights_name, self.weights_sha256 = weights.name, weights.sha256
         self.mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(weights.std, device=device).view(1, 3, 1, 1)
-        self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+        self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self._scale = FP16_ACTIVATION_SCALE if dtype == torch.float16 else 1.0
         self._loss_scale = 1.0
         self._fused = device.type == "cpu" and _fused_convolution_works(dtype)
@@ -53,11 +54,11 @@ class Vgg19:
                 weight, bias = weights.convolutions[layer.name]
                 weight = weight * self._scale if layer.index == 0 else weight
                 self._parameters[layer.name] = (
-                    weight.to(device, dtype, memory_format=self._layout),
+                    weight.to(device, dtype, memory_format=self.layout),
                     (bias * self._scale).to(device, dtype),
                 )
                 if layer.index == 0:
-                    self._first_weight = _split_weight(weight, dtype).to(device, memory_format=self._layout)
+                    self._first_weight = _split_weight(weight, dtype).to(device, memory_format=self.layout)
 
     @property
     def bytes_per_pixel(self) -> float:
@@ -71,6 +72,10 @@ class Vgg19:
                 kept += cells * torch.int64.itemsize
         widest = self.chain[0].channels * self.dtype.itemsize
         return kept + 2 * widest
+
+    def parameters(self, layer: Layer) -> tuple[Tensor, Tensor]:
+        """Return a convolution's weight [O, I, 3, 3] and bias [O] as they are used, on the device."""
+        return self._parameters[layer.name]
 
     def value_and_gradient(
         self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window] | None = None
@@ -104,7 +109,7 @@ class Vgg19:
 
     def _forward(self, crop: Tensor) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, torch.Size]]]:
         """Run the chain; return the activations the backward needs, and each pool's (indices, input shape)."""
-        x = _split_input((crop - self.mean) / self.std, self.dtype).contiguous(memory_format=self._layout)
+        x = _split_input((crop - self.mean) / self.std, self.dtype).contiguous(memory_format=self.layout)
         kept: dict[str, Tensor] = {}
         indices: dict[str, tuple[Tensor, torch.Size]] = {}
         for layer, after in zip(self.chain, [*self.chain[1:], None], strict=True):
@@ -146,7 +151,7 @@ class Vgg19:
                 # A maximum of 0 came from a ReLU at 0: masking here, on a quarter of the cells, spares the ReLU before.
                 _aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
                 at, shape = indices.pop(layer.name)
-                like = torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=self._layout)
+                like = torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=self.layout)
                 gradient = _aten.max_pool2d_with_indices_backward(
                     gradient, like, [2, 2], [2, 2], [0, 0], [1, 1], False, at
                 )
@@ -174,7 +179,7 @@ class Vgg19:
     def _convolve_back(self, layer: Layer, gradient: Tensor) -> Tensor:
         weight, _ = self._parameters[layer.name]
         shape = (1, weight.shape[1], *gradient.shape[2:])
-        like = torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=self._layout)
+        like = torch.empty(shape, dtype=self.dtype, device=self.device, memory_format=self.layout)
         only_input = (True, False, False)
         back: Tensor = _aten.convolution_backward(
             gradient, like, weight, None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1, only_input
@@ -200,9 +205,12 @@ class Vgg19:
         return exponent < -8
 
 
-def deterministic_convolutions() -> torch.backends.ContextProp:
+def deterministic_convolutions() -> AbstractContextManager[None]:
     """Return a context in which cuDNN repeats itself to the bit and float32 means float32 (no TF32)."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
 
 
 def _split_input(x: Tensor, dtype: torch.dtype) -> Tensor:

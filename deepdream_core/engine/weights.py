@@ -66,7 +66,9 @@ def load_weights(name: str, *, fetched: Path | None = None) -> Weights:
         return _from_file(fetched, name, "run: deepdream weights fetch torchvision")
     path = Path(name).expanduser()
     if not path.exists():
-        raise WeightsError(f"no weights called {name!r}", "use oxford, torchvision or the path of a .pth or .safetensors")
+        raise WeightsError(
+            f"no weights called {name!r}", "use oxford, torchvision or the path of a .pth or .safetensors"
+        )
     return _from_file(path, str(path), "give VGG19 weights with torchvision's features.N.weight keys")
 
 
@@ -159,7 +161,9 @@ def _checked_read(path: Path, next_step: str, read: Callable[[], T]) -> T:
     except FileNotFoundError:
         raise WeightsError(f"{path}: the weights file is missing", next_step) from None
     except pickle.UnpicklingError:
-        raise WeightsError(f"{path}: not a plain tensor file (it holds code or is altered); refused", next_step) from None
+        raise WeightsError(
+            f"{path}: not a plain tensor file (it holds code or is altered); refused", next_step
+        ) from None
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{path}: truncated or not a weights file ({reason})", next_step) from None

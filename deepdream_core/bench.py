@@ -1,0 +1,191 @@
+"""`deepdream bench`: what this machine does, each thing beside what it is compared with, in one run."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from deepdream_core import __version__
+from deepdream_core.engine.engine import Engine
+from deepdream_core.engine.pyramid import finest_size, octave_sizes
+from deepdream_core.engine.vgg19 import deterministic_convolutions
+from deepdream_core.errors import SettingsError
+from deepdream_core.report import clock
+from deepdream_core.settings import DreamSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from deepdream_core.engine.gradient import TiledGradient
+    from deepdream_core.engine.vgg19 import Vgg19
+    from deepdream_core.settings import EngineSettings
+
+SIDES = (512, 1024)
+PHOTOS = {"1 megapixel": (816, 1224), "12 megapixels": (2828, 4243), "24 megapixels": (4000, 6000)}
+
+
+def print_table(machine: EngineSettings, repeats: int) -> None:
+    """Print seconds per gradient through pool4: ours, the bare convolutions, the notebook's loop; and estimated times."""
+    engine = Engine(machine)
+    settings = DreamSettings()
+    gradient_of = engine.gradient_of(settings)
+    console = Console()
+    console.print(
+        f"deepdream {__version__}, torch {torch.__version__.partition('+')[0]}, Python {sys.version.split()[0]}, "
+        f"{engine.device} ({engine.device_name}), {engine.precision}, weights {engine.weights.name}"
+    )
+    table = Table(
+        "one gradient through pool4", "deepdream", "bare convolutions", "of their speed", "plain loop", "speed-up"
+    )
+    per_pixel = 0.0
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        for side in SIDES:
+            task = bar.add_task(f"measuring {side}×{side}")
+            picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(engine.device)
+            ours, plain = _fastest(
+                [partial(gradient_of, picture, {"pool4": 1.0}), _plain_loop(engine, picture)],
+                repeats, engine.device,
+            )  # fmt: skip
+            bare = _bare_convolutions(gradient_of.network, side, repeats)
+            per_pixel = ours / side**2
+            table.add_row(
+                f"{side}×{side}",
+                f"{ours:.3f} s",
+                f"{bare:.3f} s",
+                f"{bare / ours:.2f}",
+                f"{plain:.3f} s",
+                f"{plain / ours:.2f}×",
+            )
+            bar.remove_task(task)
+    console.print(table)
+    estimates = Table("whole dream, preset classic (estimated)", "finest 800", "finest full", "tile at full size")
+    for name, size in PHOTOS.items():
+        times = [
+            _estimate(size, settings.model_copy(update={"finest": finest}), gradient_of, per_pixel)
+            for finest in (800, "full")
+        ]
+        tile = gradient_of.tile_px(size)
+        estimates.add_row(
+            name, *(clock(seconds) for seconds in times), "whole picture" if tile is None else f"{tile} px"
+        )
+    console.print(estimates)
+
+
+def _estimate(size: tuple[int, int], settings: DreamSettings, gradient_of: TiledGradient, per_pixel: float) -> float:
+    """Estimate a dream's seconds from the time per pixel, with what the tiles' halos cost."""
+    sizes = octave_sizes(finest_size(size, settings.finest), settings.octaves, settings.octave_scale)
+    return sum(gradient_of.pixels_computed(octave) * per_pixel * settings.iterations for octave in sizes)
+
+
+def _plain_loop(engine: Engine, picture: Tensor) -> Callable[[], object]:
+    """Return one step of the notebook: torchvision's model, float32, default layout, autograd, all 28 layers' weights."""
+    from torchvision.models import vgg19
+
+    with torch.device(engine.device):
+        model = vgg19(weights=None).features[:28].eval()
+
+    def step() -> Tensor:
+        image = picture.detach().clone().requires_grad_()
+        model.zero_grad()
+        model(image).norm().backward()
+        assert image.grad is not None
+        return image.grad
+
+    return step
+
+
+def _bare_convolutions(network: Vgg19, side: int, repeats: int) -> float:
+    """Return the summed seconds of the chain's convolutions, forward and backward to the input, and nothing else."""
+    total = 0.0
+    for layer in network.chain:
+        if layer.kind != "conv":
+            continue
+        weight, bias = network.parameters(layer)
+        shape = (1, weight.shape[1], side // layer.stride, side // layer.stride)
+        x = torch.rand(shape, device=network.device).to(network.dtype, memory_format=network.layout)
+        with torch.no_grad(), deterministic_convolutions():
+            y = F.conv2d(x, weight, bias, padding=1)
+            forward = partial(F.conv2d, x, weight, bias, padding=1)
+            geometry = ((1, 1), (1, 1), (1, 1), False, (0, 0), 1)
+            only_input = (True, False, False)
+            backward = partial(torch.ops.aten.convolution_backward, y, x, weight, None, *geometry, only_input)
+            total += sum(_fastest([forward, backward], repeats, network.device))
+    return total
+
+
+def _fastest(calls: list[Callable[[], object]], repeats: int, device: torch.device) -> list[float]:
+    """Return each call's fastest time in seconds, the calls taking turns so that a noisy moment hits all of them."""
+    best = [float("inf")] * len(calls)
+    for number in range(repeats + 1):
+        for i, call in enumerate(calls):
+            started = time.perf_counter()
+            call()
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
+            if number > 0:  # the first round warms up
+                best[i] = min(best[i], time.perf_counter() - started)
+    return best
+
+
+def print_memory(machine: EngineSettings, size: str) -> None:
+    """Dream one step at full size of a picture of `size` (`6000x4000`) and print the process's peak memory."""
+    width, _, height = size.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise SettingsError(f"--memory {size!r} is not allowed", "write WIDTHxHEIGHT, such as 6000x4000")
+    settings = DreamSettings(finest="full", octaves=1, iterations=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (int(height), int(width), 3), dtype=np.uint8)
+    started = time.perf_counter()
+    with PeakMemory() as peak:
+        from deepdream_core.photo import Photo
+
+        photo = Photo(pixels, None, gray=False, format="PNG", icc=None, exif=None, jpeg={})
+        engine = Engine(machine)
+        steps = engine.dream(photo.floats(), settings)
+        try:
+            while True:
+                next(steps)
+        except StopIteration as stop:
+            photo.with_floats(stop.value)
+    took = clock(time.perf_counter() - started)
+    where = f"{engine.device} ({engine.device_name}), {engine.precision}"
+    Console().print(
+        f"{width}×{height}, one step at full size: peak {peak.bytes / 1e9:.2f} GB resident, {took}, {where}"
+    )
+
+
+class PeakMemory:
+    """The largest resident memory of this process inside a `with` block, in bytes, sampled 50 times a second."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> PeakMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        process = psutil.Process()
+        while True:
+            self.bytes = max(self.bytes, process.memory_info().rss)
+            if self._stop.wait(0.02):
+                return

