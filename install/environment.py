@@ -84,12 +84,14 @@ def _install(target: Target, wanted: Stamp, index: str) -> None:
     if have and have.can_become(wanted):
         wanted = replace(wanted, extras=tuple(sorted({*have.extras, *wanted.extras})))
     usable = _usable(venv, have, wanted)
-    # Before the first change: from here on no run takes this environment for a finished one.
-    wanted.write(venv)
+    # Each stamp before the change it speaks of: whenever this ends, the next run knows what it finds.
     if not usable:
+        if have:
+            replace(have, complete=False).write(venv)
         _clear(venv, target.screen)
         check_space(venv, target.needs, target.screen)
-    with (venv / LOG).open("w", encoding="utf-8") as log:
+    wanted.write(venv)
+    with (venv / LOG).open("a", encoding="utf-8") as log:
         log.write(log_header(target.project.root))
         if not usable or not _has_pip(venv):
             _create(target, log)
@@ -133,8 +135,8 @@ def _ask(venv: Path, code: str) -> str:
 def _clear(venv: Path, screen: Screen) -> None:
     """Empty the environment's folder, but for the lock that is being held and the stamp."""
     kept = (install_lock.NAME, stamp.NAME)
-    old = [path for path in venv.iterdir() if path.name not in (*kept, LOG)]
-    if old:
+    old = [path for path in venv.iterdir() if path.name not in kept]
+    if any(path.name != LOG for path in old):
         screen.line("Removing the old .venv, which cannot be used here")
     for path in old:
         if path.is_dir() and not path.is_symlink():

@@ -14,7 +14,7 @@ import processes
 from pip_output import PipProgress, diagnose, plain_name
 from project import CONSTRAINTS, LINUX_DOWNLOAD, Project, Space
 from screen import Screen, Stage
-from trouble import in_gb, scrubbed
+from trouble import free_bytes, in_gb, scrubbed
 
 # Why an index could not be asked: pip says so only in its verbose log, and the person needs it in theirs.
 _WHY = re.compile(r"Could not fetch URL|connection error")
@@ -114,7 +114,7 @@ class Pip:
 
     def _size(self, torch_index: str) -> str:
         """Return the words about the size of what comes, or none if it is small or unknown."""
-        if torch_index or not self.needs.download:
+        if torch_index or not self._fetches_torch():
             return ""
         return f" — about {in_gb(self.needs.download)} to fetch, {in_gb(self.needs.likely)} of disk while it runs"
 
@@ -122,6 +122,10 @@ class Pip:
         """Return about how many packages pip will name: those pinned, and on Linux NVIDIA's libraries."""
         nvidia = 20 if self.needs.download >= LINUX_DOWNLOAD and not torch_index else 0
         return self.project.pins + nvidia
+
+    def _fetches_torch(self) -> bool:
+        """Return whether torch, most of all that is fetched, is still to come."""
+        return bool(self.needs.download) and not (site_packages(self.venv) / "torch").exists()
 
     def _environment(self, extra: dict[str, str]) -> dict[str, str]:
         """Return the environment pip runs in: the user's settings, less those that would install to another place."""
@@ -141,6 +145,8 @@ class Pip:
         )
         for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_QUIET", "PIP_VERBOSE"):
             env.pop(name, None)
+        if free_bytes(self.venv) < self.needs.likely + self.needs.download:
+            env["PIP_NO_CACHE_DIR"] = "1"  # a second copy of all that is fetched would be the one too many
         return env | extra
 
     def _install(self, words: list[str], title: str, expected: int, extra: dict[str, str] | None = None) -> None:

@@ -98,6 +98,12 @@ def diagnose(
         return disk_full(folder, needed)
     if denied := _matching(lines, r"\[Errno 13\] Permission denied(?:: '([^']+)')?", r"\[WinError 5\]"):
         return not_writable(Path(denied[1]) if denied.re.groups and denied[1] else folder)
+    if _matching(lines, "DO NOT MATCH THE HASHES", "BadZipFile", "has an invalid wheel"):
+        return InstallError(
+            "a package arrived damaged or was not the one expected",
+            f"run `python3 -m pip cache purge`, then the same command again; details are in {log}",
+            Exit.PIP_FAILED,
+        )
     # pip names a missing version and an index it could not ask with the same words. Versions listed mean it could ask.
     missing = _matching(lines, r"satisfies the requirement (\S+?)[,;]? .*\(from versions: (.+)\)")
     if not (missing and missing[2] != "none") and (network := _network(lines, torch_index)):
@@ -113,12 +119,6 @@ def _own_failure(lines: Sequence[str], code: int, log: Path) -> InstallError:
         return InstallError(
             f"pip was ended from outside (signal {-code})",
             f"close other programs if memory is short, then run the same command again; pip's output is in {log}",
-            Exit.PIP_FAILED,
-        )
-    if _matching(lines, "DO NOT MATCH THE HASHES", "BadZipFile", "has an invalid wheel"):
-        return InstallError(
-            "a package arrived damaged or was not the one expected",
-            f"run `python3 -m pip cache purge`, then the same command again; details are in {log}",
             Exit.PIP_FAILED,
         )
     errors = [line for line in lines if line.startswith("ERROR: ") and line != "ERROR: Exception:"]

@@ -132,7 +132,9 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Within this, `kill` and a closed terminal unwind as Ctrl-C does, so that children end with their parent."""
-    numbers = [] if sys.platform == "win32" else [signal.SIGTERM, signal.SIGHUP]
+    numbers = [signal.SIGTERM]
+    if sys.platform != "win32":
+        numbers.append(signal.SIGHUP)
     # What is ignored stays ignored: that is how `nohup` keeps a program alive.
     before = [(number, signal.getsignal(number)) for number in numbers]
     before = [(number, handler) for number, handler in before if handler is not signal.SIG_IGN]

@@ -12,9 +12,9 @@ from trouble import GB, Exit, InstallError, disk_full, free_bytes, in_gb
 
 TORCH = ("torch", "torchvision")
 CONSTRAINTS = Path("install/constraints.txt")
-# Measured: the finished environment, plus the downloaded files that are there at the same time.
+# Measured with the constraints: 2.66 GB fetched, 5.85 GB in place, and for a while both at once.
 LINUX_DISK = 9 * GB
-LINUX_DOWNLOAD = 3 * GB
+LINUX_DOWNLOAD = 27 * GB // 10
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ All of it goes to stderr: stdout belongs to the program that runs afterwards. On
 and wiped when the stage ends; elsewhere (a log, CI) a line every 20 seconds says what is going on.
 """
 
+import contextlib
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -60,9 +60,15 @@ class Screen:
             full = int(min(max(fraction, 0.0), 1.0) * BAR_CELLS)
             cells = [self._full] * full + [self._empty] * (BAR_CELLS - full)
         # One column is left free: a full last column would wrap, and the bar would climb down the screen.
-        row = f"  {''.join(cells)} {text}"[: shutil.get_terminal_size().columns - 1]
+        row = f"  {''.join(cells)} {text}"[: self._columns() - 1]
         self._write("\r" + row.ljust(self._drawn))
         self._drawn = len(row)
+
+    def _columns(self) -> int:
+        """Return the width of the terminal that is written to, 80 if it does not tell."""
+        with contextlib.suppress(OSError, ValueError):
+            return os.get_terminal_size(self.stream.fileno()).columns or 80
+        return 80
 
     def wipe(self) -> None:
         """Take the bar off the screen. Blanks and not an escape code: old Windows consoles print those."""

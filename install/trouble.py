@@ -43,9 +43,9 @@ class InstallError(Exception):
 
 
 def in_gb(size: float) -> str:
-    """Return a size in bytes as words: `0.3 GB`, `12 GB`."""
+    """Return a size in bytes as words: `0.3 GB`, `9 GB`, `12 GB`."""
     gigabytes = size / GB
-    return f"{gigabytes:.1f} GB" if gigabytes < 10 else f"{gigabytes:.0f} GB"
+    return f"{gigabytes:.1f}".removesuffix(".0") + " GB" if gigabytes < 10 else f"{gigabytes:.0f} GB"
 
 
 def free_bytes(folder: Path) -> int:
