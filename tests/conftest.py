@@ -1,0 +1,90 @@
+"""What all tests share: real photographs, the default weights, and the command as a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+from deepdream_core.engine.weights import Weights, load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
+TOP, LEFT, HEIGHT, WIDTH = 40, 110, 160, 192
+
+Command = "Callable[..., subprocess.CompletedProcess[str]]"
+
+
+def photograph(name: str, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
+    """A part of one of scikit-image's photographs, float32 [1, 3, height, width] in 0…1."""
+    pixels = getattr(data, name)()[TOP : TOP + height, LEFT : LEFT + width, :3]
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def picture_file(path: Path, name: str = "astronaut", size: tuple[int, int] = (96, 72), **options: Any) -> Path:
+    """Write a photograph of `size` (width, height) to `path` and return it."""
+    Image.fromarray(getattr(data, name)()).resize(size).save(path, **options)
+    return path
+
+
+def pixels_of(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+@pytest.fixture(scope="session")
+def oxford() -> Weights:
+    return load_weights("oxford")
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left_behind() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    left = [thread.name for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    assert not left, f"threads left behind: {left}"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """An environment whose config and data folders are empty ones below tmp_path."""
+    folders = {name: str(tmp_path / "home" / name) for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "HOME", "APPDATA")}
+    return {**os.environ, **folders, "NO_COLOR": "1", "COLUMNS": "160"}
+
+
+@pytest.fixture
+def deepdream(tmp_path: Path, home: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The real command, run in tmp_path."""
+
+    def run(*arguments: object, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "deepdream_core", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**home, **environment},
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+def events(answer: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """The lines of `--json`."""
+    return [json.loads(line) for line in answer.stdout.splitlines()]

@@ -1,0 +1,126 @@
+"""The hand-written gradient is autograd's; half precision points the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import PHOTOGRAPHS, photograph
+
+from deepdream_core.engine import vgg19
+from deepdream_core.engine.vgg19 import Vgg19
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from deepdream_core.engine.weights import Weights
+
+CPU = torch.device("cpu")
+CHOICES = [
+    ["conv1_1"], ["relu1_1"], ["relu2_2"], ["pool3"], ["conv4_4"], ["relu4_4"], ["pool4"], ["pool5"],
+    ["conv4_4", "relu4_4", "pool2"], ["relu3_1", "conv5_1", "pool4", "relu4_4"],
+]  # fmt: skip
+
+
+def by_autograd(
+    weights: Weights,
+    network: Vgg19,
+    picture: Tensor,
+    coefficients: dict[str, float],
+    dtype: torch.dtype = torch.float32,
+) -> tuple[dict[str, float], Tensor]:
+    """The same by plain modules and autograd, in the layout the engine uses so that rounding is the same."""
+    x = (
+        ((picture - network.mean) / network.std)
+        .to(dtype)
+        .contiguous(memory_format=torch.channels_last)
+        .requires_grad_()
+    )
+    hidden, loss, energies = x, torch.zeros((), dtype=dtype), {}
+    for layer in network.chain:
+        if layer.kind == "conv":
+            weight, bias = weights.convolutions[layer.name]
+            weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
+            hidden = F.conv2d(hidden, weight, bias.to(dtype), padding=1)
+        else:
+            hidden = F.relu(hidden) if layer.kind == "relu" else F.max_pool2d(hidden, 2)
+        if layer in network.targets:
+            energies[layer.name] = float(hidden.detach().double().square().sum())
+            loss = loss + coefficients[layer.name] * hidden.square().sum() / 2
+    loss.backward()
+    assert x.grad is not None
+    return energies, x.grad
+
+
+@pytest.mark.parametrize("layers", CHOICES, ids="+".join)
+@pytest.mark.parametrize("size", [(96, 128), (61, 83)])
+def test_value_and_gradient_are_those_of_autograd(oxford: Weights, layers: list[str], size: tuple[int, int]) -> None:
+    picture = photograph("astronaut", *size)
+    coefficients = {name: 0.5 + number for number, name in enumerate(layers)}
+    network = Vgg19(oxford, layers, CPU, torch.float32)
+    energies, gradient = network.value_and_gradient(picture, coefficients)
+    expected_energies, expected = by_autograd(oxford, network, picture, coefficients)
+    assert energies == pytest.approx(expected_energies, rel=1e-5)
+    assert (gradient - expected).norm() / expected.norm() < 1e-5
+
+
+def test_float32_is_close_to_float64(oxford: Weights) -> None:
+    """Not closer than this: a maximum or a sign that hangs on the last digit sends its gradient elsewhere."""
+    picture = photograph("astronaut", 64, 64)
+    network = Vgg19(oxford, ["relu3_1"], CPU, torch.float32)
+    _, gradient = network.value_and_gradient(picture, {"relu3_1": 1.0})
+    _, expected = by_autograd(oxford, network, picture, {"relu3_1": 1.0}, torch.float64)
+    assert (gradient - expected).norm() / expected.norm() < 1e-3
+
+
+def test_flat_areas_choose_one_maximum_as_autograd_does(oxford: Weights) -> None:
+    picture = torch.full((1, 3, 64, 64), 1.0)
+    network = Vgg19(oxford, ["pool4"], CPU, torch.float32)
+    _, gradient = network.value_and_gradient(picture, {"pool4": 1.0})
+    _, expected = by_autograd(oxford, network, picture, {"pool4": 1.0})
+    assert (gradient - expected).norm() / expected.norm() < 1e-5
+
+
+def test_the_fused_and_the_plain_convolution_agree(oxford: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = photograph("coffee", 64, 96)
+    fused = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, {"pool3": 1.0})[1]
+    monkeypatch.setattr(vgg19, "_fused_convolution_works", lambda dtype: False)
+    plain = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, {"pool3": 1.0})[1]
+    assert (fused - plain).norm() / plain.norm() < 1e-6
+
+
+@pytest.mark.parametrize("photo", PHOTOGRAPHS)
+@pytest.mark.parametrize(
+    ("layer", "dtype"), [("pool4", torch.bfloat16), ("relu3_3", torch.bfloat16), ("pool4", torch.float16)]
+)
+def test_half_precision_points_the_same_way(oxford: Weights, photo: str, layer: str, dtype: torch.dtype) -> None:
+    picture = photograph(photo)
+    _, exact = Vgg19(oxford, [layer], CPU, torch.float32).value_and_gradient(picture, {layer: 1.0})
+    energies, half = Vgg19(oxford, [layer], CPU, dtype).value_and_gradient(picture, {layer: 1.0})
+    assert F.cosine_similarity(half.flatten(), exact.flatten(), dim=0) > 0.99
+    assert half.norm() / exact.norm() == pytest.approx(1, abs=0.05)
+    assert all(value > 0 for value in energies.values())
+
+
+@pytest.mark.parametrize("coefficient", [1e-12, 1e6])
+def test_float16_finds_a_loss_scale(oxford: Weights, coefficient: float) -> None:
+    picture = photograph("chelsea", 64, 64)
+    network = Vgg19(oxford, ["pool3"], CPU, torch.float16)
+    _, exact = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, {"pool3": coefficient})
+    _, half = network.value_and_gradient(picture, {"pool3": coefficient})
+    assert F.cosine_similarity(half.flatten() / coefficient, exact.flatten() / coefficient, dim=0) > 0.99
+
+
+def test_the_network_is_as_deep_as_asked(oxford: Weights) -> None:
+    network = Vgg19(oxford, ["relu2_1", "2"], CPU, torch.float32)
+    assert [layer.name for layer in network.chain] == [
+        "conv1_1",
+        "relu1_1",
+        "conv1_2",
+        "relu1_2",
+        "pool1",
+        "conv2_1",
+        "relu2_1",
+    ]
