@@ -149,7 +149,7 @@ def run(
             target = _target(job, photo)
             if target in written:
                 raise OutputError(f"{target}: another picture of this run has that name", "dream them one by one")
-            check_target(target, photo, overwrite=overwrite)
+            check_target(photo, target, overwrite=overwrite)
             mask = None if mask_path is None else read_mask(mask_path, photo, max_megapixels=max_megapixels)
             if engine is None:
                 with reporter.loading():

@@ -14,10 +14,11 @@ import typer
 
 from deepdream_core import __version__
 from deepdream_core.errors import DeepDreamError, SettingsError
-from deepdream_core.settings import DreamSettings, EngineSettings, load_config
+from deepdream_core.settings import DreamSettings, EngineSettings
 
 if TYPE_CHECKING:
     from deepdream_core.engine.engine import Engine
+    from deepdream_core.settings import Config
 
 app = typer.Typer(
     name="deepdream",
@@ -86,7 +87,7 @@ def dream(
         "strength": strength, "seed": seed,
     }  # fmt: skip
     computing = {"tile": _number_or_word(tile), "device": device, "precision": precision, "weights": weights}
-    loaded = load_config(config)
+    loaded = _load_config(config)
     settings = loaded.dream_settings(preset, _given(dreaming))
     machine = loaded.engine_settings(_given(computing))
     reporter = report.JsonReporter() if json else report.ErrorReporter() if quiet else report.TextReporter()
@@ -121,7 +122,7 @@ def presets(
     from rich.console import Console
     from rich.table import Table
 
-    loaded = load_config(config)
+    loaded = _load_config(config)
     if name is not None:
         settings = loaded.dream_settings(name, {}).model_dump()
         body = {name: {"description": loaded.presets[name].description, **settings}}
@@ -198,11 +199,17 @@ def bench(
     """Measure this machine: the engine, the notebook's plain loop and the bare convolutions in one run."""
     from deepdream_core import bench as measuring
 
-    machine = load_config(config).engine_settings(_given({"device": device, "precision": precision}))
+    machine = _load_config(config).engine_settings(_given({"device": device, "precision": precision}))
     if memory is not None:
         measuring.print_memory(machine, memory)
     else:
         measuring.print_table(machine, repeats)
+
+
+def _load_config(path: Path | None) -> Config:
+    from deepdream_core.config import load_config
+
+    return load_config(path)
 
 
 def _print_version(wanted: bool) -> None:

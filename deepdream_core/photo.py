@@ -32,6 +32,15 @@ _READ = tuple(sorted(set(FORMATS.values())))
 _MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 
 
+_DESCRIPTIVE_TAGS = {
+    ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.XResolution,
+    ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit, ExifTags.Base.Software, ExifTags.Base.DateTime,
+    ExifTags.Base.Artist, ExifTags.Base.HostComputer, ExifTags.Base.Rating, ExifTags.Base.RatingPercent,
+    ExifTags.Base.Copyright, ExifTags.Base.XPTitle, ExifTags.Base.XPComment, ExifTags.Base.XPAuthor,
+    ExifTags.Base.XPKeywords, ExifTags.Base.XPSubject,
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Photo:
     """A decoded picture, upright.
@@ -83,8 +92,8 @@ def read_photo(path: Path, *, max_megapixels: float) -> Photo:
         jpeg = _jpeg_settings(image)
         image.load()
         icc = image.info.get("icc_profile")
-        exif = _upright_exif(image)
         pixels, alpha, gray = _split(ImageOps.exif_transpose(image))
+        exif = _upright_exif(image)
         return Photo(pixels, alpha, gray, str(image.format).replace("MPO", "JPEG"), icc, exif, jpeg)
 
 
@@ -150,13 +159,25 @@ def _jpeg_settings(image: Image.Image) -> dict[str, Any]:
 
 
 def _upright_exif(image: Image.Image) -> bytes | None:
+    """Return the picture's EXIF for a file of another size, layout and orientation: upright, and only what describes it.
+
+    A TIFF's EXIF stands among the tags that say where its pixels lie; those would lead a reader of the result astray.
+    """
     exif = image.getexif()
     if not exif:
         return None
-    if ExifTags.Base.Orientation in exif:
-        exif[ExifTags.Base.Orientation] = 1
-        return exif.tobytes()
-    return image.info.get("exif") or exif.tobytes()
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    if image.format != "TIFF":
+        if orientation != 1:
+            exif[ExifTags.Base.Orientation] = 1
+        return exif.tobytes() if orientation != 1 else image.info.get("exif") or exif.tobytes()
+    clean = Image.Exif()
+    for tag in _DESCRIPTIVE_TAGS.intersection(exif):
+        clean[tag] = exif[tag]
+    for folder in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if content := exif.get_ifd(folder):
+            clean.get_ifd(folder).update(content)
+    return clean.tobytes() if clean or clean.get_ifd(ExifTags.IFD.Exif) or clean.get_ifd(ExifTags.IFD.GPSInfo) else None
 
 
 def _split(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, bool]:
@@ -231,8 +252,15 @@ def _encoder_options(wanted: str, photo: Photo) -> dict[str, Any]:
     if wanted == "WEBP":
         return {"quality": 95, "method": 4, "exact": True}
     if wanted == "TIFF":
-        return {"compression": "tiff_lzw"}
+        nested = photo.exif is not None and _has_folders(photo.exif)
+        return {} if nested else {"compression": "tiff_lzw"}  # Pillow's compressed TIFF cannot hold EXIF folders
     return {}
+
+
+def _has_folders(exif: bytes) -> bool:
+    tags = Image.Exif()
+    tags.load(exif)
+    return any(tags.get_ifd(folder) for folder in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo))
 
 
 def _write_whole(image: Image.Image, path: Path, options: dict[str, Any], *, overwrite: bool) -> None:
@@ -282,7 +310,7 @@ def _flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def check_target(path: Path, photo: Photo, *, overwrite: bool) -> None:
+def check_target(photo: Photo, path: Path, *, overwrite: bool) -> None:
     """Raise now what `write_photo` would raise after the work, as far as that can be known: exists, no permission.
 
     A missing folder is made.

@@ -1,15 +1,9 @@
-"""Settings: every default, range and description declared once, and `config.yaml` read into checked objects.
-
-`config.yaml` at the top of the project is the built-in file. A user's own, in the platform's config folder or given with
-`--config`, overrides it key by key.
-"""
+"""Settings: every default, range and description declared once, as checked, frozen objects."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from deepdream_core.errors import SettingsError, nearest
@@ -61,8 +55,8 @@ class DreamSettings(_Strict):
         800, description="short side in px at which dreaming stops (pattern size); full: the picture's own"
     )
     upscale: bool = Field(False, description="also enlarge pictures smaller than finest to it while dreaming")
-    iterations: int = Field(12, ge=1, le=100_000, description="gradient steps in each octave")
-    step: float = Field(2.0, gt=0, le=10_000, description="step size in 1/255 of the value range")
+    iterations: int = Field(10, ge=1, le=100_000, description="gradient steps in each octave")
+    step: float = Field(1.5, gt=0, le=10_000, description="step size in 1/255 of the value range")
     normalize: Literal["std", "mean_abs", "none"] = Field(
         "std", description="what each gradient is divided by: standard deviation, mean absolute value, nothing"
     )
@@ -123,108 +117,6 @@ class Config(_Strict):
             raise SettingsError(f"unknown preset {preset!r}", nearest(preset, self.presets))
         merged = {**self.dream.model_dump(), **self.presets[preset].settings, **overrides}
         return validated(DreamSettings, merged, as_option)
-
-
-def builtin_config_path() -> Path:
-    """Return where the built-in config.yaml lies: beside this file when installed, at the project's top in a clone."""
-    here = Path(__file__).resolve().parent
-    installed = here / "config.yaml"
-    return installed if installed.exists() else here.parent / "config.yaml"
-
-
-def user_config_path() -> Path:
-    """Return where a user's own config.yaml is looked for."""
-    import platformdirs
-
-    return platformdirs.user_config_path("deepdream", appauthor=False) / "config.yaml"
-
-
-def load_config(path: Path | None = None) -> Config:
-    """Read the built-in config.yaml and over it the one at `path`, or the user's own when there is one.
-
-    Raises `SettingsError` with the file, the key's path, the value, what is allowed and the nearest valid key.
-    """
-    builtin = builtin_config_path()
-    tree = _read_yaml(builtin)
-    config = _config(tree, str(builtin))
-    own = path or user_config_path()
-    if path is None and not own.exists():
-        return config
-    return _config(_overlaid(tree, _read_yaml(own)), str(own))
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.load(path.read_bytes(), Loader=_UniqueKeyLoader)
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}", "give a readable config.yaml with --config") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise SettingsError(f"{path}: not valid YAML: {_yaml_problem(error)}", "mend that line") from None
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise SettingsError(
-            f"{path}: holds {type(tree).__name__} {tree!r:.40}", "it must hold sections: dream, presets, engine"
-        )
-    return tree
-
-
-def _yaml_problem(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    text = " ".join(str(problem).split())
-    return f"line {mark.line + 1}, column {mark.column + 1}: {text}" if mark else text
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word; here it is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen and isinstance(key_node.value, str):
-                raise yaml.constructor.ConstructorError(
-                    problem=f"key {key_node.value!r} is given twice", problem_mark=key_node.start_mark
-                )
-            seen.add(str(key_node.value))
-        return super().construct_mapping(node, deep=deep)
-
-
-def _overlaid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with the keys of `over` laid over it, sections merged; layers are replaced as a whole."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(below, dict) and isinstance(value, dict) and key != "layers"
-        merged[key] = _overlaid(below, value) if both and below is not None else value
-    return merged
-
-
-def _config(tree: dict[str, Any], source: str) -> Config:
-    for key in tree:
-        if key not in Config.model_fields:
-            raise SettingsError(f"{source}: {key}: unknown section", nearest(str(key), Config.model_fields))
-    dream = validated(DreamSettings, _section(tree, "dream", source), f"{source}: dream.{{}}".format)
-    engine = validated(EngineSettings, _section(tree, "engine", source), f"{source}: engine.{{}}".format)
-    presets: dict[str, Preset] = {}
-    for name, given in _section(tree, "presets", source).items():
-        where = f"{source}: presets.{name}"
-        if not isinstance(given, dict):
-            raise SettingsError(f"{where}: {given!r:.60} is not a preset", "give it a description and settings")
-        settings = {key: value for key, value in given.items() if key != "description"}
-        validated(DreamSettings, {**dream.model_dump(), **settings}, f"{where}.{{}}".format)
-        description = {"description": given.get("description"), "settings": settings}
-        presets[str(name)] = validated(Preset, description, f"{where}.{{}}".format)
-    return Config(dream=dream, presets=presets, engine=engine)
-
-
-def _section(tree: dict[str, Any], name: str, source: str) -> dict[str, Any]:
-    section = tree.get(name)
-    if section is None:
-        return {}
-    if not isinstance(section, dict):
-        raise SettingsError(f"{source}: {name}: {section!r:.60} is not a section", "give keys and values under it")
-    return section
 
 
 def validated(model: type[M], values: Mapping[str, Any], name: Callable[[str], str]) -> M:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from skimage import data
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+settings.register_profile("same every time, on slow machines too", deadline=None, derandomize=True)
+settings.load_profile("same every time, on slow machines too")
+
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 TOP, LEFT, HEIGHT, WIDTH = 40, 110, 160, 192
-
-Command = "Callable[..., subprocess.CompletedProcess[str]]"
 
 
 def photograph(name: str, height: int = HEIGHT, width: int = WIDTH) -> Tensor:

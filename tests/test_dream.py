@@ -1,0 +1,301 @@
+"""The dream itself: it rises, repeats itself, leaves alone what it should, and takes any size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import photograph
+
+from deepdream_core.config import load_config
+from deepdream_core.engine.dream import Progress, balanced, dream
+from deepdream_core.engine.engine import Engine
+from deepdream_core.engine.gradient import TiledGradient
+from deepdream_core.engine.vgg19 import Vgg19
+from deepdream_core.errors import NumericError, PictureError
+from deepdream_core.settings import DreamSettings, EngineSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from deepdream_core.engine.weights import Weights
+
+T = TypeVar("T")
+R = TypeVar("R")
+CPU = torch.device("cpu")
+
+
+def quick(**values: Any) -> DreamSettings:
+    chosen = {"layers": {"relu3_1": 1.0}, "octaves": 2, "iterations": 3, "jitter": 8, **values}
+    return DreamSettings.model_validate(chosen)
+
+
+def dreamed(
+    weights: Weights,
+    picture: Tensor,
+    settings: DreamSettings,
+    *,
+    mask: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Tensor, list[Progress]]:
+    network = Vgg19(weights, list(settings.layers), CPU, dtype)
+    seen: list[Progress] = []
+    result = collected(dream(picture, settings, TiledGradient(network), mask=mask), seen)
+    return result, seen
+
+
+def collected(steps: Generator[T, None, R], seen: list[T] | None = None) -> R:
+    """Run a generator to its end, keep what it yields, return what it returns."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+        if seen is not None:
+            seen.append(step)
+
+
+def test_the_objective_rises_in_every_octave(oxford: Weights) -> None:
+    _, seen = dreamed(oxford, photograph("chelsea"), quick(layers={"pool4": 1.0}, iterations=6))
+    for octave in (1, 2):
+        values = [progress.objective for progress in seen if progress.octave == octave]
+        assert values[-1] > values[0] * 1.3
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_result_excites_the_layer_judged_in_fp32(oxford: Weights, dtype: torch.dtype) -> None:
+    picture = photograph("coffee")
+    result, _ = dreamed(oxford, picture, quick(iterations=6), dtype=dtype)
+    judge = TiledGradient(Vgg19(oxford, ["relu3_1"], CPU, torch.float32))
+    assert judge(result, {"relu3_1": 1.0}).objective > 1.5 * judge(picture, {"relu3_1": 1.0}).objective
+
+
+def test_half_precision_reaches_the_same_objective(oxford: Weights) -> None:
+    picture, settings = photograph("rocket"), quick(layers={"pool4": 1.0}, iterations=5)
+    judge = TiledGradient(Vgg19(oxford, ["pool4"], CPU, torch.float32))
+    reached = [
+        judge(dreamed(oxford, picture, settings, dtype=dtype)[0], {"pool4": 1.0}).objective
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
+    assert reached[1] == pytest.approx(reached[0], rel=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_same_seed_gives_the_same_bytes(oxford: Weights, dtype: torch.dtype) -> None:
+    picture = photograph("astronaut", 130, 150)
+    first, again, other = (dreamed(oxford, picture, quick(seed=seed), dtype=dtype)[0] for seed in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(("iterations", "tolerance"), [(1, 1e-3), (5, 0.05)])
+def test_made_simple_is_the_notebooks_loop(oxford: Weights, iterations: int, tolerance: float) -> None:
+    """The notebook: normalise, then x += 0.1 · ∂‖pool4‖/∂x in normalised space; nothing else until the end.
+
+    One step agrees closely; then chaos sets in: a maximum that hangs on the last digit sends its gradient elsewhere.
+    """
+    picture = photograph("coffee", 96, 128)
+    settings = load_config().dream_settings("made-simple", {"iterations": iterations, "finest": 120})
+    result, seen = dreamed(oxford, picture, settings)
+
+    start = F.interpolate(picture, size=(120, 160), mode="bicubic", antialias=True)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (oxford.mean, oxford.std))
+    x = (start - mean) / std
+    norms = []
+    for _ in range(iterations):
+        x = x.detach().requires_grad_()
+        hidden = x
+        for block, convolutions in enumerate((2, 2, 4, 4), start=1):
+            for number in range(1, convolutions + 1):
+                weight, bias = oxford.convolutions[f"conv{block}_{number}"]
+                hidden = F.relu(F.conv2d(hidden, weight, bias, padding=1))
+            hidden = F.max_pool2d(hidden, 2)
+        loss = hidden.norm()
+        norms.append(float(loss.detach()))
+        (gradient,) = torch.autograd.grad(loss, x)
+        x = x.detach() + 0.1 * gradient
+    difference = x * std + mean - start
+    expected = (picture + F.interpolate(difference, size=(96, 128), mode="bicubic", antialias=True)).clamp(0, 1)
+
+    assert [progress.objective for progress in seen] == pytest.approx(norms, rel=1e-3)
+    assert (result - expected).norm() / (expected - picture).norm() < tolerance
+    assert [(p.octave, p.octaves, p.size) for p in seen] == [(1, 1, (120, 160))] * iterations
+
+
+def test_strength_0_returns_the_same_bits(oxford: Weights) -> None:
+    picture = photograph("astronaut", 90, 90)
+    picture[0, 0, 0, :4] = torch.tensor([-0.0, 1e-42, 1.7, -0.3])
+    result, _ = dreamed(oxford, picture, quick(strength=0.0))
+    assert torch.equal(result.view(torch.int32), picture.view(torch.int32))
+
+
+def test_outside_the_mask_nothing_changes(oxford: Weights) -> None:
+    picture = photograph("chelsea", 120, 140)
+    picture[0, 0, 0, :4] = torch.tensor([-0.0, 1e-42, 1.7, -0.3])
+    mask = torch.zeros(1, 1, 120, 140)
+    mask[..., 30:90, 40:100] = 1.0
+    mask[..., 90:100, 40:100] = 0.5
+    result, _ = dreamed(oxford, picture, quick(), mask=mask)
+    outside = (mask == 0).expand_as(picture)
+    assert torch.equal(result[outside].view(torch.int32), picture[outside].view(torch.int32))
+    assert (result - picture)[..., 35:85, 45:95].abs().mean() > 0.01
+
+
+def test_strength_blends(oxford: Weights) -> None:
+    picture = photograph("coffee", 120, 120).clamp(0.3, 0.7)
+    whole, half = (dreamed(oxford, picture, quick(strength=s, step=0.5))[0] for s in (1.0, 0.5))
+    torch.testing.assert_close(half, (picture + whole) / 2, atol=1e-5, rtol=0)
+
+
+def test_finest_changes_the_dream_and_keeps_the_photos_detail(oxford: Weights) -> None:
+    detail = torch.randn(1, 3, 300, 360, generator=torch.Generator().manual_seed(0)) * 0.05
+    picture = (photograph("coffee", 300, 360) * 0.5 + 0.25 + detail).clamp(0, 1)
+    result, seen = dreamed(oxford, picture, quick(finest=128, step=0.5))
+    assert seen[-1].size == (128, 154)
+    added = result - picture
+    coarse = F.interpolate(
+        F.interpolate(added, size=(128, 154), mode="bicubic", antialias=True), size=(300, 360), mode="bicubic"
+    )
+    inside = (result > 0) & (result < 1)
+    assert (added - coarse)[inside].abs().mean() < 0.15 * added[inside].abs().mean(), "only coarse things were added"
+
+
+def test_values_beyond_the_visible_range_are_not_cut(oxford: Weights) -> None:
+    picture = photograph("rocket", 128, 128) * 3 - 1
+    result, _ = dreamed(oxford, picture, quick())
+    low, high = picture.clamp(max=0), picture.clamp(min=1)
+    assert bool(((result >= low) & (result <= high)).all())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (16, 200), (33, 31), (129, 130)])
+@pytest.mark.parametrize("preset", ["classic", "monster"])
+def test_any_size(oxford: Weights, size: tuple[int, int], preset: str) -> None:
+    picture = F.interpolate(photograph("astronaut", 100, 100), size=size, mode="bilinear")
+    settings = load_config().dream_settings(
+        preset, {"iterations": 1, "octaves": 1, "layers": {"pool5": 1.0, "relu1_1": 1.0}}
+    )
+    result, _ = dreamed(oxford, picture, settings)
+    assert result.shape == picture.shape
+    assert bool(torch.isfinite(result).all())
+    assert not torch.equal(result, picture)
+
+
+def test_progress_says_how_far_it_is(oxford: Weights) -> None:
+    _, seen = dreamed(oxford, photograph("coffee"), quick())
+    assert [(p.octave, p.iteration) for p in seen] == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    fractions = [p.fraction for p in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1)
+    assert fractions[2] == pytest.approx(1 / (1 + 1.4**2), rel=0.02), "work goes by area"
+
+
+def test_one_can_look_on_the_way_and_stop_anywhere(oxford: Weights) -> None:
+    picture = photograph("chelsea")
+    network = Vgg19(oxford, ["relu3_1"], CPU, torch.float32)
+    steps = dream(picture, quick(), TiledGradient(network))
+    next(steps)
+    early = next(steps).picture()
+    assert early.shape == picture.shape
+    assert not torch.equal(early, picture)
+    steps.close()
+    result, seen = dreamed(oxford, picture, quick())
+    assert torch.equal(early, early.clamp(0, 1))
+    assert not torch.equal(early, result)
+    assert len(seen) == 6
+
+
+def test_looking_changes_nothing_and_the_last_look_is_the_result(oxford: Weights) -> None:
+    picture, settings = photograph("rocket", 128, 128), quick()
+    unseen, _ = dreamed(oxford, picture, settings)
+    looks: list[Tensor] = []
+
+    def looking() -> Generator[None, None, Tensor]:
+        steps = dream(picture, settings, TiledGradient(Vgg19(oxford, ["relu3_1"], CPU, torch.float32)))
+        while True:
+            try:
+                looks.append(next(steps).picture())
+            except StopIteration as stop:
+                result: Tensor = stop.value
+                return result
+            yield
+
+    seen = collected(looking())
+    assert torch.equal(seen, unseen)
+    assert torch.equal(looks[-1], unseen)
+
+
+def test_two_dreams_can_take_turns(oxford: Weights) -> None:
+    """Interactive jobs overtake between two iterations: generators share one network without disturbing each other."""
+    gradient_of = TiledGradient(Vgg19(oxford, ["relu3_1"], CPU, torch.float32))
+    pictures = [photograph(name, 128, 128) for name in ("coffee", "rocket")]
+    alone = [dreamed(oxford, picture, quick())[0] for picture in pictures]
+    running = {number: dream(picture, quick(), gradient_of) for number, picture in enumerate(pictures)}
+    results: dict[int, Tensor] = {}
+    while running:
+        for number, steps in list(running.items()):
+            try:
+                next(steps)
+            except StopIteration as stop:
+                results[number] = stop.value
+                del running[number]
+    assert all(torch.equal(results[number], alone[number]) for number in (0, 1))
+
+
+def test_equal_weights_move_the_picture_equally(oxford: Weights) -> None:
+    picture = photograph("astronaut")
+    gradient_of = TiledGradient(Vgg19(oxford, ["relu2_1", "pool4"], CPU, torch.float32))
+    coefficients = balanced({"relu2_1": 1.0, "pool4": 2.0}, picture, gradient_of)
+    pulls = {}
+    for name in coefficients:
+        alone = gradient_of(picture, {other: coefficients[other] * (other == name) for other in coefficients})
+        pulls[name] = float(alone.tensor.norm()) * alone.objective
+    assert pulls["pool4"] == pytest.approx(2 * pulls["relu2_1"], rel=1e-3)
+
+
+def overflowing(weights: Weights) -> Weights:
+    changed = dict(weights.convolutions)
+    weight, bias = changed["conv2_2"]
+    changed["conv2_2"] = (weight * 1e30, bias)
+    weight, bias = changed["conv3_1"]
+    changed["conv3_1"] = (weight * 1e30, bias)
+    return type(weights)("overflowing", "", weights.mean, weights.std, changed)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_infinity_from_the_network_names_layer_octave_and_iteration(oxford: Weights, dtype: torch.dtype) -> None:
+    with pytest.raises(NumericError, match=r"NaN or infinity at relu3_1, octave 1, iteration 1 — "):
+        dreamed(overflowing(oxford), photograph("coffee"), quick(), dtype=dtype)
+
+
+def test_a_step_that_explodes_is_told(oxford: Weights) -> None:
+    settings = quick(normalize="none", step=10_000.0, clamp=False, iterations=100, smooth=0.0)
+    with pytest.raises(NumericError, match=r"octave \d, iteration \d+"):
+        dreamed(oxford, photograph("coffee", 64, 64), settings, dtype=torch.float16)
+
+
+def test_a_picture_with_nan_is_refused() -> None:
+    engine = Engine(EngineSettings(device="cpu"))
+    planes = photograph("coffee", 64, 64)[0].numpy()
+    planes[1, 5, 5] = float("nan")
+    with pytest.raises(PictureError, match="NaN or infinite"):
+        next(engine.dream(planes, quick()))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_cuda_dreams_and_repeats_itself(oxford: Weights, precision: Any, tmp_path: Path) -> None:
+    engine = Engine(EngineSettings(device="cuda", precision=precision))
+    planes = photograph("coffee")[0].numpy()
+    results = [torch.from_numpy(collected(engine.dream(planes, quick()))) for _ in range(2)]
+    assert torch.equal(*results)
+    exact, _ = dreamed(oxford, photograph("coffee"), quick())
+    judge = TiledGradient(Vgg19(oxford, ["relu3_1"], CPU, torch.float32))
+    reached, expected = (judge(r, {"relu3_1": 1.0}).objective for r in (results[0][None], exact))
+    assert reached == pytest.approx(expected, rel=0.05)

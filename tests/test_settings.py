@@ -1,0 +1,172 @@
+"""config.yaml, the declared settings and the command line's flags agree; wrong ones are told with path and remedy."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from deepdream_core.cli import app
+from deepdream_core.config import builtin_config_path, load_config
+from deepdream_core.errors import SettingsError
+from deepdream_core.layers import LAYERS
+from deepdream_core.settings import DreamSettings, EngineSettings, as_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROMISED = {"classic", "made-simple", "subtle", "eyes", "fur", "texture", "swirls", "monster"}
+
+
+@pytest.fixture(autouse=True)
+def _no_own_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nobody"))
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_config_yaml_holds_every_default_as_declared() -> None:
+    tree = yaml.safe_load(builtin_config_path().read_text(encoding="utf-8"))
+    assert tree["dream"] == DreamSettings().model_dump()
+    assert tree["engine"] == EngineSettings().model_dump()
+
+
+def test_every_key_of_config_yaml_has_a_comment() -> None:
+    lines = builtin_config_path().read_text(encoding="utf-8").splitlines()
+    for key in [*DreamSettings.model_fields, *EngineSettings.model_fields]:
+        assert any(re.match(rf"  {key}: .*# \w", line) for line in lines), key
+
+
+def test_every_setting_has_a_flag_with_its_description() -> None:
+    dream: Any = get_command(app)
+    options = {option: parameter for parameter in dream.commands["dream"].params for option in parameter.opts}
+    for model in (DreamSettings, EngineSettings):
+        for key, field in model.model_fields.items():
+            if key not in {"memory_mb", "max_megapixels"}:
+                assert options[as_option(key)].help == field.description, key
+
+
+def test_the_promised_presets_are_there_and_say_what_one_will_see() -> None:
+    config = load_config()
+    assert set(config.presets) >= PROMISED
+    for name, preset in config.presets.items():
+        assert 10 < len(preset.description) < 100, name
+        assert config.dream_settings(name, {})
+    assert config.dream_settings("classic", {}) == config.dream
+
+
+def test_a_users_file_overrides_key_by_key(tmp_path: Path) -> None:
+    mine = written(
+        tmp_path,
+        "dream: {step: 3.0, layers: relu3_3}\npresets: {eyes: {iterations: 3}, mine: {description: own thing, seed: 4}}\n",
+    )
+    config = load_config(mine)
+    assert config.dream.step == 3.0
+    assert config.dream.layers == {"relu3_3": 1.0}
+    assert config.dream.jitter == DreamSettings().jitter
+    eyes = config.dream_settings("eyes", {})
+    assert (eyes.iterations, eyes.layers, eyes.step) == (3, {"relu4_2": 1.0}, 3.0)
+    assert config.dream_settings("mine", {"seed": 9}).seed == 9
+
+
+def test_the_users_own_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "deepdream").mkdir()
+    (tmp_path / "deepdream" / "config.yaml").write_text("dream: {seed: 77}\n")
+    assert load_config().dream.seed == 77
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("pool4", {"pool4": 1.0}),
+        (27, {"pool4": 1.0}),
+        (["27", "relu3_3"], {"pool4": 1.0, "relu3_3": 1.0}),
+        ({26: 2}, {"relu4_4": 2.0}),
+    ],
+)
+def test_layers_by_name_index_or_with_weights(given: Any, expected: dict[str, float]) -> None:
+    assert DreamSettings(layers=given).layers == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dreem: {}", r"mine\.yaml: dreem: unknown section — did you mean dream\?"),
+        ("dream: {octave_scal: 1.4}", r"mine\.yaml: dream\.octave_scal: unknown key — did you mean octave_scale\?"),
+        (
+            "dream: {octaves: 99}",
+            r"dream\.octaves: 99 is not allowed — allowed: a whole number from 1 up to 40 or auto",
+        ),
+        (
+            "dream: {octaves: many}",
+            r"dream\.octaves: 'many' is not allowed — allowed: a whole number from 1 up to 40 or auto",
+        ),
+        ("dream: {step: fast}", r"dream\.step: 'fast' is not allowed — allowed: a number above 0 up to 10000"),
+        ("dream: {step: .nan}", r"dream\.step: nan is not allowed"),
+        ("dream: {clamp: 1}", r"dream\.clamp: 1 is not allowed — allowed: true or false"),
+        ("dream: {iterations: 2.5}", r"dream\.iterations: 2\.5 is not allowed — allowed: a whole number from 1"),
+        ("dream: {normalize: sdt}", r"dream\.normalize: 'sdt' is not allowed — allowed: std, mean_abs, none"),
+        ("dream: {layers: pol4}", r"dream\.layers: unknown layer 'pol4' — did you mean pool4\?"),
+        (
+            "dream: {layers: {pool4: -1}}",
+            r"dream\.layers\.pool4: -1 is not allowed — allowed: layer names, each with a weight above 0",
+        ),
+        ("dream: {layers: {}}", r"dream\.layers: \{\} is not allowed"),
+        ("presets: {eyes: {stepp: 1}}", r"presets\.eyes\.stepp: unknown key — did you mean step\?"),
+        ("presets: {new: {step: 1.0}}", r"presets\.new\.description: None is not allowed — allowed: text"),
+        ("presets: {new: 3}", r"presets\.new: 3 is not a preset"),
+        ("presets: [a]", r"presets: \['a'\] is not a section"),
+        ("engine: {device: gpu}", r"engine\.device: 'gpu' is not allowed — allowed: auto, cpu, cuda, cuda:N or mps"),
+        (
+            "engine: {max_megapixels: 0}",
+            r"engine\.max_megapixels: 0 is not allowed — allowed: a number above 0 up to 10000",
+        ),
+        ("dream: {step: 1.0, step: 2.0}", r"mine\.yaml: not valid YAML: line 1, column \d+: key 'step' is given twice"),
+        ("dream: {step: [", r"mine\.yaml: not valid YAML: line \d+, column \d+"),
+        ("- a", r"mine\.yaml: holds list"),
+        ("dream: !!python/object/apply:os.system ['true']", r"not valid YAML: .*could not determine a constructor"),
+    ],
+)
+def test_a_wrong_config_is_told_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as caught:
+        load_config(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unreadable_config(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml: No such file or directory — give a readable"):
+        load_config(tmp_path / "nowhere.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\x80\x00dream")
+    with pytest.raises(SettingsError, match=r"binary\.yaml: not valid YAML"):
+        load_config(tmp_path / "binary.yaml")
+
+
+def test_unknown_presets_and_overrides() -> None:
+    config = load_config()
+    with pytest.raises(SettingsError, match=r"unknown preset 'monter' — did you mean monster\?"):
+        config.dream_settings("monter", {})
+    with pytest.raises(
+        SettingsError, match=r"--octave-scale: 9\.0 is not allowed — allowed: a number from 1\.05 up to 4"
+    ):
+        config.dream_settings("classic", {"octave_scale": 9.0})
+
+
+def test_settings_round_trip_and_never_change() -> None:
+    settings = load_config().dream_settings("monster", {})
+    assert DreamSettings.model_validate_json(settings.model_dump_json()) == settings
+    with pytest.raises(ValueError, match="frozen"):
+        settings.step = 3.0  # type: ignore[misc]
+
+
+def test_every_layer_can_be_asked_for() -> None:
+    for layer in LAYERS:
+        assert DreamSettings(layers={layer.name: 1.0}).layers == {layer.name: 1.0}
