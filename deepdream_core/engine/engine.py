@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from deepdream_core.engine.device import choose_device, choose_precision, device_name, precision_name
+from deepdream_core.engine.device import choose_device, choose_precision, device_name, keep_freed_memory, precision_name
 from deepdream_core.engine.dream import dream
 from deepdream_core.engine.gradient import TiledGradient
 from deepdream_core.engine.vgg19 import Vgg19
@@ -69,6 +69,9 @@ class Engine:
         if not bool(torch.isfinite(torch.aminmax(original).max + torch.aminmax(original).min)):
             raise PictureError("the picture holds NaN or infinite values", "replace them first")
         strength_map = None if mask is None else torch.from_numpy(mask)[None, None].to(self.device)
-        result = yield from dream(original.to(self.device), settings, self.gradient_of(settings), mask=strength_map)
+        try:
+            result = yield from dream(original.to(self.device), settings, self.gradient_of(settings), mask=strength_map)
+        finally:
+            keep_freed_memory(False)
         finished: NDArray[np.float32] = result[0].cpu().numpy()
         return finished

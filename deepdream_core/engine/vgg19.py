@@ -120,7 +120,7 @@ class Vgg19:
                 indices[layer.name] = (at, shape)
             if self._keeps(layer, after):
                 kept[layer.name] = x
-                if fused and not math.isfinite(float(x.max())):
+                if fused and not math.isfinite(float(x.amax())):
                     # oneDNN's fused ReLU turns NaN, which infinity leads to, into 0; the plain one shows it.
                     return self._forward(crop, fused=False)
         return kept, indices
