@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import tempfile
 import warnings
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from deepdream_core.atomic import check_writable, write_whole
 from deepdream_core.errors import OutputError, PictureError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -207,29 +205,11 @@ def write_photo(photo: Photo, path: Path, *, overwrite: bool) -> None:
         options["icc_profile"] = photo.icc
     if photo.exif:
         options["exif"] = photo.exif
-    try:
-        _write_whole(image, path, options, overwrite=overwrite)
-    except FileExistsError:
-        raise _exists(path) from None
-    except OSError as error:
-        raise _not_writable(path, error) from None
-
-
-def _exists(path: Path) -> OutputError:
-    return OutputError(f"{path}: exists already", "give --overwrite, or another name with -o")
+    write_whole(path, lambda file: image.save(file, **options), overwrite=overwrite)
 
 
 def _no_transparency(path: Path) -> OutputError:
     return OutputError(f"{path}: JPEG has no transparency", "choose an output that ends in .png, .webp or .tif")
-
-
-def _not_writable(path: Path, error: OSError) -> OutputError:
-    next_step = {
-        errno.ENOSPC: "free some space",
-        errno.EDQUOT: "free some space",
-        errno.ENAMETOOLONG: "choose a shorter name with -o",
-    }.get(error.errno or 0, "choose another place with -o")
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}", next_step)
 
 
 def _joined(photo: Photo) -> Image.Image:
@@ -263,65 +243,8 @@ def _has_folders(exif: bytes) -> bool:
     return any(tags.get_ifd(folder) for folder in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo))
 
 
-def _write_whole(image: Image.Image, path: Path, options: dict[str, Any], *, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise FileExistsError(path)
-    descriptor, name = tempfile.mkstemp(prefix=".deepdream-", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            image.save(file, **options)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(_new_file_mode())
-        if overwrite:
-            temporary.replace(path)
-        else:
-            _rename_without_overwriting(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _flush_folder(path.parent)
-
-
-def _rename_without_overwriting(temporary: Path, path: Path) -> None:
-    """Give the file its name unless another program has taken it meanwhile; a hard link does that in one step."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if path.exists():
-            raise FileExistsError(path) from None
-        temporary.rename(path)
-
-
-def _new_file_mode() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
-def _flush_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def check_target(photo: Photo, path: Path, *, overwrite: bool) -> None:
-    """Raise now what `write_photo` would raise after the work, as far as that can be known: exists, no permission.
-
-    A missing folder is made.
-    """
-    if path.exists() and not overwrite:
-        raise _exists(path)
+    """Raise now what `write_photo` would raise after the work, as far as that can be known; a missing folder is made."""
     if FORMATS[path.suffix.lower()] == "JPEG" and photo.alpha is not None:
         raise _no_transparency(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise _not_writable(path, error) from None
+    check_writable(path, overwrite=overwrite)

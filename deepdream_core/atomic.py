@@ -1,0 +1,97 @@
+"""Writing a file completely or not at all: a temporary file in the same folder, flushed to disk, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from deepdream_core.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def check_writable(path: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` if `path` exists and may not be overwritten, or its folder cannot be made or written to."""
+    if path.exists() and not overwrite:
+        raise _exists(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _not_writable(path, error) from None
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
+    """Let `write` fill a temporary file and give it the name `path` when it is safely on disk.
+
+    Raises `OutputError` when the file exists and may not be overwritten, or when the folder or the disk refuses; nothing
+    is left behind then.
+    """
+    try:
+        if path.exists() and not overwrite:
+            raise FileExistsError(path)
+        descriptor, name = tempfile.mkstemp(prefix=".deepdream-", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(_new_file_mode())
+            if overwrite:
+                temporary.replace(path)
+            else:
+                _rename_without_overwriting(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise _not_writable(path, error) from None
+
+
+def _exists(path: Path) -> OutputError:
+    return OutputError(f"{path}: exists already", "give --overwrite, or another name with -o")
+
+
+def _not_writable(path: Path, error: OSError) -> OutputError:
+    next_step = {
+        errno.ENOSPC: "free some space",
+        errno.EDQUOT: "free some space",
+        errno.ENAMETOOLONG: "choose a shorter name with -o",
+    }.get(error.errno or 0, "choose another place with -o")
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}", next_step)
+
+
+def _rename_without_overwriting(temporary: Path, path: Path) -> None:
+    """Give the file its name unless another program has taken it meanwhile; a hard link does that in one step."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        temporary.rename(path)
+
+
+def _new_file_mode() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _flush_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
