@@ -1,4 +1,4 @@
-"""Makes the README's pictures with this program: `python docs/make_pictures.py`, a quarter of an hour on two cores."""
+"""Makes the README's pictures with this program: `python docs/make_pictures.py`, some minutes on two cores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAYERS = (
     "relu1_2", "relu2_2", "relu3_1", "relu3_2", "relu3_4", "relu4_1",
     "relu4_2", "relu4_3", "pool4", "relu5_1", "relu5_3", "pool5",
 )  # fmt: skip
-PRESETS = ("classic", "subtle", "eyes", "fur", "texture", "swirls", "monster", "made-simple")
+PRESETS = ("classic", "subtle", "eyes", "fur", "texture", "swirls", "monster")
 GAP, CAPTION = 8, 26
 
 
@@ -63,7 +63,7 @@ def main() -> None:
     shown = [("the photo", small)]
     for name in PRESETS:
         shown.append((name, dreamed(engine, small, config.dream_settings(name, {}))))
-    save(sheet(shown, 3, 340), "presets.jpg")
+    save(sheet(shown, 4, 300), "presets.jpg")
     by_layer = [(name, dreamed(engine, small, DreamSettings(layers={name: 1.0}))) for name in LAYERS]
     save(sheet(by_layer, 4, 300), "layers.jpg")
 
