@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 def check_writable(path: Path, *, overwrite: bool) -> None:
     """Raise `OutputError` if `path` exists and may not be overwritten, or its folder cannot be made or written to."""
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise _exists(path)
     try:
+        _check_name(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
@@ -34,7 +35,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
     is left behind then.
     """
     try:
-        if path.exists() and not overwrite:
+        if os.path.lexists(path) and not overwrite:
             raise FileExistsError(path)
         descriptor, name = tempfile.mkstemp(prefix=".deepdream-", suffix=".tmp", dir=path.parent)
         temporary = Path(name)
@@ -55,6 +56,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
         raise _exists(path) from None
     except OSError as error:
         raise _not_writable(path, error) from None
+
+
+def _check_name(path: Path) -> None:
+    """Raise the `OSError` that a name too long for the file system will cause."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()
 
 
 def _exists(path: Path) -> OutputError:

@@ -80,18 +80,18 @@ def plan(inputs: Sequence[Path], output: Path | None) -> list[Job | tuple[Path, 
 
     Raises `SettingsError` when `output` cannot be meant for these inputs.
     """
-    into_folder = output is not None and (output.is_dir() or output.suffix.lower() not in FORMATS)
-    if output is not None and not into_folder and (len(inputs) > 1 or inputs[0].is_dir()):
+    into_folder = output is not None and (_is_folder(output) or output.suffix.lower() not in FORMATS)
+    if output is not None and not into_folder and (len(inputs) > 1 or _is_folder(inputs[0])):
         raise SettingsError(f"-o {output}: one file for several pictures", "give a folder")
-    if output is not None and into_folder and output.suffix and not output.is_dir():
+    if output is not None and into_folder and output.suffix and not _is_folder(output):
         raise SettingsError(f"-o {output}: unknown ending {output.suffix}", f"known: {' '.join(FORMATS)}, or a folder")
-    if output is not None and into_folder and output.exists() and not output.is_dir():
+    if output is not None and into_folder and os.path.exists(output) and not _is_folder(output):
         raise SettingsError(
             f"-o {output}: is a file without a known ending", f"known: {' '.join(FORMATS)}, or a folder"
         )
     planned: list[Job | tuple[Path, DeepDreamError]] = []
     for source in inputs:
-        if source.is_dir():
+        if _is_folder(source):
             found = _pictures_in(source)
             if not found:
                 endings = " ".join(FORMATS)
@@ -108,6 +108,11 @@ def plan(inputs: Sequence[Path], output: Path | None) -> list[Job | tuple[Path, 
     return planned
 
 
+def _is_folder(path: Path) -> bool:
+    """Say whether it is a folder; a name that no file can have is none."""
+    return os.path.isdir(path)
+
+
 def _pictures_in(folder: Path) -> list[Path]:
     """Return the folder's pictures, its subfolders' too, sorted; hidden files and earlier results are left out."""
     pictures: list[Path] = []
@@ -116,7 +121,7 @@ def _pictures_in(folder: Path) -> list[Path]:
         for name in sorted(files):
             path = Path(parent, name)
             result = path.stem.endswith(SUFFIX)
-            if path.suffix.lower() in FORMATS and not name.startswith(".") and not result:
+            if path.suffix.lower() in FORMATS and not name.startswith(".") and not result and path.is_file():
                 pictures.append(path)
     return pictures
 

@@ -144,8 +144,10 @@ def _fastest(calls: list[Callable[[], object]], repeats: int, device: torch.devi
 def print_memory(machine: EngineSettings, size: str) -> None:
     """Dream one step at full size of a picture of `size` (`6000x4000`) and print the process's peak memory."""
     width, _, height = size.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise SettingsError(f"--memory {size!r} is not allowed", "write WIDTHxHEIGHT, such as 6000x4000")
+    numbers = [int(side) if side.isascii() and side.isdigit() and len(side) < 10 else 0 for side in (width, height)]
+    if not 0 < numbers[0] * numbers[1] <= machine.max_megapixels * 1e6:
+        limit = f"up to {machine.max_megapixels:g} megapixels"
+        raise SettingsError(f"--memory {size[:40]!r} is not allowed", f"write WIDTHxHEIGHT {limit}, such as 6000x4000")
     settings = DreamSettings(finest="full", octaves=1, iterations=1)
     pixels = np.random.default_rng(0).integers(0, 256, (int(height), int(width), 3), dtype=np.uint8)
     started = time.perf_counter()

@@ -32,6 +32,7 @@ weights_app = typer.Typer(help="List the weights there are; fetch those that do 
 app.add_typer(weights_app, name="weights", invoke_without_command=True)
 
 INTERRUPTED = 130
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's, which typer may carry inside itself
 
 
 def _help(key: str) -> str:
@@ -120,6 +121,7 @@ def presets(
     """List the presets, or show one."""
     import yaml
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     loaded = _load_config(config)
@@ -130,7 +132,7 @@ def presets(
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for known, preset in loaded.presets.items():
-        table.add_row(f"[bold]{known}[/]", preset.description)
+        table.add_row(f"[bold]{escape(known)}[/]", escape(preset.description))
     Console().print(table)
 
 
@@ -236,7 +238,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number_or_word(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else text
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else text
 
 
 def _layers(given: list[str] | None) -> dict[str, float] | None:
@@ -245,6 +247,8 @@ def _layers(given: list[str] | None) -> dict[str, float] | None:
     weighted: dict[str, float] = {}
     for text in given:
         name, _, weight = text.partition("=")
+        if name in weighted:
+            raise SettingsError(f"--layer {text}: {name} is given twice", "give it once, with its weight")
         try:
             weighted[name] = float(weight) if weight else 1.0
         except ValueError:
@@ -256,18 +260,28 @@ def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def main() -> NoReturn:
-    """Run the command line; every error a user can cause is one line on stderr and an exit code."""
+def run() -> int:
+    """Run the command line and return its exit code; every error a user can cause is one line on stderr."""
     try:
-        app()
+        return int(app(standalone_mode=False) or 0)
     except DeepDreamError as error:
-        typer.secho("error: ", err=True, nl=False, fg=typer.colors.RED, bold=True)
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+        return _complain(str(error), error.exit_code)
+    except UsageError as error:
+        told = str(getattr(error, "format_message", error.__str__)()) if getattr(error, "message", "") else ""
+        return (
+            _complain(f"{told} — see: deepdream --help", SettingsError.exit_code) if told else SettingsError.exit_code
+        )
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("stopped", err=True)
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    sys.exit(0)
+        return 1
+    except OSError as error:
+        return _complain(f"output cannot be written: {error.strerror or error}", 1)
+
+
+def _complain(text: str, code: int) -> int:
+    typer.secho("error: ", err=True, nl=False, fg=typer.colors.RED, bold=True)
+    typer.echo(" ".join(text.split("\n")), err=True)
+    return code

@@ -47,7 +47,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         tree = yaml.load(path.read_bytes(), Loader=_UniqueKeyLoader)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}", "give a readable config.yaml with --config") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+    except Exception as error:  # besides YAMLError its readers of numbers and dates raise nearly anything
         raise SettingsError(f"{path}: not valid YAML: {_yaml_problem(error)}", "mend that line") from None
     if tree is None:
         return {}
@@ -71,11 +71,15 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
-            if key_node.value in seen and isinstance(key_node.value, str):
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    problem="a key must be a name", problem_mark=key_node.start_mark
+                )
+            if key_node.value in seen:
                 raise yaml.constructor.ConstructorError(
                     problem=f"key {key_node.value!r} is given twice", problem_mark=key_node.start_mark
                 )
-            seen.add(str(key_node.value))
+            seen.add(key_node.value)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -83,6 +87,8 @@ def _overlaid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return `base` with the keys of `over` laid over it, sections merged; layers are replaced as a whole."""
     merged = dict(base)
     for key, value in over.items():
+        if value is None and isinstance(merged.get(key), dict):
+            continue  # a section without content changes nothing
         below = merged.get(key)
         both = isinstance(below, dict) and isinstance(value, dict) and key != "layers"
         merged[key] = _overlaid(below, value) if both and below is not None else value
@@ -100,6 +106,7 @@ def _config(tree: dict[str, Any], source: str) -> Config:
         where = f"{source}: presets.{name}"
         if not isinstance(given, dict):
             raise SettingsError(f"{where}: {given!r:.60} is not a preset", "give it a description and settings")
+        _names_only(given, where)
         settings = {key: value for key, value in given.items() if key != "description"}
         validated(DreamSettings, {**dream.model_dump(), **settings}, f"{where}.{{}}".format)
         description = {"description": given.get("description"), "settings": settings}
@@ -113,4 +120,11 @@ def _section(tree: dict[str, Any], name: str, source: str) -> dict[str, Any]:
         return {}
     if not isinstance(section, dict):
         raise SettingsError(f"{source}: {name}: {section!r:.60} is not a section", "give keys and values under it")
+    _names_only(section, f"{source}: {name}")
     return section
+
+
+def _names_only(section: dict[Any, Any], where: str) -> None:
+    for key in section:
+        if not isinstance(key, str):
+            raise SettingsError(f"{where}.{key}: the key {key!r} is not a name", "put quotes around it, or remove it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import os
 import tempfile
 import urllib.error
@@ -36,6 +37,10 @@ def fetch(name: str, on_bytes: Callable[[int, int], None]) -> Path:
     Raises `SettingsError` for a name that is not fetched, `WeightsError` when the download fails or is not what was
     published.
     """
+    if name == "oxford":
+        raise SettingsError(
+            "the weights 'oxford' are not fetched", "they come with the installation: use them as they are"
+        )
     if name not in FETCHABLE:
         raise SettingsError(f"weights {name!r} are not fetched", nearest(name, FETCHABLE))
     from torchvision.models import VGG19_Weights
@@ -78,7 +83,7 @@ def fetch_from(url: str, sha256_start: str, target: Path, on_bytes: Callable[[in
             with whole.open("rb+") as file:
                 os.fsync(file.fileno())
             whole.replace(target)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise WeightsError(
             f"{url}: cannot be fetched ({reason})", "check the network or proxy, then " + again

@@ -65,4 +65,4 @@ def find_layer(name: str) -> Layer:
         if name.strip().lower() in (layer.name, str(layer.index)):
             return layer
     known = [layer.name for layer in LAYERS]
-    raise SettingsError(f"unknown layer {name!r}", f"{nearest(name, known)} Indices 0 to {len(LAYERS) - 1} work too")
+    raise SettingsError(f"unknown layer {name!r}", f"{nearest(name, known)} (or an index from 0 to {len(LAYERS) - 1})")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -27,6 +28,8 @@ FORMATS: dict[str, str] = {
 Image.MAX_IMAGE_PIXELS = None  # the limit is read_photo's own, from the header, with a message of its own
 
 _READ = tuple(sorted(set(FORMATS.values())))
+_LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+_LONGEST_JPEG_EXIF = 65_527
 _MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 
 
@@ -55,6 +58,8 @@ class Photo:
     exif: bytes | None
     jpeg: dict[str, Any]
     """What a JPEG is written with again: its quantisation tables and chroma subsampling."""
+    lossless: bool = True
+    """Whether the file held every pixel as it was; a WebP is then written so."""
 
     def floats(self) -> NDArray[np.float32]:
         """Return the pixels as float32 [3, H, W] in 0…1."""
@@ -76,7 +81,7 @@ def read_photo(path: Path, *, max_megapixels: float) -> Photo:
     Raises `PictureError` naming the file and the reason: missing, no picture, of another format or depth, truncated, or
     larger than `max_megapixels`, which is checked from the header before anything is decoded.
     """
-    with _translated(path), path.open("rb") as file, Image.open(file, formats=_READ) as image:
+    with _translated(path), _open_regular(path) as file, Image.open(file, formats=_READ) as image:
         megapixels = image.width * image.height / 1e6
         if megapixels > max_megapixels:
             raise PictureError(
@@ -88,11 +93,18 @@ def read_photo(path: Path, *, max_megapixels: float) -> Photo:
             raise PictureError(f"{path}: holds {frames} pictures", "export the one to dream as a file of its own")
         _check_depth(path, image)
         jpeg = _jpeg_settings(image)
+        lossless = image.format in ("PNG", "TIFF") or (image.format == "WEBP" and _is_lossless_webp(path))
         image.load()
         icc = image.info.get("icc_profile")
         pixels, alpha, gray = _split(ImageOps.exif_transpose(image))
         exif = _upright_exif(image)
-        return Photo(pixels, alpha, gray, str(image.format).replace("MPO", "JPEG"), icc, exif, jpeg)
+        return Photo(pixels, alpha, gray, str(image.format).replace("MPO", "JPEG"), icc, exif, jpeg, lossless)
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise PictureError(f"{path}: not a regular file but a pipe, socket or device", "give a picture")
+    return path.open("rb")
 
 
 @contextlib.contextmanager
@@ -111,12 +123,14 @@ def _translated(path: Path) -> Iterator[None]:
         except UnidentifiedImageError:
             empty = path.stat().st_size == 0
             what = "the file is empty" if empty else "not a JPEG, PNG, WebP or TIFF picture"
-            raise PictureError(f"{path}: {what}", "export it in one of these formats") from None
+            raise PictureError(f"{path}: {what}", "give a JPEG, PNG, WebP or TIFF") from None
         except MemoryError:
             raise PictureError(f"{path}: not enough memory to decode it", "close other programs") from None
         except PictureError:
             raise
         except Exception as error:  # Pillow's decoders raise nearly anything for a broken file
+            if isinstance(error, OSError) and error.errno:
+                raise PictureError(f"{path}: cannot be read: {error.strerror}", "check the name and the disk") from None
             reason = " ".join(str(error).split())[:100] or type(error).__name__
             raise PictureError(f"{path}: truncated or damaged ({reason})", "get an intact copy of the file") from None
 
@@ -131,9 +145,19 @@ def _check_depth(path: Path, image: Image.Image) -> None:
         deep = deep or max(bits if isinstance(bits, tuple) else (bits,)) > 8
     if deep:
         raise PictureError(
-            f"{path}: {image.mode} pictures with more than 8 bits, CMYK or Lab are not read yet",
+            f"{path}: more than 8 bits, CMYK or Lab (it opens as {image.mode}), which is not read yet",
             "export it as 8-bit RGB",
         )
+
+
+def _is_lossless_webp(path: Path) -> bool:
+    """Say whether the first picture chunk of a WebP is `VP8L`, looking past what may stand before it."""
+    with path.open("rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8 and head[:4] not in (b"VP8L", b"VP8 "):
+            size = int.from_bytes(head[4:], "little")
+            file.seek(size + size % 2, 1)
+    return head[:4] == b"VP8L"
 
 
 def _png_bit_depth(path: Path) -> int:
@@ -205,7 +229,13 @@ def write_photo(photo: Photo, path: Path, *, overwrite: bool) -> None:
         options["icc_profile"] = photo.icc
     if photo.exif:
         options["exif"] = photo.exif
-    write_whole(path, lambda file: image.save(file, **options), overwrite=overwrite)
+    encoded = io.BytesIO()  # encoders hide why a disk refuses; a plain write does not
+    try:
+        image.save(encoded, **options)
+    except Exception as error:  # Pillow's encoders raise nearly anything
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise OutputError(f"{path}: cannot be encoded ({reason})", "choose another format with -o") from None
+    write_whole(path, lambda file: file.write(encoded.getbuffer()), overwrite=overwrite)
 
 
 def _no_transparency(path: Path) -> OutputError:
@@ -230,7 +260,7 @@ def _encoder_options(wanted: str, photo: Photo) -> dict[str, Any]:
                 settings.pop("subsampling", None)
         return settings
     if wanted == "WEBP":
-        return {"quality": 95, "method": 4, "exact": True}
+        return {"lossless": photo.lossless, "quality": 95, "method": 4, "exact": True}
     if wanted == "TIFF":
         nested = photo.exif is not None and _has_folders(photo.exif)
         return {} if nested else {"compression": "tiff_lzw"}  # Pillow's compressed TIFF cannot hold EXIF folders
@@ -245,6 +275,12 @@ def _has_folders(exif: bytes) -> bool:
 
 def check_target(photo: Photo, path: Path, *, overwrite: bool) -> None:
     """Raise now what `write_photo` would raise after the work, as far as that can be known; a missing folder is made."""
-    if FORMATS[path.suffix.lower()] == "JPEG" and photo.alpha is not None:
+    wanted = FORMATS[path.suffix.lower()]
+    if wanted == "JPEG" and photo.alpha is not None:
         raise _no_transparency(path)
+    if max(photo.pixels.shape[:2]) > _LONGEST_SIDE.get(wanted, 1 << 31):
+        longest = _LONGEST_SIDE[wanted]
+        raise OutputError(f"{path}: {wanted} ends at {longest} pixels a side", "choose .png or .tif with -o")
+    if wanted == "JPEG" and len(photo.exif or b"") > _LONGEST_JPEG_EXIF:
+        raise OutputError(f"{path}: the picture's EXIF is too long for a JPEG", "choose .png or .tif with -o")
     check_writable(path, overwrite=overwrite)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -127,14 +129,17 @@ class TextReporter(ErrorReporter):
     def loading(self) -> Iterator[None]:
         """Show a moving bar while the engine is loaded."""
         task = self._bars.add_task("loading the engine", total=None, left="") if self._bars else None
-        yield
-        if self._bars and task is not None:
-            self._bars.remove_task(task)
+        try:
+            yield
+        finally:
+            if self._bars and task is not None:
+                self._bars.remove_task(task)
 
     def loaded(self, engine: Engine) -> None:
         """Print the device, precision and weights."""
         self._say(
-            f"engine    VGG19 {engine.weights.name} on {engine.device} ({engine.device_name}) in {engine.precision}"
+            f"engine    VGG19 {escape(engine.weights.name)} on {engine.device} ({escape(engine.device_name)}) in "
+            f"{engine.precision}"
         )
 
     def progress(self, progress: Step) -> None:
@@ -174,7 +179,11 @@ class TextReporter(ErrorReporter):
         self._say(
             f"[green]done[/]      {width}×{height} in {clock(done.seconds)} on {escape(done.device)}, {done.precision}"
         )
-        self.results.print(escape(shown(done.target)))
+        if self.results.is_terminal:
+            self.results.print(escape(shown(done.target)))
+        else:  # for scripts: the name as it is, byte for byte
+            sys.stdout.buffer.write(os.fsencode(done.target) + b"\n")
+            sys.stdout.flush()
 
     def failed(self, source: Path, error: DeepDreamError) -> None:
         """Print the error; the bars stay."""

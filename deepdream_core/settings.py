@@ -22,14 +22,24 @@ def _layer_weights(value: object) -> object:
     """Take `pool4`, `[relu3_3, pool4]` or `{relu3_3: 0.5, pool4: 1}`; return a mapping of known names to weights."""
     if isinstance(value, (str, int)):
         value = [value]
-    if isinstance(value, list):
-        value = dict.fromkeys(value, 1.0)
-    if isinstance(value, dict):
+    if isinstance(value, list) and all(isinstance(name, (str, int)) for name in value):
+        value = [(name, 1.0) for name in value]
+    elif isinstance(value, dict):
+        value = list(value.items())
+    else:
+        raise ValueError(
+            f"{value!r:.80} is not allowed — write pool4, [relu3_3, pool4] or {{relu3_3: 0.5, pool4: 1.0}}"
+        )
+    weighted: dict[str, object] = {}
+    for given, weight in value:
         try:
-            return {find_layer(str(name)).name: weight for name, weight in value.items()}
+            name = find_layer(str(given)).name
         except SettingsError as error:
             raise ValueError(str(error)) from None
-    return value
+        if name in weighted:
+            raise ValueError(f"{name} is given twice — give it once, with its weight")
+        weighted[name] = weight
+    return weighted
 
 
 Layers = Annotated[
@@ -151,6 +161,10 @@ def allowed(model: type[BaseModel], key: str) -> str:
     return " or ".join(_in_words(part) for part in schema.get("anyOf", [schema]))
 
 
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
 def _in_words(schema: dict[str, Any]) -> str:
     choices = schema.get("enum") or ([schema["const"]] if "const" in schema else None)
     if choices:
@@ -160,4 +174,4 @@ def _in_words(schema: dict[str, Any]) -> str:
     kinds = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
     words = kinds.get(schema.get("type", ""), "layer names, each with a weight above 0, up to 1000")
     bounds = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("exclusiveMaximum", "below"))
-    return " ".join([words, *(f"{word} {schema[bound]:g}" for bound, word in bounds if bound in schema)])
+    return " ".join([words, *(f"{word} {_number(schema[bound])}" for bound, word in bounds if bound in schema)])

@@ -130,6 +130,7 @@ def broken_files(folder: Path) -> None:
     (folder / "text.jpg").write_text("hello")
     whole = picture_file(folder / "whole.jpg", size=(300, 200)).read_bytes()
     (folder / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    os.mkfifo(folder / "pipe.png")
     (folder / "nothing").mkdir()
     (folder / "nothing" / "notes.txt").write_text("no pictures")
     (folder / "key.yaml").write_text("dream: {octave_scal: 1.4}")
@@ -161,6 +162,14 @@ BAD_INPUT = [
     (["ok.png", "--weights", "torchvision"], 5, "not here yet — run: deepdream weights fetch torchvision"),
     (["ok.png", "big.png", "-o", "one.png"], 2, "-o one.png: one file for several pictures — give a folder"),
     (["ok.png", "-o", "out.xyz"], 2, "-o out.xyz: unknown ending .xyz"),
+    (["x" * 300 + ".jpg"], 3, "cannot be read: File name too long"),
+    (["ok.png", "-o", "x" * 300 + ".png"], 4, "cannot be written: File name too long — choose a shorter name with -o"),
+    (["ok.png", "--weights", "x" * 300], 5, "no weights called"),
+    (["pipe.png"], 3, "pipe.png: not a regular file but a pipe, socket or device"),
+    (["ok.png", "--iterations", "abc"], 2, "'--iterations': "),
+    (["ok.png", "--nosuch"], 2, "--nosuch"),
+    ([], 2, "INPUT"),
+    (["ok.png", "--layer", "pool4", "--layer", "27"], 2, "pool4 is given twice"),
     (["ok.png", "-o", "text.jpg/out.png"], 4, "text.jpg/out.png: cannot be written: "),
 ]  # fmt: skip
 
@@ -246,7 +255,44 @@ def test_odd_names(deepdream: Callable[..., subprocess.CompletedProcess[str]], t
         answer = deepdream("dream", "--strength", "0", "--", name)
         assert answer.returncode == 0, answer.stderr
         assert Path(tmp_path / name).with_suffix(".dream.png").exists()
-        assert len(answer.stdout.splitlines()) == 1
+        assert answer.stdout == str(Path(name).with_suffix(".dream.png")) + "\n", "byte for byte, for scripts"
+
+
+def test_a_full_disk_behind_the_output_is_told(home: dict[str, str], tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "deepdream_core", "presets"]
+        answer = subprocess.run(command, env=home, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr == "error: output cannot be written: No space left on device\n"
+
+
+def test_a_pipe_in_a_folder_is_left(deepdream: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    picture_file(tmp_path / "in" / "a.png")
+    answer = deepdream("dream", "in", "--strength", "0", timeout=30)
+    assert answer.returncode == 0
+    assert (tmp_path / "in" / "a.dream.png").exists()
+
+
+def test_a_shortage_of_memory_fails_one_picture_and_not_the_others(tmp_path: Path, home: dict[str, str]) -> None:
+    """Outside the tiles, where a smaller one does not help: one line, and the next picture is dreamed."""
+    Image.new("RGB", (6000, 4000)).save(tmp_path / "large.png")
+    picture_file(tmp_path / "small.png")
+    script = (
+        "import resource, torch, sys; from deepdream_core.cli import run;"
+        "import deepdream_core.engine.engine, deepdream_core.batch;"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 900_000_000, resource.RLIM_INFINITY));"
+        "sys.argv = ['deepdream', 'dream', 'large.png', 'small.png', '--finest', '64', '--iterations', '1'];"
+        "sys.exit(run())"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=home, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert answer.returncode in {3, 6}, answer.stderr
+    assert "large.png" in answer.stderr
+    assert (tmp_path / "small.dream.png").exists(), answer.stderr
 
 
 def test_an_ending_that_lies_is_put_right(

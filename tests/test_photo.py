@@ -230,6 +230,30 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+def test_lossless_webp_stays_lossless(tmp_path: Path) -> None:
+    source = picture_file(tmp_path / "a.webp", lossless=True, exif=exif(), icc_profile=PROFILE)
+    lossy = picture_file(tmp_path / "b.webp", quality=80)
+    assert read(source).lossless
+    assert not read(lossy).lossless
+    write_photo(read(source), tmp_path / "c.webp", overwrite=False)
+    assert np.array_equal(pixels_of(source), pixels_of(tmp_path / "c.webp"))
+
+
+@pytest.mark.parametrize(("ending", "side"), [("jpg", 70_000), ("webp", 20_000)])
+def test_a_format_that_cannot_hold_the_picture_is_told_before_the_work(tmp_path: Path, ending: str, side: int) -> None:
+    photo = replace(read(picture_file(tmp_path / "a.png")), pixels=np.zeros((1, side, 3), np.uint8))
+    for attempt in (check_target, write_photo):
+        with pytest.raises(OutputError, match=r"(ends at [\d]+ pixels a side|cannot be encoded .*) — choose"):
+            attempt(photo, tmp_path / f"b.{ending}", overwrite=False)
+    assert not (tmp_path / f"b.{ending}").exists()
+
+
+def test_exif_too_long_for_a_jpeg_is_told_before_the_work(tmp_path: Path) -> None:
+    photo = replace(read(picture_file(tmp_path / "a.png")), exif=b"x" * 70_000)
+    with pytest.raises(OutputError, match="EXIF is too long for a JPEG"):
+        check_target(photo, tmp_path / "b.jpg", overwrite=False)
+
+
 def test_jpeg_has_no_room_for_alpha(tmp_path: Path) -> None:
     photo = replace(read(picture_file(tmp_path / "a.png")), alpha=np.zeros((72, 96), np.uint8))
     with pytest.raises(OutputError, match=r"b\.jpg: JPEG has no transparency — choose an output that ends in \.png"):

@@ -28,8 +28,8 @@ def test_the_network_always_sees_enough_and_never_absurdly_much(
     assert min(size) >= SMALLEST_SIDE
     if finest == "full" and min(height, width) >= COARSEST_SHORT_SIDE:
         assert size == (height, width)
-    if not upscale and min(height, width) >= SMALLEST_SIDE:
-        assert size[0] * size[1] <= max(height * width, MAX_ENLARGED_AREA * 1.1)
+    if not upscale:
+        assert size[0] * size[1] <= max(height * width, MAX_ENLARGED_AREA) * 1.1
 
 
 @given(st.integers(200, 5_000), st.integers(200, 5_000), st.integers(150, 5_000))
@@ -42,6 +42,15 @@ def test_dreaming_stops_at_the_short_side_asked_for(height: int, width: int, fin
 def test_a_smaller_picture_is_enlarged_only_when_asked() -> None:
     assert finest_size((300, 400), 500) == (300, 400)
     assert finest_size((300, 400), 500, upscale=True) == (500, 667)
+
+
+def test_a_small_finest_is_taken_at_its_word() -> None:
+    assert finest_size((3000, 4000), 64) == (64, 85)
+
+
+def test_absurdly_thin_pictures_stay_affordable() -> None:
+    height, width = finest_size((1, 1_000_000), 800)
+    assert (height, width) == (32, 125_000)
 
 
 def test_tiny_pictures_are_enlarged() -> None:

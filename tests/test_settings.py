@@ -77,6 +77,10 @@ def test_a_users_file_overrides_key_by_key(tmp_path: Path) -> None:
     assert config.dream_settings("mine", {"seed": 9}).seed == 9
 
 
+def test_an_empty_section_changes_nothing(tmp_path: Path) -> None:
+    assert load_config(written(tmp_path, "presets:\ndream:\nengine:\n")) == load_config()
+
+
 def test_the_users_own_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "deepdream").mkdir()
@@ -120,6 +124,14 @@ def test_layers_by_name_index_or_with_weights(given: Any, expected: dict[str, fl
             "dream: {layers: {pool4: -1}}",
             r"dream\.layers\.pool4: -1 is not allowed — allowed: layer names, each with a weight above 0",
         ),
+        ("dream: {layers: [{pool4: 1}]}", r"dream\.layers: \[\{'pool4': 1\}\] is not allowed — write pool4, "),
+        ("dream: {layers: {pool4: 1, 27: 2}}", r"dream\.layers: pool4 is given twice"),
+        ("dream: {1: 2}", r"mine\.yaml: dream\.1: the key 1 is not a name"),
+        ("presets: {new: {on: 2}}", r"presets\.new\.True: the key True is not a name"),
+        ("presets: {[a]: 1}", r"not valid YAML: line 1, column \d+: a key must be a name"),
+        ("dream: !!timestamp foo", r"not valid YAML"),
+        ("[" * 3000, r"not valid YAML"),
+        ("dream: {seed: -1}", r"seed: -1 is not allowed — allowed: a whole number from 0 below 9223372036854775808"),
         ("dream: {layers: {}}", r"dream\.layers: \{\} is not allowed"),
         ("presets: {eyes: {stepp: 1}}", r"presets\.eyes\.stepp: unknown key — did you mean step\?"),
         ("presets: {new: {step: 1.0}}", r"presets\.new\.description: None is not allowed — allowed: text"),

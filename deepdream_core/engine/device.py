@@ -152,7 +152,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error means that the device's memory ran out; each backend has its own way to say so."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    signs = ("can't allocate memory", "out of memory", "not enough memory", "could not create a memory")
+    signs = (
+        "can't allocate memory",
+        "out of memory",
+        "not enough memory",
+        "could not create a memory",
+        "could not create a primitive",
+    )
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in signs)
 
 

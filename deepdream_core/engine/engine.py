@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from deepdream_core.engine.device import choose_device, choose_precision, device_name, keep_freed_memory, precision_name
+from deepdream_core.engine.device import (
+    choose_device,
+    choose_precision,
+    device_name,
+    is_out_of_memory,
+    keep_freed_memory,
+    precision_name,
+)
 from deepdream_core.engine.dream import dream
 from deepdream_core.engine.gradient import TiledGradient
 from deepdream_core.engine.vgg19 import Vgg19
 from deepdream_core.engine.weights import load_weights
-from deepdream_core.errors import PictureError
+from deepdream_core.errors import OutOfMemoryError, PictureError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,7 +43,7 @@ class Engine:
         self.device = choose_device(settings.device)
         self.dtype = choose_precision(settings.precision, self.device)
         self.weights = load_weights(settings.weights, fetched=fetched)
-        self._gradients: dict[tuple[str, ...], TiledGradient] = {}
+        self._networks: dict[tuple[str, ...], Vgg19] = {}
 
     @property
     def device_name(self) -> str:
@@ -49,13 +56,16 @@ class Engine:
         return precision_name(self.dtype)
 
     def gradient_of(self, settings: DreamSettings) -> TiledGradient:
-        """Return the gradient of the settings' layers; its network is built once and only as deep as they need."""
+        """Return a new gradient of the settings' layers, on a network built once and only as deep as they need.
+
+        New, so that what one picture did to tiles and scales is not felt by the next: same settings, same bytes.
+        """
         layers = tuple(sorted(settings.layers))
-        if layers not in self._gradients:
-            network = Vgg19(self.weights, list(layers), self.device, self.dtype)
-            tile, memory_mb = self.settings.tile, self.settings.memory_mb
-            self._gradients = {layers: TiledGradient(network, tile=tile, memory_mb=memory_mb)}
-        return self._gradients[layers]
+        if layers not in self._networks:
+            self._networks = {layers: Vgg19(self.weights, list(layers), self.device, self.dtype)}
+        network = self._networks[layers]
+        network.forget()
+        return TiledGradient(network, tile=self.settings.tile, memory_mb=self.settings.memory_mb)
 
     def dream(
         self, planes: NDArray[np.float32], settings: DreamSettings, mask: NDArray[np.float32] | None = None
@@ -68,10 +78,20 @@ class Engine:
         original = torch.from_numpy(planes)[None]
         if not bool(torch.isfinite(torch.aminmax(original).max + torch.aminmax(original).min)):
             raise PictureError("the picture holds NaN or infinite values", "replace them first")
-        strength_map = None if mask is None else torch.from_numpy(mask)[None, None].to(self.device)
         try:
-            result = yield from dream(original.to(self.device), settings, self.gradient_of(settings), mask=strength_map)
+            strength_map = None if mask is None else torch.from_numpy(mask)[None, None].to(self.device)
+            gradient_of = self.gradient_of(settings)
+            result = yield from dream(original.to(self.device), settings, gradient_of, mask=strength_map)
+            finished: NDArray[np.float32] = result[0].cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            height, width = planes.shape[1:]
+            needed = 4 * planes.nbytes / 1e6
+            raise OutOfMemoryError(
+                f"out of memory on {self.device}: a picture of {width}×{height} takes {needed:.0f} MB besides its tiles",
+                "close other programs, or use a smaller picture",
+            ) from None
         finally:
             keep_freed_memory(False)
-        finished: NDArray[np.float32] = result[0].cpu().numpy()
         return finished

@@ -30,16 +30,21 @@ def finest_size(size: Size, finest: int | Literal["full"], *, upscale: bool = Fa
     short = min(size)
     if finest != "full" and (finest < short or upscale):
         size = scaled(size, finest / short)
-    return _enlarged(size)
+    return _enlarged(size, COARSEST_SHORT_SIDE if finest == "full" else min(finest, COARSEST_SHORT_SIDE))
 
 
-def _enlarged(size: Size) -> Size:
-    """Enlarge a tiny or thin picture: short side up to the coarsest octave's, area within bounds, no side too short."""
+def _enlarged(size: Size, short_side: int) -> Size:
+    """Enlarge a tiny or thin picture: short side up to `short_side`, area within bounds, no side too short.
+
+    A picture so thin that this would take too much area is dreamed with its long side squeezed.
+    """
+    most = max(MAX_ENLARGED_AREA, size[0] * size[1])
     short = min(size)
-    if short < COARSEST_SHORT_SIDE:
+    if short < short_side:
         within_area = (MAX_ENLARGED_AREA / (size[0] * size[1])) ** 0.5
-        size = scaled(size, max(1.0, min(COARSEST_SHORT_SIDE / short, within_area)))
-    return max(size[0], SMALLEST_SIDE), max(size[1], SMALLEST_SIDE)
+        size = scaled(size, max(1.0, min(short_side / short, within_area)))
+    height, width = (max(SMALLEST_SIDE, min(side, most // SMALLEST_SIDE)) for side in size)
+    return height, width
 
 
 def octave_sizes(finest: Size, octaves: int | Literal["auto"], octave_scale: float) -> list[Size]:

@@ -75,6 +75,10 @@ class Vgg19:
         """Return a convolution's weight [O, I, 3, 3] and bias [O] as they are used, on the device."""
         return self._parameters[layer.name]
 
+    def forget(self) -> None:
+        """Start as if new: the loss scale that earlier pictures led to has no say in the next one."""
+        self._loss_scale = 1.0
+
     def value_and_gradient(
         self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window] | None = None
     ) -> tuple[dict[str, float], Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import pickle
 import warnings
 from dataclasses import dataclass
@@ -69,8 +70,8 @@ def load_weights(name: str, *, fetched: Path | None = None) -> Weights:
         if fetched is None or not fetched.exists():
             raise WeightsError("the torchvision weights are not here yet", "run: deepdream weights fetch torchvision")
         return _from_file(fetched, name, "run: deepdream weights fetch torchvision")
-    path = Path(name).expanduser()
-    if not path.exists():
+    path = Path(os.path.expanduser(name))
+    if not os.path.exists(path):
         raise WeightsError(
             f"no weights called {name!r}", "use oxford, torchvision or the path of a .pth or .safetensors"
         )
