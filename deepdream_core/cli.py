@@ -267,10 +267,10 @@ def run() -> int:
     except DeepDreamError as error:
         return _complain(str(error), error.exit_code)
     except UsageError as error:
-        told = str(getattr(error, "format_message", error.__str__)()) if getattr(error, "message", "") else ""
-        return (
-            _complain(f"{told} — see: deepdream --help", SettingsError.exit_code) if told else SettingsError.exit_code
-        )
+        if type(error).__name__ == "NoArgsIsHelpError":
+            return SettingsError.exit_code  # the help has been shown
+        told = getattr(error, "format_message", error.__str__)()
+        return _complain(f"{told} — see: deepdream --help", SettingsError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("stopped", err=True)
         return INTERRUPTED
