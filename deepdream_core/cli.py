@@ -267,10 +267,9 @@ def run() -> int:
     except DeepDreamError as error:
         return _complain(str(error), error.exit_code)
     except UsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            return SettingsError.exit_code  # the help has been shown
+        help_was_shown = type(error).__name__ == "NoArgsIsHelpError"
         told = getattr(error, "format_message", error.__str__)()
-        return _complain(f"{told} — see: deepdream --help", SettingsError.exit_code)
+        return SettingsError.exit_code if help_was_shown else _complain(f"{told} — see: deepdream --help", 2)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("stopped", err=True)
         return INTERRUPTED
