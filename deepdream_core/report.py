@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,6 @@ class TextReporter(ErrorReporter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.results = Console(highlight=False, soft_wrap=True)
         self.live = self.errors.is_terminal
         self._bars: Progress | None = None
         self._overall: TaskID | None = None
@@ -112,9 +111,12 @@ class TextReporter(ErrorReporter):
         """Print the picture's name; start the bars with the first one."""
         if self._bars is None and self.live:
             columns = (
-                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-                TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
-            )  # fmt: skip
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=16),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[left]}"),
+            )
             self._bars = Progress(*columns, console=self.errors, transient=True)
             self._bars.start()
             if count > 1:
@@ -156,7 +158,7 @@ class TextReporter(ErrorReporter):
         if self._picture is None:
             self._picture = self._bars.add_task("", total=1.0, left="")
         text = (
-            f"dreaming  octave {progress.octave}/{progress.octaves}, iteration {progress.iteration}/{progress.iterations}, "
+            f"octave {progress.octave}/{progress.octaves}, iteration {progress.iteration}/{progress.iterations}, "
             f"objective {progress.objective:,.0f}"
         )
         self._bars.update(
@@ -179,8 +181,8 @@ class TextReporter(ErrorReporter):
         self._say(
             f"[green]done[/]      {width}×{height} in {clock(done.seconds)} on {escape(done.device)}, {done.precision}"
         )
-        if self.results.is_terminal:
-            self.results.print(escape(shown(done.target)))
+        if sys.stdout.isatty():
+            self._say(escape(shown(done.target)))  # past the live bars, which would be drawn over it
         else:  # for scripts: the name as it is, byte for byte
             sys.stdout.buffer.write(os.fsencode(done.target) + b"\n")
             sys.stdout.flush()
