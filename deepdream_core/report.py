@@ -126,10 +126,13 @@ class TextReporter(ErrorReporter):
         self._end_picture()
         self._remaining, self._octave = RemainingTime(), 0
         self._say(f"reading   {escape(shown(source))}")
+        if self._bars:
+            self._picture = self._bars.add_task("reading", total=None, left="")
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
         """Show a moving bar while the engine is loaded."""
+        self._end_picture()
         task = self._bars.add_task("loading the engine", total=None, left="") if self._bars else None
         try:
             yield
@@ -155,8 +158,10 @@ class TextReporter(ErrorReporter):
                 height, width = progress.size
                 self._say(f"dreaming  octave {progress.octave}/{progress.octaves}, {width}×{height}")
             return
-        if self._picture is None:
+        if self._octave == 0 or self._picture is None:
+            self._end_picture()
             self._picture = self._bars.add_task("", total=1.0, left="")
+        self._octave = progress.octave
         text = (
             f"octave {progress.octave}/{progress.octaves}, iteration {progress.iteration}/{progress.iterations}, "
             f"objective {progress.objective:,.0f}"
