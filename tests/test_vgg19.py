@@ -123,3 +123,17 @@ def test_the_network_is_as_deep_as_asked(oxford: Weights) -> None:
         "conv2_1",
         "relu2_1",
     ]
+
+
+def test_a_loss_scale_that_never_settles_does_not_hang(oxford: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Vgg19(oxford, ["relu1_1"], CPU, torch.float16)
+    tries: list[Tensor] = []
+
+    def never_satisfied(energies: dict[str, float], gradient: Tensor) -> bool:
+        tries.append(gradient)
+        return True
+
+    monkeypatch.setattr(network, "_adapt_loss_scale", never_satisfied)
+    energies, _ = network.value_and_gradient(photograph("coffee", 32, 32), {"relu1_1": 1.0})
+    assert len(tries) == vgg19.LOSS_SCALE_TRIES
+    assert energies["relu1_1"] > 0

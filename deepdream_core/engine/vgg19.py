@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _aten = torch.ops.aten
 
 
+LOSS_SCALE_TRIES = 16
+"""A float16 gradient is computed again at most so often; a network that no scale suits must not hang the dream."""
+
+
 class Vgg19:
     """The network up to the deepest layer asked for, on one device in one precision.
 
@@ -91,10 +95,12 @@ class Vgg19:
         trying: the gradient comes back non-finite only if no scale helps.
         """
         windows = windows or dict.fromkeys((layer.name for layer in self.targets), EVERYTHING)
-        while True:
+        energies, gradient = self._run(crop, coefficients, windows)
+        for _ in range(LOSS_SCALE_TRIES if self.dtype == torch.float16 else 0):
+            if not self._adapt_loss_scale(energies, gradient):
+                break
             energies, gradient = self._run(crop, coefficients, windows)
-            if self.dtype != torch.float16 or not self._adapt_loss_scale(energies, gradient):
-                return energies, gradient
+        return energies, gradient
 
     def _run(
         self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window]
