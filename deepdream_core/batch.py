@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from deepdream_core.errors import DeepDreamError, OutputError, PictureError, SettingsError
-from deepdream_core.photo import FORMATS, Photo, check_target, read_photo, write_photo
+from deepdream_core.photo import ENDINGS, FORMATS, Photo, WriteOptions, check_target, read_photo, write_photo
+from deepdream_core.recipe import Mask, made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,9 +22,21 @@ if TYPE_CHECKING:
 
     from deepdream_core.engine.dream import Progress
     from deepdream_core.engine.engine import Engine
+    from deepdream_core.photo import Frame, Receipt
     from deepdream_core.settings import DreamSettings
 
 SUFFIX = ".dream"
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What results are called and how they are written: name `suffix`, `format` by name or None for the input's."""
+
+    suffix: str = SUFFIX
+    format: str | None = None
+    overwrite: bool = False
+    recipe: bool = True
+    write: WriteOptions = field(default_factory=WriteOptions)
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,7 @@ class Done:
     size: tuple[int, int]
     device: str
     precision: str
+    receipt: Receipt
 
 
 class Reporter(Protocol):
@@ -58,6 +72,12 @@ class Reporter(Protocol):
 
     def loaded(self, engine: Engine) -> None:
         """Tell that the engine is ready."""
+
+    def note(self, text: str) -> None:
+        """Tell something that a user should know."""
+
+    def frame(self, number: int, count: int) -> None:
+        """Tell that frame or page `number` of `count` of the current picture is about to be dreamed."""
 
     def progress(self, progress: Progress) -> None:
         """Tell that a step of the current picture is done."""
@@ -75,26 +95,24 @@ class Reporter(Protocol):
         """Tell that everything was tried."""
 
 
-def plan(inputs: Sequence[Path], output: Path | None) -> list[Job | tuple[Path, DeepDreamError]]:
+def plan(
+    inputs: Sequence[Path], output: Path | None, options: OutputOptions | None = None
+) -> list[Job | tuple[Path, DeepDreamError]]:
     """Return a job for every picture among `inputs` and in the folders among them, or the error in its place.
 
-    Raises `SettingsError` when `output` cannot be meant for these inputs.
+    Raises `SettingsError` when `output` or the options cannot be meant for these inputs.
     """
-    into_folder = output is not None and (_is_folder(output) or output.suffix.lower() not in FORMATS)
-    if output is not None and not into_folder and (len(inputs) > 1 or _is_folder(inputs[0])):
-        raise SettingsError(f"-o {output}: one file for several pictures", "give a folder")
-    if output is not None and into_folder and output.suffix and not _is_folder(output):
-        raise SettingsError(f"-o {output}: unknown ending {output.suffix}", f"known: {' '.join(FORMATS)}, or a folder")
-    if output is not None and into_folder and os.path.exists(output) and not _is_folder(output):
-        raise SettingsError(
-            f"-o {output}: is a file without a known ending", f"known: {' '.join(FORMATS)}, or a folder"
-        )
+    options = options or OutputOptions()
+    _check_suffix(options.suffix)
+    into_folder = output is not None and (_is_folder(output) or output.suffix.lower() not in ENDINGS)
+    if output is not None:
+        _check_output(inputs, output, options, into_folder=into_folder)
     planned: list[Job | tuple[Path, DeepDreamError]] = []
     for source in inputs:
         if _is_folder(source):
-            found = _pictures_in(source)
+            found = _pictures_in(source, options.suffix, output)
             if not found:
-                endings = " ".join(FORMATS)
+                endings = " ".join(ENDINGS)
                 planned.append(
                     (source, PictureError(f"{source}: no pictures in this folder", f"known endings: {endings}"))
                 )
@@ -108,20 +126,45 @@ def plan(inputs: Sequence[Path], output: Path | None) -> list[Job | tuple[Path, 
     return planned
 
 
+def _check_suffix(suffix: str) -> None:
+    if "/" in suffix or os.sep in suffix or "\0" in suffix:
+        raise SettingsError(f"--suffix {suffix!r}: a name's part cannot hold a folder", "give the folder with -o")
+
+
+def _check_output(inputs: Sequence[Path], output: Path, options: OutputOptions, *, into_folder: bool) -> None:
+    known = " ".join(ENDINGS)
+    if not into_folder:
+        if len(inputs) > 1 or _is_folder(inputs[0]):
+            raise SettingsError(f"-o {output}: one file for several pictures", "give a folder")
+        if options.format is not None and ENDINGS[output.suffix.lower()] != options.format:
+            raise SettingsError(
+                f"-o {output}: is no {FORMATS[options.format].title}", "leave out --format, or change the ending"
+            )
+    elif not _is_folder(output):
+        if output.suffix:
+            raise SettingsError(f"-o {output}: unknown ending {output.suffix}", f"known: {known}, or a folder")
+        if os.path.exists(output):
+            raise SettingsError(f"-o {output}: is a file without a known ending", f"known: {known}, or a folder")
+
+
 def _is_folder(path: Path) -> bool:
     """Say whether it is a folder; a name that no file can have is none."""
     return os.path.isdir(path)
 
 
-def _pictures_in(folder: Path) -> list[Path]:
+def _pictures_in(folder: Path, suffix: str, output: Path | None) -> list[Path]:
     """Return the folder's pictures, its subfolders' too, sorted; hidden files and earlier results are left out."""
     pictures: list[Path] = []
+    results = {SUFFIX, suffix} - {""}
+    aside = None if output is None or output.resolve() == folder.resolve() else output.resolve()
     for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and Path(parent, name).resolve() != aside
+        )
         for name in sorted(files):
             path = Path(parent, name)
-            result = path.stem.endswith(SUFFIX)
-            if path.suffix.lower() in FORMATS and not name.startswith(".") and not result and path.is_file():
+            result = path.stem.endswith(tuple(results))
+            if path.suffix.lower() in ENDINGS and not name.startswith(".") and not result and path.is_file():
                 pictures.append(path)
     return pictures
 
@@ -132,14 +175,16 @@ def run(
     open_engine: Callable[[], Engine],
     reporter: Reporter,
     *,
+    preset: str | None = None,
     mask_path: Path | None = None,
-    overwrite: bool = False,
+    options: OutputOptions | None = None,
     max_megapixels: float,
 ) -> list[DeepDreamError]:
     """Dream one picture after the other and return the errors of those that failed; the others are not affected.
 
     The engine is opened when the first picture has been decoded, so that a bad file is told at once.
     """
+    options = options or OutputOptions()
     engine: Engine | None = None
     errors: list[DeepDreamError] = []
     written: set[Path] = set()
@@ -151,22 +196,29 @@ def run(
             reporter.reading(source, number, len(planned))
             started = time.monotonic()
             photo = read_photo(source, max_megapixels=max_megapixels)
-            target = _target(job, photo)
+            target = _target(job, photo, options)
             if target in written:
                 raise OutputError(f"{target}: another picture of this run has that name", "dream them one by one")
-            check_target(photo, target, overwrite=overwrite)
-            mask = None if mask_path is None else read_mask(mask_path, photo, max_megapixels=max_megapixels)
+            check_target(photo, target, options.write, overwrite=options.overwrite, will_change=settings.strength > 0)
+            mask = None if mask_path is None else StrengthMap(mask_path, photo, max_megapixels=max_megapixels)
             if engine is None:
                 with reporter.loading():
                     engine = open_engine()
                 reporter.loaded(engine)
-            photo = _dreamed(photo, settings, engine, reporter, mask)
+            size = photo.size
+            dreamed, tile_px = _dreamed(photo, target, settings, engine, reporter, mask)
+            del photo  # a large picture is not kept twice while it is encoded
             reporter.writing(target)
-            write_photo(photo, target, overwrite=overwrite)
+            recipe = made(
+                dreamed, settings, engine, preset=preset, mask=mask.told if mask else None, tile_px=tile_px,
+                private=options.write.strip,
+            )  # fmt: skip
+            text = recipe.text() if options.recipe else None
+            receipt = write_photo(dreamed, target, options.write, recipe=text, overwrite=options.overwrite)
+            del dreamed
             written.add(target)
-            size = (photo.pixels.shape[1], photo.pixels.shape[0])
             seconds = time.monotonic() - started
-            reporter.done(Done(source, target, seconds, size, engine.device_name, engine.precision))
+            reporter.done(Done(source, target, seconds, size, engine.device_name, engine.precision, receipt))
         except DeepDreamError as error:
             errors.append(error)
             reporter.failed(source, error)
@@ -176,41 +228,72 @@ def run(
     return errors
 
 
-def _target(job: Job, photo: Photo) -> Path:
-    """Return where the result goes: the path given, or NAME.dream.EXT with the ending of the input's real format."""
+def _target(job: Job, photo: Photo, options: OutputOptions) -> Path:
+    """Return where the result goes: the path given, or NAME.dream.EXT with an ending of the format it is to have."""
     if job.target is not None:
         return job.target
+    wanted = options.format or photo.format
     ending = job.source.suffix
-    if FORMATS.get(ending.lower()) != photo.format:
-        ending = next(known for known, name in FORMATS.items() if name == photo.format)
-    return job.folder / f"{job.source.stem}{SUFFIX}{ending}"
+    if ENDINGS.get(ending.lower()) != wanted:
+        ending = FORMATS[wanted].endings[0]
+    target = job.folder / f"{job.source.stem}{options.suffix}{ending}"
+    if target.resolve() == job.source.resolve():
+        raise OutputError(f"{target}: is the input itself", "give another --suffix, or a folder with -o")
+    return target
 
 
 def _dreamed(
-    photo: Photo, settings: DreamSettings, engine: Engine, reporter: Reporter, mask: NDArray[np.float32] | None
-) -> Photo:
-    steps = engine.dream(photo.floats(), settings, mask)
-    while True:
-        try:
-            reporter.progress(next(steps))
-        except StopIteration as stop:
-            return photo.with_floats(stop.value)
+    photo: Photo, target: Path, settings: DreamSettings, engine: Engine, reporter: Reporter, mask: StrengthMap | None
+) -> tuple[Photo, int | None]:
+    """Return the photo with all its pictures dreamed that the target can hold, and the width of the tiles used.
+
+    Each frame of an animation starts from the difference of the one before; pages have nothing to do with each other.
+    """
+    animated = FORMATS[photo.format].sequence == "animation"
+    count = len(photo.frames) if FORMATS[ENDINGS[target.suffix.lower()]].sequence else 1
+    frames: list[Frame] = []
+    tile_px: int | None = None
+    start: NDArray[np.float32] | None = None
+    for number, frame in enumerate(photo.frames[:count]):
+        if count > 1:
+            reporter.frame(number + 1, count)
+        planes = frame.floats()
+        steps = engine.dream(planes, settings, None if mask is None else mask.of_size(frame.size), start)
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as stop:
+                result = stop.value
+                break
+            tile_px = progress.tile_px
+            reporter.progress(replace(progress, fraction=(number + progress.fraction) / count))
+        frames.append(frame.with_floats(result))
+        start = result - planes if animated and number + 1 < count else None
+        del planes, result, progress
+    return photo.with_frames([*frames, *photo.frames[count:]]), tile_px
 
 
-def read_mask(path: Path, photo: Photo, *, max_megapixels: float) -> NDArray[np.float32]:
-    """Read a strength map for `photo`: its brightness, black 0 to white 1, as float32 [H, W] of the photo's size.
+class StrengthMap:
+    """A strength map for `photo`: a picture's brightness, black 0 to white 1. `told` is what a recipe says of it.
 
     Raises `PictureError` when its proportions are not the photo's.
     """
-    from PIL import Image
 
-    mask = read_photo(path, max_megapixels=max_megapixels)
-    height, width = photo.pixels.shape[:2]
-    mask_height, mask_width = mask.pixels.shape[:2]
-    if abs(mask_width * height - mask_height * width) > max(mask_width * height, mask_height * width) * 0.01:
-        raise PictureError(
-            f"{path}: the mask is {mask_width}×{mask_height}, the picture {width}×{height}",
-            "give a mask of its proportions",
-        )
-    gray = Image.fromarray(mask.pixels).convert("L").resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(gray, np.float32) / np.float32(255)
+    def __init__(self, path: Path, photo: Photo, *, max_megapixels: float) -> None:
+        mask = read_photo(path, max_megapixels=max_megapixels)
+        self.told = Mask(file=path.name, sha256=mask.sha256)
+        self._values = mask.frames[0].brightness()
+        mask_width, mask_height = mask.size
+        for width, height in {frame.size for frame in photo.frames}:
+            if abs(mask_width * height - mask_height * width) > max(mask_width * height, mask_height * width) * 0.01:
+                raise PictureError(
+                    f"{path}: the mask is {mask_width}×{mask_height}, the picture {width}×{height}",
+                    "give a mask of its proportions",
+                )
+
+    def of_size(self, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Return the map as float32 [H, W] in 0…1 for a picture of `size` (width, height)."""
+        from PIL import Image
+
+        resized = Image.fromarray(self._values).resize(size, Image.Resampling.BILINEAR)
+        return np.asarray(resized, np.float32).clip(0, 1)

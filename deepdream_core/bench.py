@@ -152,9 +152,9 @@ def print_memory(machine: EngineSettings, size: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (int(height), int(width), 3), dtype=np.uint8)
     started = time.perf_counter()
     with PeakMemory() as peak:
-        from deepdream_core.photo import Photo
+        from deepdream_core.photo import Frame
 
-        photo = Photo(pixels, None, gray=False, format="PNG", icc=None, exif=None, jpeg={})
+        photo = Frame(pixels, 255.0)
         engine = Engine(machine)
         steps = engine.dream(photo.floats(), settings)
         try:

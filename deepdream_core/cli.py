@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -13,11 +14,10 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them
 import typer
 
 from deepdream_core import __version__
-from deepdream_core.errors import DeepDreamError, SettingsError
+from deepdream_core.errors import DeepDreamError, SettingsError, nearest
 from deepdream_core.settings import DreamSettings, EngineSettings
 
 if TYPE_CHECKING:
-    from deepdream_core.engine.engine import Engine
     from deepdream_core.settings import Config
 
 app = typer.Typer(
@@ -50,7 +50,12 @@ def dream(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="result, or folder for results")
     ] = None,
-    preset: Annotated[str, typer.Option(metavar="NAME", help="see: deepdream presets")] = "classic",
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="see: deepdream presets", show_default="classic")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="IMAGE", help="dream as this dreamed picture was: replay its recipe")
+    ] = None,
     layer: Annotated[list[str] | None, typer.Option(metavar="NAME[=WEIGHT]", help=_help("layers"))] = None,
     octaves: Annotated[str | None, typer.Option(metavar="N|auto", help=_help("octaves"))] = None,
     octave_scale: Annotated[float | None, typer.Option(metavar="F", help=_help("octave_scale"))] = None,
@@ -74,12 +79,27 @@ def dream(
     precision: Annotated[str | None, typer.Option(metavar="auto|fp32|bf16|fp16", help=_help("precision"))] = None,
     weights: Annotated[str | None, typer.Option(metavar="oxford|torchvision|PATH", help=_help("weights"))] = None,
     config: ConfigFile = None,
+    suffix: Annotated[str, typer.Option(metavar="TEXT", help="what a result's name gets before its ending")] = ".dream",
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="jpg, png, tiff, webp, avif, heic, jxl, gif or bmp")
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(metavar="1-100", min=1, max=100, help="of lossy formats; default: the source's")
+    ] = None,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="leave out EXIF, GPS, XMP, captions and file names; colours stay right")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="refuse a result that would lose anything the input has")
+    ] = False,
+    recipe: Annotated[bool, typer.Option("--recipe/--no-recipe", help="store in the result how it was made")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing results")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object per event")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print nothing but errors")] = False,
 ) -> None:
     """Dream pictures: photo.jpg becomes photo.dream.jpg beside it."""
-    from deepdream_core import batch, report
+    from deepdream_core import batch, replay, report
+    from deepdream_core.photo import WriteOptions
 
     dreaming = {
         "layers": _layers(layer), "octaves": _number_or_word(octaves), "octave_scale": octave_scale,
@@ -89,21 +109,29 @@ def dream(
     }  # fmt: skip
     computing = {"tile": _number_or_word(tile), "device": device, "precision": precision, "weights": weights}
     loaded = _load_config(config)
-    settings = loaded.dream_settings(preset, _given(dreaming))
-    machine = loaded.engine_settings(_given(computing))
     reporter = report.JsonReporter() if json else report.ErrorReporter() if quiet else report.TextReporter()
-
-    def open_engine() -> Engine:
-        from deepdream_core.engine.engine import Engine
-        from deepdream_core.fetch import fetched_path
-
-        return Engine(machine, fetched=fetched_path())
+    options = batch.OutputOptions(
+        suffix=suffix, format=_format(format), overwrite=overwrite, recipe=recipe,
+        write=WriteOptions(quality=quality, strip=strip, strict=strict),
+    )  # fmt: skip
+    replayed = None if like is None else replay.of_recipe(like, loaded, _given(computing), masked=mask is not None)
+    if replayed is not None:
+        if preset is not None:
+            raise SettingsError("--like and --preset: both say how to dream", "give one of them")
+        preset, settings = replayed.recipe.preset, replayed.settings(_given(dreaming))
+        open_engine = partial(replayed.open_engine, reporter.note)
+        machine = replayed.machine
+    else:
+        preset = preset or "classic"
+        settings = loaded.dream_settings(preset, _given(dreaming))
+        machine = loaded.engine_settings(_given(computing))
+        open_engine = partial(replay.open_engine, machine)
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         errors = batch.run(
-            batch.plan(inputs, output), settings, open_engine, reporter,
-            mask_path=mask, overwrite=overwrite, max_megapixels=machine.max_megapixels,
+            batch.plan(inputs, output, options), settings, open_engine, reporter,
+            preset=preset, mask_path=mask, options=options, max_megapixels=machine.max_megapixels,
         )  # fmt: skip
     except KeyboardInterrupt:
         reporter.interrupted()
@@ -134,6 +162,25 @@ def presets(
     for known, preset in loaded.presets.items():
         table.add_row(f"[bold]{escape(known)}[/]", escape(preset.description))
     Console().print(table)
+
+
+@app.command()
+def recipe(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="a dreamed picture, or its .dream.yaml")],
+    preset: Annotated[bool, typer.Option("--yaml", help="print a preset to paste into config.yaml")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Print how a dreamed picture was made."""
+    from deepdream_core.recipe import recipe_of
+
+    found = recipe_of(image, max_megapixels=_load_config(config).engine.max_megapixels)
+    if preset:
+        typer.echo(found.as_preset(), nl=False)
+    elif json:
+        typer.echo(found.model_dump_json())
+    else:
+        typer.echo(found.text(), nl=False)
 
 
 @app.command()
@@ -254,6 +301,19 @@ def _layers(given: list[str] | None) -> dict[str, float] | None:
         except ValueError:
             raise SettingsError(f"--layer {text}: {weight!r} is not a number", "write NAME or NAME=WEIGHT") from None
     return weighted
+
+
+def _format(word: str | None) -> str | None:
+    """Return the name of the format that a person means; raises `SettingsError` for an unknown one."""
+    if word is None:
+        return None
+    from deepdream_core.photo import FORMATS, format_named
+
+    name = format_named(word)
+    if name is None:
+        known = (form.endings[0][1:] for form in FORMATS.values())
+        raise SettingsError(f"--format {word}: unknown format", nearest(word, known))
+    return name
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -71,6 +72,12 @@ class ErrorReporter:
     def loaded(self, engine: Engine) -> None:
         """Say nothing."""
 
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def frame(self, number: int, count: int) -> None:
+        """Say nothing."""
+
     def progress(self, progress: Step) -> None:
         """Say nothing."""
 
@@ -103,6 +110,7 @@ class TextReporter(ErrorReporter):
         self._picture: TaskID | None = None
         self._remaining = RemainingTime()
         self._octave = 0
+        self._frame = ""
 
     def _say(self, text: str) -> None:
         (self._bars.console if self._bars else self.errors).print(text)
@@ -124,7 +132,7 @@ class TextReporter(ErrorReporter):
         if self._bars and self._overall is not None:
             self._bars.update(self._overall, completed=number - 1, description=f"picture {number} of {count}")
         self._end_picture()
-        self._remaining, self._octave = RemainingTime(), 0
+        self._remaining, self._octave, self._frame = RemainingTime(), 0, ""
         self._say(f"reading   {escape(shown(source))}")
         if self._bars:
             self._picture = self._bars.add_task("reading", total=None, left="")
@@ -147,13 +155,23 @@ class TextReporter(ErrorReporter):
             f"{engine.precision}"
         )
 
+    def note(self, text: str) -> None:
+        """Print a line."""
+        self._say(f"note      {escape(text)}")
+
+    def frame(self, number: int, count: int) -> None:
+        """Name the frame: before the bar's text, or in a line of its own where there is no terminal."""
+        self._frame = f"frame {number}/{count}, "
+        if self._bars is None:
+            self._say(f"dreaming  frame {number}/{count}")
+
     def progress(self, progress: Step) -> None:
         """Move the picture's bar, or print a line for each octave where there is no terminal."""
         left = self._remaining.after(progress.fraction)
         for note in progress.notes:
-            self._say(f"note      {escape(note)}")
+            self.note(note)
         if self._bars is None:
-            if progress.octave != self._octave:
+            if progress.octave != self._octave and not self._frame:
                 self._octave = progress.octave
                 height, width = progress.size
                 self._say(f"dreaming  octave {progress.octave}/{progress.octaves}, {width}×{height}")
@@ -163,8 +181,8 @@ class TextReporter(ErrorReporter):
             self._picture = self._bars.add_task("", total=1.0, left="")
         self._octave = progress.octave
         text = (
-            f"octave {progress.octave}/{progress.octaves}, iteration {progress.iteration}/{progress.iterations}, "
-            f"objective {progress.objective:,.0f}"
+            f"{self._frame}octave {progress.octave}/{progress.octaves}, "
+            f"iteration {progress.iteration}/{progress.iterations}, objective {progress.objective:,.0f}"
         )
         self._bars.update(
             self._picture,
@@ -180,8 +198,11 @@ class TextReporter(ErrorReporter):
             self._picture = self._bars.add_task("writing", total=None, left="")
 
     def done(self, done: Done) -> None:
-        """Print where the result is, how long it took, on which device and in which precision."""
+        """Print what was lost, where the result is, how long it took, on which device and in which precision."""
         self._end_picture()
+        for entry in done.receipt:
+            if entry.lost or entry.state == "dropped":
+                self._say(f"[yellow]receipt[/]   {escape(str(entry))}")
         width, height = done.size
         self._say(
             f"[green]done[/]      {width}×{height} in {clock(done.seconds)} on {escape(done.device)}, {done.precision}"
@@ -236,10 +257,18 @@ class JsonReporter(ErrorReporter):
             "engine", device=str(engine.device), name=engine.device_name, precision=engine.precision, weights=weights
         )
 
+    def note(self, text: str) -> None:
+        """Emit `note`."""
+        self._emit("note", text=text)
+
+    def frame(self, number: int, count: int) -> None:
+        """Emit `frame`."""
+        self._emit("frame", number=number, count=count)
+
     def progress(self, progress: Step) -> None:
         """Emit `progress` for every step, and `note` for what a user should know."""
         for note in progress.notes:
-            self._emit("note", text=note)
+            self.note(note)
         self._emit(
             "progress", octave=progress.octave, octaves=progress.octaves, width=progress.size[1], height=progress.size[0],
             iteration=progress.iteration, iterations=progress.iterations, objective=progress.objective,
@@ -255,6 +284,7 @@ class JsonReporter(ErrorReporter):
         self._emit(
             "done", input=str(done.source), output=str(done.target), seconds=round(done.seconds, 3),
             width=done.size[0], height=done.size[1], device=done.device, precision=done.precision,
+            receipt=[asdict(entry) for entry in done.receipt],
         )  # fmt: skip
 
     def failed(self, source: Path, error: DeepDreamError) -> None:

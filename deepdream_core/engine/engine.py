@@ -55,6 +55,11 @@ class Engine:
         """`fp32`, `bf16` or `fp16`."""
         return precision_name(self.dtype)
 
+    @property
+    def threads(self) -> int | None:
+        """Threads that compute on a CPU, which decide about the last bits; None for another device."""
+        return torch.get_num_threads() if self.device.type == "cpu" else None
+
     def gradient_of(self, settings: DreamSettings) -> TiledGradient:
         """Return a new gradient of the settings' layers, on a network built once and only as deep as they need.
 
@@ -68,20 +73,31 @@ class Engine:
         return TiledGradient(network, tile=self.settings.tile, memory_mb=self.settings.memory_mb)
 
     def dream(
-        self, planes: NDArray[np.float32], settings: DreamSettings, mask: NDArray[np.float32] | None = None
+        self,
+        planes: NDArray[np.float32],
+        settings: DreamSettings,
+        mask: NDArray[np.float32] | None = None,
+        start: NDArray[np.float32] | None = None,
     ) -> Generator[Progress, None, NDArray[np.float32]]:
         """Dream a picture, float32 [3, H, W] of sRGB-encoded RGB in 0…1, and return one like it.
 
-        `mask`: float32 [H, W] in 0…1, or None. Yields and raises as `deepdream_core.engine.dream.dream` does, and
-        `PictureError` when the picture holds NaN or infinity.
+        `mask`: float32 [H, W] in 0…1, or None. `start`: for the second and later frames of an animation, what this
+        method returned for the frame before minus that frame, float32 [3, H, W], with the same settings and before any
+        rounding to 8 bits; strength is divided out here. None for a single picture, for the first frame and after a cut.
+
+        Yields and raises as `deepdream_core.engine.dream.dream` does, and `PictureError` when the picture holds NaN or
+        infinity.
         """
         original = torch.from_numpy(planes)[None]
         if not bool(torch.isfinite(torch.aminmax(original).max + torch.aminmax(original).min)):
             raise PictureError("the picture holds NaN or infinite values", "replace them first")
         try:
             strength_map = None if mask is None else torch.from_numpy(mask)[None, None].to(self.device)
+            frame_before = None if start is None else torch.from_numpy(start)[None].to(self.device)
             gradient_of = self.gradient_of(settings)
-            result = yield from dream(original.to(self.device), settings, gradient_of, mask=strength_map)
+            result = yield from dream(
+                original.to(self.device), settings, gradient_of, mask=strength_map, start=frame_before
+            )
             finished: NDArray[np.float32] = result[0].cpu().numpy()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

@@ -1,0 +1,29 @@
+"""Photographs: files ↔ float planes, with everything that must survive the trip, and a receipt for what cannot.
+
+::
+
+    formats, receipt    what there is to know about formats, and the words for what became of a photograph's parts
+    ifd, exif, xmp, container, tiff_edit    metadata, bytes in and bytes out
+    frame, colour       samples and colours
+    decoded             what every decoder returns
+    with_pillow, with_tifffile, with_heif, with_jxl    one border to one library each
+    convert, file       fitting into a format; reading and writing
+"""
+
+from deepdream_core.photo.file import (
+    Photo,
+    WriteOptions,
+    check_target,
+    read_photo,
+    recipe_text,
+    sidecar_of,
+    write_photo,
+)
+from deepdream_core.photo.formats import ENDINGS, FORMATS, format_named
+from deepdream_core.photo.frame import Frame
+from deepdream_core.photo.receipt import Entry, Receipt
+
+__all__ = [
+    "ENDINGS", "FORMATS", "Entry", "Frame", "Photo", "Receipt", "WriteOptions", "check_target", "format_named",
+    "read_photo", "recipe_text", "sidecar_of", "write_photo",
+]  # fmt: skip

@@ -1,0 +1,114 @@
+"""What the metadata of a picture file looks like when taken out of its container, and how bytes are put together again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_BLOCKS = 1 << 20
+"""Blocks a file may consist of; real ones have thousands, a file of millions of empty ones is made to exhaust memory."""
+
+LONGEST_INFLATED = 64 << 20
+"""Bytes that the compressed metadata of one file may grow to."""
+
+CREDENTIALS = "content credentials (C2PA)"
+GAIN_MAP = "HDR gain map"
+DAMAGED_ICC = "damaged colour profile"
+DAMAGED_EXIF = "damaged EXIF"
+OLD_THUMBNAIL = "thumbnail of the old picture"
+
+# What Adobe, Apple and ISO 21496-1 each write into a gain map's own XMP or header.
+_GAIN_MAP = (b"hdrgm:Version", b"hdr-gain-map/", b"hdrgainmap", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
+_VIDEO = re.compile(rb"ftyp(?:mp4|iso|avc|hev|hvc|qt  |3gp|M4V|MSNV)")
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The metadata of one picture file.
+
+    `icc`: the colour profile. `exif`: the bare block that begins with the TIFF header. `xmp`: the packet. `others`: what
+    else belongs to the picture but only has a place in the same format, as (name, payload) in file order; the names are
+    the format's own: "APP13", "COM", "pHYs", "iTXt" … `dropped`: in words for people, what the file holds but must not
+    travel to changed pixels, because it shows or vouches for the old ones, or because it is damaged.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    others: tuple[tuple[str, bytes], ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def for_another_format(self) -> Blocks:
+        """Return only what every format has a place for: profile, EXIF and XMP."""
+        return replace(self, others=())
+
+
+@dataclass
+class Gathered:
+    """The blocks of a file while it is being read; the first EXIF, profile or packet counts."""
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    others: list[tuple[str, bytes]] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+    def take_exif(self, block: bytes) -> None:
+        """Take an EXIF block with or without its JPEG identifier; one without a TIFF header is told as damaged."""
+        bare = block.removeprefix(b"Exif\0\0")
+        if bare[:2] not in (b"II", b"MM"):
+            self.dropped.append(DAMAGED_EXIF)
+        elif self.exif is None:
+            self.exif = bare
+
+    def take_xmp(self, packet: bytes) -> None:
+        """Take an XMP packet."""
+        if self.xmp is None:
+            self.xmp = packet
+        elif packet != self.xmp:
+            self.dropped.append("second XMP packet")
+
+    def blocks(self) -> Blocks:
+        """Return what was gathered, each thing dropped told once."""
+        told = tuple(dict.fromkeys(self.dropped))
+        return Blocks(self.icc, self.exif, self.xmp, tuple(self.others), told)
+
+
+def holds_gain_map(data: bytes) -> bool:
+    """Return whether something in `data` calls itself an HDR gain map."""
+    return any(name in data for name in _GAIN_MAP)
+
+
+def rest_in_words(rest: memoryview) -> list[str]:
+    """Say what lies behind the end of a picture; padding is nothing."""
+    data = bytes(rest)
+    told = []
+    if holds_gain_map(data):
+        told.append(GAIN_MAP)
+    if _VIDEO.search(data):
+        told.append("motion photo video")
+    if data.endswith(b"SEFT"):
+        told.append("camera data after the picture (Samsung)")
+    if not told and data.strip(b"\0\r\n\xff"):
+        told.append(f"{len(data):,} bytes after the picture")
+    return told
+
+
+def credentials_in_words(box: bytes) -> str:
+    """Say what a JUMBF box is."""
+    return CREDENTIALS if b"c2pa" in box else "JUMBF data"
+
+
+def edited(view: memoryview, edits: Iterable[tuple[int, int, bytes]]) -> list[bytes | memoryview]:
+    """Return the pieces of `view` after `edits`: (start, end, what stands there instead), none overlapping another."""
+    pieces: list[bytes | memoryview] = []
+    at = 0
+    for start, end, instead in sorted(edits, key=lambda edit: edit[:2]):
+        pieces += [view[at:start], instead]
+        at = end
+    pieces.append(view[at:])
+    return pieces

@@ -1,0 +1,302 @@
+"""The metadata segments of a JPEG file; behind `container`.
+
+Segments after ITU-T T.81 annex B, JFIF 1.02, Exif 2.32, XMP part 3, ICC.1 annex B.4.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import NamedTuple
+
+from deepdream_core.photo.container.blocks import (
+    DAMAGED_ICC,
+    GAIN_MAP,
+    MOST_BLOCKS,
+    OLD_THUMBNAIL,
+    Blocks,
+    Gathered,
+    credentials_in_words,
+    edited,
+    holds_gain_map,
+    rest_in_words,
+)
+from deepdream_core.photo.container.mpf import MPF_ID, listed_pictures, moved_index
+from deepdream_core.photo.container.photoshop import without_thumbnails
+
+_SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
+_APP0 = 0xE0
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
+
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_MARKER_AFTER_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # in a scan, FF 00 is data and FF D0…D7 a restart
+
+_EXIF_ID = b"Exif\0\0"
+_XMP_ID = b"http://ns.adobe.com/xap/1.0/\0"
+_EXTENSION_ID = b"http://ns.adobe.com/xmp/extension/\0"
+_ICC_ID = b"ICC_PROFILE\0"
+_PHOTOSHOP_ID = b"Photoshop 3.0\0"
+
+_KINDS: tuple[tuple[int, bytes, str], ...] = (
+    (0xE0, b"JFIF\0", "jfif"),
+    (0xE0, b"JFXX\0", "jfxx"),
+    (0xE1, _EXIF_ID, "exif"),
+    (0xE1, _XMP_ID, "xmp"),
+    (0xE1, _EXTENSION_ID, "extension"),
+    (0xE2, _ICC_ID, "icc"),
+    (0xE2, MPF_ID, "mpf"),
+    (0xE2, b"urn:iso:std:iso:ts:21496:-1\0", "gain map"),
+    (0xEB, b"", "layer"),
+    (0xED, _PHOTOSHOP_ID, "photoshop"),
+    (0xEE, b"Adobe", "coding"),  # says how the colours are coded, so it stays with the pixels it came with
+)
+
+_LONGEST = 65_533
+_LONGEST_ICC_PART = _LONGEST - len(_ICC_ID) - 2
+
+# Phones of 2014…2018 put the unblurred picture and its depth, in base64, into the extended XMP.
+_PICTURE_IN_XMP = re.compile(rb"ns\.google\.com/photos/1\.0/(?:depthmap|image)/")
+
+
+class _Segment(NamedTuple):
+    """One marker with all that belongs to it: `start` with fill bytes, `body` after the length, a scan's data in `end`."""
+
+    marker: int
+    start: int
+    body: int
+    end: int
+
+
+def blocks_of(view: memoryview) -> Blocks:
+    """Return the metadata of a JPEG file; see `container.blocks_of`."""
+    segments, end = _segments(view)
+    found = Gathered()
+    groups: dict[str, list[bytes]] = {}
+    for segment in segments:
+        kind = _kind(view, segment)
+        if kind == "coding":
+            continue
+        payload = bytes(view[segment.body : segment.end])
+        group = groups.setdefault(kind, [])
+        group.append(payload)
+        if kind in ("other", "extension") or (kind in ("jfif", "photoshop") and len(group) == 1):
+            found.others.append((_name(segment.marker), payload))
+    if "exif" in groups:  # a block longer than a segment goes on in the next one
+        found.take_exif(_EXIF_ID + b"".join(payload.removeprefix(_EXIF_ID) for payload in groups["exif"]))
+    for payload in groups.get("xmp", []):
+        found.take_xmp(payload.removeprefix(_XMP_ID))
+    if "icc" in groups:
+        found.icc = _joined_profile(groups["icc"])
+        if found.icc is None:
+            found.dropped.append(DAMAGED_ICC)
+    _settle_thumbnails(found, groups)
+    _settle_extensions(found, groups.get("extension", []))
+    _tell_other_pictures(found, groups, view[end:])
+    return found.blocks()
+
+
+def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
+    """Return the JPEG with other metadata; see `container.with_blocks`."""
+    segments, end = _segments(view)
+    cuts = [(segment.start, segment.end, b"") for segment in segments if _kind(view, segment) != "coding"]
+    jfif = _jfif_to_write(view, segments, blocks)
+    written = [] if jfif is None else [_segment(_APP0, jfif, "the JFIF header")]
+    if blocks.exif is not None:
+        written.append(_segment(0xE1, _EXIF_ID + blocks.exif, "the EXIF"))
+    if blocks.xmp is not None:
+        written.append(_xmp_segment(blocks.xmp))
+    if blocks.icc is not None:
+        written += _profile_segments(blocks.icc)
+    for name, payload in blocks.others:
+        if not _is_jfif(name, payload):
+            written.append(_segment(_marker(name), payload, f"the block {name}"))
+    return b"".join(edited(view, [(2, 2, b"".join(written)), *cuts, (end, len(view), b"")]))
+
+
+def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
+    """Return the JPEG with another XMP packet; see `container.with_xmp`."""
+    segments, _ = _segments(view)
+    kinds = [_kind(view, segment) for segment in segments]
+    edits = [(segment.start, segment.end, b"") for segment, kind in zip(segments, kinds, strict=True) if kind == "xmp"]
+    if xmp is not None:
+        head = 0  # how many segments want to come first
+        while kinds[head] in ("jfif", "jfxx", "exif"):
+            head += 1
+        place = edits.pop(0) if edits else (segments[head].start, segments[head].start, b"")
+        edits.append((*place[:2], _xmp_segment(xmp)))
+    if "mpf" in kinds:
+        segment = segments[kinds.index("mpf")]
+        edits.append((segment.body, segment.end, moved_index(view, segment.body, segment.end, edits)))
+    return b"".join(edited(view, edits))
+
+
+def _segments(view: memoryview) -> tuple[list[_Segment], int]:
+    """Return the segments of the first picture, which follow one another without a gap, and the position of its end.
+
+    A file that ends in a scan without an end marker is taken: cameras have written such, and decoders show them.
+    """
+    if bytes(view[:2]) != b"\xff\xd8":
+        raise ValueError("not a JPEG file")
+    segments: list[_Segment] = []
+    at, scanned = 2, False
+    while True:
+        found = _MARKER.search(view, at)
+        marker = view[found.end() - 1] if found else _SOI
+        if marker == _SOI:  # a second picture, or nothing at all, where this one should end
+            if not scanned:
+                raise ValueError("the JPEG ends before its picture")
+            return segments, at
+        body = end = found.end() if found else at
+        if marker not in (_EOI, *_WITHOUT_LENGTH):
+            length = int.from_bytes(view[body : body + 2], "big")
+            if length < 2 or body + length > len(view):
+                raise ValueError("the JPEG is truncated or damaged in a segment")
+            body, end = body + 2, body + length
+        if marker == _SOS:
+            scanned = True
+            after = _MARKER_AFTER_SCAN.search(view, end)
+            end = after.start() if after else len(view)
+        segments.append(_Segment(marker, at, body, end))
+        if marker == _EOI:
+            if not scanned:
+                raise ValueError("the JPEG holds no picture")
+            return segments, end
+        if len(segments) > MOST_BLOCKS:
+            raise ValueError("the JPEG consists of too many segments")
+        at = end
+
+
+def _kind(view: memoryview, segment: _Segment) -> str:
+    if not (segment.marker == _COM or _APP0 <= segment.marker < _APP0 + 16):
+        return "coding"
+    start = bytes(view[segment.body : min(segment.body + 40, segment.end)])
+    return next(
+        (kind for marker, known, kind in _KINDS if marker == segment.marker and start.startswith(known)), "other"
+    )
+
+
+def _name(marker: int) -> str:
+    return "COM" if marker == _COM else f"APP{marker - _APP0}"
+
+
+def _marker(name: str) -> int:
+    if name == "COM":
+        return _COM
+    if not re.fullmatch(r"APP(\d|1[0-5])", name):
+        raise ValueError(f"a JPEG has no place for the block {name}")
+    return _APP0 + int(name[3:])
+
+
+def _segment(marker: int, payload: bytes, what: str) -> bytes:
+    if len(payload) > _LONGEST:
+        raise ValueError(f"{what} is too long for a JPEG: {len(payload):,} bytes, it has room for {_LONGEST:,}")
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+def _xmp_segment(xmp: bytes) -> bytes:
+    return _segment(0xE1, _XMP_ID + xmp, "the XMP packet")
+
+
+def _joined_profile(payloads: list[bytes]) -> bytes | None:
+    """Return the profile from its numbered parts, or None when one is missing or there twice."""
+    parts = {payload[12]: payload[14:] for payload in payloads if len(payload) > 14}
+    counts = {payload[13] for payload in payloads if len(payload) > 14}
+    if len(parts) != len(payloads) or counts != {len(parts)} or set(parts) != set(range(1, len(parts) + 1)):
+        return None
+    return b"".join(parts[number] for number in sorted(parts))
+
+
+def _profile_segments(icc: bytes) -> list[bytes]:
+    parts = [icc[at : at + _LONGEST_ICC_PART] for at in range(0, len(icc), _LONGEST_ICC_PART)]
+    if len(parts) > 255:
+        raise ValueError(f"the colour profile is too long for a JPEG: {len(icc):,} bytes")
+    return [
+        _segment(0xE2, _ICC_ID + bytes([number, len(parts)]) + part, "the colour profile")
+        for number, part in enumerate(parts, 1)
+    ]
+
+
+def _is_jfif(name: str, payload: bytes) -> bool:
+    return name == "APP0" and payload.startswith(b"JFIF\0")
+
+
+def _jfif_to_write(view: memoryview, segments: list[_Segment], blocks: Blocks) -> bytes | None:
+    """Return the JFIF header to write: the one given, except where it, or its lack, would change the colours.
+
+    A JFIF header means YCbCr to decoders; without one the Adobe segment and then the components' names are asked. One of
+    JFIF, EXIF and Adobe says what kind of JPEG this is, so the file's own header stays where it is the only one.
+    """
+    own: bytes | None = None
+    adobe: int | None = None
+    components = b""
+    for segment in segments:
+        payload = view[segment.body : segment.end]
+        if _kind(view, segment) == "jfif" and own is None:
+            own = bytes(payload)
+        elif segment.marker == 0xEE and _kind(view, segment) == "coding" and len(payload) >= 12:
+            adobe = payload[11]
+        elif segment.marker in _FRAME_HEADERS and not components:
+            components = bytes(payload[6::3])
+
+    def is_rgb(*, jfif: bool) -> bool:
+        if jfif or len(components) != 3:
+            return False
+        return adobe == 0 if adobe is not None else components == b"RGB"
+
+    given = next((payload for name, payload in blocks.others if _is_jfif(name, payload)), None)
+    if given is None and blocks.exif is None and adobe is None:
+        return own
+    return given if is_rgb(jfif=given is not None) == is_rgb(jfif=own is not None) else own
+
+
+def _settle_thumbnails(found: Gathered, groups: dict[str, list[bytes]]) -> None:
+    """Take the thumbnails out of the JFIF header and of Photoshop's resources, which go on from segment to segment."""
+    thumbnail = bool(groups.get("jfxx"))
+    if jfif := groups.get("jfif"):
+        place = found.others.index(("APP0", jfif[0]))
+        if len(jfif[0]) < 14:
+            del found.others[place]
+        elif len(jfif[0]) > 14:
+            thumbnail = True
+            found.others[place] = ("APP0", jfif[0][:12] + b"\0\0")
+    if photoshop := groups.get("photoshop"):
+        place = found.others.index(("APP13", photoshop[0]))
+        resources = b"".join(payload.removeprefix(_PHOTOSHOP_ID) for payload in photoshop)
+        kept = without_thumbnails(resources)
+        if kept != resources:
+            thumbnail = True
+            part = _LONGEST - len(_PHOTOSHOP_ID)
+            photoshop = [_PHOTOSHOP_ID + kept[at : at + part] for at in range(0, len(kept), part)]
+        found.others[place : place + 1] = [("APP13", payload) for payload in photoshop]
+    if thumbnail:
+        found.dropped.append(OLD_THUMBNAIL)
+
+
+def _settle_extensions(found: Gathered, extensions: list[bytes]) -> None:
+    """Leave out an extended XMP that holds the picture as it was and its depth; its parts share a 32-byte digest."""
+    digests = slice(len(_EXTENSION_ID), len(_EXTENSION_ID) + 32)
+    with_pictures = {payload[digests] for payload in extensions if _PICTURE_IN_XMP.search(payload)}
+    if with_pictures:
+        found.others = [
+            (name, payload)
+            for name, payload in found.others
+            if not (payload.startswith(_EXTENSION_ID) and payload[digests] in with_pictures)
+        ]
+        found.dropped.append("depth map or unblurred picture (extended XMP)")
+
+
+def _tell_other_pictures(found: Gathered, groups: dict[str, list[bytes]], rest: memoryview) -> None:
+    layers = groups.get("layer", [])
+    if boxes := [payload for payload in layers if payload[:2] == b"JP" and payload[12:16] == b"jumb"]:
+        found.dropped.append(credentials_in_words(b"".join(boxes)))
+    if len(boxes) < len(layers):
+        found.dropped.append("further image layer (APP11)")
+    after = rest_in_words(rest)
+    named = []
+    if len(rest) and ("gain map" in groups or (found.xmp and holds_gain_map(found.xmp)) or GAIN_MAP in after):
+        named.append(GAIN_MAP)
+    pictures = listed_pictures(memoryview(groups["mpf"][0]))[1] if "mpf" in groups else 0
+    if len(rest) and pictures > 1 + len(named):  # a gain map is itself the second of two
+        named.append("second picture (MPF)")
+    found.dropped += named + [words for words in after if not (named and "bytes after" in words)]

@@ -1,0 +1,223 @@
+"""Fitting a photograph into a format: first the plan and its receipt, before any work, then the samples themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from deepdream_core.photo import colour
+from deepdream_core.photo.formats import FORMATS, Format
+from deepdream_core.photo.receipt import Entry, Receipt, converted, dropped, kept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from deepdream_core.photo.container import Blocks
+    from deepdream_core.photo.decoded import Decoded
+    from deepdream_core.photo.frame import Frame
+
+_DEPTHS = ("8", "10", "12", "16", "32", "float")
+_LONGEST_JPEG_EXIF, _LONGEST_JPEG_XMP = 65_527, 65_502
+_OF_NO_NOTE = frozenset({"pHYs", "sRGB", "tIME", "APP0", "sTER", "oFFs"})  # others tell it too, or nobody asks
+_COLOUR_AND_SIZE = frozenset({"pHYs", "sRGB", "gAMA", "cHRM", "cICP", "mDCV", "cLLI", "APP0"})
+_WORDS = {
+    "tEXt": "text", "zTXt": "text", "iTXt": "text", "COM": "comment", "APP13": "IPTC", "33723": "IPTC",
+    "34377": "IPTC", "gAMA": "colour description", "cHRM": "colour description", "cICP": "colour description",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What has to be done to a photograph for a format, and the receipt for it."""
+
+    format: Format
+    count: int
+    depth: str
+    alpha: Literal["keep", "lay over white"]
+    to_srgb: bool
+    blocks: Blocks
+    receipt: Receipt
+
+
+def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -> Plan:
+    """Plan how a decoded photograph of the format `source` goes into `target`.
+
+    `strip` leaves out what may be private: all metadata but what says how the pixels are shown.
+    """
+    wanted, first = FORMATS[target], photo.frames[0]
+    receipt = list(photo.changes)
+    depth = _depth(first.depth, wanted, receipt)
+    count = _count(photo, FORMATS[source], wanted, receipt)
+    keeps_alpha = _alpha(photo.frames[:count], wanted, receipt)
+    to_srgb, icc = _profile(first, photo.blocks.icc, wanted, receipt)
+    blocks = replace(photo.blocks, icc=icc)
+    blocks = _stripped(blocks, source == target, receipt) if strip else _described(blocks, source, wanted, receipt)
+    return Plan(wanted, count, depth, "keep" if keeps_alpha else "lay over white", to_srgb, blocks, tuple(receipt))
+
+
+def _depth(depth: str, wanted: Format, receipt: list[Entry]) -> str:
+    if any(entry.part == "depth" for entry in receipt) and depth in wanted.depths:
+        return depth  # told already, by the decoder
+    words = f"{depth} bits" if depth != "float" else "floating point"
+    if depth in wanted.depths:
+        if wanted.name == "GIF":
+            receipt.append(converted("colours", "to the 256 that suit best; GIF holds no more"))
+        else:
+            receipt.append(kept("depth", words))
+        return depth
+    deeper = [one for one in wanted.depths if _DEPTHS.index(one) > _DEPTHS.index(depth)]
+    nearest = deeper[0] if deeper else wanted.depths[-1]
+    why = f"the next that {wanted.title} holds" if deeper else f"{wanted.title} is written with no more"
+    receipt.append(converted("depth", f"{words} to {nearest}: {why}", lost=not deeper))
+    return nearest
+
+
+def _count(photo: Decoded, source: Format, wanted: Format, receipt: list[Entry]) -> int:
+    count = len(photo.frames)
+    if count == 1:
+        return 1
+    words = f"{count} pages" if source.sequence == "pages" else f"{count} frames"
+    if source.sequence == wanted.sequence:
+        receipt.append(kept("frames", words))
+        return count
+    if wanted.sequence == "pages":
+        receipt.append(converted("frames", f"{words} become pages, without their times", lost=True))
+        return count
+    receipt.append(dropped("frames", f"only the first of {words}"))
+    return 1
+
+
+def _alpha(frames: Sequence[Frame], wanted: Format, receipt: list[Entry]) -> bool:
+    if all(frame.alpha is None for frame in frames):
+        return True
+    if wanted.alpha == "none":
+        receipt.append(dropped("alpha", f"laid over white: {wanted.title} has no transparency"))
+        return False
+    if wanted.alpha == "on or off" and any(_is_soft(frame) for frame in frames):
+        receipt.append(converted("alpha", f"{wanted.title} knows only transparent or not", lost=True))
+    else:
+        receipt.append(kept("alpha"))
+    return True
+
+
+def _is_soft(frame: Frame) -> bool:
+    alpha = frame.alpha
+    return alpha is not None and bool(((alpha > 0) & (alpha < frame.white)).any())
+
+
+def _profile(first: Frame, icc: bytes | None, wanted: Format, receipt: list[Entry]) -> tuple[bool, bytes | None]:
+    """Return whether samples must become sRGB, and the profile to write."""
+    if icc is None:
+        return False, None
+    if wanted.icc:
+        receipt.append(kept("ICC"))
+        return False, icc
+    if colour.is_srgb(icc):
+        receipt.append(dropped("ICC", f"it is sRGB, which {wanted.title} means anyway", lost=False))
+        return False, None
+    if colour.space_of(icc) != ("GRAY" if first.gray else "RGB"):
+        receipt.append(dropped("ICC", f"{wanted.title} is written without a profile"))
+        return False, None
+    receipt.append(converted("ICC", f"colours turned to sRGB: {wanted.title} is written without a profile", lost=True))
+    return True, None
+
+
+def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]) -> Blocks:
+    """Tell what becomes of EXIF, XMP and the blocks that only the source's format has."""
+    exif, xmp = blocks.exif, blocks.xmp
+    if exif is not None:
+        why = "" if wanted.exif else f"{wanted.title} has no place for it"
+        why = "longer than a JPEG can hold" if wanted.name == "JPEG" and len(exif) > _LONGEST_JPEG_EXIF else why
+        receipt.append(dropped("EXIF", why) if why else kept("EXIF"))
+        exif = None if why else exif
+    if xmp is not None:
+        why = "" if wanted.xmp else f"{wanted.title} has no place for it"
+        why = "longer than a JPEG can hold" if wanted.name == "JPEG" and len(xmp) > _LONGEST_JPEG_XMP else why
+        receipt.append(dropped("XMP", why) if why else kept("XMP"))
+        xmp = None if why else xmp
+    parts = dict.fromkeys(_WORDS.get(name, f"block {name}") for name, _ in blocks.others if name not in _OF_NO_NOTE)
+    same = source == wanted.name
+    for part in parts:
+        receipt.append(kept(part) if same else dropped(part, f"only {FORMATS[source].title} has this place for it"))
+    return replace(blocks, exif=exif, xmp=xmp, others=blocks.others if same else ())
+
+
+def _stripped(blocks: Blocks, same: bool, receipt: list[Entry]) -> Blocks:
+    kept_blocks = tuple(block for block in blocks.others if same and block[0] in _COLOUR_AND_SIZE)
+    parts = {"EXIF": blocks.exif, "XMP": blocks.xmp}
+    gone = [part for part, content in parts.items() if content is not None]
+    gone += dict.fromkeys(_WORDS.get(name, name) for name, _ in blocks.others if name not in _COLOUR_AND_SIZE)
+    receipt += [dropped(part, "as asked for", lost=False) for part in gone]
+    return replace(blocks, exif=None, xmp=None, others=kept_blocks)
+
+
+def fitted(frames: Sequence[Frame], plan: Plan, icc: bytes | None) -> list[Frame]:
+    """Return the pictures as the plan's format holds them; `icc` is the profile that their colours are in."""
+    ready: list[Frame] = []
+    for frame in frames[: plan.count]:
+        fit = frame
+        if fit.premultiplied and plan.format.name not in ("TIFF", "HEIC"):
+            fit = _unmultiplied(fit)
+        if plan.alpha == "lay over white":
+            fit = _over_white(fit)
+        fit = _with_depth(fit, fit.depth if fit.depth in plan.format.depths else plan.depth)
+        if plan.to_srgb and icc is not None and fit.samples.dtype.kind == "u":
+            fit = replace(fit, samples=_in_srgb(fit, icc))
+        ready.append(fit)
+    return ready
+
+
+def _unmultiplied(frame: Frame) -> Frame:
+    straight = replace(frame, samples=frame.samples.copy(), premultiplied=False)
+    alpha = frame.samples[..., -1]
+    for channel in range(frame.samples.shape[2] - 1):
+        share = np.divide(frame.samples[..., channel], alpha, out=np.zeros(alpha.shape, np.float32), where=alpha != 0)
+        share *= np.float32(frame.white)
+        if frame.samples.dtype.kind == "u":
+            np.clip(np.rint(share, out=share), 0, frame.white, out=share)
+        straight.samples[..., channel] = share
+    return straight
+
+
+def _over_white(frame: Frame) -> Frame:
+    alpha = frame.alpha
+    if alpha is None:
+        return frame
+    share = np.multiply(alpha, np.float32(1 / frame.white), dtype=np.float32)
+    colours = frame.samples.shape[2] - 1
+    samples = np.empty((*frame.samples.shape[:2], colours), frame.samples.dtype)
+    for channel in range(colours):
+        over = frame.samples[..., channel] if frame.premultiplied else frame.samples[..., channel] * share
+        laid = over + (1 - share) * np.float32(frame.white)
+        samples[..., channel] = laid if samples.dtype.kind == "f" else np.rint(laid)
+    return replace(frame, samples=samples, premultiplied=False)
+
+
+def _with_depth(frame: Frame, depth: str) -> Frame:
+    """Return the frame with channels of `depth`; whole numbers are rounded, floating point cut to 0…1 for them."""
+    if frame.depth == depth:
+        return frame
+    if depth == "float":
+        return replace(frame, samples=(frame.samples / np.float64(frame.white)).astype(np.float32), white=1.0)
+    white = (1 << int(depth)) - 1
+    kind = np.uint8 if white < 1 << 8 else np.uint16 if white < 1 << 16 else np.uint32
+    samples: NDArray[Any] = np.empty(frame.samples.shape, kind)
+    for channel in range(samples.shape[2]):
+        scaled = frame.samples[..., channel] * (np.float64 if white >= 1 << 24 else np.float32)(white / frame.white)
+        samples[..., channel] = np.clip(np.rint(scaled), 0, white)
+    return replace(frame, samples=samples, white=float(white))
+
+
+def _in_srgb(frame: Frame, icc: bytes) -> NDArray[Any]:
+    colours = 1 if frame.gray else 3
+    turned = colour.to_srgb(frame.samples[..., :colours], icc)
+    return turned if frame.alpha is None else np.concatenate([turned, frame.samples[..., colours:]], axis=2)
+
+
+def lost_parts(receipt: Iterable[Entry]) -> str:
+    """Return in one line what a person may miss."""
+    return "; ".join(str(entry) for entry in receipt if entry.lost)

@@ -1,0 +1,126 @@
+"""What every decoder returns, and the steps that all of them share: size limit, orientation, blocks that no longer fit."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepdream_core.errors import PictureError
+from deepdream_core.photo import exif as exif_block
+from deepdream_core.photo import xmp
+from deepdream_core.photo.container import Blocks
+from deepdream_core.photo.receipt import Entry, converted, dropped
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepdream_core.photo.frame import Frame
+
+NO_BLOCKS = Blocks(icc=None, exif=None, xmp=None)
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How a file was coded, so that it can be coded so again; what does not apply stays at its default.
+
+    `loop`: how often an animation runs, 0 for ever. `still_first`: an APNG's first picture is only for programs that know
+    no animation. `dpi`: pixels per inch, horizontal and vertical.
+    """
+
+    lossless: bool = True
+    qtables: dict[int, list[int]] | None = None
+    subsampling: int | None = None
+    progressive: bool = False
+    loop: int | None = None
+    still_first: bool = False
+    compression: str | None = None
+    nclx: dict[str, Any] | None = None
+    dpi: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A file's upright pictures, its metadata fit for changed pixels, and what reading already had to change."""
+
+    frames: tuple[Frame, ...]
+    blocks: Blocks
+    coding: Coding
+    changes: tuple[Entry, ...] = ()
+
+
+def check_size(width: int, height: int, frames: int, max_megapixels: float) -> None:
+    """Raise `PictureError` when the header announces more pixels in all than allowed."""
+    if width < 1 or height < 1:
+        raise ValueError("it has no pixels")
+    times = f" times {frames}" if frames > 1 else ""
+    check_pixels(width * height * frames, f"{width}×{height}{times}", max_megapixels)
+
+
+def check_pixels(pixels: int, what: str, max_megapixels: float) -> None:
+    """Raise `PictureError` when `what` has more pixels than allowed."""
+    if pixels > max_megapixels * 1e6:
+        raise PictureError(
+            f"{what} is {pixels / 1e6:.0f} megapixels, the limit is {max_megapixels:g}",
+            "raise engine.max_megapixels in config.yaml if you trust the file",
+        )
+
+
+def check_plausible(announced: int, held: int, most: int) -> None:
+    """Raise `ValueError` when `held` bytes cannot unfold to `announced` bytes, packed at most `most` to one."""
+    if announced > most * held + (1 << 20):
+        raise ValueError("the file is too short for the size it announces")
+
+
+def orientation_of(blocks: Blocks) -> int:
+    """Return the EXIF orientation 1…8 from the EXIF block, or from XMP where EXIF says nothing."""
+    told = exif_block.orientation_of(blocks.exif) if blocks.exif else None
+    if told is None and blocks.xmp:
+        told = xmp.orientation_of(blocks.xmp)
+    return told or 1
+
+
+def upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return samples [H, W, C] turned and mirrored so that EXIF orientation 1…8 becomes 1."""
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    rows = slice(None, None, -1) if orientation in (3, 4, 7, 8) else slice(None)
+    columns = slice(None, None, -1) if orientation in (2, 3, 6, 7) else slice(None)
+    return np.ascontiguousarray(samples[rows, columns])
+
+
+def _left_out(part: str) -> Entry:
+    if "thumbnail" in part:
+        return dropped("thumbnail", "it showed the picture before", lost=False)
+    return dropped(part, "" if "damaged" in part else "it no longer fits the dreamed picture")
+
+
+def fit_for_changed_pixels(blocks: Blocks, orientation: int) -> tuple[Blocks, tuple[Entry, ...]]:
+    """Return the metadata without what shows or presumes the old pixels, the orientation reset, and what went.
+
+    `orientation` is the one that the decoder has applied.
+    """
+    changes = [_left_out(part) for part in blocks.dropped]
+    exif, packet = blocks.exif, blocks.xmp
+    thumbnail = False
+    if exif:
+        exif, thumbnail = exif_block.without_thumbnail(exif)
+        exif = exif_block.upright(exif, swapped=orientation >= 5)
+    if packet:
+        with contextlib.suppress(ValueError):  # what is no XMP stays as it is
+            if xmp.has_gain_map(packet):
+                packet = xmp.without_gain_map(packet)
+                if not any("gain map" in part for part in blocks.dropped):
+                    changes.append(_left_out("HDR gain map"))
+            packet, shows = xmp.without_thumbnails(packet)
+            thumbnail |= shows
+            if xmp.orientation_of(packet) not in (None, 1):
+                packet = xmp.with_orientation(packet, 1)
+    shown = _left_out("thumbnail")
+    if thumbnail and shown not in changes:
+        changes.append(shown)
+    if orientation != 1:
+        changes.append(converted("orientation", "applied"))
+    return replace(blocks, exif=exif, xmp=packet, dropped=()), tuple(changes)

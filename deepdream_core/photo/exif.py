@@ -1,0 +1,169 @@
+"""EXIF blocks changed in place, so that nothing in them moves.
+
+A camera's MakerNote holds offsets from the block's beginning, in a form known to its maker; a block that is written anew
+loses them. So bytes are only exchanged, set to zero or cut off at the end. Tags after EXIF 2.32 (CIPA DC-008-2019).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from deepdream_core.photo.ifd import below, directory_at, directory_offsets, layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from deepdream_core.photo.ifd import Directory, Layout
+
+_PREFIX = b"Exif\0\0"
+_ORIENTATION = 274
+_EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
+_TURNED = ((256, 257), (282, 283))  # ImageWidth and ImageLength, X and YResolution
+_TURNED_IN_EXIF = (40962, 40963)  # PixelX and PixelYDimension
+_PLACES = ((513, 514), (273, 279), (324, 325))  # where a thumbnail's bytes begin, and how many: JPEG, strips, tiles
+_LONGEST_CHAIN = 16
+_LONGEST_PADDING = 3
+
+_Span = tuple[int, int]
+
+
+def bare(exif: bytes) -> bytes:
+    r"""Return an EXIF block without the `Exif\0\0` that JPEG and others put before it."""
+    return exif.removeprefix(_PREFIX)
+
+
+def orientation_of(exif: bytes) -> int | None:
+    """Return a bare block's orientation, 1…8 as EXIF numbers them; None where it has none or cannot be read."""
+    try:
+        layout = layout_of(exif)
+        entry = directory_at(exif, layout.first, layout).get(_ORIENTATION)
+    except ValueError:
+        return None
+    orientation = entry.integer(exif, layout.order) if entry else None
+    return orientation if orientation in range(1, 9) else None
+
+
+def upright(exif: bytes, *, swapped: bool) -> bytes:
+    """Return a bare block for the picture turned upright: its orientation is 1, nothing else has changed or moved.
+
+    `swapped`: it was turned by a quarter, so what is said of its width and of its height is exchanged: pixels in the first
+    and in the Exif directory, and resolution. A block that cannot be read comes back as it is, as nobody can have turned
+    the picture after it.
+    """
+    try:
+        layout = layout_of(exif)
+        first = directory_at(exif, layout.first, layout)
+    except ValueError:
+        return exif
+    patched = bytearray(exif)
+    for entry in first.entries:  # all of them: where there are two, readers disagree about which one counts
+        if entry.tag == _ORIENTATION and entry.integer(exif, layout.order) is not None:
+            size = entry.size // entry.count
+            patched[entry.where : entry.where + size] = (1).to_bytes(size, "little" if layout.order == "<" else "big")
+    if swapped:
+        for pair in _TURNED:
+            _exchange(patched, first, pair, layout)
+        if nested := below(exif, first, _EXIF, layout):
+            _exchange(patched, nested, _TURNED_IN_EXIF, layout)
+    return bytes(patched)
+
+
+def _exchange(patched: bytearray, directory: Directory, pair: tuple[int, int], layout: Layout) -> None:
+    """Exchange two entries but for their tags: that is possible even where one is SHORT and the other LONG."""
+    one, other = directory.get(pair[0]), directory.get(pair[1])
+    if one and other:
+        length = layout.entry_size - 2
+        first, second = one.at + 2, other.at + 2
+        ours = patched[first : first + length]
+        patched[first : first + length] = patched[second : second + length]
+        patched[second : second + length] = ours
+
+
+def without_thumbnail(exif: bytes) -> tuple[bytes, bool]:
+    """Return a bare block without its thumbnail, which shows the picture before it was changed, and whether it had one.
+
+    The directories after the first one are unlinked; they and their pictures are cut off where they end the block, and
+    filled with zeros where something may follow them. Everything else stays where it is. Previews within a MakerNote are
+    not found. A block that cannot be read comes back as it is.
+    """
+    try:
+        layout = layout_of(exif)
+        first = directory_at(exif, layout.first, layout)
+    except ValueError:
+        return exif, False
+    later = list(_directories_after(exif, first, layout))
+    if not any(directory.get(begin) for directory in later for begin, _ in _PLACES):
+        return exif, False
+    kept = _merged(_spans_of_first(exif, first, layout))
+    dropped = _merged(
+        span for directory in later for span in (*_spans(directory, layout), *_pictures(exif, directory, layout))
+    )
+    patched = bytearray(exif)
+    end = _cut(exif, kept, dropped)
+    for start, stop in dropped:
+        patched[start:stop] = bytes(min(stop, len(exif)) - start)
+    for start, stop in kept:  # a broken thumbnail may claim to lie over them
+        patched[start:stop] = exif[start:stop]
+    struct.pack_into(layout.offset_format, patched, first.next_at, 0)
+    return bytes(patched[:end]), True
+
+
+def _directories_after(exif: bytes, first: Directory, layout: Layout) -> Iterator[Directory]:
+    """Yield the readable directories that follow the first one; more than a few are not from a camera."""
+    try:
+        for number, offset in enumerate(directory_offsets(exif, layout)):
+            if number > _LONGEST_CHAIN:
+                return
+            if offset != first.offset:
+                yield directory_at(exif, offset, layout)
+    except ValueError:
+        return
+
+
+def _spans(directory: Directory, layout: Layout) -> Iterator[_Span]:
+    """Yield the spans of bytes, start and end, of a directory and of its values."""
+    yield directory.offset, directory.next_at + layout.offset_size
+    for entry in directory.entries:
+        if entry.size > layout.offset_size:
+            yield entry.where, entry.where + entry.size
+
+
+def _spans_of_first(exif: bytes, first: Directory, layout: Layout) -> Iterator[_Span]:
+    """Yield the spans of all that the first directory leads to, and of the block's header."""
+    yield 0, layout.first_at + layout.offset_size
+    nested = below(exif, first, _EXIF, layout)
+    parents = [(first, _GPS), (first, _INTEROPERABILITY)] + ([(nested, _INTEROPERABILITY)] if nested else [])
+    for directory in (first, nested, *(below(exif, parent, tag, layout) for parent, tag in parents)):
+        if directory:
+            yield from _spans(directory, layout)
+
+
+def _pictures(exif: bytes, directory: Directory, layout: Layout) -> Iterator[_Span]:
+    for begin, length in _PLACES:
+        starts, lengths = directory.get(begin), directory.get(length)
+        if starts and lengths:
+            pairs = zip(starts.integers(exif, layout.order), lengths.integers(exif, layout.order), strict=False)
+            yield from ((start, min(start + size, len(exif))) for start, size in pairs if start > 0 and size > 0)
+
+
+def _merged(spans: Iterable[_Span]) -> list[_Span]:
+    """Return spans in their order, those that touch or overlap as one: each byte is then looked at once."""
+    merged: list[_Span] = []
+    for start, stop in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        elif start < stop:
+            merged.append((start, stop))
+    return merged
+
+
+def _cut(exif: bytes, kept: list[_Span], dropped: list[_Span]) -> int:
+    """Return where the block may end: before the dropped spans that end it, but for padding; a MakerNote may use gaps."""
+    end = len(exif)
+    for start, stop in reversed(dropped):
+        gap = exif[stop:end]
+        if len(gap) > _LONGEST_PADDING or any(gap):
+            break
+        end = start
+    return max(end, *(stop for _, stop in kept))

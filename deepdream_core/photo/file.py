@@ -1,0 +1,305 @@
+"""Photographs as files: read completely or refused in one line, written completely or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepdream_core.atomic import check_writable, write_whole
+from deepdream_core.errors import OutputError, PictureError
+from deepdream_core.photo import container, tiff_edit, with_heif, with_jxl, with_pillow, with_tifffile, xmp
+from deepdream_core.photo.convert import Plan, fitted, lost_parts, plan_for
+from deepdream_core.photo.decoded import Decoded
+from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, recognised
+from deepdream_core.photo.receipt import Entry, Receipt, kept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from deepdream_core.photo.container import Blocks
+    from deepdream_core.photo.frame import Frame
+
+_LONGEST_FILE = 4 << 30
+_RECIPE_KEYWORD = "deepdream recipe"
+SIDECAR = ".dream.yaml"
+"""What is added to the whole name of a picture whose format has no place for a recipe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo(Decoded):
+    """A decoded file. `path` and `sha256` are the source's, `format` its real one, `untouched`: no sample has changed."""
+
+    path: Path
+    sha256: str
+    format: str
+    untouched: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the first picture in pixels."""
+        return self.frames[0].size
+
+    def with_frames(self, frames: Sequence[Frame]) -> Photo:
+        """Return this photo with other pictures of the same kind."""
+        pairs = zip(self.frames, frames, strict=True)
+        same = all(np.array_equal(before.samples, after.samples, equal_nan=False) for before, after in pairs)
+        return replace(self, frames=tuple(frames), untouched=self.untouched and same)
+
+    @property
+    def recipe(self) -> str | None:
+        """The recipe that the file bears itself, when it is a dream already."""
+        return _recipe_in(self.blocks)
+
+
+def read_photo(path: Path, *, max_megapixels: float) -> Photo:
+    """Decode a picture completely: all frames, all pages.
+
+    Raises `PictureError` naming the file and the reason: missing, no picture, of a kind that is not read, truncated, or
+    larger than `max_megapixels` in all, which is checked from the header before anything is decoded.
+    """
+    with _translated(path):
+        data = _read(path)
+        name = _recognised(path, data)
+        decoded = _decoded(data, name, max_megapixels)
+        digest = hashlib.sha256(data).hexdigest()
+        parts = {key: getattr(decoded, key) for key in ("frames", "blocks", "coding", "changes")}
+        return Photo(**parts, path=path, sha256=digest, format=name, untouched=True)
+
+
+def _decoded(data: bytes, name: str, max_megapixels: float) -> Decoded:
+    if name == "TIFF":
+        return with_tifffile.decode(data, max_megapixels)
+    if name == "HEIC":
+        return with_heif.decode(data, max_megapixels)
+    if name == "JXL":
+        return with_jxl.decode(data, max_megapixels)
+    return with_pillow.decode(data, name, max_megapixels)
+
+
+def _read(path: Path) -> bytes:
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise PictureError("not a regular file but a pipe, socket or device", "give a picture")
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        _recognised(path, head)
+        if path.stat().st_size > _LONGEST_FILE:
+            raise PictureError("the file is larger than 4 GB", "give a smaller one")
+        return head + file.read()
+
+
+def _recognised(path: Path, head: bytes) -> str:
+    name = recognised(head[:HEAD])
+    if name == "RAW" or (name == "TIFF" and path.suffix.lower() in RAW_ENDINGS):
+        raise PictureError("is camera RAW, which a RAW program must develop first", "export a 16-bit TIFF from it")
+    if name is None:
+        what = f"not a {NAMES} picture" if head else "the file is empty"
+        raise PictureError(what, f"give a {NAMES}")
+    return name
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what the decoders and the system raise for a bad file into one line; warnings about bad tags are dropped."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except FileNotFoundError:
+            raise PictureError(f"{path}: no such file", "check the name") from None
+        except IsADirectoryError:
+            raise PictureError(f"{path}: is a folder", "give a picture") from None
+        except PermissionError:
+            raise PictureError(f"{path}: no permission to read it", "change its permissions") from None
+        except MemoryError:
+            raise PictureError(f"{path}: not enough memory to decode it", "close other programs") from None
+        except PictureError as error:
+            raise PictureError(f"{path}: {error.what}", error.next_step) from None
+        except Exception as error:  # decoders raise nearly anything for a broken file
+            if isinstance(error, OSError) and error.errno:
+                raise PictureError(f"{path}: cannot be read: {error.strerror}", "check the name and the disk") from None
+            reason = " ".join(str(error).split())[:100] or type(error).__name__
+            raise PictureError(f"{path}: truncated or damaged ({reason})", "get an intact copy of the file") from None
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How to write.
+
+    `quality`: 1…100 for lossy formats, None for as good as the source. `strip`: leave out private metadata. `strict`:
+    refuse what would lose anything.
+    """
+
+    quality: int | None = None
+    strip: bool = False
+    strict: bool = False
+
+
+def check_target(
+    photo: Photo, path: Path, options: WriteOptions | None = None, *, overwrite: bool, will_change: bool = True
+) -> None:
+    """Raise now what `write_photo` would raise after the work, as far as that can be known; a missing folder is made.
+
+    `will_change` says whether samples are going to change; nothing is lost where they do not.
+    """
+    options = options or WriteOptions()
+    target = FORMATS[ENDINGS[path.suffix.lower()]]
+    plan = plan_for(photo, photo.format, target.name, strip=options.strip)
+    if max(side for frame in photo.frames[: plan.count] for side in frame.size) > target.longest_side:
+        longest = f"{target.title} ends at {target.longest_side} pixels a side"
+        raise OutputError(f"{path}: {longest}", "choose .png or .tif with -o, or --format")
+    copied = not will_change and _can_be_copied(photo, target.name, options)
+    if options.strict and not copied and (lost := lost_parts(plan.receipt)):
+        raise OutputError(f"{path}: would lose something: {lost}", "leave out --strict, or choose another --format")
+    check_writable(path, overwrite=overwrite)
+
+
+def write_photo(
+    photo: Photo, path: Path, options: WriteOptions | None = None, *, recipe: str | None = None, overwrite: bool
+) -> Receipt:
+    """Encode a photo in the format of `path`'s ending, completely or not at all, and return what became of its parts.
+
+    Where no sample has changed and the format stays, the source's own bytes are taken and only the recipe is put in.
+    `recipe` goes into the file, or beside it (`SIDECAR`) where the format has no place for it. Written to a temporary
+    file in the same folder, flushed to disk, then renamed. Raises `OutputError` when the file exists and may not be
+    overwritten, or when the folder, the disk or the format refuses.
+    """
+    options = options or WriteOptions()
+    target = ENDINGS[path.suffix.lower()]
+    receipt: list[Entry]
+    if photo.untouched and _can_be_copied(photo, target, options):
+        data, beside = _unchanged(photo, recipe)
+        receipt = [kept("everything", "no pixel has changed")]
+    else:
+        plan = plan_for(photo, photo.format, target, strip=options.strip)
+        try:
+            data, beside = _encoded(photo, plan, options, recipe)
+        except Exception as error:  # encoders raise nearly anything
+            reason = " ".join(str(error).split())[:100] or type(error).__name__
+            step = "choose another format with -o or --format"
+            raise OutputError(f"{path}: cannot be encoded ({reason})", step) from None
+        receipt = list(plan.receipt)
+    _write(path, data, recipe if beside else None, overwrite=overwrite)
+    if recipe is not None:
+        receipt.append(kept("recipe", f"beside the picture, in {sidecar_of(path).name}" if beside else ""))
+    return tuple(receipt)
+
+
+def _can_be_copied(photo: Photo, target: str, options: WriteOptions) -> bool:
+    return target == photo.format and options.quality is None and not options.strip
+
+
+def _write(path: Path, data: bytes, beside: str | None, *, overwrite: bool) -> None:
+    """Write the picture, and before it the recipe beside it, so that there is never a picture without."""
+    if beside is None:
+        write_whole(path, lambda file: file.write(data), overwrite=overwrite)
+        return
+    sidecar = sidecar_of(path)
+    check_writable(path, overwrite=overwrite)
+    write_whole(sidecar, lambda file: file.write(beside.encode()), overwrite=True)
+    try:
+        write_whole(path, lambda file: file.write(data), overwrite=overwrite)
+    except OutputError:
+        if not path.exists():
+            sidecar.unlink(missing_ok=True)
+        raise
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return where the recipe of a picture lies that cannot hold it itself."""
+    return path.with_name(path.name + SIDECAR)
+
+
+def _unchanged(photo: Photo, recipe: str | None) -> tuple[bytes, bool]:
+    """Return the source's bytes with the recipe in their XMP, and whether it must go beside instead."""
+    with _translated(photo.path):
+        data = photo.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != photo.sha256:
+            raise PictureError("has changed while it was being dreamed", "dream it again")
+    if recipe is None:
+        return data, False
+    try:
+        if photo.format == "TIFF":
+            packet = xmp.with_recipe(photo.blocks.xmp, recipe)
+            return bytes(tiff_edit.with_xmp(bytearray(data), packet)), False
+        packet = xmp.with_recipe(container.blocks_of(data, photo.format).xmp, recipe)
+        return container.with_xmp(data, photo.format, packet), False
+    except ValueError:
+        return data, True
+
+
+def _encoded(photo: Photo, plan: Plan, options: WriteOptions, recipe: str | None) -> tuple[bytes, bool]:
+    """Return the encoded file, and whether the recipe found no place in it."""
+    name = plan.format.name
+    coding = photo.coding if name == photo.format else replace(photo.coding, qtables=None, compression="adobe_deflate")
+    frames = fitted(photo.frames, plan, photo.blocks.icc)
+    blocks = _without_recipe(plan.blocks)
+    bearing = blocks
+    beside = recipe is not None and not plan.format.xmp
+    if recipe is not None and not beside:
+        try:
+            bearing = _with_recipe(blocks, recipe, name)
+        except ValueError:
+            beside = True
+    if name == "TIFF":
+        own = [None if frame.blocks is None else _of_page(frame.blocks, strip=options.strip) for frame in frames[1:]]
+        pages = [replace(frame, blocks=blocks) for frame, blocks in zip(frames, [bearing, *own], strict=True)]
+        return with_tifffile.encode(pages, coding), beside
+    if name == "HEIC":
+        return with_heif.encode(frames[0], coding, bearing, options.quality), beside
+    if name == "JXL":
+        data = with_jxl.encode(frames[0], coding, options.quality)
+    else:
+        data = with_pillow.encode(frames, name, coding, bearing, options.quality)
+    if name in ("AVIF", "BMP"):
+        return data, beside
+    try:
+        return container.with_blocks(data, name, bearing), beside
+    except ValueError:
+        if bearing is blocks:
+            raise
+        return container.with_blocks(data, name, blocks), True
+
+
+def _of_page(blocks: Blocks, *, strip: bool) -> Blocks:
+    """Return the metadata of a page that is not the first, which alone bears a recipe."""
+    return replace(blocks, exif=None, xmp=None, others=()) if strip else _without_recipe(blocks)
+
+
+def _with_recipe(blocks: Blocks, recipe: str, name: str) -> Blocks:
+    blocks = replace(blocks, xmp=xmp.with_recipe(blocks.xmp, recipe))
+    if name == "PNG":
+        blocks = replace(blocks, others=(*blocks.others, container.text_chunk(_RECIPE_KEYWORD, recipe)))
+    return blocks
+
+
+def _without_recipe(blocks: Blocks) -> Blocks:
+    """Return the blocks without the recipe of an earlier dream, which is not this one's."""
+    packet = blocks.xmp
+    if packet is not None and xmp.recipe_of(packet) is not None:
+        packet = xmp.without_recipe(packet)
+    mark = _RECIPE_KEYWORD.encode() + b"\0"
+    others = tuple((kind, content) for kind, content in blocks.others if not content.startswith(mark))
+    return replace(blocks, xmp=packet, others=others)
+
+
+def _recipe_in(blocks: Blocks) -> str | None:
+    found = xmp.recipe_of(blocks.xmp) if blocks.xmp is not None else None
+    return found if found is not None else container.text_of(blocks, _RECIPE_KEYWORD)
+
+
+def recipe_text(path: Path, *, max_megapixels: float) -> str | None:
+    """Return the recipe that a file bears or that lies beside it, or None; raises `PictureError` as `read_photo`."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return sidecar_of(path).read_text("utf-8")
+    with _translated(path):
+        data = _read(path)
+        name = _recognised(path, data)
+        if name in ("JPEG", "PNG", "WEBP", "GIF", "JXL"):
+            return _recipe_in(container.blocks_of(data, name))
+        return _recipe_in(_decoded(data, name, max_megapixels).blocks)

@@ -1,0 +1,157 @@
+"""One picture's samples, and their way to float planes and back without touching what the dream left alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from deepdream_core.photo.container import Blocks
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what converting to gray has always meant in picture programs
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One upright picture: a whole file's only one, a frame of an animation or a page of a TIFF.
+
+    `samples`: [H, W, C] of uint8, uint16, uint32, float16, float32 or float64 in the file's own encoding; C is 1 gray,
+    2 gray and alpha, 3 RGB, 4 RGB and alpha. `white` is the value that stands for 1.0. `premultiplied`: the colours are
+    already multiplied by alpha. `duration_ms` belongs to animations, `blocks` to a TIFF's pages.
+    """
+
+    samples: NDArray[Any]
+    white: float
+    premultiplied: bool = False
+    duration_ms: float | None = None
+    blocks: Blocks | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.samples.shape[1], self.samples.shape[0]
+
+    @property
+    def gray(self) -> bool:
+        """Whether it has no colour, and gets none."""
+        return bool(self.samples.shape[2] < 3)
+
+    @property
+    def alpha(self) -> NDArray[Any] | None:
+        """The transparency, [H, W] of the samples' type, or None."""
+        return None if self.samples.shape[2] % 2 else self.samples[..., -1]
+
+    @property
+    def depth(self) -> str:
+        """Bits of a channel in words: `8`, `10`, `12`, `16`, `32` or `float`."""
+        return "float" if self.samples.dtype.kind == "f" else str(int(self.white).bit_length())
+
+    def floats(self) -> NDArray[np.float32]:
+        """Return the colours as float32 [3, H, W], 1.0 for white; what is fully transparent takes the colours around it.
+
+        Invisible pixels hold anything, often black. The network must not see an edge there that nobody sees.
+        """
+        planes = np.empty((3, *self.samples.shape[:2]), np.float32)
+        for channel in range(1 if self.gray else 3):
+            planes[channel] = self._plane(channel)
+        if self.gray:
+            planes[1:] = planes[0]
+        alpha = self.alpha
+        if alpha is not None and (invisible := alpha == 0).any():
+            for channel in range(1 if self.gray else 3):
+                spread_into(planes[channel], invisible)
+            if self.gray:
+                planes[1:] = planes[0]
+        return planes
+
+    def with_floats(self, planes: NDArray[np.float32]) -> Frame:
+        """Return this frame with other colours: float32 [3, H, W] in 0…1, rounded to the samples' type.
+
+        Where a value is what `floats` gave, and where the picture is fully transparent, the sample stays as it is to the
+        bit. Alpha is never changed.
+        """
+        samples = self.samples.copy()
+        alpha = self.alpha
+        for channel in range(1 if self.gray else 3):
+            before = self._plane(channel)
+            plane = planes[channel]
+            if self.gray:
+                changed = (planes != before).any(axis=0)
+                plane = _luma(planes)
+            else:
+                changed = plane != before
+            del before
+            if alpha is not None:
+                changed &= alpha != 0
+            np.copyto(samples[..., channel], self._rounded(plane), where=changed)
+        return replace(self, samples=samples)
+
+    def brightness(self) -> NDArray[np.float32]:
+        """Return the luma as float32 [H, W], 1.0 for white."""
+        planes = [self._plane(channel) for channel in range(1 if self.gray else 3)]
+        return planes[0] if self.gray else _luma(planes)
+
+    def _plane(self, channel: int) -> NDArray[np.float32]:
+        """Return one channel as float32 [H, W], 1.0 for white, divided by alpha where it was multiplied by it."""
+        plane: NDArray[np.float32] = np.multiply(
+            self.samples[..., channel], np.float32(1 / self.white), dtype=np.float32
+        )
+        alpha = self.alpha
+        if self.premultiplied and alpha is not None:
+            share = np.multiply(alpha, np.float32(1 / self.white), dtype=np.float32)
+            np.divide(plane, share, out=plane, where=share > 0)
+        return plane
+
+    def _rounded(self, plane: NDArray[np.float32]) -> NDArray[Any]:
+        if self.premultiplied and self.alpha is not None:
+            plane = plane * np.multiply(self.alpha, np.float32(1 / self.white), dtype=np.float32)
+        if self.samples.dtype.kind == "f":
+            rounded: NDArray[Any] = plane.astype(self.samples.dtype)
+            return rounded
+        exact = np.float64 if self.white > 1 << 24 else np.float32
+        scaled = np.multiply(plane, exact(self.white), dtype=exact)
+        np.rint(scaled, out=scaled)
+        np.clip(scaled, 0, exact(self.white), out=scaled)
+        return scaled.astype(self.samples.dtype)
+
+
+def _luma(planes: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    red, green, blue = (part * np.float32(share) for share, part in zip(_LUMA, planes, strict=True))
+    total: NDArray[np.float32] = red + green + blue
+    return total
+
+
+def spread_into(plane: NDArray[np.float32], holes: NDArray[np.bool_]) -> None:
+    """Fill the holes of a plane, float32 [H, W], in place with colours from around them, near ones first.
+
+    Pull-push over a pyramid: Gortler et al., "The Lumigraph" (SIGGRAPH 1996), section 3.4. A plane that is one hole
+    becomes 0.
+    """
+    weight = (~holes).astype(np.float32)
+    plane[holes] = 0
+    plane[holes] = _filled(plane, weight)[holes]
+
+
+def _filled(plane: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the weighted plane with every gap (weight 0) filled from its coarser versions."""
+    height, width = plane.shape
+    if height <= 1 and width <= 1:
+        return plane
+    padding = ((0, height % 2), (0, width % 2))
+    coarse_weight = _pooled(np.pad(weight, padding))
+    coarse = _pooled(np.pad(plane * weight, padding))
+    np.divide(coarse, coarse_weight, out=coarse, where=coarse_weight > 0)
+    coarse = _filled(coarse, np.minimum(coarse_weight, 1))
+    fine = coarse.repeat(2, 0).repeat(2, 1)[:height, :width]
+    return weight * plane + (1 - weight) * fine
+
+
+def _pooled(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    pooled: NDArray[np.float32] = plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]
+    return pooled

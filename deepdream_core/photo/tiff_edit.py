@@ -1,0 +1,165 @@
+"""Between TIFF files and EXIF blocks: a page's EXIF as a block of its own, and a block's EXIF into a finished TIFF file.
+
+Writers of TIFF files put pixels into them but hardly a nested directory. So a finished file gets what is missing by a new
+directory at its end, to which the chain of pages is led: TIFF 6.0 (Adobe, 1992), section 2, and BigTIFF. Not a pixel moves.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from deepdream_core.photo.ifd import (
+    BYTE,
+    Entry,
+    Layout,
+    Value,
+    below,
+    directory_at,
+    directory_offsets,
+    encoded,
+    layout_of,
+    values_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from deepdream_core.photo.ifd import Buffer, Directory, Fields
+
+_ORIENTATION, _RESOLUTION_UNIT, _XMP = 274, 296, 700
+_RESOLUTIONS = (282, 283)
+_EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
+_POINTERS = (330, _EXIF, _GPS, _INTEROPERABILITY)  # their offsets, where they are LONG, would lead nowhere
+
+DESCRIPTIVE = frozenset({
+    269, 270, 271, 272, _ORIENTATION,           # DocumentName, ImageDescription, Make, Model
+    *_RESOLUTIONS, 285, _RESOLUTION_UNIT,       # PageName among what says how large it is on paper
+    305, 306, 315, 316,                         # Software, DateTime, Artist, HostComputer
+    18246, 18249, 33432,                        # Rating, RatingPercent, Copyright
+    33434, 33437, 34850, 34855, 36867,          # TIFF/EP's exposure, F number, program, speed and time, which stand in
+    *range(37377, 37387), 37399,                # the page's own directory, as do its light, lens and sensor
+    *range(40091, 40096), 50341,                # what Windows Explorer writes (XPTitle to XPSubject), PrintImageMatching
+})  # fmt: skip
+"""Tags of a page's own directory that travel with its EXIF.
+
+They are named one by one, as any other may say how pixels are stored: a stray BitsPerSample or SubIFDs leads readers of the
+result astray, a lost private tag does not. What has a place of its own in each format (ICC, XMP, IPTC) is not among them.
+"""
+
+
+def exif_of_tiff(buffer: Buffer, directory_offset: int, layout: Layout) -> bytes | None:
+    """Return the EXIF of a TIFF page as a bare block in the file's byte order; None where the page has none.
+
+    It holds the page's `DESCRIPTIVE` tags and its Exif, GPS and Interoperability directories. A MakerNote keeps its bytes
+    but not its place, so what its maker wrote as an offset from the file's beginning leads nowhere, as it does after any
+    program that makes another format from a TIFF. Raises `ValueError` where there is no directory, or where values would
+    have to lie over each other.
+    """
+    block = Layout(layout.order, big=False, first=8)
+    fields = _exif_fields(buffer, directory_at(buffer, directory_offset, layout), layout, block)
+    if not fields:
+        return None
+    head = (b"II*\0" if layout.order == "<" else b"MM\0*") + struct.pack(layout.order + "I", block.first)
+    return head + encoded(fields, block.first, block)[0]
+
+
+def _exif_fields(buffer: Buffer, page: Directory, layout: Layout, target: Layout) -> dict[int, Value | Fields]:
+    """Return the descriptive values of a page and the directories below it, for another file."""
+    described = replace(page, entries=tuple(entry for entry in page.entries if entry.tag in DESCRIPTIVE))
+    fields: dict[int, Value | Fields] = {**values_of(buffer, described, layout, target)}
+    for tag in (_EXIF, _GPS):
+        if folder := _folder(buffer, page, tag, layout, target):
+            fields[tag] = folder
+    return fields
+
+
+def _folder(
+    buffer: Buffer, parent: Directory, tag: int, layout: Layout, target: Layout
+) -> dict[int, Value | Fields] | None:
+    """Return the values of a directory below another one, with its Interoperability directory; None where it is empty."""
+    directory = below(buffer, parent, tag, layout)
+    if not directory:
+        return None
+    fields: dict[int, Value | Fields] = {**values_of(buffer, directory, layout, target)}
+    for pointer in _POINTERS:
+        fields.pop(pointer, None)
+    if tag == _EXIF and (folder := _folder(buffer, directory, _INTEROPERABILITY, layout, target)):
+        fields[_INTEROPERABILITY] = folder
+    return fields or None
+
+
+def with_tags(tiff: bytes | bytearray, changes: Sequence[Mapping[int, Value | Fields | None]]) -> bytearray:
+    """Return a TIFF or BigTIFF file whose pages have other tags: `changes[k]` are page k's, None takes a tag away.
+
+    A changed page gets a new directory at the file's end; what the old one pointed to stays where it is. A bytearray is
+    itself changed and returned, so that a large file is not copied. Raises `ValueError`, before anything has changed,
+    where the file has fewer pages or a broken chain of them, or where a classic one would grow beyond 4 GiB.
+    """
+    layout = layout_of(tiff)
+    offsets = list(itertools.islice(directory_offsets(tiff, layout), len(changes)))
+    if len(offsets) < len(changes):
+        raise ValueError(f"the file has {len(offsets)} pages, not {len(changes)}")
+    end = len(tiff)
+    added = bytearray(-end % layout.alignment)
+    links: dict[int, int] = {}
+    link = layout.first_at
+    for offset, change in zip(offsets, changes, strict=True):
+        directory = directory_at(tiff, offset, layout)
+        link_after = directory.next_at
+        if change:
+            at = end + len(added)
+            new, next_at = encoded(_changed(tiff, directory, layout, change), at, layout, directory.next_offset)
+            added += new + bytes(-len(new) % layout.alignment)
+            links[link] = at
+            link_after = at + next_at
+        link = link_after
+    grown = tiff if isinstance(tiff, bytearray) else bytearray(tiff)
+    grown += added
+    for place, at in links.items():
+        struct.pack_into(layout.offset_format, grown, place, at)
+    return grown
+
+
+def _changed(
+    tiff: bytes | bytearray, directory: Directory, layout: Layout, change: Mapping[int, Value | Fields | None]
+) -> dict[int, Value | Entry | Fields]:
+    """Return a directory's fields with a change applied; long values stay where they are."""
+    fields: dict[int, Value | Entry | Fields] = {}
+    for entry in reversed(directory.entries):  # so that the first one of a tag stays
+        long = entry.size > layout.offset_size
+        fields[entry.tag] = entry if long else Value(entry.kind, entry.read(tiff))
+    for tag, field in change.items():
+        if field is None:
+            fields.pop(tag, None)
+        else:
+            fields[tag] = field
+    return fields
+
+
+def with_exif(tiff: bytes | bytearray, exif_per_page: Sequence[bytes | None]) -> bytearray:
+    """Return a TIFF or BigTIFF file whose pages have the EXIF of bare blocks, in the file's byte order; None adds none.
+
+    A page gets the block's `DESCRIPTIVE` tags but its orientation, which the page knows better, and its Exif, GPS and
+    Interoperability directories. Whatever tells how its pixels are stored, its profile and its XMP stay its own. A
+    bytearray is itself changed, as by `with_tags`. Raises `ValueError` where the file or a block cannot be read.
+    """
+    layout = layout_of(tiff)
+    changes: list[Mapping[int, Value | Fields | None]] = []
+    for exif in exif_per_page:
+        change: dict[int, Value | Fields | None] = {}
+        if exif is not None:
+            block = layout_of(exif)
+            change.update(_exif_fields(exif, directory_at(exif, block.first, block), block, layout))
+            change.pop(_ORIENTATION, None)
+            if change.keys() & set(_RESOLUTIONS):
+                change.setdefault(_RESOLUTION_UNIT, None)  # not the page's own unit: without one it is inches for both
+        changes.append(change)
+    return with_tags(tiff, changes)
+
+
+def with_xmp(tiff: bytes | bytearray, xmp: bytes) -> bytearray:
+    """Return a TIFF or BigTIFF file whose first page has an XMP packet, as by `with_tags`."""
+    return with_tags(tiff, [{_XMP: Value(BYTE, xmp)}])

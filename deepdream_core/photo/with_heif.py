@@ -1,0 +1,84 @@
+"""HEIC with 8, 10 or 12 bits, decoded and encoded by libheif (pillow_heif)."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepdream_core.photo import colour
+from deepdream_core.photo.container import Blocks
+from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels
+from deepdream_core.photo.exif import bare
+from deepdream_core.photo.frame import Frame
+from deepdream_core.photo.receipt import Entry, dropped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NCLX = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag")
+_QUALITY = 90
+
+
+def decode(data: bytes, max_megapixels: float) -> Decoded:
+    """Decode the main picture of a HEIC file.
+
+    libheif has turned and mirrored it as the container says, which is all that counts: an orientation in the EXIF block
+    repeats it. A broken file raises nearly anything.
+    """
+    import pillow_heif
+
+    heif = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
+    count, index = len(heif), heif.primary_index
+    image = heif[index]
+    check_size(*image.size, 1, max_megapixels)
+    samples = np.asarray(image)
+    samples = np.ascontiguousarray(samples if samples.ndim == 3 else samples[..., None])
+    info: Mapping[str, Any] = image.info
+    bits = int(info.get("bit_depth") or 8)
+    premultiplied = image.mode.split(";")[0].endswith("a")
+    exif = info.get("exif")
+    blocks = Blocks(info.get("icc_profile"), bare(exif) if exif else None, info.get("xmp") or None)
+    nclx = info.get("nclx_profile")
+    changes: list[Entry] = []
+    if blocks.icc is None and nclx:
+        described = colour.profile_of_primaries(int(nclx["color_primaries"]))
+        if described is not None and not colour.hdr_transfer(int(nclx["transfer_characteristics"])):
+            blocks = Blocks(described, blocks.exif, blocks.xmp)
+    if count > 1:
+        changes.append(dropped("further pictures", f"only the main one of {count} is dreamed"))
+    aux = [str(kind) for kind in info.get("aux") or {}]
+    if any("gainmap" in kind.lower() for kind in aux):
+        changes.append(dropped("HDR gain map", "it no longer fits the dreamed picture"))
+    if info.get("depth_images"):
+        changes.append(dropped("depth map", "it is not carried over"))
+    if info.get("thumbnails"):
+        changes.append(dropped("thumbnail", "it showed the picture before", lost=False))
+    frame = Frame(samples, float((1 << bits) - 1), premultiplied)
+    blocks, gone = fit_for_changed_pixels(blocks, 1)
+    described_so = {key: int(nclx[key]) for key in _NCLX if key in nclx} if nclx else None
+    return Decoded((frame,), blocks, Coding(lossless=False, nclx=described_so), (*changes, *gone))
+
+
+def encode(frame: Frame, coding: Coding, blocks: Blocks, quality: int | None) -> bytes:
+    """Encode a picture of uint8, or of uint16 with 10 or 12 bits, with its metadata."""
+    import pillow_heif
+
+    names = {1: "L", 2: "LA", 3: "RGB", 4: "RGBa" if frame.premultiplied else "RGBA"}
+    mode = names[frame.samples.shape[2]]
+    samples = frame.samples
+    if mode == "LA":  # libheif knows no gray with alpha of its own
+        samples, mode = np.concatenate([samples[..., :1].repeat(3, 2), samples[..., 1:]], axis=2), "RGBA"
+    bits = int(frame.white).bit_length()
+    if bits > 8:
+        mode += f";{bits}"
+    options: dict[str, Any] = {"quality": _QUALITY if quality is None else quality, "chroma": 444}
+    if coding.nclx:
+        options |= {"color_primaries": coding.nclx.get("color_primaries", 1),
+                    "transfer_characteristics": coding.nclx.get("transfer_characteristics", 13)}  # fmt: skip
+    metadata = {"icc_profile": blocks.icc, "exif": blocks.exif, "xmp": blocks.xmp}
+    heif = pillow_heif.from_bytes(mode, frame.size, np.ascontiguousarray(samples).tobytes())
+    encoded = io.BytesIO()
+    heif.save(encoded, **options, **{key: value for key, value in metadata.items() if value})
+    return encoded.getvalue()

@@ -1,0 +1,180 @@
+"""JPEG XL, decoded and encoded by libjxl (imagecodecs; its profile read by pillow_jxl).
+
+Read at every depth; written with 8 bits, since imagecodecs declares deeper samples to be linear, which ours are not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepdream_core.errors import PictureError
+from deepdream_core.photo import colour
+from deepdream_core.photo.container import blocks_of
+from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels
+from deepdream_core.photo.frame import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DISTANCE = 0.5
+"""How far a lossy picture may be from the original, in units of what one can just see."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a codestream's first bits say (ISO/IEC 18181-1, annex D). `lossless` is None where that cannot be told."""
+
+    width: int
+    height: int
+    animated: bool
+    lossless: bool | None
+
+
+def decode(data: bytes, max_megapixels: float) -> Decoded:
+    """Decode a JPEG XL; libjxl turns it as its codestream says, an orientation in the EXIF block repeats that.
+
+    Raises `PictureError` for an animation; a broken file raises nearly anything.
+    """
+    import imagecodecs
+
+    header = header_of(_codestream(data))
+    check_size(header.width, header.height, 1, max_megapixels)
+    if header.animated:
+        raise PictureError("is an animated JPEG XL, which is not read", "export it as GIF, WebP or PNG")
+    blocks = blocks_of(data, "JXL")
+    samples = imagecodecs.jpegxl_decode(data, numthreads=0)
+    if samples.shape[:2] not in ((header.height, header.width), (header.width, header.height)):
+        raise ValueError("its size is not what its header says")
+    samples = samples if samples.ndim == 3 else samples[..., None]
+    if samples.shape[2] > 4:
+        raise PictureError("has extra channels, which are not read", "export it as RGB")
+    icc = _profile(data)
+    white = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
+    blocks, gone = fit_for_changed_pixels(replace(blocks, icc=icc if icc and not colour.is_srgb(icc) else None), 1)
+    return Decoded((Frame(samples, white),), blocks, Coding(lossless=bool(header.lossless)), gone)
+
+
+def _profile(data: bytes) -> bytes | None:
+    import pillow_jxl
+
+    try:
+        found: bytes | None = pillow_jxl.Decoder(num_threads=1)(data)[3]
+    except BaseException as error:  # a panic in Rust is no Exception
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        raise ValueError("its colours cannot be read") from None
+    return bytes(found) if found else None
+
+
+def encode(frame: Frame, coding: Coding, quality: int | None) -> bytes:
+    """Encode a picture of uint8 without metadata; its colours are taken for sRGB.
+
+    `quality` 1…100 becomes a distance as in libjxl's own program; 100 is lossless.
+    """
+    import imagecodecs
+
+    samples = frame.samples if frame.samples.shape[2] > 1 else frame.samples[..., 0]
+    if quality == 100 or (quality is None and coding.lossless):
+        return bytes(imagecodecs.jpegxl_encode(samples, lossless=True, effort=4, numthreads=0))
+    return bytes(imagecodecs.jpegxl_encode(samples, distance=_distance(quality), effort=5, numthreads=0))
+
+
+def _distance(quality: int | None) -> float:
+    """Return the distance for a quality, after `JxlEncoderDistanceFromQuality` of libjxl."""
+    if quality is None:
+        return _DISTANCE
+    if quality >= 30:
+        return 0.1 + (100 - quality) * 0.09
+    return 53.0 / 3000.0 * quality * quality - 23.0 / 20.0 * quality + 25.0
+
+
+def _codestream(data: bytes) -> bytes:
+    """Return the first part of the codestream, from a bare one or out of its box."""
+    if data[:2] == b"\xff\x0a":
+        return data[:64]
+    place = 0
+    while place + 8 <= len(data):
+        size, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        start = place + (16 if size == 1 else 8)
+        if size == 1:
+            size = int.from_bytes(data[place + 8 : place + 16], "big")
+        if kind == b"jxlc":
+            return data[start : start + 64]
+        if kind == b"jxlp":
+            return data[start + 4 : start + 68]
+        if size < 8:
+            break
+        place += size
+    raise ValueError("it has no codestream")
+
+
+def header_of(codestream: bytes) -> Header:
+    """Read size, animation and losslessness from the start of a codestream; raises `ValueError` for another start."""
+    if codestream[:2] != b"\xff\x0a":
+        raise ValueError("its codestream does not begin as one")
+    bits = _Bits(codestream[2:])
+    height, width = _size(bits)
+    if bits.take(1):  # all_default: XYB colours, which are lossy
+        return Header(width, height, animated=False, lossless=False)
+    if bits.take(1):  # extra_fields
+        bits.take(3)  # orientation
+        if bits.take(1):
+            _size(bits)
+        if bits.take(1):
+            return Header(width, height, animated=False, lossless=None)  # a preview follows, which nobody writes
+        if bits.take(1):
+            return Header(width, height, animated=True, lossless=None)
+    is_float = bits.take(1)
+    depth = (
+        bits.choice((32, 0), (16, 0), (24, 0), (1, 6)) if is_float else bits.choice((8, 0), (10, 0), (12, 0), (1, 6))
+    )
+    if is_float:
+        bits.take(4)
+    del depth
+    bits.take(1)  # modular_16bit_buffers
+    for _ in range(bits.choice((0, 0), (1, 0), (2, 4), (1, 12))):
+        if not bits.take(1):  # an extra channel that is no plain alpha
+            return Header(width, height, animated=False, lossless=None)
+    return Header(width, height, animated=False, lossless=not bits.take(1))
+
+
+def _size(bits: _Bits) -> tuple[int, int]:
+    """Read a SizeHeader: (height, width)."""
+    small = bits.take(1)
+    height = _side(bits, small)
+    ratio = bits.take(3)
+    ratios = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
+    if ratio:
+        across, down = ratios[ratio]
+        return height, height * across // down
+    return height, _side(bits, small)
+
+
+def _side(bits: _Bits, small: int) -> int:
+    return (bits.take(5) + 1) * 8 if small else bits.choice((1, 9), (1, 13), (1, 18), (1, 30))
+
+
+class _Bits:
+    """Reads numbers from bytes, lowest bit first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._bits = self._each(data)
+
+    @staticmethod
+    def _each(data: bytes) -> Iterator[int]:
+        for byte in data:
+            for place in range(8):
+                yield byte >> place & 1
+        raise ValueError("its header is cut off")
+
+    def take(self, count: int) -> int:
+        """Return the number in the next `count` bits."""
+        return sum(next(self._bits) << place for place in range(count))
+
+    def choice(self, *offers: tuple[int, int]) -> int:
+        """Read two bits that choose one of four offers: a start, and how many bits to add to it."""
+        start, count = offers[self.take(2)]
+        return start + self.take(count)

@@ -1,0 +1,302 @@
+"""JPEG, PNG, WebP, AVIF, GIF and BMP with 8 bits, decoded and encoded by Pillow; deeper PNG and AVIF by imagecodecs."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, JpegImagePlugin
+
+from deepdream_core.errors import PictureError
+from deepdream_core.photo import colour
+from deepdream_core.photo.container import Blocks, blocks_of
+from deepdream_core.photo.decoded import (
+    NO_BLOCKS,
+    Coding,
+    Decoded,
+    check_plausible,
+    check_size,
+    fit_for_changed_pixels,
+    orientation_of,
+    upright,
+)
+from deepdream_core.photo.exif import bare
+from deepdream_core.photo.frame import Frame
+from deepdream_core.photo.receipt import Entry, converted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+Image.MAX_IMAGE_PIXELS = None  # the limit is check_size, from the header, with a message of its own
+
+_OPENED_AS = {"JPEG": ("JPEG", "MPO"), "PNG": ("PNG",), "WEBP": ("WEBP",), "AVIF": ("AVIF",), "GIF": ("GIF",),
+              "BMP": ("BMP", "DIB")}  # fmt: skip
+_MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK"}
+_DEFLATE_RATIO = 1040
+_LOSSY_QUALITY = {"JPEG": 95, "WEBP": 95, "AVIF": 90}
+
+
+def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
+    """Decode all pictures of a JPEG, PNG, WebP, AVIF, GIF or BMP.
+
+    Raises `PictureError` for what is refused; a broken file raises nearly anything.
+    """
+    blocks = blocks_of(data, name) if name in ("JPEG", "PNG", "WEBP", "GIF") else NO_BLOCKS
+    with Image.open(io.BytesIO(data), formats=_OPENED_AS[name]) as image:
+        one = name in ("JPEG", "BMP")
+        count = 1 if one else getattr(image, "n_frames", 1)
+        check_size(image.width, image.height, count, max_megapixels)
+        if name == "PNG":
+            channels = 4 if image.mode in ("RGBA", "LA", "RGB") else 1
+            check_plausible(image.width * image.height * channels // 8, len(data), _DEFLATE_RATIO)
+        if name == "AVIF":
+            blocks = _avif_blocks(image)
+        changes: list[Entry] = []
+        bits = _bits(data, name, image)
+        coding = _coding(data, name, image)
+        if bits > 8 and count == 1:
+            frames = [_deep(data, name, bits)]
+        else:
+            frames = _frames(image, count)
+            if bits not in (8, 24, 32):
+                changes.append(_depth_change(bits))
+    if name == "AVIF" and blocks.icc is None:
+        blocks = _with_described_colours(data, blocks)
+    if frames[0].samples.shape[2] == 4 and image.mode == "CMYK":
+        frames, blocks, told = _without_inks(frames, blocks)
+        changes.append(told)
+    orientation = 1 if name in ("GIF", "BMP") else orientation_of(blocks)
+    frames = [replace(frame, samples=upright(frame.samples, orientation)) for frame in frames]
+    blocks, gone = fit_for_changed_pixels(blocks, orientation)
+    return Decoded(tuple(frames), blocks, coding, (*changes, *gone))
+
+
+def _bits(data: bytes, name: str, image: Image.Image) -> int:
+    """Return the bits of a channel as the file holds them; Pillow opens deeper files as 8-bit without a word."""
+    if name == "PNG":
+        return data[24]
+    if name == "AVIF" and (box := data.find(b"av1C", 0, 1 << 16)) > 0:
+        flags = data[box + 6]
+        return 12 if flags & 0x20 and flags & 0x40 else 10 if flags & 0x40 else 8
+    return 1 if image.mode == "1" else 8
+
+
+def _depth_change(bits: int) -> Entry:
+    if bits > 8:
+        return converted("depth", f"{bits} to 8 bits: an animation is read with 8", lost=True)
+    return converted("depth", f"{bits} to 8 bits, so that the dream has shades")
+
+
+def _deep(data: bytes, name: str, bits: int) -> Frame:
+    import imagecodecs
+
+    samples = imagecodecs.png_decode(data) if name == "PNG" else imagecodecs.avif_decode(data)
+    samples = samples if samples.ndim == 3 else samples[..., None]
+    return Frame(samples, float((1 << bits) - 1))
+
+
+def _frames(image: Image.Image, count: int) -> list[Frame]:
+    """Decode every picture, all with the same channels; what a viewer shows, not what is stored for each."""
+    frames: list[Frame] = []
+    for index in range(count):
+        if count > 1:
+            image.seek(index)
+        image.load()
+        duration = image.info.get("duration") if count > 1 else None
+        frames.append(Frame(_samples(image), 255.0, duration_ms=duration))
+    if image.format == "WEBP" and count > 1 and all(_is_opaque(frame) for frame in frames):
+        frames = [replace(frame, samples=frame.samples[..., :3]) for frame in frames]  # the encoder's own doing
+    most = max(frame.samples.shape[2] for frame in frames)
+    if any(frame.alpha is not None for frame in frames) and most == 3:
+        most = 4
+    return [replace(frame, samples=_widened(frame.samples, most)) for frame in frames]
+
+
+def _is_opaque(frame: Frame) -> bool:
+    return frame.alpha is not None and bool((frame.alpha == frame.white).all())
+
+
+def _samples(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode not in _MODES:
+        raise PictureError(f"holds {image.mode} pixels, which are not read", "export it as RGB")
+    mode = _MODES[image.mode]
+    if image.mode == "P" and _is_gray(image):
+        mode = "L"
+    if "transparency" in image.info and mode in ("L", "RGB"):
+        mode = "LA" if mode == "L" else "RGBA"
+    if mode == "LA" and image.mode == "P":  # not a way that Pillow knows
+        return np.array(image.convert("RGBA"))[..., (0, 3)]
+    samples = np.array(image if image.mode == mode else image.convert(mode))
+    return samples if samples.ndim == 3 else samples[..., None]
+
+
+def _is_gray(image: Image.Image) -> bool:
+    """Say whether a palette holds nothing but grays; such a picture gets no colours."""
+    palette = np.frombuffer(image.im.getpalette("RGB", "RGB"), np.uint8).reshape(-1, 3)
+    used = palette[: len(image.palette.palette) // len(image.palette.mode)] if image.palette else palette
+    return bool((used == used[:, :1]).all())
+
+
+def _widened(samples: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """Return samples with more channels: gray becomes RGB, and what has no alpha is opaque."""
+    have = samples.shape[2]
+    if have == channels:
+        return samples
+    colours = samples[..., : have - (have + 1) % 2]
+    if channels >= 3 and colours.shape[2] == 1:
+        colours = colours.repeat(3, axis=2)
+    if channels % 2:
+        return colours
+    alpha = samples[..., -1:] if have % 2 == 0 else np.full_like(samples[..., :1], 255)
+    return np.concatenate([colours, alpha], axis=2)
+
+
+def _coding(data: bytes, name: str, image: Image.Image) -> Coding:
+    coding = Coding(
+        lossless=name in ("PNG", "GIF", "BMP"),
+        loop=image.info.get("loop"),
+        still_first=bool(image.info.get("default_image")),
+        dpi=_dpi(image),
+    )
+    if name == "WEBP":
+        return replace(coding, lossless=b"VP8 " not in _webp_chunks(data))
+    if name != "JPEG":
+        return coding
+    sampling = JpegImagePlugin.get_sampling(image)
+    return replace(
+        coding,
+        qtables=getattr(image, "quantization", None) or None,
+        subsampling=sampling
+        if sampling in (0, 1, 2)
+        else 0,  # Pillow writes no others: full colour is better than less
+        progressive=bool(image.info.get("progressive")),
+    )
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 1 <= across < 65_536 and 1 <= down < 65_536 else None
+
+
+def _webp_chunks(data: bytes) -> set[bytes]:
+    """Return the names of a WebP's chunks, those inside animation frames too (RIFF container specification)."""
+    names: set[bytes] = set()
+    place = 12
+    while place + 8 <= len(data):
+        name = data[place : place + 4]
+        names.add(name)
+        if name == b"ANMF":
+            place += 8 + 16  # its frame data begin after sixteen bytes of position and duration
+            continue
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+    return names
+
+
+def _avif_blocks(image: Image.Image) -> Blocks:
+    """Return an AVIF's metadata; Pillow has put the container's orientation, which counts, into the EXIF block."""
+    exif = image.info.get("exif")
+    return Blocks(image.info.get("icc_profile"), bare(exif) if exif else None, image.info.get("xmp"))
+
+
+def _with_described_colours(data: bytes, blocks: Blocks) -> Blocks:
+    """Turn an AVIF's short description of its colours (`nclx`, ISO 14496-12, 12.1.5) into a profile."""
+    place = data.find(b"colrnclx", 0, 1 << 16)
+    if place < 0:
+        return blocks
+    primaries, transfer = (int.from_bytes(data[place + 8 + at : place + 10 + at], "big") for at in (0, 2))
+    if curve := colour.hdr_transfer(transfer):
+        raise PictureError(f"is an HDR picture ({curve}), which is not read", "export it as SDR")
+    return replace(blocks, icc=colour.profile_of_primaries(primaries))
+
+
+def _without_inks(frames: list[Frame], blocks: Blocks) -> tuple[list[Frame], Blocks, Entry]:
+    profile = blocks.icc if blocks.icc and colour.space_of(blocks.icc) == "CMYK" else None
+    how = "through its own profile" if profile else "without a profile, so by the plain formula"
+    turned = [replace(frame, samples=colour.cmyk_to_srgb(frame.samples, profile)) for frame in frames]
+    told = converted("colours", f"CMYK to sRGB {how}", lost=True)
+    return turned, replace(blocks, icc=colour.srgb_profile()), told
+
+
+def encode(frames: Sequence[Frame], name: str, coding: Coding, blocks: Blocks, quality: int | None) -> bytes:
+    """Encode pictures of uint8, or for a single PNG uint16, as `name`; of the blocks only AVIF's are written here."""
+    if name == "PNG" and frames[0].samples.dtype == np.uint16:
+        import imagecodecs
+
+        samples = frames[0].samples
+        return bytes(imagecodecs.png_encode(samples if samples.shape[2] > 1 else samples[..., 0], level=6))
+    images = [_image(frame) for frame in frames]
+    options = _options(name, coding, blocks, quality, gray=frames[0].samples.shape[2] == 1)
+    if len(images) > 1:
+        options |= {"save_all": True, "append_images": images[1:]} | _timing(frames, name, coding)
+    if name == "GIF":
+        images, options = _with_palettes(images, options)
+    encoded = io.BytesIO()
+    images[0].save(encoded, **options)
+    return encoded.getvalue()
+
+
+def _image(frame: Frame) -> Image.Image:
+    return Image.fromarray(frame.samples if frame.samples.shape[2] > 1 else frame.samples[..., 0])
+
+
+def _options(name: str, coding: Coding, blocks: Blocks, quality: int | None, *, gray: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {"format": name}
+    lossy = quality if quality is not None else _LOSSY_QUALITY.get(name)
+    if name == "JPEG":
+        options |= {"progressive": coding.progressive}
+        if coding.qtables and quality is None:
+            options |= {"qtables": coding.qtables, "subsampling": coding.subsampling}
+        else:
+            coarse = 2 if lossy is not None and lossy < 90 else 0
+            options |= {"quality": lossy, "subsampling": coarse if coding.subsampling is None else coding.subsampling}
+    if name == "WEBP":
+        lossless = coding.lossless and quality is None
+        options |= {"lossless": lossless, "quality": 80 if lossless else lossy, "method": 4, "exact": True}
+    if name == "AVIF":
+        metadata = {"icc_profile": blocks.icc, "exif": blocks.exif, "xmp": blocks.xmp}
+        options |= {"quality": lossy, "subsampling": "4:0:0" if gray else "4:4:4"}
+        options |= {key: value for key, value in metadata.items() if value is not None}
+    if name in ("JPEG", "PNG", "BMP") and coding.dpi:
+        options["dpi"] = coding.dpi
+    return options
+
+
+def _timing(frames: Sequence[Frame], name: str, coding: Coding) -> dict[str, Any]:
+    shown = frames[1:] if coding.still_first and name == "PNG" else frames
+    timing: dict[str, Any] = {"duration": [round(frame.duration_ms or 100) for frame in shown]}
+    if coding.loop is not None:
+        timing["loop"] = coding.loop
+    if name == "PNG":
+        timing |= {"default_image": coding.still_first, "disposal": 0, "blend": 0}
+    if name == "GIF" and frames[0].alpha is not None:
+        timing["disposal"] = 2
+    return timing
+
+
+def _with_palettes(images: list[Image.Image], options: dict[str, Any]) -> tuple[list[Image.Image], dict[str, Any]]:
+    """Give each picture the 256 colours that suit it best, one of them transparent where some are."""
+    turned: list[Image.Image] = []
+    for image in images:
+        if image.mode in ("LA", "RGBA"):
+            alpha = image.getchannel("A")
+            indexed = image.convert("RGB").quantize(255, dither=Image.Dither.FLOYDSTEINBERG)
+            indexed.paste(255, mask=alpha.point(lambda value: 255 * (value < 128)))
+            indexed.info["transparency"] = 255
+        elif image.mode == "L":
+            indexed = image
+        else:
+            indexed = image.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+        turned.append(indexed)
+    if "append_images" in options:
+        options["append_images"] = turned[1:]
+    if "transparency" in turned[0].info:
+        options["transparency"] = 255
+    return turned, options

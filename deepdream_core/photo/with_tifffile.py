@@ -1,0 +1,298 @@
+"""TIFF at every depth, page by page, decoded and encoded by tifffile; its metadata by `ifd`."""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from deepdream_core.errors import PictureError
+from deepdream_core.photo import colour, ifd, tiff_edit
+from deepdream_core.photo.container import Blocks
+from deepdream_core.photo.container.photoshop import without_thumbnails
+from deepdream_core.photo.decoded import (
+    NO_BLOCKS,
+    Coding,
+    Decoded,
+    check_pixels,
+    check_plausible,
+    check_size,
+    fit_for_changed_pixels,
+    orientation_of,
+    upright,
+)
+from deepdream_core.photo.frame import Frame
+from deepdream_core.photo.receipt import Entry, converted, dropped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+logging.getLogger("tifffile").propagate = False
+
+_ICC, _XMP, _IPTC, _PHOTOSHOP, _LAYERS, _DNG = 34675, 700, 33723, 34377, 37724, 50706
+_CARRIED = (_IPTC, _PHOTOSHOP)
+_GRAY_WHITE_IS_ZERO, _GRAY, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
+_CFA = 32803
+_REDUCED, _IS_MASK = 1, 4  # bits of NewSubfileType
+_KEPT_COMPRESSIONS = {1: None, 5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 50000: "zstd"}
+_MOST_PACKED = 3000  # LZW's best is 4096 bytes in 12 bits; JPEG and others stay below
+_MOST_PAGES = 10_000
+
+
+def decode(data: bytes, max_megapixels: float) -> Decoded:
+    """Decode all pages of a TIFF.
+
+    Raises `PictureError` for what is refused; a broken file raises nearly anything.
+    """
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        layout = ifd.layout_of(data)
+        _refuse_raw(tiff.pages[0])
+        pages, left_out = _pictures(tiff)
+        total = sum(page.imagewidth * page.imagelength for page in pages)
+        check_pixels(total, f"all its {len(pages)} pages together" if len(pages) > 1 else "it", max_megapixels)
+        for page in pages:
+            check_size(page.imagewidth, page.imagelength, 1, max_megapixels)
+            _check_complete(page, len(data))
+        frames: list[Frame] = []
+        every: list[Blocks] = []
+        changes: list[Entry] = []
+        for page in pages:
+            frame, blocks, orientation, told = _page(page, data, layout)
+            blocks, gone = fit_for_changed_pixels(blocks, orientation)
+            every.append(blocks)
+            frames.append(replace(frame, blocks=blocks))
+            changes += [entry for entry in (*told, *gone) if entry not in changes]
+        compression = _KEPT_COMPRESSIONS.get(int(pages[0].compression), "adobe_deflate")
+    if left_out:
+        changes.append(dropped("reduced copies", "they showed the picture before", lost=False))
+    return Decoded(tuple(frames), every[0], Coding(compression=compression), tuple(changes))
+
+
+def _refuse_raw(page: Any) -> None:
+    if _DNG in page.tags or int(page.photometric) == _CFA:
+        raise PictureError("is camera RAW, which a RAW program must develop first", "export a 16-bit TIFF from it")
+
+
+def _pictures(tiff: tifffile.TiffFile) -> tuple[list[Any], bool]:
+    """Return the pages that are pictures of their own, and whether reduced copies or masks were left out."""
+    pages: list[Any] = []
+    left_out = False
+    for number, page in enumerate(_bounded(tiff)):
+        if number and int(page.subfiletype) & (_REDUCED | _IS_MASK):
+            left_out = True
+        else:
+            pages.append(page)
+        left_out |= bool(page.subifds)
+    return pages, left_out
+
+
+def _bounded(tiff: tifffile.TiffFile) -> Iterator[Any]:
+    for number in range(_MOST_PAGES):
+        try:
+            page = tiff.pages[number]
+        except IndexError:
+            return
+        yield page if isinstance(page, tifffile.TiffPage) else page.aspage()
+    raise PictureError(f"holds more than {_MOST_PAGES} pages", "split it")
+
+
+def _check_complete(page: Any, size: int) -> None:
+    """Raise `ValueError` for missing samples; tifffile fills holes with zeros without a word."""
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if not ends or max(ends) > size:
+        raise ValueError("samples lie beyond the end of the file")
+    if min(page.databytecounts) == 0 or len(ends) < np.prod(page.chunked):
+        raise ValueError("some of its strips or tiles are missing")
+    rowbytes = -(-page.imagewidth * page.samplesperpixel * page.bitspersample // 8)
+    check_plausible(rowbytes * page.imagelength, sum(page.databytecounts), _MOST_PACKED)
+
+
+def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, int, list[Entry]]:
+    photometric = int(page.photometric)
+    changes: list[Entry] = []
+    if page.imagedepth > 1 or photometric not in (*range(7), _CIELAB, _ICCLAB) or photometric == _MASK:
+        raise PictureError(f"holds colours of a kind that is not read ({page.photometric.name})", "export it as RGB")
+    if page.sampleformat not in (1, 3, None):
+        raise PictureError("holds signed or complex numbers, which are no colours", "export it with 8 or 16 bits")
+    samples = page.asarray()
+    if samples.dtype == bool:
+        samples = samples.astype(np.uint8)
+    if photometric == _YCBCR and int(page.compression) not in (6, 7):
+        raise PictureError("holds uncompressed YCbCr, which is not read", "export it as RGB")
+    samples = _with_channels_last(page, samples)
+    colours = 1 if photometric in (_GRAY, _GRAY_WHITE_IS_ZERO, _PALETTE) else 4 if photometric == _CMYK else 3
+    bits = int(page.bitspersample)
+    white = 1.0 if samples.dtype.kind == "f" else float((1 << bits) - 1)
+    samples, premultiplied = _with_one_alpha(page, samples, colours, white, changes)
+    blocks = _blocks(page, data, layout)
+    if photometric == _GRAY_WHITE_IS_ZERO:
+        samples[..., 0] = white - samples[..., 0]
+    elif photometric == _PALETTE:
+        samples = _looked_up(page, samples)
+        white = 65_535.0 if samples.dtype == np.uint16 else 255.0
+        changes.append(converted("colours", "palette to RGB"))
+    elif photometric in (_CMYK, _CIELAB, _ICCLAB):
+        samples, blocks = _as_rgb(photometric, samples, blocks, changes)
+    samples, white = _widened(samples, white, bits, changes)
+    orientation = int(page.tags.valueof(274, 1)) if 1 <= page.tags.valueof(274, 1) <= 8 else orientation_of(blocks)
+    return Frame(upright(samples, orientation), white, premultiplied), blocks, orientation, changes
+
+
+def _with_channels_last(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
+    height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel
+    if samples.size != height * width * channels:
+        raise ValueError("its samples do not fill it")
+    if channels > 1 and int(page.planarconfig) == 2:
+        return np.ascontiguousarray(samples.reshape(channels, height, width).transpose(1, 2, 0))
+    return samples.reshape(height, width, channels)
+
+
+def _with_one_alpha(
+    page: Any, samples: NDArray[Any], colours: int, white: float, changes: list[Entry]
+) -> tuple[NDArray[Any], bool]:
+    """Return the colours and at most one alpha, and whether they are multiplied by it; further samples are dropped."""
+    extra = [int(kind) for kind in page.extrasamples]
+    if samples.shape[2] < colours:
+        raise ValueError("it has fewer samples than colours")
+    alphas = [place for place, kind in enumerate(extra) if kind in (1, 2)]
+    if not alphas and len(extra) == 1 and colours in (1, 3):
+        alphas = [0]  # "unspecified" is what many programs write for alpha
+    chosen = alphas[:1]
+    if samples.shape[2] - colours > len(chosen):
+        changes.append(
+            dropped("extra channels", f"{samples.shape[2] - colours - len(chosen)} besides colour and alpha")
+        )
+    keep = [*range(colours), *(colours + place for place in chosen)]
+    picked = samples if len(keep) == samples.shape[2] else np.ascontiguousarray(samples[..., keep])
+    if chosen and colours == 4:
+        changes.append(dropped("alpha", "a CMYK picture's transparency is not carried over"))
+        picked = np.ascontiguousarray(picked[..., :4])
+        chosen = []
+    return picked, bool(chosen) and extra[chosen[0]] == 1
+
+
+def _looked_up(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
+    """Return the palette's colours; with 8 bits where the palette needs no more (TIFF 6.0, ColorMap)."""
+    palette = np.asarray(page.colormap, np.uint16).T
+    if int(samples[..., 0].max()) >= len(palette):
+        raise ValueError("it names colours that its palette lacks")
+    low, high = palette & 255, palette >> 8
+    if (low == high).all() or not low.any():
+        palette = high.astype(np.uint8)
+    coloured: NDArray[Any] = palette[samples[..., 0]]
+    if samples.shape[2] == 1:
+        return coloured
+    factor = 257 if palette.dtype == np.uint16 else 1
+    return np.concatenate([coloured, (samples[..., 1:] * factor).astype(palette.dtype)], axis=2)
+
+
+def _as_rgb(
+    photometric: int, samples: NDArray[Any], blocks: Blocks, changes: list[Entry]
+) -> tuple[NDArray[Any], Blocks]:
+    if samples.dtype not in (np.uint8, np.uint16):
+        raise PictureError("holds CMYK or Lab of a depth that is not read", "export it with 8 or 16 bits")
+    if photometric == _CMYK:
+        profile = blocks.icc if blocks.icc and colour.space_of(blocks.icc) == "CMYK" else None
+        how = "through its own profile" if profile else "without a profile, so by the plain formula"
+        changes.append(converted("colours", f"CMYK to sRGB {how}", lost=True))
+        turned = colour.cmyk_to_srgb(samples, profile)
+    else:
+        changes.append(converted("colours", "Lab to sRGB", lost=True))
+        turned = _lab(samples, signed=photometric == _CIELAB)
+    return turned, replace(blocks, icc=colour.srgb_profile())
+
+
+def _lab(samples: NDArray[Any], *, signed: bool) -> NDArray[Any]:
+    """Convert Lab as TIFF holds it: a* and b* signed in CIELab, from 128 upwards in ICCLab; L* over the whole range."""
+    white = np.iinfo(samples.dtype).max
+    one = 1 if samples.dtype == np.uint8 else 256
+    alpha = samples[..., 3:]
+
+    def rows(band: slice) -> NDArray[np.float32]:
+        part = samples[band, :, :3]
+        lab = np.empty(part.shape, np.float32)
+        lab[..., 0] = part[..., 0] * np.float32(100 / white)
+        for channel in (1, 2):
+            if signed:
+                lab[..., channel] = part[..., channel].astype(f"i{samples.itemsize}") / np.float32(one)
+            else:
+                lab[..., channel] = part[..., channel] / np.float32(one) - 128
+        return lab
+
+    turned = colour.lab_to_srgb(rows, (samples.shape[0], samples.shape[1]), samples.dtype)
+    return np.concatenate([turned, alpha], axis=2) if alpha.shape[2] else turned
+
+
+def _widened(samples: NDArray[Any], white: float, bits: int, changes: list[Entry]) -> tuple[NDArray[Any], float]:
+    """Bring odd depths (1, 2, 4, 12 … bits) to the next that programs share."""
+    if samples.dtype.kind == "f" or white in (255.0, 65_535.0, 4_294_967_295.0):
+        return samples, white
+    full = 255 if bits < 8 else 65_535 if bits < 16 else 4_294_967_295
+    kind = np.uint8 if bits < 8 else np.uint16 if bits < 16 else np.uint32
+    wider = np.rint(samples * (full / white)).astype(kind)
+    changes.append(converted("depth", f"{bits} to {np.dtype(kind).itemsize * 8} bits, so that the dream has shades"))
+    return wider, float(full)
+
+
+def _blocks(page: Any, data: bytes, layout: ifd.Layout) -> Blocks:
+    others: list[tuple[str, bytes]] = []
+    told: list[str] = []
+    for code in _CARRIED:
+        raw = _raw(page, data, code)
+        if raw is not None:
+            content = without_thumbnails(raw) if code == _PHOTOSHOP else raw
+            others.append((str(code), content))
+            told += ["thumbnail"] if content != raw else []
+    if _LAYERS in page.tags:
+        told.append("Photoshop layers")
+    return Blocks(
+        _raw(page, data, _ICC), tiff_edit.exif_of_tiff(data, page.offset, layout), _raw(page, data, _XMP), tuple(others),
+        tuple(told),
+    )  # fmt: skip
+
+
+def _raw(page: Any, data: bytes, code: int) -> bytes | None:
+    """Return a tag's bytes as they stand in the file."""
+    tag = page.tags.get(code)
+    if tag is None:
+        return None
+    count = tag.count * (4 if int(tag.dtype) == 4 else 1)  # IPTC is often declared as numbers of 4 bytes
+    if tag.valueoffset + count > len(data) or count == 0:
+        return None
+    return data[tag.valueoffset : tag.valueoffset + count]
+
+
+def encode(pages: Sequence[Frame], coding: Coding) -> bytes:
+    """Encode pages with their profiles and metadata; a page without blocks of its own has none."""
+    encoded = io.BytesIO()
+    with tifffile.TiffWriter(encoded, bigtiff=sum(page.samples.nbytes for page in pages) > 3_900_000_000) as writer:
+        for page in pages:
+            _write_page(writer, page, page.blocks or NO_BLOCKS, coding)
+    exifs = [page.blocks.exif if page.blocks else None for page in pages]
+    if not any(exifs):
+        return encoded.getvalue()
+    return bytes(tiff_edit.with_exif(bytearray(encoded.getbuffer()), exifs))
+
+
+def _write_page(writer: tifffile.TiffWriter, frame: Frame, own: Blocks, coding: Coding) -> None:
+    samples = frame.samples if frame.samples.shape[2] > 1 else frame.samples[..., 0]
+    extra = None if frame.alpha is None else ("assocalpha" if frame.premultiplied else "unassalpha",)
+    tags: list[tuple[int, int, int, bytes, bool]] = []
+    if own.xmp:
+        tags.append((_XMP, 1, len(own.xmp), own.xmp, True))
+    tags += [(int(code), 7, len(content), content, True) for code, content in own.others if code.isdigit()]
+    options: dict[str, Any] = {"resolution": coding.dpi, "resolutionunit": 2} if coding.dpi else {}
+    odd = frame.samples.dtype.kind == "u" and frame.samples.itemsize > 2
+    predicted = coding.compression not in (None, "packbits") and not odd
+    writer.write(
+        samples, photometric="minisblack" if frame.gray else "rgb", extrasamples=extra, compression=coding.compression,
+        predictor=predicted, planarconfig="contig" if samples.ndim == 3 else None, iccprofile=own.icc, extratags=tags,
+        metadata=None, software=False, contiguous=False, **options,
+    )  # fmt: skip

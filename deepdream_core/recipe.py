@@ -1,0 +1,177 @@
+"""How a dream was made: a recipe that travels with the picture, is read back, and replayed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deepdream_core import __version__
+from deepdream_core.errors import PictureError
+from deepdream_core.photo.file import recipe_text
+from deepdream_core.settings import DreamSettings  # noqa: TC001 - pydantic needs it
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from deepdream_core.engine.engine import Engine
+    from deepdream_core.photo.file import Photo
+
+_LONGEST = 1 << 20
+
+
+class _Part(BaseModel):
+    """Frozen and checked; keys of later versions are passed over, so that old programs read new recipes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Source(_Part):
+    """The picture that was dreamed: file name without folder (left out when stripped), size in pixels, SHA-256."""
+
+    file: str | None = None
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    format: str
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    frames: int = Field(1, gt=0)
+
+
+class Mask(_Part):
+    """The strength map used."""
+
+    file: str | None = None
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class WeightsUsed(_Part):
+    """The network's weights: `oxford`, `torchvision` or a file's name, and the hash of their values."""
+
+    name: str
+    sha256: str
+
+
+class Machine(_Part):
+    """Where it was computed: device, what a person calls it, number format, tile width in px (None: untiled), threads."""
+
+    device: str
+    name: str
+    precision: Literal["fp32", "bf16", "fp16"]
+    tile_px: int | None = None
+    threads: int | None = None
+
+
+class Recipe(_Part):
+    """All that is needed to dream the same picture again."""
+
+    recipe: Literal[1] = 1
+    preset: str | None = None
+    settings: DreamSettings
+    mask: Mask | None = None
+    weights: WeightsUsed
+    machine: Machine
+    versions: dict[str, str]
+    source: Source
+
+    def text(self) -> str:
+        """Return the recipe as YAML, the same bytes for the same recipe."""
+        return yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=1000)
+
+    def as_preset(self) -> str:
+        """Return a preset to paste into config.yaml."""
+        preset = self.preset or "custom"
+        about = f"as in {self.source.file}" if self.source.file else "from a recipe"
+        body = {"description": f"{preset}, {about}", **self.settings.model_dump()}
+        return yaml.safe_dump({"presets": {f"{preset}-again": body}}, sort_keys=False, allow_unicode=True)
+
+
+def recipe_of(path: Path, *, max_megapixels: float) -> Recipe:
+    """Return the recipe that a picture, its sidecar or a `.dream.yaml` file itself holds.
+
+    Raises `PictureError` when there is none or it cannot be understood.
+    """
+    if path.suffix.lower() in (".yaml", ".yml"):
+        try:
+            text: str | None = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PictureError(
+                f"{path}: cannot be read: {error}", "give a dreamed picture or its .dream.yaml"
+            ) from None
+    else:
+        text = recipe_text(path, max_megapixels=max_megapixels)
+    if text is None:
+        raise PictureError(f"{path}: bears no recipe", "give a picture dreamed without --no-recipe")
+    return parsed(text, str(path))
+
+
+def parsed(text: str, where: str) -> Recipe:
+    """Return the recipe written in `text`; raises `PictureError` naming `where` for anything else."""
+    step = "give a dreamed picture whose recipe is whole"
+    if len(text) > _LONGEST:
+        raise PictureError(f"{where}: its recipe is too long to be one", step)
+    try:
+        tree = yaml.safe_load(text)
+        if isinstance(tree, dict) and tree.get("recipe") not in (1, None):
+            raise PictureError(f"{where}: its recipe is of a later version", "update deepdream")
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or "it"
+        raise PictureError(f"{where}: its recipe cannot be used: {key}: {problem['msg']}", step) from None
+    except PictureError:
+        raise
+    except Exception as error:  # besides YAMLError its readers of numbers and dates raise nearly anything
+        reason = " ".join(str(error).split())[:100]
+        raise PictureError(f"{where}: its recipe cannot be used: {reason}", step) from None
+
+
+def made(
+    photo: Photo, settings: DreamSettings, engine: Engine, *, preset: str | None, mask: Mask | None,
+    tile_px: int | None, private: bool,
+) -> Recipe:  # fmt: skip
+    """Return the recipe of a dream of `photo`; `private` leaves out file names."""
+    width, height = photo.size
+    source = Source(
+        file=None if private else _plain(photo.path.name), sha256=photo.sha256, format=photo.format, width=width,
+        height=height, frames=len(photo.frames),
+    )  # fmt: skip
+    machine = Machine(
+        device=str(engine.device), name=engine.device_name, precision=_precision(engine.precision), tile_px=tile_px,
+        threads=engine.threads,
+    )  # fmt: skip
+    weights = WeightsUsed(name=_weights_name(engine.weights.name), sha256=engine.weights.sha256)
+    if mask is not None and private:
+        mask = mask.model_copy(update={"file": None})
+    return Recipe(
+        preset=preset, settings=settings, mask=mask, weights=weights, machine=machine, versions=versions(),
+        source=source,
+    )  # fmt: skip
+
+
+def _precision(name: str) -> Literal["fp32", "bf16", "fp16"]:
+    if name in ("fp32", "bf16", "fp16"):
+        return name  # type: ignore[return-value]
+    raise AssertionError(name)
+
+
+def _weights_name(name: str) -> str:
+    """Return a weights file's name without its folder, which is nobody's business."""
+    return _plain(PurePath(name).name)
+
+
+def _plain(name: str) -> str:
+    """Return a file name as text that XML and YAML can hold: bytes that are no text, and control characters, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
+
+
+def versions() -> Mapping[str, str] | dict[str, Any]:
+    """Return the versions of what decides about pixels."""
+    import importlib.metadata
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    names = ("torch", "numpy", "pillow")
+    return {"deepdream": __version__, "python": python, **{name: importlib.metadata.version(name) for name in names}}
