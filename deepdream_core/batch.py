@@ -15,7 +15,7 @@ from deepdream_core.photo import ENDINGS, FORMATS, Photo, WriteOptions, check_ta
 from deepdream_core.recipe import Mask, made
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -41,11 +41,15 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to dream. `folder` takes the result; `target` is its whole path where the user gave one."""
+    """One picture to dream. `folder` takes the result; `target` is its whole path where the user gave one.
+
+    `found`: it was not named but found in a folder, where results of earlier runs are passed over.
+    """
 
     source: Path
     folder: Path
     target: Path | None = None
+    found: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ class Reporter(Protocol):
 
     def loaded(self, engine: Engine) -> None:
         """Tell that the engine is ready."""
+
+    def skipped(self, source: Path, why: str) -> None:
+        """Tell that a picture is passed over."""
 
     def note(self, text: str) -> None:
         """Tell something that a user should know."""
@@ -118,7 +125,7 @@ def plan(
                 )
             for picture in found:
                 folder = output / picture.relative_to(source).parent if output else picture.parent
-                planned.append(Job(picture, folder))
+                planned.append(Job(picture, folder, found=True))
         elif output is None or into_folder:
             planned.append(Job(source, output or source.parent))
         else:
@@ -196,6 +203,11 @@ def run(
             reporter.reading(source, number, len(planned))
             started = time.monotonic()
             photo = read_photo(source, max_megapixels=max_megapixels)
+            if photo.recipe is not None:
+                if job.found:
+                    reporter.skipped(source, "is a dream already; name it to dream it again")
+                    continue
+                reporter.note(f"{source.name} is a dream already and is dreamed again")
             target = _target(job, photo, options)
             if target in written:
                 raise OutputError(f"{target}: another picture of this run has that name", "dream them one by one")
@@ -259,18 +271,24 @@ def _dreamed(
             reporter.frame(number + 1, count)
         planes = frame.floats()
         steps = engine.dream(planes, settings, None if mask is None else mask.of_size(frame.size), start)
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as stop:
-                result = stop.value
-                break
-            tile_px = progress.tile_px
-            reporter.progress(replace(progress, fraction=(number + progress.fraction) / count))
+        result, tile_px = _driven(steps, reporter, number, count)
         frames.append(frame.with_floats(result))
         start = result - planes if animated and number + 1 < count else None
-        del planes, result, progress
     return photo.with_frames([*frames, *photo.frames[count:]]), tile_px
+
+
+def _driven(
+    steps: Generator[Progress, None, NDArray[np.float32]], reporter: Reporter, number: int, count: int
+) -> tuple[NDArray[np.float32], int | None]:
+    """Return what the engine returns and the width of its last tiles; tell each step as a share of all frames."""
+    tile_px: int | None = None
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as stop:
+            return stop.value, tile_px
+        tile_px = progress.tile_px
+        reporter.progress(replace(progress, fraction=(number + progress.fraction) / count))
 
 
 class StrengthMap:

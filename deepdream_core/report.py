@@ -72,6 +72,9 @@ class ErrorReporter:
     def loaded(self, engine: Engine) -> None:
         """Say nothing."""
 
+    def skipped(self, source: Path, why: str) -> None:
+        """Say nothing."""
+
     def note(self, text: str) -> None:
         """Say nothing."""
 
@@ -154,6 +157,11 @@ class TextReporter(ErrorReporter):
             f"engine    VGG19 {escape(engine.weights.name)} on {engine.device} ({escape(engine.device_name)}) in "
             f"{engine.precision}"
         )
+
+    def skipped(self, source: Path, why: str) -> None:
+        """Print a line."""
+        self._end_picture()
+        self._say(f"skipped   {escape(shown(source))} {escape(why)}")
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -256,6 +264,10 @@ class JsonReporter(ErrorReporter):
         self._emit(
             "engine", device=str(engine.device), name=engine.device_name, precision=engine.precision, weights=weights
         )
+
+    def skipped(self, source: Path, why: str) -> None:
+        """Emit `skipped`."""
+        self._emit("skipped", input=str(source), why=why)
 
     def note(self, text: str) -> None:
         """Emit `note`."""

@@ -142,7 +142,7 @@ def broken_files(folder: Path) -> None:
 BAD_INPUT = [
     (["nowhere.jpg"], 3, "nowhere.jpg: no such file — "),
     (["nothing"], 3, "nothing: no pictures in this folder — "),
-    (["text.jpg"], 3, "text.jpg: not a JPEG, PNG, WebP or TIFF picture — "),
+    (["text.jpg"], 3, "text.jpg: not a JPEG, PNG, TIFF, WebP, HEIC, AVIF, JPEG XL, GIF or BMP picture — "),
     (["half.jpg"], 3, "half.jpg: truncated or damaged "),
     (["ok.png", "--config", "key.yaml"], 2, "key.yaml: dream.octave_scal: unknown key — did you mean octave_scale?"),
     (["ok.png", "--config", "type.yaml"], 2, "engine.precision: 16 is not allowed — allowed: auto, fp32, bf16, fp16"),

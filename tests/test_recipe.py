@@ -1,0 +1,213 @@
+"""Recipes: every dream says how it was made, can be asked, and can be repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import yaml
+from conftest import events, picture_file, pixels_of
+from PIL import Image, PngImagePlugin
+
+from deepdream_core.config import load_config
+from deepdream_core.errors import PictureError, SettingsError
+from deepdream_core.photo import FORMATS, read_photo, write_photo
+from deepdream_core.recipe import Machine, Mask, Recipe, Source, WeightsUsed, parsed, recipe_of
+from deepdream_core.replay import of_recipe
+from deepdream_core.settings import DreamSettings
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Command = Callable[..., subprocess.CompletedProcess[str]]
+
+QUICK = ("--layer", "relu2_2", "--iterations", "2", "--octaves", "1")
+
+
+def a_recipe(**changes: Any) -> Recipe:
+    made: dict[str, Any] = {
+        "preset": "fur",
+        "settings": DreamSettings(layers={"relu3_3": 0.5, "pool4": 1.0}, seed=7),
+        "weights": WeightsUsed(name="oxford", sha256="c" * 64),
+        "machine": Machine(device="cuda:0", name="Büro-GPU", precision="bf16", tile_px=512),
+        "versions": {"deepdream": "0.1.0", "torch": "2.15.0"},
+        "source": Source(file='Süße <Katze> & "Hund".jpg', sha256="a" * 64, format="JPEG", width=40, height=30),
+    }
+    return Recipe(**{**made, **changes})
+
+
+def test_a_recipe_comes_back_as_it_was() -> None:
+    recipe = a_recipe(mask=Mask(file="sky.png", sha256="b" * 64))
+    assert parsed(recipe.text(), "here") == recipe
+    assert recipe.text() == a_recipe(mask=Mask(file="sky.png", sha256="b" * 64)).text()
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_every_format_bears_a_recipe(tmp_path: Path, name: str) -> None:
+    photo = read_photo(picture_file(tmp_path / "a.png"), max_megapixels=1)
+    path = tmp_path / f"b{FORMATS[name].endings[0]}"
+    write_photo(photo, path, recipe=a_recipe().text(), overwrite=False)
+    assert recipe_of(path, max_megapixels=1) == a_recipe()
+
+
+def test_a_png_shows_its_recipe_as_text_too(tmp_path: Path) -> None:
+    photo = read_photo(picture_file(tmp_path / "a.jpg"), max_megapixels=1)
+    write_photo(photo, tmp_path / "b.png", recipe=a_recipe().text(), overwrite=False)
+    with Image.open(tmp_path / "b.png") as image:
+        assert isinstance(image, PngImagePlugin.PngImageFile)
+        assert image.text["deepdream recipe"] == a_recipe().text()
+
+
+def test_a_preset_made_of_a_recipe_can_be_pasted(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(a_recipe().as_preset())
+    settings = load_config(tmp_path / "config.yaml").dream_settings("fur-again", {})
+    assert settings == a_recipe().settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "its recipe cannot be used"),
+        ("recipe: 2\n", "of a later version"),
+        ("recipe: 1\nsettings: {step: -1}\n", "its recipe cannot be used: settings.step"),
+        ("[1, 2", "its recipe cannot be used"),
+        ("a: !!python/object/apply:os.system [true]", "its recipe cannot be used"),
+        ("x" * 2_000_000, "too long to be one"),
+    ],
+)
+def test_what_is_no_recipe_is_told(text: str, message: str) -> None:
+    with pytest.raises(PictureError, match=rf"here: .*{message}"):
+        parsed(text, "here")
+
+
+def test_keys_of_later_programs_are_passed_over() -> None:
+    tree = yaml.safe_load(a_recipe().text())
+    tree["mood"] = "blue"
+    tree["machine"]["watts"] = 300
+    assert parsed(yaml.safe_dump(tree), "here") == a_recipe()
+
+
+def test_replaying_takes_weights_and_precision_unless_told_otherwise(tmp_path: Path) -> None:
+    photo = read_photo(picture_file(tmp_path / "a.png"), max_megapixels=1)
+    write_photo(photo, tmp_path / "b.png", recipe=a_recipe().text(), overwrite=False)
+    replay = of_recipe(tmp_path / "b.png", load_config(), {}, masked=False)
+    assert (replay.machine.weights, replay.machine.precision) == ("oxford", "bf16")
+    assert replay.settings({"seed": 9}) == a_recipe().settings.model_copy(update={"seed": 9})
+    given = of_recipe(tmp_path / "b.png", load_config(), {"precision": "fp32"}, masked=False)
+    assert given.machine.precision == "fp32"
+
+
+def test_replaying_asks_for_what_a_recipe_cannot_hold(tmp_path: Path) -> None:
+    photo = read_photo(picture_file(tmp_path / "a.png"), max_megapixels=1)
+    own = a_recipe(weights=WeightsUsed(name="mine.pth", sha256="d" * 64), mask=Mask(file="sky.png", sha256="b" * 64))
+    write_photo(photo, tmp_path / "b.png", recipe=own.text(), overwrite=False)
+    with pytest.raises(SettingsError, match=r"the weights file mine\.pth — give it with --weights"):
+        of_recipe(tmp_path / "b.png", load_config(), {}, masked=False)
+    replay = of_recipe(tmp_path / "b.png", load_config(), {"weights": "oxford"}, masked=False)
+    assert replay.notes == ("the recipe used a mask, sky.png; give it with --mask to dream only there",)
+    assert not of_recipe(tmp_path / "b.png", load_config(), {"weights": "oxford"}, masked=True).notes
+
+
+def test_a_dream_is_repeated_from_its_own_picture(deepdream: Command, tmp_path: Path) -> None:
+    source = picture_file(tmp_path / "a.jpg", size=(80, 60))
+    assert deepdream("dream", "a.jpg", "--preset", "subtle", "--seed", "5", *QUICK).returncode == 0
+    recipe = yaml.safe_load(deepdream("recipe", "a.dream.jpg").stdout)
+    assert recipe["preset"] == "subtle"
+    assert recipe["settings"]["seed"] == 5
+    assert recipe["settings"]["layers"] == {"relu2_2": 1.0}
+    assert recipe["weights"]["name"] == "oxford"
+    assert recipe["source"] == {
+        "file": "a.jpg", "sha256": hashlib.sha256(source.read_bytes()).hexdigest(), "format": "JPEG", "width": 80,
+        "height": 60, "frames": 1,
+    }  # fmt: skip
+    assert recipe == json.loads(deepdream("recipe", "a.dream.jpg", "--json").stdout)
+    again = deepdream("dream", "a.jpg", "--like", "a.dream.jpg", "--suffix", "-again", "--json")
+    assert events(again)[-2]["output"] == "a-again.jpg"
+    assert (tmp_path / "a-again.jpg").read_bytes() == (tmp_path / "a.dream.jpg").read_bytes()
+
+
+def test_private_names_and_places_stay_out_when_stripped(deepdream: Command, tmp_path: Path) -> None:
+    picture_file(tmp_path / "Anna at home.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0", comment="Anna")
+    assert deepdream("dream", "Anna at home.jpg", "-o", "out.jpg", "--strip", *QUICK).returncode == 0
+    assert b"Anna" not in (tmp_path / "out.jpg").read_bytes()
+    assert recipe_of(tmp_path / "out.jpg", max_megapixels=1).source.file is None
+
+
+def test_a_dream_without_a_recipe_has_none(deepdream: Command, tmp_path: Path) -> None:
+    picture_file(tmp_path / "a.png")
+    assert deepdream("dream", "a.png", "--no-recipe", "--format", "webp", *QUICK).returncode == 0
+    answer = deepdream("recipe", "a.dream.webp")
+    assert answer.returncode == 3
+    assert answer.stderr == "error: a.dream.webp: bears no recipe — give a picture dreamed without --no-recipe\n"
+
+
+def test_dreams_found_in_a_folder_are_passed_over_and_named_ones_dreamed_again(
+    deepdream: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    picture_file(tmp_path / "in" / "a.png")
+    assert deepdream("dream", "in", "--suffix", "-x", *QUICK).returncode == 0
+    second = deepdream("dream", "in", "--suffix", "-y", "--json", *QUICK)
+    assert [event["input"] for event in events(second) if event["event"] == "skipped"] == ["in/a-x.png"]
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a-x.png", "a-y.png", "a.png"]
+    named = deepdream("dream", "in/a-x.png", *QUICK)
+    assert "note      a-x.png is a dream already and is dreamed again" in named.stderr
+    assert named.returncode == 0
+
+
+def test_options_that_contradict_are_told_before_any_work(deepdream: Command, tmp_path: Path) -> None:
+    picture_file(tmp_path / "a.png")
+    for options, message in (
+        (("--format", "bmpp"), "--format bmpp: unknown format — did you mean bmp?"),
+        (("--format", "jpg", "-o", "b.png"), "-o b.png: is no JPEG — leave out --format, or change the ending"),
+        (("--suffix", "a/b"), "--suffix 'a/b': a name's part cannot hold a folder — give the folder with -o"),
+        (("--like", "a.png", "--preset", "fur"), "a.png: bears no recipe"),
+        (("--quality", "0"), "--quality"),
+    ):
+        answer = deepdream("dream", "a.png", *options)
+        assert answer.returncode in (2, 3)
+        assert message in answer.stderr
+        assert answer.stderr.count("\n") == 1
+    same = deepdream("dream", "a.png", "--suffix", "", "--overwrite")
+    assert same.returncode == 4
+    assert "a.png: is the input itself — give another --suffix, or a folder with -o" in same.stderr
+
+
+def test_the_receipt_is_told_and_strict_refuses(deepdream: Command, tmp_path: Path) -> None:
+    Image.fromarray(np.full((60, 80, 4), 100, np.uint8)).save(tmp_path / "a.png")
+    answer = deepdream("dream", "a.png", "--format", "jpg", *QUICK)
+    assert "receipt   alpha dropped: laid over white: JPEG has no transparency" in answer.stderr
+    told = events(deepdream("dream", "a.png", "--format", "jpg", "--json", "--overwrite", *QUICK))
+    receipt = {entry["part"]: entry for entry in told[-2]["receipt"]}
+    assert receipt["alpha"] == {
+        "part": "alpha", "state": "dropped", "detail": "laid over white: JPEG has no transparency", "lost": True,
+    }  # fmt: skip
+    strict = deepdream("dream", "a.png", "--format", "jpg", "--strict", "-o", "strict", *QUICK)
+    assert strict.returncode == 4
+    assert "would lose something: alpha dropped" in strict.stderr
+    assert not list((tmp_path / "strict").glob("*"))
+
+
+def test_an_animation_is_dreamed_frame_by_frame(deepdream: Command, tmp_path: Path) -> None:
+    still = Image.open(picture_file(tmp_path / "still.png", size=(64, 48)))
+    frames = [still.copy() for _ in range(3)]
+    for number, frame in enumerate(frames):
+        frame.putpixel((0, 0), (number, 0, 0))  # encoders join equal frames
+    frames[0].save(
+        tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=[50, 60, 70], loop=3, lossless=True
+    )
+    answer = deepdream("dream", "a.webp", "--json", *QUICK)
+    assert [event["number"] for event in events(answer) if event["event"] == "frame"] == [1, 2, 3]
+    fractions = [event["fraction"] for event in events(answer) if event["event"] == "progress"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    with Image.open(tmp_path / "a.dream.webp") as image:
+        assert (getattr(image, "n_frames"), image.info["loop"]) == (3, 3)  # noqa: B009
+    durations = [frame.duration_ms for frame in read_photo(tmp_path / "a.dream.webp", max_megapixels=1).frames]
+    assert durations == [50, 60, 70]
+    assert not np.array_equal(pixels_of(tmp_path / "a.dream.webp"), np.array(still))
