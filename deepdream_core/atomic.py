@@ -1,10 +1,14 @@
-"""Writing a file completely or not at all: a temporary file in the same folder, flushed to disk, then renamed."""
+"""Writing a file completely or not at all: a temporary file in the same folder, flushed to disk, then given its name.
+
+On Linux the temporary file has no name before that, so that not even a killed process leaves one behind.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import secrets
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -12,7 +16,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from deepdream_core.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+
+_PREFIX, _ENDING = ".deepdream-", ".tmp"
+_OPEN_FILES = "/proc/self/fd"
 
 
 def check_writable(path: Path, *, overwrite: bool) -> None:
@@ -37,25 +45,69 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
     try:
         if os.path.lexists(path) and not overwrite:
             raise FileExistsError(path)
-        descriptor, name = tempfile.mkstemp(prefix=".deepdream-", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(_new_file_mode())
-            if overwrite:
-                temporary.replace(path)
-            else:
-                _rename_without_overwriting(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        if not _written_nameless(path, write, overwrite=overwrite):
+            _written_named(path, write, overwrite=overwrite)
         _flush_folder(path.parent)
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
         raise _not_writable(path, error) from None
+
+
+def _written_nameless(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool) -> bool:
+    """Write to a file that has no name until it is whole; say no where the system cannot (open(2), O_TMPFILE)."""
+    if not hasattr(os, "O_TMPFILE") or not os.path.exists(_OPEN_FILES):
+        return False
+    try:
+        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            return False
+        raise
+    with os.fdopen(descriptor, "wb") as file:
+        _fill(file, write)
+        source = f"{_OPEN_FILES}/{descriptor}"
+        if not overwrite:
+            _link(source, descriptor, path)
+            return True
+        temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_ENDING}")
+        _link(source, descriptor, temporary)
+    with _removed_on_failure(temporary):
+        temporary.replace(path)
+    return True
+
+
+def _link(source: str, descriptor: int, path: Path) -> None:
+    """Give an open file a name; only with a `src_dir_fd` does Python let the system follow the link in /proc."""
+    os.link(source, path, src_dir_fd=descriptor, follow_symlinks=True)
+
+
+def _written_named(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
+    """Write to a file with a name of its own, renamed when it is whole."""
+    descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_ENDING, dir=path.parent)
+    temporary = Path(name)
+    with _removed_on_failure(temporary):
+        with os.fdopen(descriptor, "wb") as file:
+            _fill(file, write)
+        temporary.chmod(_new_file_mode())
+        if overwrite:
+            temporary.replace(path)
+        else:
+            _rename_without_overwriting(temporary, path)
+
+
+def _fill(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:
+    write(file)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _removed_on_failure(temporary: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _check_name(path: Path) -> None:
