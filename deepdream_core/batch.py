@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from deepdream_core.settings import DreamSettings
 
 SUFFIX = ".dream"
+CUT = 0.15
+"""Mean difference between two frames, white being 1, from which a frame has nothing to do with the one before."""
 
 
 @dataclass(frozen=True)
@@ -259,22 +261,32 @@ def _dreamed(
 ) -> tuple[Photo, int | None]:
     """Return the photo with all its pictures dreamed that the target can hold, and the width of the tiles used.
 
-    Each frame of an animation starts from the difference of the one before; pages have nothing to do with each other.
+    Each frame of an animation starts from the difference of the one before, except after a cut, and equal frames stay
+    equal; pages have nothing to do with each other.
     """
     animated = FORMATS[photo.format].sequence == "animation"
     count = len(photo.frames) if FORMATS[ENDINGS[target.suffix.lower()]].sequence else 1
     frames: list[Frame] = []
     tile_px: int | None = None
-    start: NDArray[np.float32] | None = None
+    before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     for number, frame in enumerate(photo.frames[:count]):
         if count > 1:
             reporter.frame(number + 1, count)
         planes = frame.floats()
+        if before is not None and np.array_equal(planes, before[0]):
+            frames.append(frame.with_floats(before[1]))
+            continue
+        start = None if before is None or _is_cut(before[0], planes) else before[1] - before[0]
         steps = engine.dream(planes, settings, None if mask is None else mask.of_size(frame.size), start)
         result, tile_px = _driven(steps, reporter, number, count)
         frames.append(frame.with_floats(result))
-        start = result - planes if animated and number + 1 < count else None
+        before = (planes, result) if animated and number + 1 < count else None
     return photo.with_frames([*frames, *photo.frames[count:]]), tile_px
+
+
+def _is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
+    """Say whether another scene begins; measured: 0.01 on a still clip, 0.05 on a pan, 0.31 on a cut."""
+    return float(np.abs(after - before).mean()) > CUT
 
 
 def _driven(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -41,11 +43,12 @@ def dreamed(
     settings: DreamSettings,
     *,
     mask: Tensor | None = None,
+    start: Tensor | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Tensor, list[Progress]]:
     network = Vgg19(weights, list(settings.layers), CPU, dtype)
     seen: list[Progress] = []
-    result = collected(dream(picture, settings, TiledGradient(network), mask=mask), seen)
+    result = collected(dream(picture, settings, TiledGradient(network), mask=mask, start=start), seen)
     return result, seen
 
 
@@ -164,6 +167,82 @@ def test_finest_changes_the_dream_and_keeps_the_photos_detail(oxford: Weights) -
     )
     inside = (result > 0) & (result < 1)
     assert (added - coarse)[inside].abs().mean() < 0.15 * added[inside].abs().mean(), "only coarse things were added"
+
+
+def still_clip(frames: int) -> list[Tensor]:
+    """A picture that does not move but for the grain of a camera or of a palette."""
+    picture, grain = photograph("astronaut", 96, 112), torch.Generator().manual_seed(0)
+    return [(picture + torch.randn(picture.shape, generator=grain) * 2 / 255).clamp(0, 1) for _ in range(frames)]
+
+
+def test_frames_of_a_still_clip_stay_alike_and_as_strong(oxford: Weights) -> None:
+    """Six frames: they flicker far less than ones dreamed each for itself, and none is stronger by more than 15 %."""
+    settings = quick(layers={"pool4": 1.0}, finest=96)
+    start: Tensor | None = None
+    linked: list[Tensor] = []
+    alone: list[Tensor] = []
+    for frame in still_clip(6):
+        alone.append(dreamed(oxford, frame, settings)[0] - frame)
+        start = dreamed(oxford, frame, settings, start=start)[0] - frame
+        linked.append(start)
+    flickers = [
+        sum(float((after - before).abs().mean()) for before, after in pairwise(clip)) for clip in (linked, alone)
+    ]
+    assert flickers[0] < 0.6 * flickers[1]
+    strengths = [float(difference.std()) for difference in linked]
+    assert strengths == pytest.approx([strengths[0]] * 6, rel=0.15)
+
+
+def test_a_frame_forgets_the_one_before_after_a_cut(oxford: Weights) -> None:
+    settings = quick()
+    start = dreamed(oxford, photograph("astronaut"), settings)[0] - photograph("astronaut")
+    picture = photograph("coffee")
+    alone = dreamed(oxford, picture, settings)[0] - picture
+    likeness: list[float] = []
+    for _ in range(3):
+        start = dreamed(oxford, picture, settings, start=start)[0] - picture
+        likeness.append(float(F.cosine_similarity(start.flatten(), alone.flatten(), dim=0)))
+    assert likeness == sorted(likeness)
+    assert likeness[-1] > 0.7
+
+
+def test_strength_blends_later_frames_too(oxford: Weights) -> None:
+    picture = photograph("coffee", 120, 120).clamp(0.3, 0.7)
+    second = []
+    for strength in (1.0, 0.5):
+        settings = quick(strength=strength, step=0.5)
+        first, _ = dreamed(oxford, picture, settings)
+        second.append(dreamed(oxford, picture, settings, start=first - picture)[0])
+    torch.testing.assert_close(second[1], (picture + second[0]) / 2, atol=1e-4, rtol=0)
+
+
+def test_the_frame_before_may_have_any_size_and_is_left_alone() -> None:
+    """And the engine remembers nothing of it: the same picture without it comes out as it did."""
+    engine = Engine(EngineSettings(device="cpu", precision="fp32"))
+    planes = photograph("coffee", 120, 130)[0].numpy()
+    first = collected(engine.dream(planes, quick()))
+    results = []
+    for size in ((120, 130), (60, 65)):
+        start = torch.full((3, *size), 0.1).numpy()
+        results.append(torch.from_numpy(collected(engine.dream(planes, quick(), start=start))))
+        assert bool((start == np.float32(0.1)).all())
+    torch.testing.assert_close(results[0], results[1], atol=0.02, rtol=0)
+    assert torch.equal(torch.from_numpy(collected(engine.dream(planes, quick()))), torch.from_numpy(first))
+    assert results[0].mean() > first.mean() + 0.02
+
+
+def test_what_should_not_change_does_not_in_later_frames_either(oxford: Weights) -> None:
+    picture = photograph("chelsea", 120, 140)
+    picture[0, 0, 0, :4] = torch.tensor([-0.0, 1e-42, 1.7, -0.3])
+    start = torch.full_like(picture, 0.2)
+    same, _ = dreamed(oxford, picture, quick(strength=0.0), start=start)
+    assert torch.equal(same.view(torch.int32), picture.view(torch.int32))
+    mask = torch.zeros(1, 1, 120, 140)
+    mask[..., 30:90, 40:100] = 1.0
+    result, _ = dreamed(oxford, picture, quick(), mask=mask, start=start)
+    outside = (mask == 0).expand_as(picture)
+    assert torch.equal(result[outside].view(torch.int32), picture[outside].view(torch.int32))
+    assert (result - picture)[..., 35:85, 45:95].abs().mean() > 0.01
 
 
 def test_values_beyond_the_visible_range_are_not_cut(oxford: Weights) -> None:

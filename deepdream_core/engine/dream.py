@@ -74,7 +74,7 @@ def dream(
 
     `start`: float32 [1, 3, h, w] of any size, finite, on the same device: result − original of the frame before, dreamed
     with the same settings. The share `KEPT` of it lies on the picture in every octave, and steps are shorter by as much:
-    what stood there stays, and no frame is stronger than the first. None for a single picture, and after a cut.
+    what grew there stays, at about the strength of the first frame. None for a single picture, and after a cut.
 
     Raises `NumericError` when the network returns NaN or infinity, `OutOfMemoryError` when no tile fits the memory.
     """

@@ -99,9 +99,10 @@ class Frame:
 
     def _plane(self, channel: int) -> NDArray[np.float32]:
         """Return one channel as float32 [H, W], 1.0 for white, divided by alpha where it was multiplied by it."""
-        plane: NDArray[np.float32] = np.multiply(
-            self.samples[..., channel], np.float32(1 / self.white), dtype=np.float32
-        )
+        with np.errstate(invalid="ignore", over="ignore"):  # what is no number stays none
+            plane: NDArray[np.float32] = np.multiply(
+                self.samples[..., channel], np.float32(1 / self.white), dtype=np.float32
+            )
         alpha = self.alpha
         if self.premultiplied and alpha is not None:
             share = np.multiply(alpha, np.float32(1 / self.white), dtype=np.float32)

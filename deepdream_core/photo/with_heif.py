@@ -77,7 +77,8 @@ def encode(frame: Frame, coding: Coding, blocks: Blocks, quality: int | None) ->
     if coding.nclx:
         options |= {"color_primaries": coding.nclx.get("color_primaries", 1),
                     "transfer_characteristics": coding.nclx.get("transfer_characteristics", 13)}  # fmt: skip
-    metadata = {"icc_profile": blocks.icc, "exif": blocks.exif, "xmp": blocks.xmp}
+    metadata: dict[str, Any] = {"icc_profile": blocks.icc, "exif": blocks.exif, "xmp": blocks.xmp}
+    pillow_heif.set_orientation(metadata)  # where it sees one that `exif` and `xmp` do not, it would turn the picture
     heif = pillow_heif.from_bytes(mode, frame.size, np.ascontiguousarray(samples).tobytes())
     encoded = io.BytesIO()
     heif.save(encoded, **options, **{key: value for key, value in metadata.items() if value})

@@ -19,6 +19,7 @@ from deepdream_core.photo.frame import Frame
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LAST_PART = 1 << 31
 _DISTANCE = 0.5
 """How far a lossy picture may be from the original, in units of what one can just see."""
 
@@ -40,18 +41,19 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     """
     import imagecodecs
 
-    header = header_of(_codestream(data))
+    codestream = _codestream(data)
+    header = header_of(codestream[:64])
     check_size(header.width, header.height, 1, max_megapixels)
     if header.animated:
         raise PictureError("is an animated JPEG XL, which is not read", "export it as GIF, WebP or PNG")
     blocks = blocks_of(data, "JXL")
-    samples = imagecodecs.jpegxl_decode(data, numthreads=0)
+    samples = imagecodecs.jpegxl_decode(codestream, numthreads=0)
     if samples.shape[:2] not in ((header.height, header.width), (header.width, header.height)):
         raise ValueError("its size is not what its header says")
     samples = samples if samples.ndim == 3 else samples[..., None]
     if samples.shape[2] > 4:
         raise PictureError("has extra channels, which are not read", "export it as RGB")
-    icc = _profile(data)
+    icc = _profile(codestream)
     white = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
     blocks, gone = fit_for_changed_pixels(replace(blocks, icc=icc if icc and not colour.is_srgb(icc) else None), 1)
     return Decoded((Frame(samples, white),), blocks, Coding(lossless=bool(header.lossless)), gone)
@@ -92,23 +94,30 @@ def _distance(quality: int | None) -> float:
 
 
 def _codestream(data: bytes) -> bytes:
-    """Return the first part of the codestream, from a bare one or out of its box."""
+    """Return the codestream, a bare one or out of its boxes, so that decoders are not led astray by what else there is."""
     if data[:2] == b"\xff\x0a":
-        return data[:64]
+        return data
+    parts: list[bytes] = []
     place = 0
     while place + 8 <= len(data):
         size, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
         start = place + (16 if size == 1 else 8)
         if size == 1:
             size = int.from_bytes(data[place + 8 : place + 16], "big")
-        if kind == b"jxlc":
-            return data[start : start + 64]
-        if kind == b"jxlp":
-            return data[start + 4 : start + 68]
-        if size < 8:
+        end = place + size if size else len(data)
+        if end < start or end > len(data):
             break
-        place += size
-    raise ValueError("it has no codestream")
+        if kind == b"jxlc":
+            return data[start:end]
+        if kind == b"jxlp":
+            number = int.from_bytes(data[start : start + 4], "big")
+            if number & ~_LAST_PART != len(parts):
+                break
+            parts.append(data[start + 4 : end])
+            if number & _LAST_PART:
+                return b"".join(parts)
+        place = end
+    raise ValueError("its codestream is not whole")
 
 
 def header_of(codestream: bytes) -> Header:

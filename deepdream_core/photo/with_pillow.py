@@ -1,4 +1,4 @@
-"""JPEG, PNG, WebP, AVIF, GIF and BMP with 8 bits, decoded and encoded by Pillow; deeper PNG and AVIF by imagecodecs."""
+"""JPEG, PNG, WebP, AVIF, GIF and BMP with 8 bits, decoded and encoded by Pillow; deeper AVIF by imagecodecs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from deepdream_core.errors import PictureError
-from deepdream_core.photo import colour
+from deepdream_core.photo import colour, with_libpng
 from deepdream_core.photo.container import Blocks, blocks_of
+from deepdream_core.photo.container.gif import extent_of
+from deepdream_core.photo.container.jpeg import demanding
 from deepdream_core.photo.decoded import (
     NO_BLOCKS,
     Coding,
@@ -36,7 +38,10 @@ Image.MAX_IMAGE_PIXELS = None  # the limit is check_size, from the header, with 
 _OPENED_AS = {"JPEG": ("JPEG", "MPO"), "PNG": ("PNG",), "WEBP": ("WEBP",), "AVIF": ("AVIF",), "GIF": ("GIF",),
               "BMP": ("BMP", "DIB")}  # fmt: skip
 _MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK"}
-_DEFLATE_RATIO = 1040
+_MOST_PIXELS = {"JPEG": 512, "PNG": 8 * 1040, "GIF": 2800, "BMP": 128}
+"""Pixels that a byte of a file stands for at the most: in JPEG 64 for a bit, in PNG those of 1 bit, in GIF LZW's 4096."""
+
+_PNG_BITS = {"LA": 16, "RGB": 24, "RGBA": 32, "I;16": 16}
 _LOSSY_QUALITY = {"JPEG": 95, "WEBP": 95, "AVIF": 90}
 
 
@@ -46,20 +51,28 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
     Raises `PictureError` for what is refused; a broken file raises nearly anything.
     """
     blocks = blocks_of(data, name) if name in ("JPEG", "PNG", "WEBP", "GIF") else NO_BLOCKS
-    with Image.open(io.BytesIO(data), formats=_OPENED_AS[name]) as image:
+    canvas = (0, 0)
+    if name == "GIF":  # for frames that reach beyond the canvas Pillow enlarges it when it comes to them
+        canvas = extent_of(memoryview(data))
+        check_size(*canvas, 1, max_megapixels)
+        check_plausible(canvas[0] * canvas[1], len(data), _MOST_PIXELS[name])
+    file = demanding(memoryview(data)) if name == "JPEG" else data
+    with Image.open(io.BytesIO(file), formats=_OPENED_AS[name]) as image:
         one = name in ("JPEG", "BMP")
         count = 1 if one else getattr(image, "n_frames", 1)
-        check_size(image.width, image.height, count, max_megapixels)
-        if name == "PNG":
-            channels = 4 if image.mode in ("RGBA", "LA", "RGB") else 1
-            check_plausible(image.width * image.height * channels // 8, len(data), _DEFLATE_RATIO)
+        width, height = max(image.width, canvas[0]), max(image.height, canvas[1])
+        check_size(width, height, count, max_megapixels)
+        if name in _MOST_PIXELS:
+            bits = _PNG_BITS.get(image.mode, 1) if name == "PNG" else 1
+            check_plausible(width * height, len(data), _MOST_PIXELS[name] // bits)
         if name == "AVIF":
             blocks = _avif_blocks(image)
         changes: list[Entry] = []
         bits = _bits(data, name, image)
         coding = _coding(data, name, image)
         if bits > 8 and count == 1:
-            frames = [_deep(data, name, bits)]
+            samples = with_libpng.decode(data) if name == "PNG" else _deep_avif(data)
+            frames = [Frame(samples, float((1 << bits) - 1))]
         else:
             frames = _frames(image, count)
             if bits not in (8, 24, 32):
@@ -91,12 +104,11 @@ def _depth_change(bits: int) -> Entry:
     return converted("depth", f"{bits} to 8 bits, so that the dream has shades")
 
 
-def _deep(data: bytes, name: str, bits: int) -> Frame:
+def _deep_avif(data: bytes) -> NDArray[Any]:
     import imagecodecs
 
-    samples = imagecodecs.png_decode(data) if name == "PNG" else imagecodecs.avif_decode(data)
-    samples = samples if samples.ndim == 3 else samples[..., None]
-    return Frame(samples, float((1 << bits) - 1))
+    samples: NDArray[Any] = imagecodecs.avif_decode(data)
+    return samples if samples.ndim == 3 else samples[..., None]
 
 
 def _frames(image: Image.Image, count: int) -> list[Frame]:
@@ -107,7 +119,10 @@ def _frames(image: Image.Image, count: int) -> list[Frame]:
             image.seek(index)
         image.load()
         duration = image.info.get("duration") if count > 1 else None
-        frames.append(Frame(_samples(image), 255.0, duration_ms=duration))
+        samples = _samples(image)
+        if frames:  # viewers cut off what reaches beyond the first; Pillow enlarges the canvas
+            samples = samples[: frames[0].size[1], : frames[0].size[0]]
+        frames.append(Frame(samples, 255.0, duration_ms=duration))
     if image.format == "WEBP" and count > 1 and all(_is_opaque(frame) for frame in frames):
         frames = [replace(frame, samples=frame.samples[..., :3]) for frame in frames]  # the encoder's own doing
     most = max(frame.samples.shape[2] for frame in frames)

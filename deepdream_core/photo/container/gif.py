@@ -5,6 +5,7 @@ Blocks after the GIF89a specification, XMP after its part 3, the profile after I
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
 from deepdream_core.photo.container.blocks import (
@@ -89,7 +90,7 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
 def _blocks(view: memoryview) -> tuple[list[_Block], int]:
     """Return all extensions and images, and the position behind the picture; raises `ValueError` if they make up no GIF.
 
-    The end mark may be missing behind a complete image, as decoders allow.
+    Decoders do without the end mark, but a file without it may lack frames.
     """
     if len(view) < 13 or bytes(view[:6]) not in (b"GIF87a", b"GIF89a"):
         raise ValueError("not a GIF file")
@@ -111,9 +112,21 @@ def _blocks(view: memoryview) -> tuple[list[_Block], int]:
         if len(blocks) > MOST_BLOCKS:
             raise ValueError("the GIF consists of too many blocks")
         at = end
+    if at >= len(view):
+        raise ValueError("the GIF is truncated")
     if not pictured:
         raise ValueError("the GIF holds no picture")
-    return blocks, min(at + 1, len(view))
+    return blocks, at + 1
+
+
+def extent_of(view: memoryview) -> tuple[int, int]:
+    """Return how wide and high decoders make the picture: as the canvas, or larger where a frame reaches beyond it."""
+    across, down = struct.unpack_from("<HH", view, 6)
+    for block in _blocks(view)[0]:
+        if view[block.start] == _IMAGE:
+            left, top, width, height = struct.unpack_from("<HHHH", view, block.start + 1)
+            across, down = max(across, left + width), max(down, top + height)
+    return across, down
 
 
 def _palette_length(flags: int) -> int:

@@ -27,8 +27,12 @@ from deepdream_core.photo.container.photoshop import without_thumbnails
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APP0 = 0xE0
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_DRI = 0xDD
+_HUFFMAN_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), (0xC2, 0xC6, 0xCA, 0xCE)
+_LOOKED_AHEAD = 16
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # in a scan, FF 00 is data and FF D0…D7 a restart
 
@@ -96,6 +100,61 @@ def blocks_of(view: memoryview) -> Blocks:
     return found.blocks()
 
 
+def demanding(view: memoryview) -> bytes | memoryview:
+    """Return the first picture so that a decoder that waits for more data, as Pillow's does, fails where a scan is cut short.
+
+    libjpeg paints gray what a scan lacks, if only there is an end marker. So a picture of one scan goes without it, as far
+    as its last samples and the few bytes that decoders look ahead. Where there are several scans, they are counted, and so
+    are the restart markers. Raises `ValueError` where some are missing.
+    """
+    segments, _ = _segments(view)
+    frame = next((segment for segment in segments if segment.marker in _FRAME_HEADERS), None)
+    if frame is None or frame.end - frame.body < 6:
+        raise ValueError("the JPEG holds no picture")
+    scans = [segment for segment in segments if segment.marker == _SOS]
+    _check_restarts(view, segments, frame)
+    _check_scans(view, scans, frame)
+    if len(scans) > 1 or frame.marker not in _HUFFMAN_SEQUENTIAL:
+        return view
+    return b"".join([view[: scans[0].end], bytes(_LOOKED_AHEAD)])
+
+
+def _check_scans(view: memoryview, scans: list[_Segment], frame: _Segment) -> None:
+    """Raise `ValueError` unless the scans bring every coefficient of every component to its last bit (T.81, G.1.1)."""
+    progressive = frame.marker in _PROGRESSIVE
+    missing = {name: [True] * 64 if progressive else [True] for name in view[frame.body + 6 : frame.end : 3]}
+    for scan in scans:
+        count = view[scan.body]
+        first, last, bits = view[scan.body + 1 + 2 * count : scan.body + 4 + 2 * count]
+        for name in view[scan.body + 1 : scan.body + 1 + 2 * count : 2]:
+            if name in missing and progressive:
+                missing[name][first : last + 1] = [bool(bits & 15)] * (min(last, 63) + 1 - first)
+            elif name in missing:
+                missing[name] = [False]
+    if any(any(coefficients) for coefficients in missing.values()):
+        raise ValueError("the JPEG is truncated: scans are missing")
+
+
+def _check_restarts(view: memoryview, segments: list[_Segment], frame: _Segment) -> None:
+    """Raise `ValueError` where a scan has fewer restart markers than its size asks for (T.81, A.2 and E.1.4)."""
+    height, width = struct.unpack_from(">HH", view, frame.body + 1)
+    factors = {view[at]: (view[at + 1] >> 4 or 1, view[at + 1] & 15 or 1) for at in range(frame.body + 6, frame.end - 2, 3)}
+    most = [max((factor[side] for factor in factors.values()), default=1) for side in (0, 1)]
+    interval = 0
+    for segment in segments:
+        if segment.marker == _DRI and segment.end - segment.body >= 2:
+            interval = int.from_bytes(view[segment.body : segment.body + 2], "big")
+        if segment.marker != _SOS or not interval:
+            continue
+        names = view[segment.body + 1 : segment.body + 1 + 2 * view[segment.body] : 2]
+        sides = factors.get(names[0], (1, 1)) if len(names) == 1 else (1, 1)
+        units = 1
+        for length, own, all_of in zip((width, height), sides, most, strict=True):
+            units *= -(-length * own // (8 * all_of))
+        if len(_RESTART.findall(view, segment.body, segment.end)) < -(-units // interval) - 1:
+            raise ValueError("the JPEG is truncated: parts of a scan are missing")
+
+
 def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     """Return the JPEG with other metadata; see `container.with_blocks`."""
     segments, end = _segments(view)
@@ -134,7 +193,7 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
 def _segments(view: memoryview) -> tuple[list[_Segment], int]:
     """Return the segments of the first picture, which follow one another without a gap, and the position of its end.
 
-    A file that ends in a scan without an end marker is taken: cameras have written such, and decoders show them.
+    Decoders do without the end marker, and some cameras wrote none; but a file without it may lack half of its picture.
     """
     if bytes(view[:2]) != b"\xff\xd8":
         raise ValueError("not a JPEG file")
@@ -144,9 +203,7 @@ def _segments(view: memoryview) -> tuple[list[_Segment], int]:
         found = _MARKER.search(view, at)
         marker = view[found.end() - 1] if found else _SOI
         if marker == _SOI:  # a second picture, or nothing at all, where this one should end
-            if not scanned:
-                raise ValueError("the JPEG ends before its picture")
-            return segments, at
+            raise ValueError("the JPEG ends before its picture" if not scanned else "the JPEG is truncated")
         body = end = found.end() if found else at
         if marker not in (_EOI, *_WITHOUT_LENGTH):
             length = int.from_bytes(view[body : body + 2], "big")

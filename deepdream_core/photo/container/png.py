@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LONGEST_IDAT = 1 << 30
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _RAW_PROFILE = "Raw profile type "
 _RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP = ("exif", "app1"), ("xmp", "app1"), ("8bim", "iptc")
@@ -172,6 +173,27 @@ def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload
         found.dropped.append(f"damaged {keyword}")
         return
     found.others.append((kind, payload))
+
+
+def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
+    """Return header, transparency (or nothing) and compressed samples of a PNG; raises `ValueError` for a wrong checksum."""
+    parts: dict[str, list[memoryview]] = {"IHDR": [], "tRNS": [], "IDAT": []}
+    for chunk in _chunks(view):
+        if chunk.kind in parts:
+            if not _is_intact(view, chunk):
+                raise ValueError(f"damaged {chunk.kind} chunk")
+            parts[chunk.kind].append(chunk.payload)
+    header, transparency, samples = (b"".join(parts[kind]) for kind in parts)
+    return header, transparency, samples
+
+
+def plain(header: bytes, transparency: bytes, samples: bytes) -> bytes:
+    """Return a PNG of nothing but these, as `picture_of` has them."""
+    pieces = [_SIGNATURE, _chunk("IHDR", header)]
+    if transparency:
+        pieces.append(_chunk("tRNS", transparency))
+    pieces += [_chunk("IDAT", samples[at : at + _LONGEST_IDAT]) for at in range(0, len(samples), _LONGEST_IDAT)]
+    return b"".join([*pieces, _chunk("IEND", b"")])
 
 
 def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
