@@ -328,9 +328,11 @@ def test_jpeg_with_fill_bytes_garbage_and_blocks_between_scans() -> None:
     assert np.array_equal(pixels(written, "JPEG"), pixels(file, "JPEG"))
 
 
-def test_a_missing_end_mark_is_no_reason_to_refuse_a_jpeg() -> None:
-    file = encoded("JPEG")[:-2]
-    assert blocks_of(with_blocks(file, "JPEG", full("JPEG")), "JPEG") == full("JPEG")
+def test_a_jpeg_without_its_end_mark_is_truncated() -> None:
+    file = encoded("JPEG")
+    for truncated in (file[:-2], file[:-1], file[:-2] + file):
+        with pytest.raises(ValueError, match="truncated"):
+            blocks_of(truncated, "JPEG")
     with pytest.raises(ValueError, match="ends before its picture"):
         blocks_of(file[:20], "JPEG")
 
@@ -566,9 +568,14 @@ def test_a_gif_packet_in_sub_blocks_is_read_too() -> None:
     assert blocks_of(behind_header("GIF", encoded("GIF"), added), "GIF").xmp == XMP
 
 
-def test_a_gif_with_stray_bytes_and_no_end_mark_is_taken() -> None:
+def test_a_gif_without_its_end_mark_is_truncated() -> None:
+    with pytest.raises(ValueError, match="truncated"):
+        blocks_of(encoded("GIF")[:-1], "GIF")
+
+
+def test_a_gif_with_stray_bytes_is_taken() -> None:
     file = encoded("GIF")
-    odd = behind_header("GIF", file, b"\0\0stray")[:-1]
+    odd = behind_header("GIF", file, b"\0\0stray")
     assert blocks_of(with_blocks(odd, "GIF", full("GIF")), "GIF") == full("GIF")
     assert np.array_equal(pixels(with_blocks(odd, "GIF", full("GIF")), "GIF"), pixels(file, "GIF"))
 

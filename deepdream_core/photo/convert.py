@@ -164,9 +164,11 @@ def fitted(frames: Sequence[Frame], plan: Plan, icc: bytes | None) -> list[Frame
             fit = _unmultiplied(fit)
         if plan.alpha == "lay over white":
             fit = _over_white(fit)
-        fit = _with_depth(fit, fit.depth if fit.depth in plan.format.depths else plan.depth)
-        if plan.to_srgb and icc is not None and fit.samples.dtype.kind == "u":
+        depth = fit.depth if fit.depth in plan.format.depths else plan.depth
+        if plan.to_srgb and icc is not None:  # before depth is lost, as linear light needs it
+            fit = fit if fit.depth == "8" else _with_depth(fit, "16")
             fit = replace(fit, samples=_in_srgb(fit, icc))
+        fit = _with_depth(fit, depth)
         ready.append(fit)
     return ready
 

@@ -69,6 +69,24 @@ def upright(exif: bytes, *, swapped: bool) -> bytes:
     return bytes(patched)
 
 
+def without_orientation(exif: bytes) -> bytes:
+    """Return a bare block that names no orientation in its first directory; nothing but the entries behind it has moved.
+
+    For encoders that write a block which names one anew, with MakerNote and texts the worse for it.
+    """
+    try:
+        layout = layout_of(exif)
+        first = directory_at(exif, layout.first, layout)
+    except ValueError:
+        return exif
+    start = first.offset + struct.calcsize(layout.count_format)
+    table = [exif[at : at + layout.entry_size] for at in range(start, first.next_at, layout.entry_size)]
+    kept = [entry for entry in table if struct.unpack_from(layout.order + "H", entry)[0] != _ORIENTATION]
+    end = min(first.next_at + layout.offset_size, len(exif))
+    shorter = struct.pack(layout.count_format, len(kept)) + b"".join(kept) + exif[first.next_at : end]
+    return exif[: first.offset] + shorter.ljust(end - first.offset, b"\0") + exif[end:]
+
+
 def _exchange(patched: bytearray, directory: Directory, pair: tuple[int, int], layout: Layout) -> None:
     """Exchange two entries but for their tags: that is possible even where one is SHORT and the other LONG."""
     one, other = directory.get(pair[0]), directory.get(pair[1])

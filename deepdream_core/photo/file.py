@@ -225,7 +225,7 @@ def _unchanged(photo: Photo, recipe: str | None) -> tuple[bytes, bool]:
         return data, False
     try:
         if photo.format == "TIFF":
-            packet = xmp.with_recipe(photo.blocks.xmp, recipe)
+            packet = xmp.with_recipe(tiff_edit.xmp_of(data), recipe)
             return bytes(tiff_edit.with_xmp(bytearray(data), packet)), False
         packet = xmp.with_recipe(container.blocks_of(data, photo.format).xmp, recipe)
         return container.with_xmp(data, photo.format, packet), False

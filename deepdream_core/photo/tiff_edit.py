@@ -160,6 +160,13 @@ def with_exif(tiff: bytes | bytearray, exif_per_page: Sequence[bytes | None]) ->
     return with_tags(tiff, changes)
 
 
+def xmp_of(tiff: bytes | bytearray) -> bytes | None:
+    """Return the XMP packet of a TIFF or BigTIFF file's first page as it stands there; raises `ValueError` as `with_tags`."""
+    layout = layout_of(tiff)
+    entry = directory_at(tiff, layout.first, layout).get(_XMP)
+    return entry.read(tiff) if entry else None
+
+
 def with_xmp(tiff: bytes | bytearray, xmp: bytes) -> bytearray:
     """Return a TIFF or BigTIFF file whose first page has an XMP packet, as by `with_tags`."""
     return with_tags(tiff, [{_XMP: Value(BYTE, xmp)}])

@@ -9,7 +9,7 @@ import numpy as np
 
 from deepdream_core.photo import colour
 from deepdream_core.photo.container import Blocks
-from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels
+from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels, orientation_of
 from deepdream_core.photo.exif import bare
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, dropped
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _NCLX = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag")
 _QUALITY = 90
+_PROPERTIES = 1 << 16
+"""Bytes from the start of a file among which its properties are."""
 
 
 def decode(data: bytes, max_megapixels: float) -> Decoded:
@@ -56,7 +58,8 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     if info.get("thumbnails"):
         changes.append(dropped("thumbnail", "it showed the picture before", lost=False))
     frame = Frame(samples, float((1 << bits) - 1), premultiplied)
-    blocks, gone = fit_for_changed_pixels(blocks, 1)
+    turned = any(0 <= data.find(kind, 0, _PROPERTIES) for kind in (b"irot", b"imir"))
+    blocks, gone = fit_for_changed_pixels(blocks, orientation_of(blocks) if turned else 1)
     described_so = {key: int(nclx[key]) for key in _NCLX if key in nclx} if nclx else None
     return Decoded((frame,), blocks, Coding(lossless=False, nclx=described_so), (*changes, *gone))
 

@@ -26,12 +26,16 @@ _DISTANCE = 0.5
 
 @dataclass(frozen=True)
 class Header:
-    """What a codestream's first bits say (ISO/IEC 18181-1, annex D). `lossless` is None where that cannot be told."""
+    """What a codestream's first bits say (ISO/IEC 18181-1, annex D). `lossless` is None where that cannot be told.
+
+    `orientation` is what decoders have applied, 1…8 as EXIF numbers them.
+    """
 
     width: int
     height: int
     animated: bool
     lossless: bool | None
+    orientation: int = 1
 
 
 def decode(data: bytes, max_megapixels: float) -> Decoded:
@@ -55,7 +59,8 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
         raise PictureError("has extra channels, which are not read", "export it as RGB")
     icc = _profile(codestream)
     white = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
-    blocks, gone = fit_for_changed_pixels(replace(blocks, icc=icc if icc and not colour.is_srgb(icc) else None), 1)
+    blocks = replace(blocks, icc=icc if icc and not colour.is_srgb(icc) else None)
+    blocks, gone = fit_for_changed_pixels(blocks, header.orientation)
     return Decoded((Frame(samples, white),), blocks, Coding(lossless=bool(header.lossless)), gone)
 
 
@@ -126,10 +131,11 @@ def header_of(codestream: bytes) -> Header:
         raise ValueError("its codestream does not begin as one")
     bits = _Bits(codestream[2:])
     height, width = _size(bits)
+    orientation = 1
     if bits.take(1):  # all_default: XYB colours, which are lossy
         return Header(width, height, animated=False, lossless=False)
     if bits.take(1):  # extra_fields
-        bits.take(3)  # orientation
+        orientation = bits.take(3) + 1
         if bits.take(1):
             _size(bits)
         if bits.take(1):
@@ -146,8 +152,8 @@ def header_of(codestream: bytes) -> Header:
     bits.take(1)  # modular_16bit_buffers
     for _ in range(bits.choice((0, 0), (1, 0), (2, 4), (1, 12))):
         if not bits.take(1):  # an extra channel that is no plain alpha
-            return Header(width, height, animated=False, lossless=None)
-    return Header(width, height, animated=False, lossless=not bits.take(1))
+            return Header(width, height, animated=False, lossless=None, orientation=orientation)
+    return Header(width, height, animated=False, lossless=not bits.take(1), orientation=orientation)
 
 
 def _size(bits: _Bits) -> tuple[int, int]:

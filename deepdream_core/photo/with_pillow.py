@@ -14,6 +14,7 @@ from deepdream_core.photo import colour, with_libpng
 from deepdream_core.photo.container import Blocks, blocks_of
 from deepdream_core.photo.container.gif import extent_of
 from deepdream_core.photo.container.jpeg import demanding
+from deepdream_core.photo.container.png import check_samples
 from deepdream_core.photo.decoded import (
     NO_BLOCKS,
     Coding,
@@ -24,7 +25,7 @@ from deepdream_core.photo.decoded import (
     orientation_of,
     upright,
 )
-from deepdream_core.photo.exif import bare
+from deepdream_core.photo.exif import bare, without_orientation
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted
 
@@ -65,6 +66,8 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
         if name in _MOST_PIXELS:
             bits = _PNG_BITS.get(image.mode, 1) if name == "PNG" else 1
             check_plausible(width * height, len(data), _MOST_PIXELS[name] // bits)
+        if name == "PNG":
+            check_samples(memoryview(data))
         if name == "AVIF":
             blocks = _avif_blocks(image)
         changes: list[Entry] = []
@@ -82,10 +85,20 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
     if frames[0].samples.shape[2] == 4 and image.mode == "CMYK":
         frames, blocks, told = _without_inks(frames, blocks)
         changes.append(told)
-    orientation = 1 if name in ("GIF", "BMP") else orientation_of(blocks)
+    telling = replace(blocks, xmp=None) if name == "AVIF" else blocks  # its container tells, through EXIF, and not XMP
+    orientation = 1 if name in ("GIF", "BMP") else orientation_of(telling)
     frames = [replace(frame, samples=upright(frame.samples, orientation)) for frame in frames]
     blocks, gone = fit_for_changed_pixels(blocks, orientation)
     return Decoded(tuple(frames), blocks, coding, (*changes, *gone))
+
+
+def check_jpeg(data: bytes, width: int, height: int) -> None:
+    """Raise for a JPEG within another file that is cut short, or larger than its place there."""
+    with Image.open(io.BytesIO(demanding(memoryview(data))), formats=("JPEG",)) as image:
+        if image.width > width or image.height > height:
+            raise ValueError("a part of it is larger than its place")
+        check_plausible(image.width * image.height, len(data), _MOST_PIXELS["JPEG"])
+        image.load()
 
 
 def _bits(data: bytes, name: str, image: Image.Image) -> int:
@@ -150,10 +163,14 @@ def _samples(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _is_gray(image: Image.Image) -> bool:
-    """Say whether a palette holds nothing but grays; such a picture gets no colours."""
+    """Say whether a palette holds nothing but grays, but for what is transparent; such a picture gets no colours."""
     palette = np.frombuffer(image.im.getpalette("RGB", "RGB"), np.uint8).reshape(-1, 3)
     used = palette[: len(image.palette.palette) // len(image.palette.mode)] if image.palette else palette
-    return bool((used == used[:, :1]).all())
+    coloured = (used != used[:, :1]).any(axis=1)
+    hidden = image.info.get("transparency")
+    if isinstance(hidden, int) and hidden < len(coloured):
+        coloured[hidden] = False
+    return not coloured.any()
 
 
 def _widened(samples: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
@@ -276,7 +293,8 @@ def _options(name: str, coding: Coding, blocks: Blocks, quality: int | None, *, 
         lossless = coding.lossless and quality is None
         options |= {"lossless": lossless, "quality": 80 if lossless else lossy, "method": 4, "exact": True}
     if name == "AVIF":
-        metadata = {"icc_profile": blocks.icc, "exif": blocks.exif, "xmp": blocks.xmp}
+        exif = blocks.exif and without_orientation(blocks.exif)  # else Pillow writes the block anew
+        metadata = {"icc_profile": blocks.icc, "exif": exif, "xmp": blocks.xmp}
         options |= {"quality": lossy, "subsampling": "4:0:0" if gray else "4:4:4"}
         options |= {key: value for key, value in metadata.items() if value is not None}
     if name in ("JPEG", "PNG", "BMP") and coding.dpi:

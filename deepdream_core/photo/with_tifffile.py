@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ from deepdream_core.photo.decoded import (
 )
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted, dropped
+from deepdream_core.photo.with_pillow import check_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +45,15 @@ _GRAY_WHITE_IS_ZERO, _GRAY, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _CIELAB, _ICCL
 _CFA = 32803
 _REDUCED, _IS_MASK = 1, 4  # bits of NewSubfileType
 _KEPT_COMPRESSIONS = {1: None, 5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 50000: "zstd"}
-_MOST_PACKED = 3000  # LZW's best is 4096 bytes in 12 bits; JPEG and others stay below
+_NUMBERS = ("imagewidth", "imagelength", "imagedepth", "bitspersample", "samplesperpixel", "tilewidth", "tilelength",
+            "tiledepth", "rowsperstrip")  # fmt: skip
+_HEADER = 8
+_NONE, _JPEG = 1, 7
+_MOST_PACKED = {_NONE: 1, 5: 3000, _JPEG: 2000, 8: 1040, 32946: 1040, 32773: 64, 34925: 8000, 50000: 40_000}
+"""The compressions that are read, and how many bytes one byte unfolds to at the most: 4096 from 12 bits in LZW.
+
+Fax compressions (2, 3, 4) are not among them: their decoder paints white what is missing, without a word.
+"""
 _MOST_PAGES = 10_000
 
 
@@ -54,12 +65,14 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         layout = ifd.layout_of(data)
         _refuse_raw(tiff.pages[0])
-        pages, left_out = _pictures(tiff)
+        pages, left_out = _pictures(tiff, sum(1 for _ in ifd.directory_offsets(data, layout)))
+        for page in pages:
+            _check_numbers(page)
         total = sum(page.imagewidth * page.imagelength for page in pages)
         check_pixels(total, f"all its {len(pages)} pages together" if len(pages) > 1 else "it", max_megapixels)
         for page in pages:
             check_size(page.imagewidth, page.imagelength, 1, max_megapixels)
-            _check_complete(page, len(data))
+            _check_complete(page, data, max_megapixels)
         frames: list[Frame] = []
         every: list[Blocks] = []
         changes: list[Entry] = []
@@ -80,11 +93,17 @@ def _refuse_raw(page: Any) -> None:
         raise PictureError("is camera RAW, which a RAW program must develop first", "export a 16-bit TIFF from it")
 
 
-def _pictures(tiff: tifffile.TiffFile) -> tuple[list[Any], bool]:
-    """Return the pages that are pictures of their own, and whether reduced copies or masks were left out."""
+def _pictures(tiff: tifffile.TiffFile, count: int) -> tuple[list[Any], bool]:
+    """Return the pages that are pictures of their own, and whether reduced copies or masks were left out.
+
+    `count` says how many pages there are, as tifffile passes over what it cannot read.
+    """
     pages: list[Any] = []
     left_out = False
-    for number, page in enumerate(_bounded(tiff)):
+    every = list(itertools.islice(_bounded(tiff), count + 1))  # it follows a circle for ever
+    if len(every) != count:
+        raise ValueError("one of its pages cannot be read")
+    for number, page in enumerate(every):
         if number and int(page.subfiletype) & (_REDUCED | _IS_MASK):
             left_out = True
         else:
@@ -103,15 +122,45 @@ def _bounded(tiff: tifffile.TiffFile) -> Iterator[Any]:
     raise PictureError(f"holds more than {_MOST_PAGES} pages", "split it")
 
 
-def _check_complete(page: Any, size: int) -> None:
+def _check_numbers(page: Any) -> None:
+    """Raise `ValueError` unless all is a number that has to be: tifffile returns bytes for a width of the kind BYTE.
+
+    A number times bytes would be all memory.
+    """
+    if not all(type(getattr(page, name)) is int and getattr(page, name) >= 0 for name in _NUMBERS):
+        raise ValueError("its directory holds something else than numbers")
+
+
+def _check_complete(page: Any, data: bytes, max_megapixels: float) -> None:
     """Raise `ValueError` for missing samples; tifffile fills holes with zeros without a word."""
+    compression, size = int(page.compression), len(data)
+    if compression not in _MOST_PACKED:
+        kind = getattr(page.compression, "name", compression)
+        raise PictureError(f"is compressed in a way that is not read ({kind})", "export it with LZW or deflate")
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
     if not ends or max(ends) > size:
         raise ValueError("samples lie beyond the end of the file")
-    if min(page.databytecounts) == 0 or len(ends) < np.prod(page.chunked):
+    if min(page.dataoffsets) < _HEADER:
+        raise ValueError("samples lie over its header")
+    if min(page.databytecounts) == 0 or len(ends) < math.prod(page.chunked):
         raise ValueError("some of its strips or tiles are missing")
+    held = size if compression == _NONE else min(size, sum(page.databytecounts))
     rowbytes = -(-page.imagewidth * page.samplesperpixel * page.bitspersample // 8)
-    check_plausible(rowbytes * page.imagelength, sum(page.databytecounts), _MOST_PACKED)
+    check_plausible(rowbytes * page.imagelength, held, _MOST_PACKED[compression])
+    check_pixels(math.prod(page.chunks), "a strip or tile of it", max_megapixels * page.samplesperpixel)
+    longest = size if compression == _NONE else min(size, max(page.databytecounts))
+    check_plausible(math.prod(page.chunks) * page.bitspersample // 8, longest, _MOST_PACKED[compression])
+    if compression == _JPEG:
+        for start, end in zip(page.dataoffsets, ends, strict=True):
+            _check_jpeg(page, data[start:end])
+
+
+def _check_jpeg(page: Any, part: bytes) -> None:
+    if page.bitspersample != 8 or (page.planarconfig == 1 and page.samplesperpixel not in (1, 3, 4)):
+        raise PictureError("holds a JPEG of a kind that is not read", "export it with LZW or deflate")
+    tables: bytes | None = page.jpegtables
+    height, width = page.chunks[:2]
+    check_jpeg(tables[:-2] + part[2:] if tables else part, width, height)
 
 
 def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, int, list[Entry]]:
@@ -236,7 +285,10 @@ def _widened(samples: NDArray[Any], white: float, bits: int, changes: list[Entry
         return samples, white
     full = 255 if bits < 8 else 65_535 if bits < 16 else 4_294_967_295
     kind = np.uint8 if bits < 8 else np.uint16 if bits < 16 else np.uint32
-    wider = np.rint(samples * (full / white)).astype(kind)
+    if bits <= 16:
+        wider = np.rint(np.arange(1 << bits) * (full / white)).astype(kind)[samples]
+    else:
+        wider = np.rint(samples * (full / white)).astype(kind)
     changes.append(converted("depth", f"{bits} to {np.dtype(kind).itemsize * 8} bits, so that the dream has shades"))
     return wider, float(full)
 

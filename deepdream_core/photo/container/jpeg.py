@@ -101,11 +101,11 @@ def blocks_of(view: memoryview) -> Blocks:
 
 
 def demanding(view: memoryview) -> bytes | memoryview:
-    """Return the first picture so that a decoder that waits for more data, as Pillow's does, fails where a scan is cut short.
+    """Return the first picture so that a decoder that waits for more data, as Pillow's does, fails where a scan is short.
 
     libjpeg paints gray what a scan lacks, if only there is an end marker. So a picture of one scan goes without it, as far
-    as its last samples and the few bytes that decoders look ahead. Where there are several scans, they are counted, and so
-    are the restart markers. Raises `ValueError` where some are missing.
+    as its last samples and the few bytes that decoders look ahead. Where there are several scans, it is checked that they
+    bring all coefficients; in all of them restart markers are counted. Raises `ValueError` where something is missing.
     """
     segments, _ = _segments(view)
     frame = next((segment for segment in segments if segment.marker in _FRAME_HEADERS), None)
@@ -138,7 +138,9 @@ def _check_scans(view: memoryview, scans: list[_Segment], frame: _Segment) -> No
 def _check_restarts(view: memoryview, segments: list[_Segment], frame: _Segment) -> None:
     """Raise `ValueError` where a scan has fewer restart markers than its size asks for (T.81, A.2 and E.1.4)."""
     height, width = struct.unpack_from(">HH", view, frame.body + 1)
-    factors = {view[at]: (view[at + 1] >> 4 or 1, view[at + 1] & 15 or 1) for at in range(frame.body + 6, frame.end - 2, 3)}
+    factors = {
+        view[at]: (view[at + 1] >> 4 or 1, view[at + 1] & 15 or 1) for at in range(frame.body + 6, frame.end - 2, 3)
+    }
     most = [max((factor[side] for factor in factors.values()), default=1) for side in (0, 1)]
     interval = 0
     for segment in segments:

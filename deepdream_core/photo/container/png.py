@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LONGEST_IDAT = 1 << 30
+_INFLATED_AT_ONCE = 1 << 14
+
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Samples a pixel, by colour type."""
+
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Left, top, step across and step down of an interlaced picture's passes (PNG specification, 8.2)."""
+
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _RAW_PROFILE = "Raw profile type "
 _RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP = ("exif", "app1"), ("xmp", "app1"), ("8bim", "iptc")
@@ -176,7 +184,7 @@ def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload
 
 
 def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
-    """Return header, transparency (or nothing) and compressed samples of a PNG; raises `ValueError` for a wrong checksum."""
+    """Return header, transparency (or nothing) and packed samples of a PNG; raises `ValueError` for a wrong checksum."""
     parts: dict[str, list[memoryview]] = {"IHDR": [], "tRNS": [], "IDAT": []}
     for chunk in _chunks(view):
         if chunk.kind in parts:
@@ -185,6 +193,49 @@ def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
             parts[chunk.kind].append(chunk.payload)
     header, transparency, samples = (b"".join(parts[kind]) for kind in parts)
     return header, transparency, samples
+
+
+def check_samples(view: memoryview) -> None:
+    """Raise `ValueError` unless every picture of a PNG unfolds to the samples its size asks for, with the right checksum.
+
+    Decoders stop once they have enough to show, which is not to say that it was all there, or the right thing.
+    """
+    size, coding = (0, 0), (0, 0, 0)
+    pictures: list[tuple[str, int, list[memoryview]]] = []
+    begun = ""  # kind of the chunks that go on with the last picture
+    for chunk in _chunks(view):
+        if chunk.kind == "IHDR" and len(chunk.payload) == 13:
+            *sides, bits, colours, _, _, interlaced = struct.unpack(">IIBBBBB", chunk.payload)
+            size, coding = (sides[0], sides[1]), (bits, colours, interlaced)
+        elif chunk.kind == "fcTL" and len(chunk.payload) == 26:
+            begun = ""
+            size = struct.unpack_from(">II", chunk.payload, 4)
+        elif chunk.kind in ("IDAT", "fdAT"):
+            if chunk.kind != begun:
+                begun = chunk.kind
+                pictures.append((begun, _unfolded(*size, *coding), []))
+            pictures[-1][2].append(chunk.payload[4:] if begun == "fdAT" else chunk.payload)
+    for _, length, pieces in pictures:
+        _check_unfolding(pieces, length)
+
+
+def _unfolded(width: int, height: int, bits: int, colours: int, interlaced: int) -> int:
+    """Return how many bytes a picture has unpacked (PNG specification, 7.2 and 8.2)."""
+    passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sizes = [(-(-(width - left) // across), -(-(height - top) // down)) for left, top, across, down in passes]
+    bits *= CHANNELS.get(colours, 1)
+    return sum(down * (1 + -(-across * bits // 8)) for across, down in sizes if across > 0 and down > 0)
+
+
+def _check_unfolding(pieces: list[memoryview], length: int) -> None:
+    unpacker = zlib.decompressobj()
+    for piece in pieces:
+        for at in range(0, len(piece), _INFLATED_AT_ONCE):
+            length -= len(unpacker.decompress(piece[at : at + _INFLATED_AT_ONCE]))
+            if length < 0 or unpacker.unused_data:
+                raise ValueError("the PNG holds more than its size asks for")
+    if length or not unpacker.eof:
+        raise ValueError("the PNG is truncated")
 
 
 def plain(header: bytes, transparency: bytes, samples: bytes) -> bytes:
