@@ -1,6 +1,7 @@
 """Writing a file completely or not at all: a temporary file in the same folder, flushed to disk, then given its name.
 
-On Linux the temporary file has no name before that, so that not even a killed process leaves one behind.
+On Linux the temporary file has no name before that, so that a process killed while writing leaves nothing behind.
+A file that replaces another takes over its permissions; a link is followed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -45,6 +47,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
     try:
         if os.path.lexists(path) and not overwrite:
             raise FileExistsError(path)
+        if path.is_symlink():
+            path = path.resolve()
         if not _written_nameless(path, write, overwrite=overwrite):
             _written_named(path, write, overwrite=overwrite)
         _flush_folder(path.parent)
@@ -73,7 +77,7 @@ def _written_nameless(path: Path, write: Callable[[BinaryIO], object], *, overwr
         temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_ENDING}")
         _link(source, descriptor, temporary)
     with _removed_on_failure(temporary):
-        temporary.replace(path)
+        _replace(temporary, path)
     return True
 
 
@@ -91,9 +95,19 @@ def _written_named(path: Path, write: Callable[[BinaryIO], object], *, overwrite
             _fill(file, write)
         temporary.chmod(_new_file_mode())
         if overwrite:
-            temporary.replace(path)
+            _replace(temporary, path)
         else:
             _rename_without_overwriting(temporary, path)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Put a file into the place of another, with its permissions and, where that is allowed, its owner."""
+    with contextlib.suppress(OSError):
+        old = path.stat()
+        with contextlib.suppress(OSError, AttributeError):
+            os.chown(temporary, old.st_uid, old.st_gid)
+        temporary.chmod(stat.S_IMODE(old.st_mode))
+    temporary.replace(path)
 
 
 def _fill(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:

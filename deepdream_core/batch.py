@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from deepdream_core.errors import DeepDreamError, OutputError, PictureError, SettingsError
-from deepdream_core.photo import ENDINGS, FORMATS, Photo, WriteOptions, check_target, read_photo, write_photo
+from deepdream_core.photo import (
+    ENDINGS,
+    FORMATS,
+    RAW_ENDINGS,
+    Photo,
+    WriteOptions,
+    check_target,
+    read_photo,
+    write_photo,
+)
 from deepdream_core.recipe import Mask, made
 
 if TYPE_CHECKING:
@@ -28,6 +37,10 @@ if TYPE_CHECKING:
 SUFFIX = ".dream"
 CUT = 0.15
 """Mean difference between two frames, white being 1, from which a frame has nothing to do with the one before."""
+
+
+BRIGHT = 16
+"""Largest value, white being 1, that a floating-point photograph is expected to hold."""
 
 
 @dataclass(frozen=True)
@@ -162,18 +175,23 @@ def _is_folder(path: Path) -> bool:
 
 
 def _pictures_in(folder: Path, suffix: str, output: Path | None) -> list[Path]:
-    """Return the folder's pictures, its subfolders' too, sorted; hidden files and earlier results are left out."""
+    """Return the folder's pictures, its subfolders' too, sorted, camera RAW too so that it is told; no hidden files.
+
+    Results of earlier runs are left out where the picture they came from lies beside them, and the output folder; others
+    are known by their recipe when they are read.
+    """
     pictures: list[Path] = []
-    results = {SUFFIX, suffix} - {""}
     aside = None if output is None or output.resolve() == folder.resolve() else output.resolve()
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and Path(parent, name).resolve() != aside
         )
+        stems = {Path(name).stem for name in files}
         for name in sorted(files):
             path = Path(parent, name)
-            result = path.stem.endswith(tuple(results))
-            if path.suffix.lower() in ENDINGS and not name.startswith(".") and not result and path.is_file():
+            known = path.suffix.lower() in ENDINGS or path.suffix.lower() in RAW_ENDINGS
+            known = known and not (suffix and path.stem.endswith(suffix) and path.stem[: -len(suffix)] in stems)
+            if known and not name.startswith(".") and path.is_file():
                 pictures.append(path)
     return pictures
 
@@ -185,6 +203,7 @@ def run(
     reporter: Reporter,
     *,
     preset: str | None = None,
+    preset_changed: bool = False,
     mask_path: Path | None = None,
     options: OutputOptions | None = None,
     max_megapixels: float,
@@ -204,17 +223,25 @@ def run(
                 raise job[1]
             reporter.reading(source, number, len(planned))
             started = time.monotonic()
+            if job.found and source.suffix.lower() in RAW_ENDINGS:
+                reporter.skipped(source, "is camera RAW; export a 16-bit TIFF from it")
+                continue
             photo = read_photo(source, max_megapixels=max_megapixels)
             if photo.recipe is not None:
                 if job.found:
                     reporter.skipped(source, "is a dream already; name it to dream it again")
                     continue
                 reporter.note(f"{source.name} is a dream already and is dreamed again")
-            target = _target(job, photo, options)
+            target = _not_the_input(_target(job, photo, options), source)
             if target in written:
                 raise OutputError(f"{target}: another picture of this run has that name", "dream them one by one")
-            check_target(photo, target, options.write, overwrite=options.overwrite, will_change=settings.strength > 0)
+            check_target(
+                photo, target, options.write, overwrite=options.overwrite, recipe=options.recipe,
+                will_change=settings.strength > 0,
+            )  # fmt: skip
             mask = None if mask_path is None else StrengthMap(mask_path, photo, max_megapixels=max_megapixels)
+            if mask is not None and mask.empty:
+                reporter.note("the mask is black everywhere: nothing is dreamed")
             if engine is None:
                 with reporter.loading():
                     engine = open_engine()
@@ -224,8 +251,8 @@ def run(
             del photo  # a large picture is not kept twice while it is encoded
             reporter.writing(target)
             recipe = made(
-                dreamed, settings, engine, preset=preset, mask=mask.told if mask else None, tile_px=tile_px,
-                private=options.write.strip,
+                dreamed, settings, engine, preset=preset, preset_changed=preset_changed,
+                mask=mask.told if mask else None, tile_px=tile_px, private=options.write.strip,
             )  # fmt: skip
             text = recipe.text() if options.recipe else None
             receipt = write_photo(dreamed, target, options.write, recipe=text, overwrite=options.overwrite)
@@ -250,8 +277,12 @@ def _target(job: Job, photo: Photo, options: OutputOptions) -> Path:
     ending = job.source.suffix
     if ENDINGS.get(ending.lower()) != wanted:
         ending = FORMATS[wanted].endings[0]
-    target = job.folder / f"{job.source.stem}{options.suffix}{ending}"
-    if target.resolve() == job.source.resolve():
+    return job.folder / f"{job.source.stem}{options.suffix}{ending}"
+
+
+def _not_the_input(target: Path, source: Path) -> Path:
+    """Return the target; raises `OutputError` when it is the source, by whatever name: an original is never replaced."""
+    if target.resolve() == source.resolve() or (target.exists() and target.samefile(source)):
         raise OutputError(f"{target}: is the input itself", "give another --suffix, or a folder with -o")
     return target
 
@@ -273,6 +304,8 @@ def _dreamed(
         if count > 1:
             reporter.frame(number + 1, count)
         planes = frame.floats()
+        if frame.depth == "float" and float(planes.max()) > BRIGHT:
+            reporter.note(f"its values reach {planes.max():g}, and 1 is white: hardly anything will be seen to change")
         if before is not None and np.array_equal(planes, before[0]):
             frames.append(frame.with_floats(before[1]))
             continue
@@ -304,7 +337,9 @@ def _driven(
 
 
 class StrengthMap:
-    """A strength map for `photo`: a picture's brightness, black 0 to white 1. `told` is what a recipe says of it.
+    """A strength map for `photo`: a picture's brightness, black 0 to white 1; what is transparent counts as black.
+
+    `told` is what a recipe says of it, `empty` that it is black everywhere.
 
     Raises `PictureError` when its proportions are not the photo's.
     """
@@ -312,7 +347,10 @@ class StrengthMap:
     def __init__(self, path: Path, photo: Photo, *, max_megapixels: float) -> None:
         mask = read_photo(path, max_megapixels=max_megapixels)
         self.told = Mask(file=path.name, sha256=mask.sha256)
-        self._values = mask.frames[0].brightness()
+        self._values = mask.frames[0].visible_brightness()
+        if not np.isfinite(self._values).all():
+            raise PictureError(f"{path}: holds NaN or infinite values", "give a mask without them")
+        self.empty = not self._values.any()
         mask_width, mask_height = mask.size
         for width, height in {frame.size for frame in photo.frames}:
             if abs(mask_width * height - mask_height * width) > max(mask_width * height, mask_height * width) * 0.01:

@@ -119,11 +119,13 @@ def dream(
         if preset is not None:
             raise SettingsError("--like and --preset: both say how to dream", "give one of them")
         preset, settings = replayed.recipe.preset, replayed.settings(_given(dreaming))
+        preset_changed = replayed.recipe.preset_changed or settings != replayed.recipe.settings
         open_engine = partial(replayed.open_engine, reporter.note)
         machine = replayed.machine
     else:
         preset = preset or "classic"
         settings = loaded.dream_settings(preset, _given(dreaming))
+        preset_changed = settings != loaded.dream_settings(preset, {})
         machine = loaded.engine_settings(_given(computing))
         open_engine = partial(replay.open_engine, machine)
 
@@ -131,7 +133,8 @@ def dream(
     try:
         errors = batch.run(
             batch.plan(inputs, output, options), settings, open_engine, reporter,
-            preset=preset, mask_path=mask, options=options, max_megapixels=machine.max_megapixels,
+            preset=preset, preset_changed=preset_changed, mask_path=mask, options=options,
+            max_megapixels=machine.max_megapixels,
         )  # fmt: skip
     except KeyboardInterrupt:
         reporter.interrupted()
@@ -147,16 +150,16 @@ def presets(
     config: ConfigFile = None,
 ) -> None:
     """List the presets, or show one."""
-    import yaml
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from deepdream_core.recipe import preset_text
+
     loaded = _load_config(config)
     if name is not None:
-        settings = loaded.dream_settings(name, {}).model_dump()
-        body = {name: {"description": loaded.presets[name].description, **settings}}
-        typer.echo(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), nl=False)
+        settings = loaded.dream_settings(name, {})
+        typer.echo(preset_text(name, loaded.presets[name].description, settings), nl=False)
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for known, preset in loaded.presets.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,13 +15,12 @@ from deepdream_core.photo.file import recipe_text
 from deepdream_core.settings import DreamSettings  # noqa: TC001 - pydantic needs it
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from deepdream_core.engine.engine import Engine
     from deepdream_core.photo.file import Photo
 
-_LONGEST = 1 << 20
+_LONGEST = 1 << 16  # bytes; a real one has a thousand
 
 
 class _Part(BaseModel):
@@ -66,10 +65,11 @@ class Machine(_Part):
 
 
 class Recipe(_Part):
-    """All that is needed to dream the same picture again."""
+    """All that is needed to dream the same picture again. `preset_changed`: `settings` are not quite the preset's."""
 
     recipe: Literal[1] = 1
     preset: str | None = None
+    preset_changed: bool = False
     settings: DreamSettings
     mask: Mask | None = None
     weights: WeightsUsed
@@ -85,8 +85,22 @@ class Recipe(_Part):
         """Return a preset to paste into config.yaml."""
         preset = self.preset or "custom"
         about = f"as in {self.source.file}" if self.source.file else "from a recipe"
-        body = {"description": f"{preset}, {about}", **self.settings.model_dump()}
-        return yaml.safe_dump({"presets": {f"{preset}-again": body}}, sort_keys=False, allow_unicode=True)
+        return preset_text(f"{preset}-again", f"{preset}, {about}", self.settings)
+
+
+def preset_text(name: str, description: str, settings: DreamSettings) -> str:
+    """Return a preset as a file that can be a config.yaml as it is."""
+    body = {"description": description, **settings.model_dump()}
+    return yaml.safe_dump({"presets": {name: body}}, sort_keys=False, allow_unicode=True)
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without references: a recipe needs none, and a few lines of them can unfold to gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(problem="references are not allowed")
+        return super().compose_node(parent, index)
 
 
 def recipe_of(path: Path, *, max_megapixels: float) -> Recipe:
@@ -96,10 +110,12 @@ def recipe_of(path: Path, *, max_megapixels: float) -> Recipe:
     """
     if path.suffix.lower() in (".yaml", ".yml"):
         try:
-            text: str | None = path.read_text("utf-8")
+            with path.open("rb") as file:
+                text: str | None = file.read(_LONGEST + 1).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text"
             raise PictureError(
-                f"{path}: cannot be read: {error}", "give a dreamed picture or its .dream.yaml"
+                f"{path}: cannot be read: {reason}", "give a dreamed picture or its .dream.yaml"
             ) from None
     else:
         text = recipe_text(path, max_megapixels=max_megapixels)
@@ -114,7 +130,7 @@ def parsed(text: str, where: str) -> Recipe:
     if len(text) > _LONGEST:
         raise PictureError(f"{where}: its recipe is too long to be one", step)
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, Loader=_PlainLoader)
         if isinstance(tree, dict) and tree.get("recipe") not in (1, None):
             raise PictureError(f"{where}: its recipe is of a later version", "update deepdream")
         return Recipe.model_validate(tree)
@@ -130,8 +146,8 @@ def parsed(text: str, where: str) -> Recipe:
 
 
 def made(
-    photo: Photo, settings: DreamSettings, engine: Engine, *, preset: str | None, mask: Mask | None,
-    tile_px: int | None, private: bool,
+    photo: Photo, settings: DreamSettings, engine: Engine, *, preset: str | None, preset_changed: bool,
+    mask: Mask | None, tile_px: int | None, private: bool,
 ) -> Recipe:  # fmt: skip
     """Return the recipe of a dream of `photo`; `private` leaves out file names."""
     width, height = photo.size
@@ -147,8 +163,8 @@ def made(
     if mask is not None and private:
         mask = mask.model_copy(update={"file": None})
     return Recipe(
-        preset=preset, settings=settings, mask=mask, weights=weights, machine=machine, versions=versions(),
-        source=source,
+        preset=preset, preset_changed=preset_changed, settings=settings, mask=mask, weights=weights, machine=machine,
+        versions=versions(), source=source,
     )  # fmt: skip
 
 
@@ -168,7 +184,7 @@ def _plain(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
 
 
-def versions() -> Mapping[str, str] | dict[str, Any]:
+def versions() -> dict[str, str]:
     """Return the versions of what decides about pixels."""
     import importlib.metadata
 

@@ -61,6 +61,13 @@ def _no_thread_left_behind() -> Iterator[None]:
     assert not left, f"threads left behind: {left}"
 
 
+@pytest.fixture(autouse=True)
+def _ordinary_arithmetic() -> Iterator[None]:
+    """Undo what an engine sets for the process's speed; hypothesis refuses to work where tiny numbers count as 0."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
     """An environment whose config and data folders are empty ones below tmp_path."""

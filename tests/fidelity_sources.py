@@ -13,8 +13,8 @@ import itertools
 import struct
 import zlib
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import imagecodecs
 import numpy as np
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Pixels = NDArray[Any]
+    Order = Literal["<", ">"]
 
+ASTRONAUT: Pixels = getattr(data, "astronaut")()  # noqa: B009
 WIDTH, HEIGHT = 40, 28
 DURATIONS_MS = [50, 70, 120]
 
@@ -41,7 +43,7 @@ DURATIONS_MS = [50, 70, 120]
 @cache
 def photograph() -> Pixels:
     """A face, float64 [HEIGHT, WIDTH, 3] in 0…1 with steps finer than 16 bits: no orientation of it looks like another."""
-    large = data.astronaut()[20 : 20 + 7 * HEIGHT, 110 : 110 + 7 * WIDTH] / 255
+    large = ASTRONAUT[20 : 20 + 7 * HEIGHT, 110 : 110 + 7 * WIDTH] / 255
     return np.asarray(large.reshape(HEIGHT, 7, WIDTH, 7, 3).mean(axis=(1, 3)) * 0.9 + 0.05)
 
 
@@ -60,7 +62,7 @@ def pixels(mode: str, kind: str = "u1", *, full: int | None = None) -> Pixels:
         colours = np.dstack([colours, alpha()])
     if kind[0] == "f":
         return colours.astype(kind)
-    return np.rint(colours * (full or np.iinfo(kind).max)).astype(kind)
+    return np.asarray(np.rint(colours * (full or np.iinfo(kind).max)).astype(kind))
 
 
 # Metadata
@@ -155,12 +157,13 @@ def camera(orientation: int) -> list[Field]:
     ]  # fmt: skip
 
 
+@cache
 def exif(orientation: int, order: str = ">") -> bytes:
     """A camera's block with a thumbnail in a second directory, as most cameras write it."""
     head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
     first = directory(order, 8, camera(orientation))
     second_at = 8 + len(first)
-    small = _vips(pixels("rgb")[::3, ::3]).jpegsave_buffer(Q=60, keep="none")
+    small: bytes = _vips(pixels("rgb")[::3, ::3]).jpegsave_buffer(Q=60, keep="none")
 
     def second(picture_at: int) -> bytes:
         return directory(order, second_at, [(259, SHORT, (6,)), (513, LONG, (picture_at,)), (514, LONG, (len(small),))])
@@ -169,6 +172,7 @@ def exif(orientation: int, order: str = ">") -> bytes:
     return head + first + second(second_at + len(second(0))) + small
 
 
+@cache
 def xmp(orientation: int | None = None) -> bytes:
     """A packet with a title in two languages, a rating, keywords, and perhaps `tiff:Orientation`."""
     turned = "" if orientation is None else f' tiff:Orientation="{orientation}"'
@@ -236,7 +240,7 @@ def _jpeg(coded: bytes, carried: Metadata, more: Sequence[tuple[int, bytes]] = (
 
 def _multi_picture(coded: bytes, carried: Metadata) -> bytes:
     """A Multi-Picture file as phones write it: the picture, and a second one that an index leads to (CIPA DC-007)."""
-    second = _vips(pixels("gray")).jpegsave_buffer(Q=70, keep="none")
+    second: bytes = _vips(pixels("gray")).jpegsave_buffer(Q=70, keep="none")
 
     def index(size: int, offset: int) -> tuple[int, bytes]:
         entries = struct.pack("<5I", 0x030000, size, 0, 0, 0)[:16] + struct.pack("<4I", 0, len(second), offset, 0)
@@ -315,7 +319,7 @@ class Page:
     fields: tuple[Field, ...] = ()
 
 
-def tiff(pages: Sequence[Page], order: str = "<") -> bytes:
+def tiff(pages: Sequence[Page], order: Order = "<") -> bytes:
     """A TIFF file with one uncompressed strip a page (TIFF 6.0)."""
     written = bytearray((b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 0))
     link = 4
@@ -381,23 +385,25 @@ def _film(frames: Sequence[Pixels]) -> pyvips.Image:
     return film
 
 
-def _jxl(mode: str, samples: Pixels, carried: Metadata, *, lossless: bool) -> bytes:
-    """A JPEG XL; in the lossy ones the box of the EXIF block lacks, as its library has it, where the block begins."""
-    block = carried.exif and (bytes(4) if lossless else b"") + carried.exif
-    encoder = pillow_jxl.Encoder(
+def _jxl_encoder(mode: str, *, lossless: bool) -> Any:
+    make: Any = pillow_jxl.Encoder
+    return make(
         mode=mode, lossless=lossless, quality=100 if lossless else 95, decoding_speed=0, effort=3, use_container=True,
         use_original_profile=False, num_threads=1,
     )  # fmt: skip
+
+
+def _jxl(mode: str, samples: Pixels, carried: Metadata, *, lossless: bool) -> bytes:
+    """A JPEG XL; in the lossy ones the box of the EXIF block lacks, as its library has it, where the block begins."""
+    block = carried.exif and (bytes(4) if lossless else b"") + carried.exif
+    encoder = _jxl_encoder(mode, lossless=lossless)
     blocks = {"exif": block, "xmp": carried.xmp, "jumb": None, "compress": False}
     return bytes(encoder(np.ascontiguousarray(samples).tobytes(), WIDTH, HEIGHT, jpeg_encode=False, **blocks))
 
 
 def _jxl_from_jpeg(coded: bytes) -> bytes:
     """A JPEG packed without loss into a JPEG XL, which takes over its orientation and its profile."""
-    encoder = pillow_jxl.Encoder(
-        mode="RGB", lossless=True, quality=100, decoding_speed=0, effort=3, use_container=True,
-        use_original_profile=False, num_threads=1,
-    )  # fmt: skip
+    encoder = _jxl_encoder("RGB", lossless=True)
     return bytes(encoder(coded, WIDTH, HEIGHT, jpeg_encode=True))
 
 
@@ -438,10 +444,11 @@ class Kind:
     """One way to store a picture: format, depth and mode in `name`, and who writes it.
 
     `without` says for each feature why this kind cannot have it. `lossless`: pixels that did not change come back to the
-    bit, those that nobody sees if they are `hidden_kept`. `soft_alpha`: the format's encoder does not keep transparency to the bit. `told` are the parts that a receipt has to
-    name when pixels change, with what became of them, `becomes` the type and channels that the result has where they are
-    not the source's. `truth`: the colours in sRGB, where the source has no RGB, [H, W, 3] in 0…1. `orientation_in` is where
-    the orientation stands that counts: EXIF, else XMP (`exif`), a TIFF's `tag`, the `container`, into which writers bring EXIF's, or nowhere.
+    bit, those that nobody sees if they are `hidden_kept`. `soft_alpha`: the format's encoder does not keep transparency to
+    the bit. `told` are the parts that a receipt has to name when pixels change, with what became of them, `becomes` the
+    type and channels that the result has where they are not the source's. `truth`: the colours in sRGB, where the source
+    has no RGB, [H, W, 3] in 0…1. `orientation_in` is where the orientation stands that counts: EXIF, else XMP (`exif`), a
+    TIFF's `tag`, the `container`, into which writers bring EXIF's, or nowhere.
     """
 
     name: str
@@ -491,13 +498,15 @@ def _jpegs() -> Iterator[Kind]:
     yield jpeg("jpeg-8-rgb_444", write=plain("rgb", subsample_mode="off"))
     yield jpeg("jpeg-8-rgb_progressive", write=plain("rgb", interlace=True))
     yield jpeg("jpeg-8-rgb_phone", write=two, told=frozenset({"second picture (MPF) dropped"}))
-    yield jpeg("jpeg-8-cmyk", write=inks, icc=press, told=frozenset({"colours converted"}), becomes=("u1", 3), truth=_printed)
+    yield jpeg(
+        "jpeg-8-cmyk", write=inks, icc=press, told=frozenset({"colours converted"}), becomes=("u1", 3), truth=_printed
+    )
 
 
 def large(ending: str) -> bytes:
     """A photograph of 24 megapixels, with its grain: 8 bits as `jpg`, 16 as `tif` or `png`."""
     width, height = 6000, 4000
-    small = pyvips.Image.new_from_array(data.astronaut()[:340])
+    small = pyvips.Image.new_from_array(ASTRONAUT[:340])
     grain = pyvips.Image.gaussnoise(width, height, mean=0, sigma=3, seed=1)
     grown = small.resize(width / small.width, vscale=height / small.height, kernel="cubic") + grain
     if ending == "jpg":
@@ -562,8 +571,7 @@ def _tiffs() -> Iterator[Kind]:
         turned = carried.orientation if carried.orientation != 1 or carried.exif else None
         fields = camera(turned or 1) if carried.exif else []
         page = Page(samples, shown, carried=carried, fields=tuple(fields), **more)
-        order = "<>"[carried.orientation % 2]
-        return tiff([page], order)
+        return tiff([page], ">" if carried.orientation % 2 else "<")
 
     def written(mode: str, kind: str) -> Callable[[Metadata], bytes]:
         """By libvips where there is no EXIF, and it knows the type; else by `tiff`."""
@@ -601,11 +609,20 @@ def _tiffs() -> Iterator[Kind]:
         full = np.iinfo(kind).max
         inks = np.dstack([full - pixels("rgb", kind), np.zeros((HEIGHT, WIDTH), kind)])
         name, after = DEPTHS[kind], (kind, 3)
-        yield tif(f"tiff-{name}-cmyk", write=partial(own, inks, 5), icc=press, told=coloured, becomes=after, truth=_printed)
+        yield tif(
+            f"tiff-{name}-cmyk", write=partial(own, inks, 5), icc=press, told=coloured, becomes=after, truth=_printed
+        )
         no_icc = _why("Lab is no device's colours; a profile has no meaning for it", "icc", "all")
         for standard, shown in (("cie", 8), ("icc", 9)):
             write = partial(own, _lab(kind, signed=standard == "cie"), shown)
-            yield tif(f"tiff-{name}-{standard}lab", write=write, without=no_icc, told=coloured, becomes=after, truth=_photograph)
+            yield tif(
+                f"tiff-{name}-{standard}lab",
+                write=write,
+                without=no_icc,
+                told=coloured,
+                becomes=after,
+                truth=_photograph,
+            )
     no_exif = _why("libvips, which compresses these, writes no EXIF into a TIFF", *EXIFS, "all")
     yield tif("tiff-8-rgb_lzw", write=packed("u1", compression="lzw", predictor="horizontal"), without=no_exif)
     yield tif("tiff-16-rgb_deflate_tiled", write=packed("u2", compression="deflate", tile=True), without=no_exif)
@@ -697,7 +714,9 @@ def _avifs() -> Iterator[Kind]:
 
 def _gifs() -> Iterator[Kind]:
     reasons = _why("GIF has no place for EXIF", *EXIFS)
-    gif = partial(Kind, ending="gif", hidden_kept=False, without=reasons, told=frozenset({"colours converted"}), orientation_in="")
+    gif = partial(
+        Kind, ending="gif", hidden_kept=False, without=reasons, told=frozenset({"colours converted"}), orientation_in=""
+    )
 
     def still(samples: Pixels) -> Callable[[Metadata], bytes]:
         return lambda carried: _gif(_vips(samples).gifsave_buffer(keep="none", dither=0), carried)
@@ -780,7 +799,7 @@ class Source:
         """Return its name: `png-16-rgba-exif6`."""
         return f"{self.kind.name}-{self.feature}"
 
-    @property
+    @cached_property
     def carried(self) -> Metadata:
         """What the writers were given; `orientation` is what the picture has to be turned by."""
         given = _metadata(self.feature, self.kind.icc and self.kind.icc())

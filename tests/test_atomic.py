@@ -108,3 +108,14 @@ def test_a_disk_that_is_really_full_is_told_and_nothing_is_left(tmp_path: Path) 
         assert names(mounted) == ["a"]
     finally:
         subprocess.run(["umount", str(mounted)], check=True)
+
+
+@pytest.mark.usefixtures("_kind")
+def test_a_replaced_file_keeps_its_permissions_and_a_link_its_end(tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("old")
+    (tmp_path / "private").chmod(0o600)
+    (tmp_path / "link").symlink_to("private")
+    write_whole(tmp_path / "link", lambda file: file.write(b"new"), overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "private").read_text() == "new"
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600

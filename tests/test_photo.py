@@ -334,7 +334,8 @@ def test_every_format_takes_every_picture_and_says_what_it_cost(tmp_path: Path, 
     assert back.size == photo.size
     wanted = FORMATS[target]
     depth = next(entry for entry in receipt if entry.part in ("depth", "colours"))
-    assert depth.lost == (photo.frames[0].depth not in wanted.depths)
+    palette = target == "GIF" and source in ("rgba.png", "rgb16.tif", "float.tif", "pages.tif")
+    assert depth.lost == (palette or photo.frames[0].depth not in wanted.depths)
     assert recipe_text(path, max_megapixels=200) == "r: 1\n"
     if len(photo.frames) > 1:
         frames_told = next(entry for entry in receipt if entry.part == "frames")
@@ -367,8 +368,22 @@ def test_a_recipe_without_a_place_lies_beside_the_picture(tmp_path: Path) -> Non
     photo = changed(read(picture_file(tmp_path / "a.png")))
     receipt = write_photo(photo, tmp_path / "b.bmp", recipe="kept: here\n", overwrite=False)
     assert told(receipt)["recipe"] == "recipe kept: beside the picture, in b.bmp.dream.yaml"
-    assert sidecar_of(tmp_path / "b.bmp").read_text() == "kept: here\n"
+    assert sidecar_of(tmp_path / "b.bmp").read_text().startswith("kept: here\npicture: ")
     assert recipe_text(tmp_path / "b.bmp", max_megapixels=1) == "kept: here\n"
+
+
+def test_a_recipe_beside_belongs_to_its_picture_alone(tmp_path: Path) -> None:
+    photo = changed(read(picture_file(tmp_path / "a.png")))
+    write_photo(photo, tmp_path / "b.bmp", recipe="first: 1\n", overwrite=False)
+    assert read(tmp_path / "b.bmp").recipe == "first: 1\n"
+    (tmp_path / "b.bmp").rename(tmp_path / "moved.bmp")
+    with pytest.raises(OutputError, match=r"b\.bmp\.dream\.yaml: exists already"):
+        check_target(photo, tmp_path / "b.bmp", overwrite=False, recipe=True)
+    write_photo(changed(photo), tmp_path / "b.bmp", overwrite=True)
+    assert recipe_text(tmp_path / "b.bmp", max_megapixels=1) is None
+    write_photo(photo, tmp_path / "c.jpg", recipe="its own: 1\n", overwrite=False)
+    sidecar_of(tmp_path / "c.jpg").write_text("another's: 1\n")
+    assert recipe_text(tmp_path / "c.jpg", max_megapixels=1) == "its own: 1\n"
 
 
 def test_a_failed_write_leaves_no_sidecar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,3 +453,103 @@ def test_a_missing_output_folder_is_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"cannot be written: (Not a directory|File exists)"):
         check_target(photo, tmp_path / "file" / "b.png", overwrite=False)
+
+
+def test_what_no_frame_of_an_animation_covers_stays_transparent(tmp_path: Path) -> None:
+    frames = [Image.new("RGBA", (60, 40)) for _ in range(2)]
+    for number, frame in enumerate(frames):
+        frame.paste(Image.fromarray(ASTRONAUT[:10, :20]), (10 + 5 * number, 10))
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True, duration=50)
+    photo = read(tmp_path / "a.webp")
+    for decoded, before in zip(photo.frames, frames, strict=True):
+        assert decoded.alpha is not None
+        assert np.array_equal(decoded.alpha, np.array(before)[..., 3])
+
+
+def test_an_orientation_in_xmp_alone_is_applied_to_a_tiff(tmp_path: Path) -> None:
+    import tifffile
+
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF>'
+        b"</x:xmpmeta>"
+    )
+    tags = [(700, 1, len(packet), packet, True)]
+    tifffile.imwrite(tmp_path / "a.tif", ASTRONAUT[:30, :50], photometric="rgb", extratags=tags)
+    photo = read(tmp_path / "a.tif")
+    assert photo.size == (30, 50)
+    assert np.array_equal(photo.frames[0].samples, np.rot90(ASTRONAUT[:30, :50], -1))
+
+
+def test_tags_of_a_tiff_that_are_not_carried_are_told(tmp_path: Path) -> None:
+    import tifffile
+
+    tags = [(65000, 2, 6, b"mine\0\0", True), (33550, 12, 3, (1.0, 1.0, 0.0), True)]
+    tifffile.imwrite(tmp_path / "a.tif", ASTRONAUT[:30, :50], photometric="rgb", extratags=tags)
+    receipt = write_photo(changed(read(tmp_path / "a.tif")), tmp_path / "b.tif", overwrite=False)
+    assert told(receipt)["TIFF tags 65000"] == "TIFF tags 65000 dropped"
+    with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
+        assert tiff.pages.first.tags.valueof(33550) == (1.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("target", ["png", "jpg", "tif", "bmp", "webp", "avif", "heic"])
+def test_resolution_goes_along(tmp_path: Path, target: str) -> None:
+    source = picture_file(tmp_path / "a.jpg", dpi=(300, 300))
+    write_photo(changed(read(source)), tmp_path / f"b.{target}", overwrite=False)
+    back = read(tmp_path / f"b.{target}")
+    block = Image.Exif()
+    block.load(back.blocks.exif or b"")
+    dpi = back.coding.dpi or (float(block[282]), float(block[283]))
+    assert np.allclose(dpi, 300, atol=0.1)
+    tifffile_written = tmp_path / "again.png"
+    write_photo(changed(back), tifffile_written, overwrite=False)
+    if target == "tif":
+        assert np.allclose(read(tifffile_written).coding.dpi or 0, 300, atol=0.1)
+
+
+def test_how_often_an_animation_runs_means_the_same_in_every_format(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.roll(ASTRONAUT[:20, :30], shift, 1)) for shift in (0, 5)]
+    cases: tuple[tuple[str, dict[str, Any], int], ...] = (
+        ("once.gif", {}, 1), ("ever.gif", {"loop": 0}, 0), ("thrice.gif", {"loop": 2}, 3), ("twice.webp", {"loop": 2}, 2),
+        ("twice.png", {"loop": 2}, 2),
+    )  # fmt: skip
+    for name, options, plays in cases:
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=40, **options)
+        photo = changed(read(tmp_path / name))
+        assert photo.coding.plays == plays
+        for ending in ("gif", "webp", "png"):
+            path = tmp_path / f"{name}.{ending}"
+            write_photo(photo, path, overwrite=False)
+            assert read(path).coding.plays == plays, path.name
+
+
+def test_a_png_animations_still_picture_is_no_frame_elsewhere(tmp_path: Path) -> None:
+    still, *frames = [Image.fromarray(np.roll(ASTRONAUT[:20, :30], shift, 1)) for shift in (0, 5, 9)]
+    still.save(tmp_path / "a.png", save_all=True, append_images=frames, default_image=True, duration=40)
+    photo = changed(read(tmp_path / "a.png"))
+    receipt = write_photo(photo, tmp_path / "b.webp", overwrite=False)
+    back = read(tmp_path / "b.webp")
+    assert len(back.frames) == 2
+    assert told(receipt)["still picture"].startswith("still picture dropped")
+    assert np.abs(back.frames[0].floats() - photo.frames[1].floats()).mean() < 0.02
+    write_photo(photo, tmp_path / "b.jpg", overwrite=False)
+    assert np.abs(read(tmp_path / "b.jpg").frames[0].floats() - photo.frames[0].floats()).mean() < 0.02
+
+
+def test_pages_made_of_frames_all_have_the_profile(tmp_path: Path) -> None:
+    import tifffile
+
+    frames = [Image.fromarray(np.roll(ASTRONAUT[:20, :30], shift, 1)) for shift in (0, 5)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], duration=40, icc_profile=WIDE)
+    write_photo(changed(read(tmp_path / "a.png")), tmp_path / "b.tif", overwrite=False)
+    with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
+        assert [page.aspage().tags.valueof(34675) for page in tiff.pages] == [WIDE, WIDE]
+
+
+def test_an_hdr_picture_is_refused_in_a_line(tmp_path: Path) -> None:
+    import pillow_heif
+
+    heif = pillow_heif.from_bytes("RGB;10", (8, 8), bytes(8 * 8 * 6))
+    heif.save(tmp_path / "a.heic", color_primaries=9, transfer_characteristics=16)
+    with pytest.raises(PictureError, match=r"a\.heic: is an HDR picture \(PQ\), which is not read — export it as SDR"):
+        read(tmp_path / "a.heic")

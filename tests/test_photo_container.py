@@ -18,9 +18,8 @@ from PIL import ExifTags, Image, ImageCms, ImageSequence, JpegImagePlugin
 from PIL.PngImagePlugin import PngInfo
 from skimage import data
 
+from deepdream_core.photo.container import Blocks, blocks_of, mpf, text_chunk, text_of, with_blocks, with_xmp
 from deepdream_core.photo.container import blocks as container_blocks
-from deepdream_core.photo.container import mpf
-from deepdream_core.photo.container import Blocks, blocks_of, text_chunk, text_of, with_blocks, with_xmp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -78,6 +78,7 @@ def test_a_preset_made_of_a_recipe_can_be_pasted(tmp_path: Path) -> None:
         ("[1, 2", "its recipe cannot be used"),
         ("a: !!python/object/apply:os.system [true]", "its recipe cannot be used"),
         ("x" * 2_000_000, "too long to be one"),
+        ("a: &a {k: 1}\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(9)), "references are not allowed"),
     ],
 )
 def test_what_is_no_recipe_is_told(text: str, message: str) -> None:

@@ -7,23 +7,23 @@
     frame, colour       samples and colours
     decoded             what every decoder returns
     with_pillow, with_tifffile, with_heif, with_jxl    one border to one library each
-    convert, file       fitting into a format; reading and writing
+    convert, bearing, file    fitting into a format; where a recipe stands; reading and writing
 """
 
+from deepdream_core.photo.bearing import sidecar_of
 from deepdream_core.photo.file import (
     Photo,
     WriteOptions,
     check_target,
     read_photo,
     recipe_text,
-    sidecar_of,
     write_photo,
 )
-from deepdream_core.photo.formats import ENDINGS, FORMATS, format_named
+from deepdream_core.photo.formats import ENDINGS, FORMATS, RAW_ENDINGS, format_named
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, Receipt
 
 __all__ = [
-    "ENDINGS", "FORMATS", "Entry", "Frame", "Photo", "Receipt", "WriteOptions", "check_target", "format_named",
-    "read_photo", "recipe_text", "sidecar_of", "write_photo",
+    "ENDINGS", "FORMATS", "RAW_ENDINGS", "Entry", "Frame", "Photo", "Receipt", "WriteOptions", "check_target",
+    "format_named", "read_photo", "recipe_text", "sidecar_of", "write_photo",
 ]  # fmt: skip

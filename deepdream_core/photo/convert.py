@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from deepdream_core.photo import colour
+from deepdream_core.photo import colour, exif
 from deepdream_core.photo.formats import FORMATS, Format
 from deepdream_core.photo.receipt import Entry, Receipt, converted, dropped, kept
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 _DEPTHS = ("8", "10", "12", "16", "32", "float")
 _LONGEST_JPEG_EXIF, _LONGEST_JPEG_XMP = 65_527, 65_502
-_OF_NO_NOTE = frozenset({"pHYs", "sRGB", "tIME", "APP0", "sTER", "oFFs"})  # others tell it too, or nobody asks
+_OF_NO_NOTE = frozenset({"pHYs", "sRGB", "tIME", "APP0", "sTER", "oFFs"})  # resolution has an entry of its own
+_SCREEN_DPI = (72, 96)
 _COLOUR_AND_SIZE = frozenset({"pHYs", "sRGB", "gAMA", "cHRM", "cICP", "mDCV", "cLLI", "APP0"})
 _WORDS = {
     "tEXt": "text", "zTXt": "text", "iTXt": "text", "COM": "comment", "APP13": "IPTC", "33723": "IPTC",
@@ -41,6 +43,7 @@ class Plan:
     to_srgb: bool
     blocks: Blocks
     receipt: Receipt
+    first: int = 0
 
 
 def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -> Plan:
@@ -50,22 +53,27 @@ def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -
     """
     wanted, first = FORMATS[target], photo.frames[0]
     receipt = list(photo.changes)
-    depth = _depth(first.depth, wanted, receipt)
-    count = _count(photo, FORMATS[source], wanted, receipt)
+    depth = _depth(first, source, wanted, receipt)
+    first_frame, count = _count(photo, FORMATS[source], wanted, receipt)
+    if count > 1 and wanted.sequence == "animation":
+        _timing(photo, wanted, receipt)
     keeps_alpha = _alpha(photo.frames[:count], wanted, receipt)
     to_srgb, icc = _profile(first, photo.blocks.icc, wanted, receipt)
     blocks = replace(photo.blocks, icc=icc)
     blocks = _stripped(blocks, source == target, receipt) if strip else _described(blocks, source, wanted, receipt)
-    return Plan(wanted, count, depth, "keep" if keeps_alpha else "lay over white", to_srgb, blocks, tuple(receipt))
+    blocks = _with_resolution(blocks, photo.coding.dpi, source, target, receipt)
+    alpha: Literal["keep", "lay over white"] = "keep" if keeps_alpha else "lay over white"
+    return Plan(wanted, count, depth, alpha, to_srgb, blocks, tuple(receipt), first_frame)
 
 
-def _depth(depth: str, wanted: Format, receipt: list[Entry]) -> str:
+def _depth(first: Frame, source: str, wanted: Format, receipt: list[Entry]) -> str:
+    depth, exactly = first.depth, first.samples.shape[2] == 1  # a palette holds all grays
     if any(entry.part == "depth" for entry in receipt) and depth in wanted.depths:
         return depth  # told already, by the decoder
     words = f"{depth} bits" if depth != "float" else "floating point"
     if depth in wanted.depths:
-        if wanted.name == "GIF":
-            receipt.append(converted("colours", "to the 256 that suit best; GIF holds no more"))
+        if wanted.name == "GIF" and not exactly:
+            receipt.append(converted("colours", "to the 256 that suit best; GIF holds no more", lost=source != "GIF"))
         else:
             receipt.append(kept("depth", words))
         return depth
@@ -76,19 +84,54 @@ def _depth(depth: str, wanted: Format, receipt: list[Entry]) -> str:
     return nearest
 
 
-def _count(photo: Decoded, source: Format, wanted: Format, receipt: list[Entry]) -> int:
+def _count(photo: Decoded, source: Format, wanted: Format, receipt: list[Entry]) -> tuple[int, int]:
+    """Return the number of the first picture to write, from 0, and how many."""
     count = len(photo.frames)
     if count == 1:
-        return 1
+        return 0, 1
     words = f"{count} pages" if source.sequence == "pages" else f"{count} frames"
+    if source.sequence == wanted.sequence and photo.coding.still_first and source.name != wanted.name:
+        receipt.append(dropped("still picture", "only a PNG shows one where animations are not known"))
+        receipt.append(kept("frames", f"{count - 1} frames"))
+        return 1, count - 1
     if source.sequence == wanted.sequence:
         receipt.append(kept("frames", words))
-        return count
+        return 0, count
     if wanted.sequence == "pages":
         receipt.append(converted("frames", f"{words} become pages, without their times", lost=True))
-        return count
+        return 0, count
     receipt.append(dropped("frames", f"only the first of {words}"))
-    return 1
+    return 0, 1
+
+
+def _timing(photo: Decoded, wanted: Format, receipt: list[Entry]) -> None:
+    times = [frame.duration_ms or 0 for frame in photo.frames]
+    if wanted.name == "AVIF" and photo.coding.plays:
+        receipt.append(converted("timing", "AVIF is written to play for ever", lost=True))
+    elif wanted.name == "GIF" and any(time % 10 for time in times):
+        receipt.append(converted("timing", "GIF counts in hundredths of a second", lost=True))
+    elif wanted.name != "PNG" and any(time % 1 for time in times):
+        receipt.append(converted("timing", f"{wanted.title} counts in milliseconds", lost=True))
+
+
+def _with_resolution(
+    blocks: Blocks, dpi: tuple[float, float] | None, source: str, target: str, receipt: list[Entry]
+) -> Blocks:
+    """Put the resolution where the format has its place for it; TIFF and BMP write it themselves."""
+    if dpi is None or source == target or target in ("TIFF", "BMP"):
+        return blocks
+    across, down = dpi
+    if target == "PNG":
+        metres = struct.pack(">IIB", round(across / 0.0254), round(down / 0.0254), 1)
+        return replace(blocks, others=(*blocks.others, ("pHYs", metres)))
+    if target == "JPEG":
+        jfif = b"JFIF\0\1\1\1" + struct.pack(">HH", round(across), round(down)) + b"\0\0"
+        return replace(blocks, others=(("APP0", jfif), *blocks.others))
+    if FORMATS[target].exif:
+        return blocks if blocks.exif is not None else replace(blocks, exif=exif.of_resolution(across, down))
+    if round(across) not in _SCREEN_DPI:
+        receipt.append(dropped("resolution", f"{across:g} dpi; {FORMATS[target].title} has no place for it"))
+    return blocks
 
 
 def _alpha(frames: Sequence[Frame], wanted: Format, receipt: list[Entry]) -> bool:
@@ -114,7 +157,8 @@ def _profile(first: Frame, icc: bytes | None, wanted: Format, receipt: list[Entr
     if icc is None:
         return False, None
     if wanted.icc:
-        receipt.append(kept("ICC"))
+        replaced = any(entry.part == "colours" and entry.detail.find("to sRGB") > 0 for entry in receipt)
+        receipt.append(converted("ICC", "sRGB, as the colours are now") if replaced else kept("ICC"))
         return False, icc
     if colour.is_srgb(icc):
         receipt.append(dropped("ICC", f"it is sRGB, which {wanted.title} means anyway", lost=False))
@@ -128,12 +172,12 @@ def _profile(first: Frame, icc: bytes | None, wanted: Format, receipt: list[Entr
 
 def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]) -> Blocks:
     """Tell what becomes of EXIF, XMP and the blocks that only the source's format has."""
-    exif, xmp = blocks.exif, blocks.xmp
-    if exif is not None:
+    block, xmp = blocks.exif, blocks.xmp
+    if block is not None:
         why = "" if wanted.exif else f"{wanted.title} has no place for it"
-        why = "longer than a JPEG can hold" if wanted.name == "JPEG" and len(exif) > _LONGEST_JPEG_EXIF else why
+        why = "longer than a JPEG can hold" if wanted.name == "JPEG" and len(block) > _LONGEST_JPEG_EXIF else why
         receipt.append(dropped("EXIF", why) if why else kept("EXIF"))
-        exif = None if why else exif
+        block = None if why else block
     if xmp is not None:
         why = "" if wanted.xmp else f"{wanted.title} has no place for it"
         why = "longer than a JPEG can hold" if wanted.name == "JPEG" and len(xmp) > _LONGEST_JPEG_XMP else why
@@ -143,7 +187,7 @@ def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]
     same = source == wanted.name
     for part in parts:
         receipt.append(kept(part) if same else dropped(part, f"only {FORMATS[source].title} has this place for it"))
-    return replace(blocks, exif=exif, xmp=xmp, others=blocks.others if same else ())
+    return replace(blocks, exif=block, xmp=xmp, others=blocks.others if same else ())
 
 
 def _stripped(blocks: Blocks, same: bool, receipt: list[Entry]) -> Blocks:
@@ -158,7 +202,7 @@ def _stripped(blocks: Blocks, same: bool, receipt: list[Entry]) -> Blocks:
 def fitted(frames: Sequence[Frame], plan: Plan, icc: bytes | None) -> list[Frame]:
     """Return the pictures as the plan's format holds them; `icc` is the profile that their colours are in."""
     ready: list[Frame] = []
-    for frame in frames[: plan.count]:
+    for frame in frames[plan.first : plan.first + plan.count]:
         fit = frame
         if fit.premultiplied and plan.format.name not in ("TIFF", "HEIC"):
             fit = _unmultiplied(fit)

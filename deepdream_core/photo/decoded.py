@@ -26,7 +26,7 @@ NO_BLOCKS = Blocks(icc=None, exif=None, xmp=None)
 class Coding:
     """How a file was coded, so that it can be coded so again; what does not apply stays at its default.
 
-    `loop`: how often an animation runs, 0 for ever. `still_first`: an APNG's first picture is only for programs that know
+    `plays`: how often an animation runs, 0 for ever. `still_first`: an APNG's first picture is only for programs that know
     no animation. `dpi`: pixels per inch, horizontal and vertical.
     """
 
@@ -34,7 +34,7 @@ class Coding:
     qtables: dict[int, list[int]] | None = None
     subsampling: int | None = None
     progressive: bool = False
-    loop: int | None = None
+    plays: int = 0
     still_first: bool = False
     compression: str | None = None
     nclx: dict[str, Any] | None = None
@@ -94,7 +94,8 @@ def upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
 def _left_out(part: str) -> Entry:
     if "thumbnail" in part:
         return dropped("thumbnail", "it showed the picture before", lost=False)
-    return dropped(part, "" if "damaged" in part else "it no longer fits the dreamed picture")
+    known = "damaged" in part or part.startswith("TIFF tags")
+    return dropped(part, "" if known else "it no longer fits the dreamed picture")
 
 
 def fit_for_changed_pixels(blocks: Blocks, orientation: int) -> tuple[Blocks, tuple[Entry, ...]]:

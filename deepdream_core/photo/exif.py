@@ -185,3 +185,12 @@ def _cut(exif: bytes, kept: list[_Span], dropped: list[_Span]) -> int:
             break
         end = start
     return max(end, *(stop for _, stop in kept))
+
+
+def of_resolution(across: float, down: float) -> bytes:
+    """Return a bare block that holds a resolution in pixels per inch and nothing else."""
+    first, values = 8, 8 + 2 + 3 * 12 + 4
+    entries = struct.pack(">HHHII", 3, 282, 5, 1, values) + struct.pack(">HHII", 283, 5, 1, values + 8)
+    entries += struct.pack(">HHIHH", 296, 3, 1, 2, 0)
+    numbers = struct.pack(">IIII", round(across * 1000), 1000, round(down * 1000), 1000)
+    return b"MM\0*" + struct.pack(">I", first) + entries + bytes(4) + numbers

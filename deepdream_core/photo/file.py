@@ -12,7 +12,9 @@ import numpy as np
 
 from deepdream_core.atomic import check_writable, write_whole
 from deepdream_core.errors import OutputError, PictureError
-from deepdream_core.photo import container, tiff_edit, with_heif, with_jxl, with_pillow, with_tifffile, xmp
+from deepdream_core.photo import bearing, container, tiff_edit, with_heif, with_jxl, with_pillow, with_tifffile, xmp
+from deepdream_core.photo.bearing import sidecar_of
+from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.convert import Plan, fitted, lost_parts, plan_for
 from deepdream_core.photo.decoded import Decoded
 from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, recognised
@@ -22,22 +24,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from deepdream_core.photo.container import Blocks
     from deepdream_core.photo.frame import Frame
 
 _LONGEST_FILE = 4 << 30
-_RECIPE_KEYWORD = "deepdream recipe"
-SIDECAR = ".dream.yaml"
-"""What is added to the whole name of a picture whose format has no place for a recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photo(Decoded):
-    """A decoded file. `path` and `sha256` are the source's, `format` its real one, `untouched`: no sample has changed."""
+    """A decoded file.
+
+    `path` and `sha256` are the source's, `format` its real one. `recipe`: the one it bears or that lies beside it, when it
+    is a dream already. `untouched`: no sample has changed.
+    """
 
     path: Path
     sha256: str
     format: str
+    recipe: str | None
     untouched: bool
 
     @property
@@ -51,11 +54,6 @@ class Photo(Decoded):
         same = all(np.array_equal(before.samples, after.samples, equal_nan=False) for before, after in pairs)
         return replace(self, frames=tuple(frames), untouched=self.untouched and same)
 
-    @property
-    def recipe(self) -> str | None:
-        """The recipe that the file bears itself, when it is a dream already."""
-        return _recipe_in(self.blocks)
-
 
 def read_photo(path: Path, *, max_megapixels: float) -> Photo:
     """Decode a picture completely: all frames, all pages.
@@ -68,8 +66,9 @@ def read_photo(path: Path, *, max_megapixels: float) -> Photo:
         name = _recognised(path, data)
         decoded = _decoded(data, name, max_megapixels)
         digest = hashlib.sha256(data).hexdigest()
+        recipe = bearing.recipe_in(decoded.blocks) or bearing.recipe_beside(path, digest)
         parts = {key: getattr(decoded, key) for key in ("frames", "blocks", "coding", "changes")}
-        return Photo(**parts, path=path, sha256=digest, format=name, untouched=True)
+        return Photo(**parts, path=path, sha256=digest, format=name, recipe=recipe, untouched=True)
 
 
 def _decoded(data: bytes, name: str, max_megapixels: float) -> Decoded:
@@ -95,7 +94,7 @@ def _read(path: Path) -> bytes:
 
 def _recognised(path: Path, head: bytes) -> str:
     name = recognised(head[:HEAD])
-    if name == "RAW" or (name == "TIFF" and path.suffix.lower() in RAW_ENDINGS):
+    if name == "RAW" or (head and name in ("TIFF", None) and path.suffix.lower() in RAW_ENDINGS):
         raise PictureError("is camera RAW, which a RAW program must develop first", "export a 16-bit TIFF from it")
     if name is None:
         what = f"not a {NAMES} picture" if head else "the file is empty"
@@ -141,22 +140,31 @@ class WriteOptions:
 
 
 def check_target(
-    photo: Photo, path: Path, options: WriteOptions | None = None, *, overwrite: bool, will_change: bool = True
+    photo: Photo,
+    path: Path,
+    options: WriteOptions | None = None,
+    *,
+    overwrite: bool,
+    recipe: bool = False,
+    will_change: bool = True,
 ) -> None:
     """Raise now what `write_photo` would raise after the work, as far as that can be known; a missing folder is made.
 
-    `will_change` says whether samples are going to change; nothing is lost where they do not.
+    `recipe` says whether one is going to be written, `will_change` whether samples are going to change; nothing is lost
+    where they do not.
     """
     options = options or WriteOptions()
     target = FORMATS[ENDINGS[path.suffix.lower()]]
     plan = plan_for(photo, photo.format, target.name, strip=options.strip)
-    if max(side for frame in photo.frames[: plan.count] for side in frame.size) > target.longest_side:
+    if max(side for frame in photo.frames[plan.first :][: plan.count] for side in frame.size) > target.longest_side:
         longest = f"{target.title} ends at {target.longest_side} pixels a side"
         raise OutputError(f"{path}: {longest}", "choose .png or .tif with -o, or --format")
     copied = not will_change and _can_be_copied(photo, target.name, options)
     if options.strict and not copied and (lost := lost_parts(plan.receipt)):
         raise OutputError(f"{path}: would lose something: {lost}", "leave out --strict, or choose another --format")
     check_writable(path, overwrite=overwrite)
+    if recipe and not target.xmp:
+        check_writable(sidecar_of(path), overwrite=overwrite)
 
 
 def write_photo(
@@ -165,9 +173,9 @@ def write_photo(
     """Encode a photo in the format of `path`'s ending, completely or not at all, and return what became of its parts.
 
     Where no sample has changed and the format stays, the source's own bytes are taken and only the recipe is put in.
-    `recipe` goes into the file, or beside it (`SIDECAR`) where the format has no place for it. Written to a temporary
-    file in the same folder, flushed to disk, then renamed. Raises `OutputError` when the file exists and may not be
-    overwritten, or when the folder, the disk or the format refuses.
+    `recipe` goes into the file, or beside it (`bearing.SIDECAR`) where the format has no place for it. Written to a
+    temporary file in the same folder, flushed to disk, then renamed. Raises `OutputError` when the file exists and may
+    not be overwritten, or when the folder, the disk or the format refuses.
     """
     options = options or WriteOptions()
     target = ENDINGS[path.suffix.lower()]
@@ -184,7 +192,10 @@ def write_photo(
             step = "choose another format with -o or --format"
             raise OutputError(f"{path}: cannot be encoded ({reason})", step) from None
         receipt = list(plan.receipt)
-    _write(path, data, recipe if beside else None, overwrite=overwrite)
+    if recipe is not None and beside:
+        bearing.write_beside(path, data, recipe, overwrite=overwrite)
+    else:
+        write_whole(path, lambda file: file.write(data), overwrite=overwrite)
     if recipe is not None:
         receipt.append(kept("recipe", f"beside the picture, in {sidecar_of(path).name}" if beside else ""))
     return tuple(receipt)
@@ -192,27 +203,6 @@ def write_photo(
 
 def _can_be_copied(photo: Photo, target: str, options: WriteOptions) -> bool:
     return target == photo.format and options.quality is None and not options.strip
-
-
-def _write(path: Path, data: bytes, beside: str | None, *, overwrite: bool) -> None:
-    """Write the picture, and before it the recipe beside it, so that there is never a picture without."""
-    if beside is None:
-        write_whole(path, lambda file: file.write(data), overwrite=overwrite)
-        return
-    sidecar = sidecar_of(path)
-    check_writable(path, overwrite=overwrite)
-    write_whole(sidecar, lambda file: file.write(beside.encode()), overwrite=True)
-    try:
-        write_whole(path, lambda file: file.write(data), overwrite=overwrite)
-    except OutputError:
-        if not path.exists():
-            sidecar.unlink(missing_ok=True)
-        raise
-
-
-def sidecar_of(path: Path) -> Path:
-    """Return where the recipe of a picture lies that cannot hold it itself."""
-    return path.with_name(path.name + SIDECAR)
 
 
 def _unchanged(photo: Photo, recipe: str | None) -> tuple[bytes, bool]:
@@ -238,68 +228,44 @@ def _encoded(photo: Photo, plan: Plan, options: WriteOptions, recipe: str | None
     name = plan.format.name
     coding = photo.coding if name == photo.format else replace(photo.coding, qtables=None, compression="adobe_deflate")
     frames = fitted(photo.frames, plan, photo.blocks.icc)
-    blocks = _without_recipe(plan.blocks)
-    bearing = blocks
+    blocks = bearing.without_recipe(plan.blocks)
+    marked = blocks
     beside = recipe is not None and not plan.format.xmp
     if recipe is not None and not beside:
         try:
-            bearing = _with_recipe(blocks, recipe, name)
+            marked = bearing.with_recipe(blocks, recipe, name)
         except ValueError:
             beside = True
     if name == "TIFF":
-        own = [None if frame.blocks is None else _of_page(frame.blocks, strip=options.strip) for frame in frames[1:]]
-        pages = [replace(frame, blocks=blocks) for frame, blocks in zip(frames, [bearing, *own], strict=True)]
+        own = [_of_page(frame.blocks or Blocks(icc=blocks.icc), strip=options.strip) for frame in frames[1:]]
+        pages = [replace(frame, blocks=blocks) for frame, blocks in zip(frames, [marked, *own], strict=True)]
         return with_tifffile.encode(pages, coding), beside
     if name == "HEIC":
-        return with_heif.encode(frames[0], coding, bearing, options.quality), beside
+        return with_heif.encode(frames[0], coding, marked, options.quality), beside
     if name == "JXL":
         data = with_jxl.encode(frames[0], coding, options.quality)
     else:
-        data = with_pillow.encode(frames, name, coding, bearing, options.quality)
+        data = with_pillow.encode(frames, name, coding, marked, options.quality)
     if name in ("AVIF", "BMP"):
         return data, beside
     try:
-        return container.with_blocks(data, name, bearing), beside
+        return container.with_blocks(data, name, marked), beside
     except ValueError:
-        if bearing is blocks:
+        if marked is blocks:
             raise
         return container.with_blocks(data, name, blocks), True
 
 
 def _of_page(blocks: Blocks, *, strip: bool) -> Blocks:
     """Return the metadata of a page that is not the first, which alone bears a recipe."""
-    return replace(blocks, exif=None, xmp=None, others=()) if strip else _without_recipe(blocks)
-
-
-def _with_recipe(blocks: Blocks, recipe: str, name: str) -> Blocks:
-    blocks = replace(blocks, xmp=xmp.with_recipe(blocks.xmp, recipe))
-    if name == "PNG":
-        blocks = replace(blocks, others=(*blocks.others, container.text_chunk(_RECIPE_KEYWORD, recipe)))
-    return blocks
-
-
-def _without_recipe(blocks: Blocks) -> Blocks:
-    """Return the blocks without the recipe of an earlier dream, which is not this one's."""
-    packet = blocks.xmp
-    if packet is not None and xmp.recipe_of(packet) is not None:
-        packet = xmp.without_recipe(packet)
-    mark = _RECIPE_KEYWORD.encode() + b"\0"
-    others = tuple((kind, content) for kind, content in blocks.others if not content.startswith(mark))
-    return replace(blocks, xmp=packet, others=others)
-
-
-def _recipe_in(blocks: Blocks) -> str | None:
-    found = xmp.recipe_of(blocks.xmp) if blocks.xmp is not None else None
-    return found if found is not None else container.text_of(blocks, _RECIPE_KEYWORD)
+    return replace(blocks, exif=None, xmp=None, others=()) if strip else bearing.without_recipe(blocks)
 
 
 def recipe_text(path: Path, *, max_megapixels: float) -> str | None:
     """Return the recipe that a file bears or that lies beside it, or None; raises `PictureError` as `read_photo`."""
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        return sidecar_of(path).read_text("utf-8")
     with _translated(path):
         data = _read(path)
         name = _recognised(path, data)
-        if name in ("JPEG", "PNG", "WEBP", "GIF", "JXL"):
-            return _recipe_in(container.blocks_of(data, name))
-        return _recipe_in(_decoded(data, name, max_megapixels).blocks)
+        held = name in ("JPEG", "PNG", "WEBP", "GIF", "JXL")
+        blocks = container.blocks_of(data, name) if held else _decoded(data, name, max_megapixels).blocks
+        return bearing.recipe_in(blocks) or bearing.recipe_beside(path, hashlib.sha256(data).hexdigest())

@@ -92,10 +92,13 @@ class Frame:
             np.copyto(samples[..., channel], self._rounded(plane), where=changed)
         return replace(self, samples=samples)
 
-    def brightness(self) -> NDArray[np.float32]:
-        """Return the luma as float32 [H, W], 1.0 for white."""
+    def visible_brightness(self) -> NDArray[np.float32]:
+        """Return the luma as float32 [H, W], 1.0 for white; what is transparent counts as black."""
         planes = [self._plane(channel) for channel in range(1 if self.gray else 3)]
-        return planes[0] if self.gray else _luma(planes)
+        luma = planes[0] if self.gray else _luma(planes)
+        if self.alpha is not None:
+            luma = luma * np.multiply(self.alpha, np.float32(1 / self.white), dtype=np.float32)
+        return luma
 
     def _plane(self, channel: int) -> NDArray[np.float32]:
         """Return one channel as float32 [H, W], 1.0 for white, divided by alpha where it was multiplied by it."""

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Literal
 
 State = Literal["kept", "converted", "dropped"]
 
@@ -41,8 +38,3 @@ def converted(part: str, detail: str, *, lost: bool = False) -> Entry:
 def dropped(part: str, detail: str, *, lost: bool = True) -> Entry:
     """Return an entry for a part that is not in the output."""
     return Entry(part, "dropped", detail, lost)
-
-
-def losses(receipt: Iterable[Entry]) -> list[Entry]:
-    """Return what a person may miss."""
-    return [entry for entry in receipt if entry.lost]

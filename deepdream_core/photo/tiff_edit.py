@@ -41,6 +41,8 @@ DESCRIPTIVE = frozenset({
     18246, 18249, 33432,                        # Rating, RatingPercent, Copyright
     33434, 33437, 34850, 34855, 36867,          # TIFF/EP's exposure, F number, program, speed and time, which stand in
     *range(37377, 37387), 37399,                # the page's own directory, as do its light, lens and sensor
+    297, 318, 319,                              # PageNumber, WhitePoint, PrimaryChromaticities
+    33550, 33922, 34264, *range(34735, 34738),  # GeoTIFF
     *range(40091, 40096), 50341,                # what Windows Explorer writes (XPTitle to XPSubject), PrintImageMatching
 })  # fmt: skip
 """Tags of a page's own directory that travel with its EXIF.
@@ -161,7 +163,7 @@ def with_exif(tiff: bytes | bytearray, exif_per_page: Sequence[bytes | None]) ->
 
 
 def xmp_of(tiff: bytes | bytearray) -> bytes | None:
-    """Return the XMP packet of a TIFF or BigTIFF file's first page as it stands there; raises `ValueError` as `with_tags`."""
+    """Return the XMP packet of a TIFF or BigTIFF file's first page, as it stands; raises `ValueError` as `with_tags`."""
     layout = layout_of(tiff)
     entry = directory_at(tiff, layout.first, layout).get(_XMP)
     return entry.read(tiff) if entry else None

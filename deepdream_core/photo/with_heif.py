@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepdream_core.errors import PictureError
 from deepdream_core.photo import colour
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels, orientation_of
@@ -44,9 +45,11 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     blocks = Blocks(info.get("icc_profile"), bare(exif) if exif else None, info.get("xmp") or None)
     nclx = info.get("nclx_profile")
     changes: list[Entry] = []
+    if nclx and (curve := colour.hdr_transfer(int(nclx["transfer_characteristics"]))):
+        raise PictureError(f"is an HDR picture ({curve}), which is not read", "export it as SDR")
     if blocks.icc is None and nclx:
         described = colour.profile_of_primaries(int(nclx["color_primaries"]))
-        if described is not None and not colour.hdr_transfer(int(nclx["transfer_characteristics"])):
+        if described is not None:
             blocks = Blocks(described, blocks.exif, blocks.xmp)
     if count > 1:
         changes.append(dropped("further pictures", f"only the main one of {count} is dreamed"))
@@ -58,7 +61,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     if info.get("thumbnails"):
         changes.append(dropped("thumbnail", "it showed the picture before", lost=False))
     frame = Frame(samples, float((1 << bits) - 1), premultiplied)
-    turned = any(0 <= data.find(kind, 0, _PROPERTIES) for kind in (b"irot", b"imir"))
+    turned = any(data.find(kind, 0, _PROPERTIES) >= 0 for kind in (b"irot", b"imir"))
     blocks, gone = fit_for_changed_pixels(blocks, orientation_of(blocks) if turned else 1)
     described_so = {key: int(nclx[key]) for key in _NCLX if key in nclx} if nclx else None
     return Decoded((frame,), blocks, Coding(lossless=False, nclx=described_so), (*changes, *gone))

@@ -143,12 +143,10 @@ def header_of(codestream: bytes) -> Header:
         if bits.take(1):
             return Header(width, height, animated=True, lossless=None)
     is_float = bits.take(1)
-    depth = (
-        bits.choice((32, 0), (16, 0), (24, 0), (1, 6)) if is_float else bits.choice((8, 0), (10, 0), (12, 0), (1, 6))
-    )
+    offers = ((32, 0), (16, 0), (24, 0), (1, 6)) if is_float else ((8, 0), (10, 0), (12, 0), (1, 6))
+    bits.choice(*offers)  # bits per sample
     if is_float:
         bits.take(4)
-    del depth
     bits.take(1)  # modular_16bit_buffers
     for _ in range(bits.choice((0, 0), (1, 0), (2, 4), (1, 12))):
         if not bits.take(1):  # an extra channel that is no plain alpha

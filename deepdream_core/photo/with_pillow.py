@@ -57,7 +57,7 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
         canvas = extent_of(memoryview(data))
         check_size(*canvas, 1, max_megapixels)
         check_plausible(canvas[0] * canvas[1], len(data), _MOST_PIXELS[name])
-    file = demanding(memoryview(data)) if name == "JPEG" else data
+    file = demanding(memoryview(data)) if name == "JPEG" else _with_alpha_flag(data) if name == "WEBP" else data
     with Image.open(io.BytesIO(file), formats=_OPENED_AS[name]) as image:
         one = name in ("JPEG", "BMP")
         count = 1 if one else getattr(image, "n_frames", 1)
@@ -80,6 +80,8 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
             frames = _frames(image, count)
             if bits not in (8, 24, 32):
                 changes.append(_depth_change(bits))
+            elif image.mode == "P" and name in ("PNG", "BMP"):
+                changes.append(converted("colours", "palette to gray" if frames[0].gray else "palette to RGB"))
     if name == "AVIF" and blocks.icc is None:
         blocks = _with_described_colours(data, blocks)
     if frames[0].samples.shape[2] == 4 and image.mode == "CMYK":
@@ -90,6 +92,17 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
     frames = [replace(frame, samples=upright(frame.samples, orientation)) for frame in frames]
     blocks, gone = fit_for_changed_pixels(blocks, orientation)
     return Decoded(tuple(frames), blocks, coding, (*changes, *gone))
+
+
+def _with_alpha_flag(data: bytes) -> bytes:
+    """Return a WebP whose header admits to alpha when it is an animation.
+
+    Encoders leave the flag away when each frame is opaque, though smaller than the canvas; Pillow then paints black what
+    no frame covers. What turns out to be opaque everywhere loses the alpha again.
+    """
+    if data[12:16] != b"VP8X" or b"ANMF" not in _webp_chunks(data):
+        return data
+    return data[:20] + bytes([data[20] | 0x10]) + data[21:]
 
 
 def check_jpeg(data: bytes, width: int, height: int) -> None:
@@ -190,7 +203,7 @@ def _widened(samples: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
 def _coding(data: bytes, name: str, image: Image.Image) -> Coding:
     coding = Coding(
         lossless=name in ("PNG", "GIF", "BMP"),
-        loop=image.info.get("loop"),
+        plays=_plays(name, image),
         still_first=bool(image.info.get("default_image")),
         dpi=_dpi(image),
     )
@@ -207,6 +220,14 @@ def _coding(data: bytes, name: str, image: Image.Image) -> Coding:
         else 0,  # Pillow writes no others: full colour is better than less
         progressive=bool(image.info.get("progressive")),
     )
+
+
+def _plays(name: str, image: Image.Image) -> int:
+    """Return how often an animation runs, 0 for ever; a GIF counts how often it begins again."""
+    loop = image.info.get("loop")
+    if name == "GIF":
+        return 1 if loop is None else loop and loop + 1
+    return loop or 0
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -304,9 +325,13 @@ def _options(name: str, coding: Coding, blocks: Blocks, quality: int | None, *, 
 
 def _timing(frames: Sequence[Frame], name: str, coding: Coding) -> dict[str, Any]:
     shown = frames[1:] if coding.still_first and name == "PNG" else frames
-    timing: dict[str, Any] = {"duration": [round(frame.duration_ms or 100) for frame in shown]}
-    if coding.loop is not None:
-        timing["loop"] = coding.loop
+    durations = [100.0 if frame.duration_ms is None else frame.duration_ms for frame in shown]
+    timing: dict[str, Any] = {"duration": durations if name == "PNG" else [round(each) for each in durations]}
+    if name == "GIF":
+        timing["duration"] = [10 * round(each / 10) for each in durations]
+        timing |= {} if coding.plays == 1 else {"loop": max(coding.plays - 1, 0)}
+    else:
+        timing["loop"] = coding.plays
     if name == "PNG":
         timing |= {"default_image": coding.still_first, "disposal": 0, "blend": 0}
     if name == "GIF" and frames[0].alpha is not None:

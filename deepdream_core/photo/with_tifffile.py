@@ -55,6 +55,14 @@ _MOST_PACKED = {_NONE: 1, 5: 3000, _JPEG: 2000, 8: 1040, 32946: 1040, 32773: 64,
 Fax compressions (2, 3, 4) are not among them: their decoder paints white what is missing, without a word.
 """
 _MOST_PAGES = 10_000
+_COPIES = dropped("reduced copies", "they showed the picture before", lost=False)
+
+_OF_STORAGE = frozenset({
+    *range(254, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294), 301, 317, *range(320, 326), 330,
+    332, *range(338, 348), *range(512, 522), *range(529, 533), 34665, 34853, 40965, _ICC, _XMP, *_CARRIED, _LAYERS,
+    59932,
+})  # fmt: skip
+"""Tags that say how pixels are stored, or have a place of their own here."""
 
 
 def decode(data: bytes, max_megapixels: float) -> Decoded:
@@ -83,9 +91,23 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
             frames.append(replace(frame, blocks=blocks))
             changes += [entry for entry in (*told, *gone) if entry not in changes]
         compression = _KEPT_COMPRESSIONS.get(int(pages[0].compression), "adobe_deflate")
-    if left_out:
-        changes.append(dropped("reduced copies", "they showed the picture before", lost=False))
-    return Decoded(tuple(frames), every[0], Coding(compression=compression), tuple(changes))
+        changes += _below(pages)
+        dpi = _dpi(pages[0])
+    if left_out and _COPIES not in changes:
+        changes.append(_COPIES)
+    return Decoded(tuple(frames), every[0], Coding(compression=compression, dpi=dpi), tuple(changes))
+
+
+def _dpi(page: Any) -> tuple[float, float] | None:
+    """Return a page's resolution in pixels per inch, where it says one (TIFF 6.0, ResolutionUnit)."""
+    unit = {2: 1.0, 3: 2.54}.get(int(page.tags.valueof(296, 2)))
+    try:
+        across, down = (page.tags.valueof(code)[0] / page.tags.valueof(code)[1] for code in (282, 283))
+    except (TypeError, IndexError, ZeroDivisionError):
+        return None
+    if unit is None or not (1 < across * unit < 65_536 and 1 < down * unit < 65_536):
+        return None
+    return across * unit, down * unit
 
 
 def _refuse_raw(page: Any) -> None:
@@ -103,13 +125,29 @@ def _pictures(tiff: tifffile.TiffFile, count: int) -> tuple[list[Any], bool]:
     every = list(itertools.islice(_bounded(tiff), count + 1))  # it follows a circle for ever
     if len(every) != count:
         raise ValueError("one of its pages cannot be read")
-    for number, page in enumerate(every):
-        if number and int(page.subfiletype) & (_REDUCED | _IS_MASK):
+    for page in every:
+        if int(page.subfiletype) & (_REDUCED | _IS_MASK):
             left_out = True
         else:
             pages.append(page)
-        left_out |= bool(page.subifds)
-    return pages, left_out
+    return pages or every[:1], left_out and bool(pages)
+
+
+def _below(pages: Sequence[Any]) -> list[Entry]:
+    """Tell of the pictures that hang below pages: reduced copies, or something else that is lost."""
+    told: list[Entry] = []
+    for page in pages:
+        if not page.subifds:
+            continue
+        try:
+            reduced = all(
+                int(inner.subfiletype) & _REDUCED or inner.imagewidth < page.imagewidth for inner in page.pages
+            )
+        except Exception:  # tifffile raises nearly anything for a broken directory
+            reduced = False
+        entry = _COPIES if reduced else dropped("pictures below a page", "only pages are dreamed")
+        told += [] if entry in told else [entry]
+    return told
 
 
 def _bounded(tiff: tifffile.TiffFile) -> Iterator[Any]:
@@ -190,7 +228,8 @@ def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, in
     elif photometric in (_CMYK, _CIELAB, _ICCLAB):
         samples, blocks = _as_rgb(photometric, samples, blocks, changes)
     samples, white = _widened(samples, white, bits, changes)
-    orientation = int(page.tags.valueof(274, 1)) if 1 <= page.tags.valueof(274, 1) <= 8 else orientation_of(blocks)
+    stored = page.tags.valueof(274, 0)
+    orientation = int(stored) if 1 <= stored <= 8 else orientation_of(blocks)
     return Frame(upright(samples, orientation), white, premultiplied), blocks, orientation, changes
 
 
@@ -304,6 +343,9 @@ def _blocks(page: Any, data: bytes, layout: ifd.Layout) -> Blocks:
             told += ["thumbnail"] if content != raw else []
     if _LAYERS in page.tags:
         told.append("Photoshop layers")
+    lost = sorted(tag.code for tag in page.tags if tag.code not in _OF_STORAGE | tiff_edit.DESCRIPTIVE)
+    if lost:
+        told.append(f"TIFF tags {', '.join(str(code) for code in lost[:8])}{' …' if len(lost) > 8 else ''}")
     return Blocks(
         _raw(page, data, _ICC), tiff_edit.exif_of_tiff(data, page.offset, layout), _raw(page, data, _XMP), tuple(others),
         tuple(told),

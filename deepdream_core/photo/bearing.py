@@ -1,0 +1,87 @@
+"""Where a dream's recipe stands: in the XMP, in a PNG also as text, or beside the picture where there is no place.
+
+A recipe beside names the SHA-256 of the picture it belongs to, so that none is taken for another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from deepdream_core.atomic import check_writable, write_whole
+from deepdream_core.errors import OutputError
+from deepdream_core.photo import container, xmp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepdream_core.photo.container import Blocks
+
+SIDECAR = ".dream.yaml"
+"""What is added to the whole name of a picture whose format has no place for a recipe."""
+
+_KEYWORD = "deepdream recipe"
+_LONGEST = 1 << 20
+_PICTURE = re.compile(r"^picture: ([0-9a-f]{64})\n", re.MULTILINE)
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return where the recipe of a picture lies that cannot hold it itself."""
+    return path.with_name(path.name + SIDECAR)
+
+
+def with_recipe(blocks: Blocks, recipe: str, format: str) -> Blocks:
+    """Return the blocks of a file of `format` with the recipe; raises `ValueError` where the XMP cannot be edited."""
+    blocks = replace(blocks, xmp=xmp.with_recipe(blocks.xmp, recipe))
+    if format == "PNG":
+        blocks = replace(blocks, others=(*blocks.others, container.text_chunk(_KEYWORD, recipe)))
+    return blocks
+
+
+def without_recipe(blocks: Blocks) -> Blocks:
+    """Return the blocks without the recipe of an earlier dream, which is not this one's."""
+    packet = blocks.xmp
+    if packet is not None and xmp.recipe_of(packet) is not None:
+        packet = xmp.without_recipe(packet)
+    mark = _KEYWORD.encode() + b"\0"
+    others = tuple((kind, content) for kind, content in blocks.others if not content.startswith(mark))
+    return replace(blocks, xmp=packet, others=others)
+
+
+def recipe_in(blocks: Blocks) -> str | None:
+    """Return the recipe that a file's blocks hold, or None."""
+    found = xmp.recipe_of(blocks.xmp) if blocks.xmp is not None else None
+    return found if found is not None else container.text_of(blocks, _KEYWORD)
+
+
+def recipe_beside(path: Path, sha256: str) -> str | None:
+    """Return the recipe beside a picture, or None when there is none or it belongs to other bytes than `sha256`'s."""
+    try:
+        with sidecar_of(path).open("rb") as file:
+            text = file.read(_LONGEST).decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    named = _PICTURE.search(text)
+    return _PICTURE.sub("", text, count=1) if named and named[1] == sha256 else None
+
+
+def write_beside(path: Path, data: bytes, recipe: str, *, overwrite: bool) -> None:
+    """Write a picture's bytes, and before them the recipe beside it, so that there is never a picture without.
+
+    When the picture cannot be written, what lay beside it before lies there again. Raises as `write_whole`.
+    """
+    sidecar = sidecar_of(path)
+    check_writable(path, overwrite=overwrite)
+    before = sidecar.read_bytes() if overwrite and sidecar.is_file() else None
+    text = f"{recipe}picture: {hashlib.sha256(data).hexdigest()}\n".encode()
+    write_whole(sidecar, lambda file: file.write(text), overwrite=overwrite)
+    try:
+        write_whole(path, lambda file: file.write(data), overwrite=overwrite)
+    except OutputError:
+        if before is None:
+            sidecar.unlink(missing_ok=True)
+        else:
+            sidecar.write_bytes(before)
+        raise
