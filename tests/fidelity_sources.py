@@ -481,6 +481,9 @@ def _why(reason: str, *features: str) -> dict[str, str]:
 _NO_EXIF = (*EXIFS, "all")
 
 
+_PRINTED = frozenset({"colours converted", "ICC converted"})
+
+
 def _jpegs() -> Iterator[Kind]:
     def plain(mode: str, **options: Any) -> Callable[[Metadata], bytes]:
         return lambda carried: _jpeg(_vips(pixels(mode)).jpegsave_buffer(Q=92, keep="none", **options), carried)
@@ -498,9 +501,7 @@ def _jpegs() -> Iterator[Kind]:
     yield jpeg("jpeg-8-rgb_444", write=plain("rgb", subsample_mode="off"))
     yield jpeg("jpeg-8-rgb_progressive", write=plain("rgb", interlace=True))
     yield jpeg("jpeg-8-rgb_phone", write=two, told=frozenset({"second picture (MPF) dropped"}))
-    yield jpeg(
-        "jpeg-8-cmyk", write=inks, icc=press, told=frozenset({"colours converted"}), becomes=("u1", 3), truth=_printed
-    )
+    yield jpeg("jpeg-8-cmyk", write=inks, icc=press, told=_PRINTED, becomes=("u1", 3), truth=_printed)
 
 
 def large(ending: str) -> bytes:
@@ -545,9 +546,10 @@ def _pngs() -> Iterator[Kind]:
     yield png("png-1-gray", write=plain(pixels("gray", full=1) * 255, bitdepth=1), icc=gray_profile, told=shades)
     for bits in (2, 4):
         yield png(f"png-{bits}-gray", write=plain(pixels("gray"), bitdepth=bits), icc=gray_profile, told=shades)
-    yield png("png-4-palette", write=plain(pixels("rgb"), palette=True, bitdepth=4), told=shades)
-    yield png("png-8-palette", write=plain(pixels("rgb"), palette=True), told=frozenset())
-    yield png("png-8-palette+alpha", write=plain(pixels("rgba"), palette=True))
+    coloured = frozenset({"colours converted"})
+    yield png("png-4-palette", write=plain(pixels("rgb"), palette=True, bitdepth=4), told=shades | coloured)
+    yield png("png-8-palette", write=plain(pixels("rgb"), palette=True), told=coloured)
+    yield png("png-8-palette+alpha", write=plain(pixels("rgba"), palette=True), told=coloured)
     yield png("png-8-rgb_one_colour_transparent", write=see_through)
     yield png("png-8-rgb_interlaced", write=plain(pixels("rgb"), interlace=True))
     yield png("png-16-rgb_interlaced", write=plain(pixels("rgb", "u2"), interlace=True))
@@ -569,7 +571,7 @@ def _tiffs() -> Iterator[Kind]:
 
     def own(samples: Pixels, shown: int, carried: Metadata, **more: Any) -> bytes:
         turned = carried.orientation if carried.orientation != 1 or carried.exif else None
-        fields = camera(turned or 1) if carried.exif else []
+        fields = camera(turned or 1) if carried.exif else [(274, SHORT, (1,))]  # as libvips writes it
         page = Page(samples, shown, carried=carried, fields=tuple(fields), **more)
         return tiff([page], ">" if carried.orientation % 2 else "<")
 
@@ -610,7 +612,7 @@ def _tiffs() -> Iterator[Kind]:
         inks = np.dstack([full - pixels("rgb", kind), np.zeros((HEIGHT, WIDTH), kind)])
         name, after = DEPTHS[kind], (kind, 3)
         yield tif(
-            f"tiff-{name}-cmyk", write=partial(own, inks, 5), icc=press, told=coloured, becomes=after, truth=_printed
+            f"tiff-{name}-cmyk", write=partial(own, inks, 5), icc=press, told=_PRINTED, becomes=after, truth=_printed
         )
         no_icc = _why("Lab is no device's colours; a profile has no meaning for it", "icc", "all")
         for standard, shown in (("cie", 8), ("icc", 9)):
@@ -619,7 +621,7 @@ def _tiffs() -> Iterator[Kind]:
                 f"tiff-{name}-{standard}lab",
                 write=write,
                 without=no_icc,
-                told=coloured,
+                told=_PRINTED,
                 becomes=after,
                 truth=_photograph,
             )
@@ -738,7 +740,8 @@ def _bmps() -> Iterator[Kind]:
     colours = [(int(red), int(green), int(blue)) for red, green, blue in palette]
     black_and_white = _bmp(pixels("gray", full=1)[..., 0], 1, [(0, 0, 0), (255, 255, 255)])
     yield bmp("bmp-1-gray", write=lambda _: black_and_white, told=frozenset({"depth converted"}))
-    yield bmp("bmp-8-palette", write=lambda _: _bmp(indices[..., 0], 8, colours))
+    coloured = frozenset({"colours converted"})
+    yield bmp("bmp-8-palette", write=lambda _: _bmp(indices[..., 0], 8, colours), told=coloured)
     yield bmp("bmp-8-gray", write=lambda _: bytes(imagecodecs.bmp_encode(pixels("gray")[..., 0])))
     yield bmp("bmp-8-rgb", write=lambda _: bytes(imagecodecs.bmp_encode(pixels("rgb"))))
     yield bmp(

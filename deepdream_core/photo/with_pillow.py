@@ -80,7 +80,7 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
             frames = _frames(image, count)
             if bits not in (8, 24, 32):
                 changes.append(_depth_change(bits))
-            elif image.mode == "P" and name in ("PNG", "BMP"):
+            if image.mode == "P" and name in ("PNG", "BMP"):
                 changes.append(converted("colours", "palette to gray" if frames[0].gray else "palette to RGB"))
     if name == "AVIF" and blocks.icc is None:
         blocks = _with_described_colours(data, blocks)

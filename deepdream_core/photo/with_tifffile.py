@@ -367,8 +367,9 @@ def encode(pages: Sequence[Frame], coding: Coding) -> bytes:
     """Encode pages with their profiles and metadata; a page without blocks of its own has none."""
     encoded = io.BytesIO()
     with tifffile.TiffWriter(encoded, bigtiff=sum(page.samples.nbytes for page in pages) > 3_900_000_000) as writer:
-        for page in pages:
-            _write_page(writer, page, page.blocks or NO_BLOCKS, coding)
+        for number, page in enumerate(pages):
+            own = coding if number == 0 else replace(coding, dpi=None)  # each page's EXIF says it for itself
+            _write_page(writer, page, page.blocks or NO_BLOCKS, own)
     exifs = [page.blocks.exif if page.blocks else None for page in pages]
     if not any(exifs):
         return encoded.getvalue()
