@@ -282,7 +282,7 @@ def _target(job: Job, photo: Photo, options: OutputOptions) -> Path:
 
 def _not_the_input(target: Path, source: Path) -> Path:
     """Return the target; raises `OutputError` when it is the source, by whatever name: an original is never replaced."""
-    if target.resolve() == source.resolve() or (target.exists() and target.samefile(source)):
+    if target.resolve() == source.resolve() or (os.path.exists(target) and target.samefile(source)):
         raise OutputError(f"{target}: is the input itself", "give another --suffix, or a folder with -o")
     return target
 

@@ -67,7 +67,7 @@ def recipe_beside(path: Path, sha256: str) -> str | None:
     return _PICTURE.sub("", text, count=1) if named and named[1] == sha256 else None
 
 
-def write_beside(path: Path, data: bytes, recipe: str, *, overwrite: bool) -> None:
+def write_beside(path: Path, data: bytes | bytearray, recipe: str, *, overwrite: bool) -> None:
     """Write a picture's bytes, and before them the recipe beside it, so that there is never a picture without.
 
     When the picture cannot be written, what lay beside it before lies there again. Raises as `write_whole`.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _RELATIVE = 1  # rendering intent: relative colorimetric, with black point compensation
-_BLACK_POINT = 0x2000
+_BLACK_POINT, _UNOPTIMIZED = 0x2000, 0x0100
 _BAND = 1 << 20  # pixels converted at once, so that memory stays small
 
 
@@ -67,9 +67,11 @@ def to_srgb(samples: NDArray[Any], profile: bytes) -> NDArray[Any]:
     space = {"RGB": "rgb", "GRAY": "gray"}.get(space_of(profile))
     if space is None or (space == "gray") != (samples.shape[2] == 1):
         raise ValueError("the profile is not for these colours")
-    source = np.ascontiguousarray(samples)
-    converted = _transform(source[..., 0] if space == "gray" else source, profile, space)
-    return converted if space == "rgb" else converted[..., 1:2]
+    if space == "gray":  # each value once, by the curve itself: LittleCMS else draws it with a few straight lines
+        every = np.arange(np.iinfo(samples.dtype).max + 1, dtype=samples.dtype).reshape(-1, 256)
+        gray: NDArray[Any] = _transform(every, profile, space, flags=_UNOPTIMIZED)[..., 1].reshape(-1)[samples]
+        return gray
+    return _transform(np.ascontiguousarray(samples), profile, space)
 
 
 def cmyk_to_srgb(samples: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
@@ -100,7 +102,7 @@ def lab_to_srgb(lab: Callable[[slice], NDArray[np.float32]], shape: tuple[int, i
     return result
 
 
-def _transform(samples: NDArray[Any], profile: bytes, space: str, dtype: Any = None) -> NDArray[Any]:
+def _transform(samples: NDArray[Any], profile: bytes, space: str, dtype: Any = None, flags: int = 0) -> NDArray[Any]:
     import imagecodecs
 
     result = np.empty((*samples.shape[:2], 3), dtype or samples.dtype)
@@ -110,7 +112,7 @@ def _transform(samples: NDArray[Any], profile: bytes, space: str, dtype: Any = N
         try:
             result[band] = imagecodecs.cms_transform(
                 samples[band], profile, srgb_profile(), colorspace=space, outcolorspace="rgb",
-                outdtype=result.dtype.str[1:], intent=_RELATIVE, flags=_BLACK_POINT,
+                outdtype=result.dtype.str[1:], intent=_RELATIVE, flags=_BLACK_POINT | flags,
             )  # fmt: skip
         except Exception as error:  # imagecodecs raises types of its own
             raise ValueError(f"its colour profile is broken ({error})") from None

@@ -180,6 +180,7 @@ def write_photo(
     options = options or WriteOptions()
     target = ENDINGS[path.suffix.lower()]
     receipt: list[Entry]
+    data: bytes | bytearray
     if photo.untouched and _can_be_copied(photo, target, options):
         data, beside = _unchanged(photo, recipe)
         receipt = [kept("everything", "no pixel has changed")]
@@ -223,7 +224,7 @@ def _unchanged(photo: Photo, recipe: str | None) -> tuple[bytes, bool]:
         return data, True
 
 
-def _encoded(photo: Photo, plan: Plan, options: WriteOptions, recipe: str | None) -> tuple[bytes, bool]:
+def _encoded(photo: Photo, plan: Plan, options: WriteOptions, recipe: str | None) -> tuple[bytes | bytearray, bool]:
     """Return the encoded file, and whether the recipe found no place in it."""
     name = plan.format.name
     coding = photo.coding if name == photo.format else replace(photo.coding, qtables=None, compression="adobe_deflate")

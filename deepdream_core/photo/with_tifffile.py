@@ -363,17 +363,18 @@ def _raw(page: Any, data: bytes, code: int) -> bytes | None:
     return data[tag.valueoffset : tag.valueoffset + count]
 
 
-def encode(pages: Sequence[Frame], coding: Coding) -> bytes:
+def encode(pages: Sequence[Frame], coding: Coding) -> bytearray:
     """Encode pages with their profiles and metadata; a page without blocks of its own has none."""
     encoded = io.BytesIO()
     with tifffile.TiffWriter(encoded, bigtiff=sum(page.samples.nbytes for page in pages) > 3_900_000_000) as writer:
         for number, page in enumerate(pages):
             own = coding if number == 0 else replace(coding, dpi=None)  # each page's EXIF says it for itself
             _write_page(writer, page, page.blocks or NO_BLOCKS, own)
+    with encoded.getbuffer() as view:
+        file = bytearray(view)
+    encoded.close()  # a large picture is not kept a third time
     exifs = [page.blocks.exif if page.blocks else None for page in pages]
-    if not any(exifs):
-        return encoded.getvalue()
-    return bytes(tiff_edit.with_exif(bytearray(encoded.getbuffer()), exifs))
+    return tiff_edit.with_exif(file, exifs) if any(exifs) else file
 
 
 def _write_page(writer: tifffile.TiffWriter, frame: Frame, own: Blocks, coding: Coding) -> None:
