@@ -791,6 +791,24 @@ KINDS: list[Kind] = [
 """Every way to store a picture that is tested."""
 
 
+NOT_BUILT: dict[str, str] = {
+    "jpeg with transparency, palette or 16 bits": "JPEG holds none; 12 bits are not read",
+    "png-1, -2, -4 with transparency": "PNG holds it only as one colour or in a palette; png-8 has both",
+    "webp gray, gray+alpha, palette": "WebP stores RGB and RGBA only",
+    "avif and heic gray+alpha": "libheif and libavif store it as RGBA, which is built",
+    "avif and heic palette, CMYK, Lab, float": "they hold none",
+    "heic with several pictures": "only the main one is read, and the others are told as dropped",
+    "jxl-16 and jxl-float in colour": "pillow_jxl writes and reads more than 8 bits in gray alone",
+    "jxl animated, CMYK, palette": "refused by the product, or not held",
+    "gif with half transparency": "GIF knows transparent or not",
+    "bmp with 16 bits, compressed": "no library here writes them",
+    "tiff palette+alpha, CMYK+alpha": "baseline TIFF has neither; the product drops what CMYK's would be, and tells",
+    "tiff-float CMYK and Lab": "refused by the product with the reason",
+    "tiff 16-bit Lab of libvips": "signed numbers, which are refused with the reason; built here as TIFF has it",
+}
+"""What is missing above, and why."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A file of a kind with a feature."""

@@ -27,7 +27,7 @@ import torch
 from fidelity_sources import CODES, FEW, MAKER_NOTE, SOURCES, large, riff_chunks
 from PIL import ImageCms
 
-from deepdream_core import batch, recipe
+from deepdream_core import batch
 from deepdream_core.engine.engine import Engine
 from deepdream_core.photo import Receipt, read_photo, write_photo
 from deepdream_core.settings import DreamSettings, EngineSettings
@@ -414,9 +414,7 @@ def engine() -> Iterator[Engine]:
     threads = torch.get_num_threads(), pyvips.voperation.concurrency_get()
     torch.set_num_threads(1)
     pyvips.voperation.concurrency_set(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "versions", cache(recipe.versions))  # they are looked up on the disk
-        yield Engine(EngineSettings(device="cpu"))
+    yield Engine(EngineSettings(device="cpu"))
     torch.set_num_threads(threads[0])
     pyvips.voperation.concurrency_set(threads[1])
 
