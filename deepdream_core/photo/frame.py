@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from deepdream_core.photo.container import Blocks
 
+_BAND = 1 << 20  # pixels worked on at once, so that memory stays small
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what converting to gray has always meant in picture programs
 
 
@@ -77,20 +78,26 @@ class Frame:
         bit. Alpha is never changed.
         """
         samples = self.samples.copy()
+        rows = max(1, _BAND // max(1, self.samples.shape[1]))
+        for top in range(0, self.samples.shape[0], rows):
+            band = slice(top, top + rows)
+            replace(self, samples=self.samples[band])._write_changed(planes[:, band], samples[band])
+        return replace(self, samples=samples)
+
+    def _write_changed(self, planes: NDArray[np.float32], samples: NDArray[Any]) -> None:
+        """Write to `samples`, [H, W, C], what differs in `planes` from what this frame gave."""
         alpha = self.alpha
         for channel in range(1 if self.gray else 3):
             before = self._plane(channel)
-            plane = planes[channel]
             if self.gray:
                 changed = (planes != before).any(axis=0)
                 plane = _luma(planes)
             else:
+                plane = planes[channel]
                 changed = plane != before
-            del before
             if alpha is not None:
                 changed &= alpha != 0
             np.copyto(samples[..., channel], self._rounded(plane), where=changed)
-        return replace(self, samples=samples)
 
     def visible_brightness(self) -> NDArray[np.float32]:
         """Return the luma as float32 [H, W], 1.0 for white; what is transparent counts as black."""
@@ -137,9 +144,16 @@ def spread_into(plane: NDArray[np.float32], holes: NDArray[np.bool_]) -> None:
     Pull-push over a pyramid: Gortler et al., "The Lumigraph" (SIGGRAPH 1996), section 3.4. A plane that is one hole
     becomes 0.
     """
-    weight = (~holes).astype(np.float32)
     plane[holes] = 0
-    plane[holes] = _filled(plane, weight)[holes]
+    height, width = plane.shape
+    padding = ((0, height % 2), (0, width % 2))
+    weight = _pooled(np.pad(~holes, padding).astype(np.float32))
+    coarse = _pooled(np.pad(plane, padding) if height % 2 or width % 2 else plane)
+    np.divide(coarse, weight, out=coarse, where=weight > 0)
+    coarse = _filled(coarse, np.minimum(weight, 1, out=weight))
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):  # the finest level in place, as it is the largest
+        own = plane[row::2, column::2]
+        np.copyto(own, coarse[: own.shape[0], : own.shape[1]], where=holes[row::2, column::2])
 
 
 def _filled(plane: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -157,5 +171,7 @@ def _filled(plane: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[
 
 
 def _pooled(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    pooled: NDArray[np.float32] = plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]
+    pooled: NDArray[np.float32] = plane[::2, ::2] + plane[1::2, ::2]
+    pooled += plane[::2, 1::2]
+    pooled += plane[1::2, 1::2]
     return pooled
