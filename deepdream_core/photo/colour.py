@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepdream_core.errors import PictureError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -74,6 +76,13 @@ def to_srgb(samples: NDArray[Any], profile: bytes) -> NDArray[Any]:
     return _transform(np.ascontiguousarray(samples), profile, space)
 
 
+def press_of(icc: bytes | None) -> tuple[bytes | None, str]:
+    """Return the profile that CMYK samples are turned through, None for the plain formula, and that in words."""
+    if icc is not None and space_of(icc) == "CMYK":
+        return icc, "CMYK to sRGB through its own profile"
+    return None, "CMYK to sRGB without a profile, so by the plain formula"
+
+
 def cmyk_to_srgb(samples: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
     """Convert CMYK, uint8 or uint16 [H, W, 4] with 0 for no ink, to sRGB of the same type, [H, W, 3].
 
@@ -126,9 +135,10 @@ _PRIMARIES = {
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
-def hdr_transfer(transfer: int) -> str | None:
-    """Return `PQ` or `HLG` when the code of ITU-T H.273, table 3, stands for one of them."""
-    return _HDR_TRANSFERS.get(transfer)
+def refuse_hdr(transfer: int) -> None:
+    """Raise `PictureError` when a code of ITU-T H.273, table 3, stands for PQ or HLG."""
+    if transfer in _HDR_TRANSFERS:
+        raise PictureError(f"is an HDR picture ({_HDR_TRANSFERS[transfer]}), which is not read", "export it as SDR")
 
 
 def profile_of_primaries(primaries: int) -> bytes | None:

@@ -187,7 +187,8 @@ def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]
     same = source == wanted.name
     for part in parts:
         receipt.append(kept(part) if same else dropped(part, f"only {FORMATS[source].title} has this place for it"))
-    return replace(blocks, exif=block, xmp=xmp, others=blocks.others if same else ())
+    described = replace(blocks, exif=block, xmp=xmp)
+    return described if same else described.for_another_format()
 
 
 def _stripped(blocks: Blocks, same: bool, receipt: list[Entry]) -> Blocks:

@@ -89,7 +89,8 @@ def _read(path: Path) -> bytes:
         _recognised(path, head)
         if path.stat().st_size > _LONGEST_FILE:
             raise PictureError("the file is larger than 4 GB", "give a smaller one")
-        return head + file.read()
+        file.seek(0)
+        return file.read()
 
 
 def _recognised(path: Path, head: bytes) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepdream_core.errors import PictureError
 from deepdream_core.photo import colour
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels, orientation_of
@@ -45,12 +45,12 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     blocks = Blocks(info.get("icc_profile"), bare(exif) if exif else None, info.get("xmp") or None)
     nclx = info.get("nclx_profile")
     changes: list[Entry] = []
-    if nclx and (curve := colour.hdr_transfer(int(nclx["transfer_characteristics"]))):
-        raise PictureError(f"is an HDR picture ({curve}), which is not read", "export it as SDR")
+    if nclx:
+        colour.refuse_hdr(int(nclx["transfer_characteristics"]))
     if blocks.icc is None and nclx:
         described = colour.profile_of_primaries(int(nclx["color_primaries"]))
         if described is not None:
-            blocks = Blocks(described, blocks.exif, blocks.xmp)
+            blocks = replace(blocks, icc=described)
     if count > 1:
         changes.append(dropped("further pictures", f"only the main one of {count} is dreamed"))
     aux = [str(kind) for kind in info.get("aux") or {}]

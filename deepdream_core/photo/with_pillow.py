@@ -265,17 +265,14 @@ def _with_described_colours(data: bytes, blocks: Blocks) -> Blocks:
     if place < 0:
         return blocks
     primaries, transfer = (int.from_bytes(data[place + 8 + at : place + 10 + at], "big") for at in (0, 2))
-    if curve := colour.hdr_transfer(transfer):
-        raise PictureError(f"is an HDR picture ({curve}), which is not read", "export it as SDR")
+    colour.refuse_hdr(transfer)
     return replace(blocks, icc=colour.profile_of_primaries(primaries))
 
 
 def _without_inks(frames: list[Frame], blocks: Blocks) -> tuple[list[Frame], Blocks, Entry]:
-    profile = blocks.icc if blocks.icc and colour.space_of(blocks.icc) == "CMYK" else None
-    how = "through its own profile" if profile else "without a profile, so by the plain formula"
+    profile, how = colour.press_of(blocks.icc)
     turned = [replace(frame, samples=colour.cmyk_to_srgb(frame.samples, profile)) for frame in frames]
-    told = converted("colours", f"CMYK to sRGB {how}", lost=True)
-    return turned, replace(blocks, icc=colour.srgb_profile()), told
+    return turned, replace(blocks, icc=colour.srgb_profile()), converted("colours", how, lost=True)
 
 
 def encode(frames: Sequence[Frame], name: str, coding: Coding, blocks: Blocks, quality: int | None) -> bytes:

@@ -287,9 +287,8 @@ def _as_rgb(
     if samples.dtype not in (np.uint8, np.uint16):
         raise PictureError("holds CMYK or Lab of a depth that is not read", "export it with 8 or 16 bits")
     if photometric == _CMYK:
-        profile = blocks.icc if blocks.icc and colour.space_of(blocks.icc) == "CMYK" else None
-        how = "through its own profile" if profile else "without a profile, so by the plain formula"
-        changes.append(converted("colours", f"CMYK to sRGB {how}", lost=True))
+        profile, how = colour.press_of(blocks.icc)
+        changes.append(converted("colours", how, lost=True))
         turned = colour.cmyk_to_srgb(samples, profile)
     else:
         changes.append(converted("colours", "Lab to sRGB", lost=True))
