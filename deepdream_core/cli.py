@@ -258,6 +258,23 @@ def bench(
         measuring.print_table(machine, repeats)
 
 
+@app.command()
+def helper(
+    on_demand: Annotated[
+        bool, typer.Option("--on-demand", help="end when idle, and keep silent: how programs start it")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="end the one that runs")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Run the local process that owns the GPU for GIMP, the hot folder and other programs, until Ctrl-C."""
+    from deepdream_core.helper import serve
+
+    if stop:
+        serve.stop_running(partial(typer.echo, err=True))
+    else:
+        serve.serve(_load_config(config), on_demand=on_demand, say=partial(typer.echo, err=True))
+
+
 def _load_config(path: Path | None) -> Config:
     from deepdream_core.config import load_config
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from deepdream_core.errors import SettingsError, nearest
-from deepdream_core.settings import Config, DreamSettings, EngineSettings, Preset, validated
+from deepdream_core.settings import Config, DreamSettings, EngineSettings, HelperSettings, Preset, validated
 
 
 def builtin_config_path() -> Path:
@@ -53,7 +53,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(tree, dict):
         raise SettingsError(
-            f"{path}: holds {type(tree).__name__} {tree!r:.40}", "it must hold sections: dream, presets, engine"
+            f"{path}: holds {type(tree).__name__} {tree!r:.40}", "it must hold sections: dream, presets, engine, helper"
         )
     return tree
 
@@ -101,6 +101,7 @@ def _config(tree: dict[str, Any], source: str) -> Config:
             raise SettingsError(f"{source}: {key}: unknown section", nearest(str(key), Config.model_fields))
     dream = validated(DreamSettings, _section(tree, "dream", source), f"{source}: dream.{{}}".format)
     engine = validated(EngineSettings, _section(tree, "engine", source), f"{source}: engine.{{}}".format)
+    helper = validated(HelperSettings, _section(tree, "helper", source), f"{source}: helper.{{}}".format)
     presets: dict[str, Preset] = {}
     for name, given in _section(tree, "presets", source).items():
         where = f"{source}: presets.{name}"
@@ -111,7 +112,7 @@ def _config(tree: dict[str, Any], source: str) -> Config:
         validated(DreamSettings, {**dream.model_dump(), **settings}, f"{where}.{{}}".format)
         description = {"description": given.get("description"), "settings": settings}
         presets[str(name)] = validated(Preset, description, f"{where}.{{}}".format)
-    return Config(dream=dream, presets=presets, engine=engine)
+    return Config(dream=dream, presets=presets, engine=engine, helper=helper)
 
 
 def _section(tree: dict[str, Any], name: str, source: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from deepdream_core.errors import SettingsError, nearest
 from deepdream_core.layers import find_layer
@@ -85,6 +85,16 @@ class DreamSettings(_Strict):
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the random shifts; the same seed repeats the picture")
 
 
+def _each_once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{names!r:.80} names a device twice — give each once")
+    return names
+
+
+DeviceName = Annotated[str, Field(pattern=r"^(cpu|mps|cuda:\d+)$")]
+Devices = Annotated[list[DeviceName], Field(min_length=1), AfterValidator(_each_once)]
+
+
 class EngineSettings(_Strict):
     """Where and how to compute: what suits this machine."""
 
@@ -98,6 +108,28 @@ class EngineSettings(_Strict):
         "auto", description="memory in MB that one tile may take; auto: what the device has free"
     )
     max_megapixels: float = Field(200.0, gt=0, le=10_000, description="larger pictures are refused before decoding")
+    devices: Devices | Literal["auto"] = Field(
+        "auto", description="devices of the helper, each with a process of its own; auto: device, or all CUDA devices"
+    )
+
+
+class HelperSettings(_Strict):
+    """How the helper, the process that owns the devices, behaves."""
+
+    port: int = Field(0, ge=0, le=65_535, description="port on the loopback address; 0: any free one")
+    idle_unload_s: float = Field(
+        300.0, ge=0, le=1e7, description="seconds without a job after which a device's memory is given back"
+    )
+    idle_exit_s: float = Field(
+        1800.0, ge=0, le=1e7, description="seconds without a job after which a helper started on demand ends"
+    )
+    max_queued: int = Field(64, ge=1, le=100_000, description="jobs that may wait; more are asked to come back later")
+    max_memory_mb: int = Field(
+        8000, ge=16, le=10_000_000, description="memory in MB for pictures that wait, run or are finished"
+    )
+    keep_results_s: float = Field(
+        3600.0, ge=0, le=1e7, description="seconds that a finished picture waits for a client that vanished"
+    )
 
 
 class Preset(_Strict):
@@ -113,20 +145,25 @@ class Config(_Strict):
     dream: DreamSettings
     presets: dict[str, Preset]
     engine: EngineSettings
+    helper: HelperSettings = HelperSettings()
 
     def engine_settings(self, overrides: Mapping[str, Any]) -> EngineSettings:
         """Return the machine's settings overlaid by `overrides`; raises `SettingsError` naming the override."""
         return validated(EngineSettings, {**self.engine.model_dump(), **overrides}, as_option)
 
-    def dream_settings(self, preset: str, overrides: Mapping[str, Any]) -> DreamSettings:
-        """Return the defaults overlaid by a preset and then by `overrides`.
+    def dream_settings(
+        self, preset: str | None, overrides: Mapping[str, Any], name: Callable[[str], str] | None = None
+    ) -> DreamSettings:
+        """Return the defaults overlaid by a preset, if one is named, and then by `overrides`.
 
-        Raises `SettingsError` naming the preset or the override and what is allowed.
+        `name` is what the user calls a key, without it the option. Raises `SettingsError` naming the preset or the override
+        and what is allowed.
         """
-        if preset not in self.presets:
+        if preset is not None and preset not in self.presets:
             raise SettingsError(f"unknown preset {preset!r}", nearest(preset, self.presets))
-        merged = {**self.dream.model_dump(), **self.presets[preset].settings, **overrides}
-        return validated(DreamSettings, merged, as_option)
+        of_preset = {} if preset is None else self.presets[preset].settings
+        merged = {**self.dream.model_dump(), **of_preset, **overrides}
+        return validated(DreamSettings, merged, name or as_option)
 
 
 def validated(model: type[M], values: Mapping[str, Any], name: Callable[[str], str]) -> M:
@@ -171,6 +208,8 @@ def _in_words(schema: dict[str, Any]) -> str:
         return ", ".join(str(choice) for choice in choices)
     if "pattern" in schema:
         return str(schema["description"])
+    if schema.get("type") == "array":
+        return "a list such as [cuda:0, cuda:1], [cpu] or [mps]"
     kinds = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
     words = kinds.get(schema.get("type", ""), "layer names, each with a weight above 0, up to 1000")
     bounds = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("exclusiveMaximum", "below"))

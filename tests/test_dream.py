@@ -309,21 +309,59 @@ def test_looking_changes_nothing_and_the_last_look_is_the_result(oxford: Weights
     assert torch.equal(looks[-1], unseen)
 
 
-def test_two_dreams_can_take_turns(oxford: Weights) -> None:
-    """Interactive jobs overtake between two iterations: generators share one network without disturbing each other."""
-    gradient_of = TiledGradient(Vgg19(oxford, ["relu3_1"], CPU, torch.float32))
-    pictures = [photograph(name, 128, 128) for name in ("coffee", "rocket")]
-    alone = [dreamed(oxford, picture, quick())[0] for picture in pictures]
-    running = {number: dream(picture, quick(), gradient_of) for number, picture in enumerate(pictures)}
-    results: dict[int, Tensor] = {}
-    while running:
-        for number, steps in list(running.items()):
+def taking_turns(dreams: list[Generator[T, None, R]]) -> list[R]:
+    """Take one step of each in turn, each joining a turn after the one before it; return what they return."""
+    results: dict[int, R] = {}
+    waiting = list(enumerate(dreams))
+    running: list[tuple[int, Generator[T, None, R]]] = []
+    while waiting or running:
+        running += [waiting.pop(0)] if waiting else []
+        for number, steps in list(running):
             try:
                 next(steps)
             except StopIteration as stop:
                 results[number] = stop.value
-                del running[number]
-    assert all(torch.equal(results[number], alone[number]) for number in (0, 1))
+                running.remove((number, steps))
+    return [results[number] for number in range(len(dreams))]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("layers", [("relu3_1", "relu3_1"), ("relu3_1", "relu2_1")], ids=" then ".join)
+def test_dreams_that_take_turns_do_not_feel_each_other(layers: tuple[str, ...], dtype: torch.dtype) -> None:
+    """Interactive jobs overtake between two iterations. In float16 both pictures move the loss scale on their way."""
+    engine = Engine(EngineSettings(device="cpu", precision="fp32"))
+    engine.dtype = dtype  # the engine refuses what this CPU does only slowly
+
+    def dreams() -> list[Generator[Progress, None, np.ndarray[Any, np.dtype[np.float32]]]]:
+        jobs = zip(("astronaut", "coffee"), layers, strict=True)
+        return [
+            engine.dream(photograph(name, 96, 96)[0].numpy(), quick(layers={layer: 1.0}, jitter=4, finest=96))
+            for name, layer in jobs
+        ]
+
+    alone = [collected(steps) for steps in dreams()]
+    together = taking_turns(dreams())
+    assert [result.tobytes() for result in together] == [result.tobytes() for result in alone]
+
+
+def test_dreams_in_tiles_and_whole_can_take_turns(oxford: Weights) -> None:
+    """And what one does to its tiles and notes is not the other's: they share the network alone."""
+    network = Vgg19(oxford, ["relu2_1"], CPU, torch.float32)
+    picture, settings = photograph("rocket", 96, 96), quick(layers={"relu2_1": 1.0}, finest=96)
+
+    def dreams() -> list[Generator[Progress, None, Tensor]]:
+        return [dream(picture, settings, TiledGradient(network, tile=tile)) for tile in (32, "none")]
+
+    alone = [collected(steps) for steps in dreams()]
+    assert not torch.equal(*alone), "tiles decide about the last bits"
+    assert all(torch.equal(*pair) for pair in zip(alone, taking_turns(dreams()), strict=True))
+
+
+def test_a_mask_that_dreams_share_is_left_alone() -> None:
+    engine = Engine(EngineSettings(device="cpu", precision="fp32"))
+    planes, mask = photograph("coffee", 96, 96)[0].numpy(), np.full((96, 96), 1.5, np.float32)
+    collected(engine.dream(planes, quick(layers={"relu2_1": 1.0}, finest=96), mask))
+    assert (mask == 1.5).all()
 
 
 def test_equal_weights_move_the_picture_equally(oxford: Weights) -> None:

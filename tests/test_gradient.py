@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepdream_core.engine.objective import Window
+    from deepdream_core.engine.vgg19 import LossScale
     from deepdream_core.engine.weights import Weights
 
 CPU = torch.device("cpu")
@@ -74,11 +75,15 @@ class CrampedNetwork(Vgg19):
     most_pixels = 0
 
     def value_and_gradient(
-        self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window] | None = None
+        self,
+        crop: Tensor,
+        coefficients: Mapping[str, float],
+        windows: Mapping[str, Window] | None = None,
+        loss_scale: LossScale | None = None,
     ) -> tuple[dict[str, float], Tensor]:
         if crop.shape[2] * crop.shape[3] > self.most_pixels:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return super().value_and_gradient(crop, coefficients, windows)
+        return super().value_and_gradient(crop, coefficients, windows, loss_scale)
 
 
 def test_a_full_memory_shrinks_the_tile_and_repeats_the_step(oxford: Weights) -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from conftest import PHOTOGRAPHS, photograph
 
 from deepdream_core.engine import vgg19
-from deepdream_core.engine.vgg19 import Vgg19
+from deepdream_core.engine.vgg19 import LossScale, Vgg19
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,6 +112,17 @@ def test_float16_finds_a_loss_scale(oxford: Weights, coefficient: float) -> None
     assert F.cosine_similarity(half.flatten() / coefficient, exact.flatten() / coefficient, dim=0) > 0.99
 
 
+def test_a_loss_scale_is_felt_by_its_owner_alone(oxford: Weights) -> None:
+    picture = photograph("chelsea", 64, 64)
+    network, scales = Vgg19(oxford, ["pool3"], CPU, torch.float16), [LossScale(), LossScale()]
+    first = network.value_and_gradient(picture, {"pool3": 1.0}, None, scales[0])[1]
+    before = scales[0].value
+    network.value_and_gradient(picture, {"pool3": 1e-12}, None, scales[1])
+    assert scales[1].value > 2.0**20
+    assert scales[0].value == before
+    assert torch.equal(network.value_and_gradient(picture, {"pool3": 1.0})[1], first)
+
+
 def test_the_network_is_as_deep_as_asked(oxford: Weights) -> None:
     network = Vgg19(oxford, ["relu2_1", "2"], CPU, torch.float32)
     assert [layer.name for layer in network.chain] == [
@@ -129,11 +140,11 @@ def test_a_loss_scale_that_never_settles_does_not_hang(oxford: Weights, monkeypa
     network = Vgg19(oxford, ["relu1_1"], CPU, torch.float16)
     tries: list[Tensor] = []
 
-    def never_satisfied(energies: dict[str, float], gradient: Tensor) -> bool:
+    def never_satisfied(scale: LossScale, energies: dict[str, float], gradient: Tensor) -> bool:
         tries.append(gradient)
         return True
 
-    monkeypatch.setattr(network, "_adapt_loss_scale", never_satisfied)
+    monkeypatch.setattr(LossScale, "adapt", never_satisfied)
     energies, _ = network.value_and_gradient(photograph("coffee", 32, 32), {"relu1_1": 1.0})
     assert len(tries) == vgg19.LOSS_SCALE_TRIES
     assert energies["relu1_1"] > 0

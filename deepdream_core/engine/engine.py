@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 class Engine:
     """Dreams pictures with one weight set on one device.
 
+    Several dreams may be under way and take turns, step by step: each gives the bytes it gives alone. Make the engine and
+    take the steps on one thread: how tiny numbers are rounded is set for the thread that made the engine.
+
     `fetched` is the file of torchvision's weights, used when the settings name them. Raises `DeviceError` and
     `WeightsError`.
     """
@@ -63,14 +66,13 @@ class Engine:
     def gradient_of(self, settings: DreamSettings) -> TiledGradient:
         """Return a new gradient of the settings' layers, on a network built once and only as deep as they need.
 
-        New, so that what one picture did to tiles and scales is not felt by the next: same settings, same bytes.
+        New, so that what one picture did to tiles and scales is felt by no other: same settings, same bytes. It keeps its
+        network, which the engine lets go of when other layers are asked for.
         """
         layers = tuple(sorted(settings.layers))
         if layers not in self._networks:
             self._networks = {layers: Vgg19(self.weights, list(layers), self.device, self.dtype)}
-        network = self._networks[layers]
-        network.forget()
-        return TiledGradient(network, tile=self.settings.tile, memory_mb=self.settings.memory_mb)
+        return TiledGradient(self._networks[layers], tile=self.settings.tile, memory_mb=self.settings.memory_mb)
 
     def dream(
         self,
@@ -84,6 +86,7 @@ class Engine:
         `mask`: float32 [H, W] in 0…1, or None. `start`: for the second and later frames of an animation, what this
         method returned for the frame before minus that frame, float32 [3, H, W], with the same settings and before any
         rounding to 8 bits; strength is divided out here. None for a single picture, for the first frame and after a cut.
+        The arrays are not copied and not written to; they must stay as they are until the end.
 
         Yields and raises as `deepdream_core.engine.dream.dream` does, and `PictureError` when the picture holds NaN or
         infinity.

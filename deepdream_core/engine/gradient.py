@@ -11,6 +11,7 @@ import torch
 from deepdream_core.engine import objective
 from deepdream_core.engine.device import free_bytes, is_out_of_memory, keep_freed_memory, release_unused, tile_bytes
 from deepdream_core.engine.tiles import Span, Tile, halo_px, round_up, tile_grid, wrapped
+from deepdream_core.engine.vgg19 import LossScale
 from deepdream_core.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -36,11 +37,18 @@ class PictureGradient:
 
 
 class TiledGradient:
-    """Computes `PictureGradient`s with one network, in tiles where the picture does not fit into memory whole.
+    """Computes the `PictureGradient`s of one dream, in tiles where the picture does not fit into memory whole.
+
+    Dreams may share a network, not this: tiles made smaller, notes and the loss scale are one dream's own.
 
     `tile`: a core's width in pixels, `none` for no tiles, or `auto` for the largest that fits `memory_mb` (`auto`: the
     device's free memory). When memory runs out all the same, the tile shrinks, `notes` gets a line, and the gradient is
     computed again from the start; it stays small from then on.
+
+    The same tiles give the same bytes. Two `auto`s look at the memory anew for each gradient, and what a paused dream holds
+    is not free: beside it, tiles may come out smaller and the last bits with them. On a CPU that takes less free memory
+    than 5/3 of `CPU_TILE_BYTES`. A number or `none` as `tile`, or a number as `memory_mb`, stays what it is, short of a
+    shortage that `notes` tell of.
     """
 
     def __init__(
@@ -56,6 +64,7 @@ class TiledGradient:
         self._stride = max(layer.stride for layer in network.targets)
         self._halo = halo_px(network.targets)
         self._ceiling: int | None = None
+        self._loss_scale = LossScale()
 
     def __call__(self, picture: Tensor, coefficients: Mapping[str, float], shift: Size = (0, 0)) -> PictureGradient:
         """Return the gradient at `picture`, float32 [1, 3, H, W] in 0…1, rolled by `shift` (rows, columns) pixels.
@@ -122,7 +131,7 @@ class TiledGradient:
         for tile in tile_grid((height, width), tile_px, self._stride, self._halo):
             windows = {layer.name: tile.own_cells(layer.stride) for layer in self.network.targets}
             crop = take_rolled(picture, tile.crop, shift)
-            values, gradient = self.network.value_and_gradient(crop, coefficients, windows)
+            values, gradient = self.network.value_and_gradient(crop, coefficients, windows, self._loss_scale)
             add_rolled(total, gradient, tile, shift)
             for name, value in values.items():
                 energies[name] += value

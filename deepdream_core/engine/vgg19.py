@@ -8,6 +8,7 @@ weight is wanted. In float32 the result equals autograd's.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,8 +32,36 @@ LOSS_SCALE_TRIES = 16
 """A float16 gradient is computed again at most so often; a network that no scale suits must not hang the dream."""
 
 
+@dataclass
+class LossScale:
+    """What a float16 loss is multiplied by, a power of two. It follows the gradients it is used for.
+
+    It decides about last bits, so each dream has its own: dreams that take turns on one network must not feel each other.
+    """
+
+    value: float = 1.0
+
+    def adapt(self, energies: Mapping[str, float], gradient: Tensor) -> bool:
+        """Move to where the largest gradient is about 2⁶; say whether this one must be computed again."""
+        if not all(math.isfinite(value) for value in energies.values()):
+            return False
+        largest = float(gradient.abs().max()) * self.value
+        if not math.isfinite(largest):
+            self.value *= 2.0**-6
+            return self.value > 2.0**-60
+        if largest == 0.0:
+            if not any(energies.values()) or self.value > 2.0**20:
+                return False
+            self.value *= 2.0**8
+            return True
+        exponent = math.frexp(largest)[1]
+        if not 0 <= exponent <= 12:
+            self.value *= 2.0 ** (6 - exponent)
+        return exponent < -8
+
+
 class Vgg19:
-    """The network up to the deepest layer asked for, on one device in one precision.
+    """The network up to the deepest layer asked for, on one device in one precision. Using it does not change it.
 
     `layers`: the names whose activations count. `mean` and `std` are float32 [1, 3, 1, 1] on the device.
     """
@@ -45,7 +74,6 @@ class Vgg19:
         self.mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(weights.std, device=device).view(1, 3, 1, 1)
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
-        self._loss_scale = 1.0
         self._fused = device.type == "cpu" and _fused_convolution_works(dtype)
         self._parameters: dict[str, tuple[Tensor, Tensor]] = {}
         for layer in self.chain:
@@ -79,12 +107,12 @@ class Vgg19:
         """Return a convolution's weight [O, I, 3, 3] and bias [O] as they are used, on the device."""
         return self._parameters[layer.name]
 
-    def forget(self) -> None:
-        """Start as if new: the loss scale that earlier pictures led to has no say in the next one."""
-        self._loss_scale = 1.0
-
     def value_and_gradient(
-        self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window] | None = None
+        self,
+        crop: Tensor,
+        coefficients: Mapping[str, float],
+        windows: Mapping[str, Window] | None = None,
+        loss_scale: LossScale | None = None,
     ) -> tuple[dict[str, float], Tensor]:
         """Return each layer's energy Σ a² and the gradient of E = ½ Σ_l c_l Σ a_l² by the normalised input.
 
@@ -92,26 +120,28 @@ class Vgg19:
         `windows`: the cells that count, per layer; all without it. The gradient is float32 [1, 3, h, w], contiguous.
 
         float16 has few exponents, so the loss is scaled by a power of two that keeps the gradient in range, found by
-        trying: the gradient comes back non-finite only if no scale helps.
+        trying: the gradient comes back non-finite only if no scale helps. The search starts at `loss_scale` and leaves
+        there where the next gradient of the same picture should start; without it, it starts at 1.
         """
+        scale = loss_scale or LossScale()
         windows = windows or dict.fromkeys((layer.name for layer in self.targets), EVERYTHING)
-        energies, gradient = self._run(crop, coefficients, windows)
+        energies, gradient = self._run(crop, coefficients, windows, scale.value)
         for _ in range(LOSS_SCALE_TRIES if self.dtype == torch.float16 else 0):
-            if not self._adapt_loss_scale(energies, gradient):
+            if not scale.adapt(energies, gradient):
                 break
-            energies, gradient = self._run(crop, coefficients, windows)
+            energies, gradient = self._run(crop, coefficients, windows, scale.value)
         return energies, gradient
 
     def _run(
-        self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window]
+        self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window], scale: float
     ) -> tuple[dict[str, float], Tensor]:
         with torch.no_grad(), deterministic_convolutions():
             kept, indices = self._forward(crop, fused=self._fused)
             energies = {layer.name: energy(kept[layer.name], windows[layer.name]) for layer in self.targets}
-            seeds = {name: value * self._loss_scale for name, value in coefficients.items()}
+            seeds = {name: value * scale for name, value in coefficients.items()}
             gradient = self._backward(kept, indices, seeds, windows)
             gradient = gradient.to(torch.float32, memory_format=torch.contiguous_format)
-            return energies, gradient.mul_(1 / self._loss_scale)
+            return energies, gradient.mul_(1 / scale)
 
     def _forward(self, crop: Tensor, *, fused: bool) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, torch.Size]]]:
         """Run the chain; return the activations the backward needs, and each pool's (indices, input shape)."""
@@ -194,24 +224,6 @@ class Vgg19:
             gradient, like, weight, None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1, only_input
         )[0]
         return back
-
-    def _adapt_loss_scale(self, energies: Mapping[str, float], gradient: Tensor) -> bool:
-        """Move the loss scale to where the largest gradient is about 2⁶; say whether this one must be computed again."""
-        if not all(math.isfinite(value) for value in energies.values()):
-            return False
-        largest = float(gradient.abs().max()) * self._loss_scale
-        if not math.isfinite(largest):
-            self._loss_scale *= 2.0**-6
-            return self._loss_scale > 2.0**-60
-        if largest == 0.0:
-            if not any(energies.values()) or self._loss_scale > 2.0**20:
-                return False
-            self._loss_scale *= 2.0**8
-            return True
-        exponent = math.frexp(largest)[1]
-        if not 0 <= exponent <= 12:
-            self._loss_scale *= 2.0 ** (6 - exponent)
-        return exponent < -8
 
 
 def deterministic_convolutions() -> AbstractContextManager[None]:

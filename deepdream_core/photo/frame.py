@@ -77,15 +77,19 @@ class Frame:
         Where a value is what `floats` gave, and where the picture is fully transparent, the sample stays as it is to the
         bit. Alpha is never changed.
         """
-        samples = self.samples.copy()
+        changed = replace(self, samples=self.samples.copy())
+        changed.take_floats(planes)
+        return changed
+
+    def take_floats(self, planes: NDArray[np.float32]) -> None:
+        """Change this frame's own samples as `with_floats` does those of a new one."""
         rows = max(1, _BAND // max(1, self.samples.shape[1]))
         for top in range(0, self.samples.shape[0], rows):
             band = slice(top, top + rows)
-            replace(self, samples=self.samples[band])._write_changed(planes[:, band], samples[band])
-        return replace(self, samples=samples)
+            replace(self, samples=self.samples[band])._write_changed(planes[:, band])
 
-    def _write_changed(self, planes: NDArray[np.float32], samples: NDArray[Any]) -> None:
-        """Write to `samples`, [H, W, C], what differs in `planes` from what this frame gave."""
+    def _write_changed(self, planes: NDArray[np.float32]) -> None:
+        """Write what differs in `planes` from what this frame gave."""
         alpha = self.alpha
         for channel in range(1 if self.gray else 3):
             before = self._plane(channel)
@@ -97,7 +101,7 @@ class Frame:
                 changed = plane != before
             if alpha is not None:
                 changed &= alpha != 0
-            np.copyto(samples[..., channel], self._rounded(plane), where=changed)
+            np.copyto(self.samples[..., channel], self._rounded(plane), where=changed)
 
     def visible_brightness(self) -> NDArray[np.float32]:
         """Return the luma as float32 [H, W], 1.0 for white; what is transparent counts as black."""

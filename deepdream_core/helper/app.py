@@ -1,0 +1,204 @@
+"""The application behind the door: HTTP calls become calls of the dispatcher."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import FastAPI, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from deepdream_core import __version__
+from deepdream_core.helper.job import State
+from deepdream_core.helper.messages import (
+    ErrorAnswer,
+    Hello,
+    JobCreated,
+    JobRequest,
+    JobStatus,
+    Status,
+    Warm,
+    WarmRequest,
+)
+from deepdream_core.helper.refusal import RefusalError
+from deepdream_core.helper.streams import ArrayAnswer, EventStream, read_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepdream_core.helper.dispatcher import Dispatcher
+
+_NPY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_SAME_FOR_ALL = {401: "no token, or a wrong one", 403: "another Host, or an Origin"}
+_MEANINGS = {
+    400: "not an array, or not the one that was announced",
+    404: "no such job",
+    408: "the body took too long",
+    409: "not now: see the code",
+    411: "no Content-Length",
+    413: "too large",
+    422: "not valid",
+    429: "come back after Retry-After seconds",
+    503: "the helper is stopping, or the model cannot be loaded",
+    507: "no memory",
+}
+
+JobId = Annotated[str, Path(alias="id", pattern=r"^[A-Za-z0-9_-]{22}$", description="a job's id")]
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI description of a call's refusals."""
+    meant = {**_SAME_FOR_ALL, **{status: _MEANINGS[status] for status in statuses}}
+    return {status: {"model": ErrorAnswer, "description": meaning} for status, meaning in meant.items()}
+
+
+def build(
+    dispatcher: Dispatcher, hello_again: Callable[[str | None], dict[str, Any]], stop: Callable[[], None]
+) -> FastAPI:
+    """Return the application. `hello_again` is the door's answer to `hello`, `stop` ends the helper."""
+    app = FastAPI(
+        title="DeepDream helper", version=__version__, openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None,
+        description="One local process that owns the GPU. Loopback only; bearer token from the endpoint file.",
+        redirect_slashes=False,
+    )  # fmt: skip
+    _refuse_in_one_form(app)
+
+    @app.get("/v1/hello", responses=_refusals(422))
+    async def hello(nonce: Annotated[str | None, Query(pattern=r"^(?:[0-9a-f]{2}){16,64}$")] = None) -> Hello:
+        """Say who listens and, by a proof over the nonce, that it knows the token. The only call without a token."""
+        return Hello(**hello_again(nonce))
+
+    @app.post("/v1/jobs", status_code=201, responses=_refusals(413, 422, 429, 503))
+    async def create(request: JobRequest, response: Response) -> JobCreated:
+        """Announce a picture; it is queued once everything announced has arrived."""
+        job = dispatcher.create(request)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return JobCreated(id=job.id, state=job.state.value)
+
+    @app.put(
+        "/v1/jobs/{id}/{kind}", status_code=204, responses=_refusals(400, 404, 408, 409, 411, 413, 422, 507),
+        openapi_extra={"requestBody": {"required": True, "content": _NPY}},
+    )  # fmt: skip
+    async def upload(job_id: JobId, kind: Literal["pixels", "mask", "start"], request: Request) -> None:
+        """Send an array that was announced, as NPY 1.0 with a Content-Length."""
+        job = dispatcher.find(job_id)
+        if job.state is not State.CREATED or kind in job.arrived or kind in job.uploading:
+            raise RefusalError(409, "conflict", f"{kind} is here already, or the job has ended", "send a new job")
+        if kind not in job.announced:
+            raise RefusalError(409, "conflict", f"{kind} was not announced", "announce it when the job is made")
+        job.uploading.add(kind)
+        job.hold()
+        try:
+            array = await read_array(request, job.announced[kind])
+            await dispatcher.arrived(job, kind, array)
+        except ClientDisconnect:
+            raise RefusalError(400, "bad_pixels", "the body ended early", "send it again") from None
+        finally:
+            job.uploading.discard(kind)
+            job.release(time.monotonic())
+
+    @app.get("/v1/jobs/{id}", responses=_refusals(404, 422))
+    async def job_status(job_id: JobId) -> JobStatus:
+        """Say where a job stands."""
+        return JobStatus(**dispatcher.job_status(dispatcher.find(job_id)))
+
+    @app.get(
+        "/v1/jobs/{id}/events", response_class=Response,
+        responses={**_refusals(404, 422), 200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    )  # fmt: skip
+    async def events(
+        job_id: JobId,
+        last_event_id: Annotated[int | None, Header(ge=0, description="tell what came after this")] = None,
+    ) -> Response:
+        """Tell what happens to the job, until it ends. This connection is the client's lease on the job."""
+        return EventStream(dispatcher, dispatcher.find(job_id), last_event_id or 0)
+
+    @app.get(
+        "/v1/jobs/{id}/result", response_class=Response,
+        responses={**_refusals(404, 409, 422, 507), 200: {"content": _NPY}},
+    )  # fmt: skip
+    async def result(
+        job_id: JobId, so_far: Annotated[bool, Query(description="the picture so far of a job that runs")] = False
+    ) -> Response:
+        """Return the picture, of the size and type of the one sent."""
+        job = dispatcher.find(job_id)
+        if so_far and not job.state.ended:
+            try:
+                array = await dispatcher.so_far(job)
+            except MemoryError as error:
+                raise RefusalError(507, "no_memory", f"no shared memory: {error}", "close other programs") from None
+            if array is not None:
+                return ArrayAnswer(array, close=True)
+        if job.state is State.DONE:
+            return ArrayAnswer(job.arrived["pixels"])
+        if job.state.ended:
+            why = job.told.get("what") or f"it was cancelled ({job.told.get('why')})"
+            raise RefusalError(409, "conflict", f"the job has no result: {why}", "send it again")
+        raise RefusalError(409, "not_ready", f"the job is {job.state}", "follow its events")
+
+    @app.delete("/v1/jobs/{id}", status_code=204, responses=_refusals(404, 422))
+    async def delete(job_id: JobId) -> None:
+        """Cancel a job, or forget one that has ended."""
+        job = dispatcher.find(job_id)
+        if job.state.ended:
+            dispatcher.forget(job)
+        else:
+            dispatcher.cancel(job, "asked")
+
+    @app.get("/v1/status", responses=_refusals())
+    async def status() -> Status:
+        """Say what runs where, what memory is held and what waits."""
+        return Status(version=__version__, **dispatcher.status())
+
+    @app.post("/v1/warm", responses={**_refusals(422, 503), 202: {"model": Warm}})
+    async def warm(request: WarmRequest, response: Response) -> Warm:
+        """Load the model now, so that the next job need not wait for it."""
+        futures = dispatcher.warm()
+        gathered = asyncio.gather(*futures, return_exceptions=not request.wait)
+        if not request.wait:
+            response.status_code = 202
+            return Warm(workers=[])
+        return Warm(workers=await gathered)
+
+    @app.post("/v1/shutdown", status_code=202, responses=_refusals())
+    async def shutdown() -> Response:
+        """End the helper: running jobs are cancelled and their clients told."""
+        stop()
+        return Response(status_code=202)
+
+    return app
+
+
+def _refuse_in_one_form(app: FastAPI) -> None:
+    """Give every refusal the same body, whoever refuses."""
+
+    def answer(refusal: RefusalError, request: Request) -> JSONResponse:
+        unread = {"Connection": "close"} if request.method == "PUT" else {}
+        return JSONResponse(refusal.body, refusal.status, {**refusal.headers, **unread})
+
+    @app.exception_handler(RefusalError)
+    async def refused(request: Request, refusal: RefusalError) -> JSONResponse:
+        return answer(refusal, request)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        return answer(
+            RefusalError(422, "invalid", f"{where or 'the body'}: {first['msg']}"[:300], "see openapi.json"), request
+        )
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "method"}.get(error.status_code, "invalid")
+        response = answer(RefusalError(error.status_code, code, str(error.detail), "see /v1/openapi.json"), request)
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> JSONResponse:
+        return answer(RefusalError(500, "internal", "something broke in the helper", "look into its log"), request)

@@ -1,0 +1,528 @@
+"""The helper's mind: takes jobs in, gives them to workers, notices who vanished, and forgets what has had its time.
+
+Everything here runs in the event loop's thread. Rules of order are the queue's; processes are the pool's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import secrets
+import time
+from collections import Counter, deque
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from deepdream_core.helper import worker
+from deepdream_core.helper.job import Job, Priority, State
+from deepdream_core.helper.pool import Slot
+from deepdream_core.helper.queue import Queue
+from deepdream_core.helper.refusal import RefusalError
+from deepdream_core.helper.shared import SharedArray
+
+if TYPE_CHECKING:
+    from deepdream_core.helper.messages import JobRequest
+    from deepdream_core.helper.pool import Process
+    from deepdream_core.settings import Config
+    from deepdream_core.wire import ArrayHeader
+
+CANCEL_WITHIN_S = 10.0
+"""A worker that has not dropped a job by then is ended and replaced."""
+TICK_S = 0.25
+KEEP_PREVIEWS_S = 30.0
+KEEP_ENDED_S = 60.0
+POISONOUS_DEATHS = 2
+
+log = logging.getLogger("deepdream.helper")
+
+
+class Dispatcher:
+    """All jobs and all workers of one helper. `on_demand`: a client started it, and it ends itself when idle."""
+
+    def __init__(self, config: Config, *, on_demand: bool) -> None:
+        self.config = config
+        self.limits = config.helper
+        self.on_demand = on_demand
+        self.queue = Queue()
+        self.slots = [Slot(settings) for settings in _devices(config)]
+        self.started = time.monotonic()
+        self.stopping = False
+        self._busy_until = self.started
+        self._seconds: deque[float] = deque([5.0], maxlen=16)
+        self._deadlines: dict[Job, float] = {}
+        self._snapshots: dict[str, list[asyncio.Future[bool]]] = {}
+        self._warming: list[tuple[Slot, asyncio.Future[dict[str, Any]]]] = []
+        self._deaths: Counter[str] = Counter()
+        self._leaving: list[Process] = []
+        self._background: set[asyncio.Task[None]] = set()
+
+    # Jobs come in
+
+    def create(self, request: JobRequest) -> Job:
+        """Take a job in; raises `RefusalError` when it is not valid, too large, or there is no room."""
+        if self.stopping:
+            raise RefusalError(503, "stopping", "the helper is stopping", "start it again")
+        settings, about = request.dream(self.config)
+        announced = request.announced(self.config.engine.max_megapixels)
+        job = Job(
+            secrets.token_urlsafe(16), request.client, request.label, Priority[request.priority.upper()], settings, about,
+            announced, request.previews, time.monotonic(),
+        )  # fmt: skip
+        for older in self.queue.replaced_by(job):
+            self.cancel(older, "replaced")
+        self._make_room(job)
+        job.free_since = job.created_at
+        self.queue.add(job)
+        return job
+
+    def _make_room(self, job: Job) -> None:
+        waiting = sum(other.state in (State.CREATED, State.QUEUED) for other in self.queue.jobs.values())
+        if waiting >= self.limits.max_queued:
+            seconds = sum(self._seconds) / len(self._seconds) / max(1, len(self.slots))
+            raise RefusalError(
+                429,
+                "busy",
+                f"{waiting} jobs wait already",
+                "try again later",
+                retry_after=min(60, max(1, int(seconds))),
+            )
+        limit = self.limits.max_memory_mb * 1_000_000
+        ended = sorted(
+            (other for other in self.queue.jobs.values() if other.state.ended), key=lambda o: o.ended_at or 0
+        )
+        while (held := sum(other.nbytes for other in self.queue.jobs.values())) + job.nbytes > limit:
+            if ended:
+                self.forget(ended.pop(0))
+            elif held:
+                raise RefusalError(
+                    429, "busy", f"pictures of {held / 1e6:.0f} MB wait already", "try again later", retry_after=5
+                )
+            else:
+                raise RefusalError(
+                    413, "too_large", f"the picture takes {job.nbytes / 1e6:.0f} MB, {limit / 1e6:.0f} are allowed",
+                    "use a smaller picture, or raise helper.max_memory_mb in config.yaml",
+                )  # fmt: skip
+
+    def find(self, job_id: str) -> Job:
+        """Return a job; raises `RefusalError` for an unknown id."""
+        job = self.queue.jobs.get(job_id)
+        if job is None:
+            raise RefusalError(404, "not_found", "there is no such job", "send it again")
+        return job
+
+    async def arrived(self, job: Job, kind: str, array: SharedArray) -> None:
+        """Take a part of a job in; with the last one it is queued."""
+        if job.state is not State.CREATED:
+            array.close()
+            raise RefusalError(409, "conflict", f"the job is {job.state} already", "send a new one")
+        job.arrived[kind] = array
+        if not job.complete:
+            return
+        if self._deaths and self._deaths[await asyncio.to_thread(_fingerprint, job)] >= POISONOUS_DEATHS:
+            if job.state is State.CREATED:
+                self._end_failed(
+                    job, "poisonous", f"{POISONOUS_DEATHS} workers died of this very picture and settings",
+                    "change the settings, use a smaller picture, or look into the helper's log",
+                )  # fmt: skip
+            return
+        if job.state is State.CREATED:
+            self.queue.enqueue(job)
+            self._tell_queued(job)
+            self.assign()
+
+    def _tell_queued(self, job: Job) -> None:
+        job.tell("queued", position=self.queue.position(job))
+
+    # Jobs are given to workers
+
+    def assign(self) -> None:
+        """Give every device the most important job there is for it; idle devices choose first."""
+        if self.stopping:
+            return
+        for slot in sorted(self.slots, key=lambda slot: (slot.current is not None, -_importance(slot))):
+            best = self.queue.best_for(slot.device)
+            if best is None:
+                continue
+            if slot.current is not None:
+                if slot.current.state is State.STOPPING or best.priority >= slot.current.priority:
+                    continue
+                slot.current.state = State.PAUSED
+                slot.current.tell("paused")
+            self._put_on(slot, best)
+
+    def _put_on(self, slot: Slot, job: Job) -> None:
+        process = slot.running(self, asyncio.get_running_loop())
+        begun = job.state is State.PAUSED
+        self.queue.begin(job, slot.device)
+        slot.current = job
+        if job.id not in slot.opened:
+            arrays = {kind: worker.Shared(array.name, array.header) for kind, array in job.arrived.items()}
+            process.say(worker.Open(job.id, job.settings, arrays, job.previews))
+            slot.opened[job.id] = job
+        process.say(worker.Advance(job.id))
+        if job.started_at is None:
+            job.started_at = time.monotonic()
+        if begun and job.told:
+            job.tell("running", **job.told)
+
+    # Workers are heard
+
+    def on_told(self, slot: Slot, told: worker.Told) -> None:
+        """Hear a worker."""
+        slot.memory = told.memory or slot.memory
+        if told.job is None:
+            self._hear_about_itself(slot, told)
+            return
+        if told.name == "snapshot":
+            self._answer_snapshots(told.job, bool(told.data["written"]), 1)
+            return
+        job = slot.opened.get(told.job)
+        if job is None:
+            return
+        if job.state is State.STOPPING:
+            if told.name == "dropped":
+                self._leave(slot, job)
+                self._end_cancelled(job)
+                self.assign()
+            return
+        match told.name:
+            case "begun":
+                self._learn(slot, told.data)
+                job.told = _public(told.data)
+                job.tell("running", **job.told)
+            case "progress":
+                job.progress = told.data
+                job.tell("progress", **told.data)
+            case "note" | "octave":
+                job.tell(told.name, **told.data)
+            case "done":
+                self._leave(slot, job)
+                self._end_done(job, told.data)
+                self.assign()
+            case "failed":
+                self._leave(slot, job)
+                self._end_failed(job, **told.data)
+                self.assign()
+
+    def _hear_about_itself(self, slot: Slot, told: worker.Told) -> None:
+        if told.name == "loaded":
+            self._learn(slot, told.data)
+        for waiting, future in [pair for pair in self._warming if pair[0] is slot]:
+            self._warming.remove((waiting, future))
+            if future.done():
+                continue
+            if told.name == "loaded":
+                future.set_result(_public(told.data))
+            else:
+                future.set_exception(RefusalError(503, **told.data))
+
+    def _learn(self, slot: Slot, about: dict[str, Any]) -> None:
+        """Keep what a worker found; where all devices were meant, the others get workers too."""
+        everything = slot.device == "auto" and self.config.engine.devices == "auto"
+        others = about.pop("cuda", [])
+        slot.learn(about)
+        if everything and slot.device.startswith("cuda"):
+            mine = slot.device if ":" in slot.device else f"{slot.device}:0"
+            self.slots += [
+                Slot(self.config.engine.model_copy(update={"device": name})) for name in others if name != mine
+            ]
+            self.assign()
+
+    def on_death(self, slot: Slot, reason: str) -> None:
+        """Hear that a worker died: its running job fails, what it had paused starts anew, and others go on."""
+        log.warning("worker on %s died: %s", slot.device, reason)
+        jobs, current = list(slot.opened.values()), slot.current
+        slot.opened.clear()
+        slot.current = None
+        slot.memory = 0
+        slot.idle_since = time.monotonic()
+        for job in jobs:
+            self._answer_snapshots(job.id, False)
+            if job.state is State.STOPPING:
+                self._end_cancelled(job)
+            elif job is current:
+                self._remember_death(job)
+                self._end_failed(job, "worker_died", f"the worker on {slot.device} died: {reason}", "try again")
+            elif not job.state.ended:
+                self.queue.enqueue(job)
+                self._tell_queued(job)
+        for waiting, future in [pair for pair in self._warming if pair[0] is slot]:
+            self._warming.remove((waiting, future))
+            if not future.done():
+                future.set_exception(
+                    RefusalError(503, "worker_died", f"the worker died: {reason}", "try again", exit_code=1)
+                )
+        self.assign()
+
+    def _remember_death(self, job: Job) -> None:
+        """Count the deaths by settings and pixels, so that a picture that kills workers is known when it comes again."""
+        arrays, job.arrived = job.arrived, {}
+
+        async def remember() -> None:
+            self._deaths[await asyncio.to_thread(_fingerprint, job, arrays)] += 1
+            for array in arrays.values():
+                array.close()
+
+        task = asyncio.get_running_loop().create_task(remember())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _leave(self, slot: Slot, job: Job) -> None:
+        slot.opened.pop(job.id, None)
+        if slot.current is job:
+            slot.current = None
+        slot.idle_since = time.monotonic()
+
+    # Jobs end
+
+    def cancel(self, job: Job, why: str) -> None:
+        """Stop a job: at once when it waits, within one iteration when a device works on it; an ended one is left."""
+        if job.state in (State.CREATED, State.QUEUED):
+            job.told["why"] = why
+            self._end_cancelled(job)
+        elif job.state in (State.RUNNING, State.PAUSED):
+            job.told["why"] = why
+            job.state = State.STOPPING
+            self._deadlines[job] = time.monotonic() + CANCEL_WITHIN_S
+            slot = self._slot_of(job)
+            if slot is not None and slot.process is not None:
+                slot.process.say(worker.Drop(job.id))
+
+    def forget(self, job: Job) -> None:
+        """Give an ended job's memory back and know it no more."""
+        job.drop_arrays()
+        self.queue.remove(job)
+
+    def _slot_of(self, job: Job) -> Slot | None:
+        return next((slot for slot in self.slots if job.id in slot.opened), None)
+
+    def _end_done(self, job: Job, data: dict[str, Any]) -> None:
+        for kind in ("mask", "start"):
+            array = job.arrived.pop(kind, None)
+            if array is not None:
+                array.close()
+        seconds = time.monotonic() - (job.started_at or job.created_at)
+        self._seconds.append(seconds)
+        self._ended(job, State.DONE, "done")
+        job.tell("done", seconds=round(seconds, 4), **_public(data))
+
+    def _end_failed(self, job: Job, code: str, what: str, next_step: str, exit_code: int = 1) -> None:
+        self._ended(job, State.FAILED, f"failed ({code}: {what})")
+        job.told |= {"code": code, "what": what, "next_step": next_step, "exit_code": exit_code}
+        job.tell("failed", code=code, what=what, next_step=next_step, exit_code=exit_code)
+        job.drop_arrays()
+
+    def _end_cancelled(self, job: Job) -> None:
+        why = job.told.get("why", "asked")
+        self._ended(job, State.CANCELLED, f"cancelled ({why})")
+        job.tell("cancelled", why=why)
+        job.drop_arrays()
+
+    def _ended(self, job: Job, state: State, outcome: str) -> None:
+        """Note the end and write the job's one line into the log."""
+        job.state, job.ended_at = state, time.monotonic()
+        self._deadlines.pop(job, None)
+        self._busy_until = job.ended_at
+        height, width, channels = job.pixels.shape
+        began = job.started_at or job.ended_at
+        where = f"{job.told['device']} {job.told['precision']}" if "device" in job.told else "no device"
+        log.info(
+            "%s %s %s %s %d×%d×%d %s on %s: waited %.2f s, ran %.2f s, %s",
+            job.id[:6], job.client, job.priority.name.lower(), job.about, width, height, channels, job.pixels.dtype,
+            where, began - job.created_at, job.ended_at - began, outcome,
+        )  # fmt: skip
+
+    # What clients may look at
+
+    async def so_far(self, job: Job) -> SharedArray | None:
+        """Return the picture so far in an array that the caller closes, or None when there is none yet.
+
+        Raises `MemoryError`.
+        """
+        slot = self._slot_of(job)
+        if slot is None or slot.process is None or job.state not in (State.RUNNING, State.PAUSED):
+            return None
+        array = await asyncio.to_thread(SharedArray, job.pixels)
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._snapshots.setdefault(job.id, []).append(future)
+        slot.process.say(worker.Snapshot(job.id, worker.Shared(array.name, array.header)))
+        try:
+            written = await future
+        except BaseException:
+            array.close()
+            raise
+        if not written:
+            array.close()
+            return None
+        return array
+
+    def _answer_snapshots(self, job_id: str, written: bool, count: int | None = None) -> None:
+        """Wake the first `count` of those who wait for the job's picture so far, or all."""
+        futures = self._snapshots.get(job_id, [])
+        for future in futures[:count]:
+            if not future.done():
+                future.set_result(written)
+        del futures[:count]
+        if not futures:
+            self._snapshots.pop(job_id, None)
+
+    def warm(self) -> list[asyncio.Future[dict[str, Any]]]:
+        """Have every worker load its model; return what each will say of itself, or `RefusalError`."""
+        if self.stopping:
+            raise RefusalError(503, "stopping", "the helper is stopping", "start it again")
+        loop = asyncio.get_running_loop()
+        futures = []
+        for slot in self.slots:
+            future: asyncio.Future[dict[str, Any]] = loop.create_future()
+            slot.running(self, loop).say(worker.Load())
+            slot.idle_since = time.monotonic()
+            self._warming.append((slot, future))
+            futures.append(future)
+        self._busy_until = time.monotonic()
+        return futures
+
+    def status(self) -> dict[str, Any]:
+        """Return what runs where, as `GET /v1/status` tells it."""
+        now = time.monotonic()
+        return {
+            "pid": os.getpid(),
+            "uptime_s": round(now - self.started, 1),
+            "on_demand": self.on_demand,
+            "stopping": self.stopping,
+            "memory_bytes": sum(job.nbytes for job in self.queue.jobs.values() if job.arrived),
+            "workers": [self._worker_status(slot, now) for slot in self.slots],
+            "jobs": [self.job_status(job) for job in self.queue.jobs.values()],
+        }
+
+    def _worker_status(self, slot: Slot, now: float) -> dict[str, Any]:
+        idle = slot.process is not None and not slot.opened
+        left = self.limits.idle_unload_s - (now - slot.idle_since) if idle else None
+        return {
+            "device": slot.device,
+            "name": slot.about.get("name"),
+            "precision": slot.settings.precision,
+            "weights": slot.about.get("weights") or {"name": PurePath(slot.settings.weights).name, "sha256": None},
+            "threads": slot.about.get("threads"),
+            "state": slot.state,
+            "pid": slot.process.process.pid if slot.process else None,
+            "memory_bytes": slot.memory if slot.process else 0,
+            "job": slot.current.id if slot.current else None,
+            "unloads_in_s": None if left is None else round(max(0.0, left), 1),
+        }
+
+    def job_status(self, job: Job) -> dict[str, Any]:
+        """Return what a client may know of a job."""
+        now = time.monotonic()
+        began = job.started_at
+        return {
+            "id": job.id,
+            "client": job.client,
+            "label": job.label,
+            "priority": job.priority.name.lower(),
+            "about": job.about,
+            "state": job.state.value,
+            "shape": list(job.pixels.shape),
+            "dtype": job.pixels.dtype,
+            "position": self.queue.position(job) if job.state is State.QUEUED else None,
+            "device": job.told.get("device"),
+            "precision": job.told.get("precision"),
+            "progress": job.progress or None,
+            "waited_s": round((began or job.ended_at or now) - job.created_at, 3),
+            "ran_s": None if began is None else round((job.ended_at or now) - began, 3),
+        }
+
+    # Time passes
+
+    def tick(self) -> None:
+        """Do what is due: abandoned jobs, workers that do not answer, idle ones, results nobody fetched."""
+        now = time.monotonic()
+        for job in list(self.queue.jobs.values()):
+            if job.abandoned(now) and job.state is not State.STOPPING:
+                self.cancel(job, "lease")
+            elif job.state.ended and job.holders == 0 and now - (job.ended_at or now) > self._kept_s(job):
+                self.forget(job)
+        for job, deadline in list(self._deadlines.items()):
+            slot = self._slot_of(job)
+            if now > deadline and slot is not None and slot.process is not None:
+                log.warning("worker on %s does not answer a cancel: it is replaced", slot.device)
+                slot.process.kill()
+                self._deadlines[job] = now + CANCEL_WITHIN_S
+        for slot in self.slots:
+            if slot.opened or self._is_warming(slot):
+                slot.idle_since = now
+            elif slot.process is not None and now - slot.idle_since > self.limits.idle_unload_s:
+                log.info("worker on %s ends: idle for %.0f s", slot.device, now - slot.idle_since)
+                self._send_away(slot)
+        self._leaving = [process for process in self._leaving if process.process.is_alive()]
+        if self.queue.jobs:
+            self._busy_until = now
+
+    def _is_warming(self, slot: Slot) -> bool:
+        return any(waiting is slot for waiting, _ in self._warming)
+
+    def _kept_s(self, job: Job) -> float:
+        if job.state is not State.DONE:
+            return KEEP_ENDED_S
+        return KEEP_PREVIEWS_S if job.priority is Priority.PREVIEW else self.limits.keep_results_s
+
+    def _send_away(self, slot: Slot) -> None:
+        assert slot.process is not None
+        slot.process.end()
+        self._leaving.append(slot.process)
+        slot.process, slot.memory = None, 0
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since there was anything to do or to keep for somebody."""
+        return 0.0 if self.queue.jobs else time.monotonic() - self._busy_until
+
+    async def stop(self) -> None:
+        """Take nothing new, tell everybody, end the workers; within two seconds."""
+        self.stopping = True
+        for job in self.queue.unfinished():
+            job.told["why"] = "stopping"
+            self._end_cancelled(job)
+            self._answer_snapshots(job.id, False)
+        for slot in self.slots:
+            if slot.process is not None:
+                self._send_away(slot)
+        for _, future in self._warming:
+            if not future.done():
+                future.set_exception(RefusalError(503, "stopping", "the helper is stopping", "start it again"))
+        leaving, self._leaving = self._leaving, []
+        await asyncio.gather(*(asyncio.to_thread(process.finish, 1.0) for process in leaving))
+
+    def close(self) -> None:
+        """Give all shared memory back."""
+        for job in list(self.queue.jobs.values()):
+            self.forget(job)
+
+
+def _devices(config: Config) -> list[Any]:
+    """Return the engine settings of each device's worker."""
+    if config.engine.devices == "auto":
+        return [config.engine]
+    return [config.engine.model_copy(update={"device": name}) for name in config.engine.devices]
+
+
+def _importance(slot: Slot) -> int:
+    return slot.current.priority if slot.current is not None else 0
+
+
+def _public(about: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in about.items() if key != "cuda"}
+
+
+def _fingerprint(job: Job, arrays: dict[str, SharedArray] | None = None) -> str:
+    """Return a hash of everything that decides what a worker does for a job."""
+    known = hashlib.sha256(json.dumps(job.settings.model_dump(), sort_keys=True).encode())
+    for kind, array in sorted((arrays if arrays is not None else job.arrived).items()):
+        header: ArrayHeader = array.header
+        known.update(f"{kind} {header.dtype} {header.shape}".encode())
+        with array as view:
+            known.update(view)
+            view.release()
+    return known.hexdigest()

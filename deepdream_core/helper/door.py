@@ -1,0 +1,195 @@
+"""The door: everything that stands between a socket and the application.
+
+Any program of any user on this machine, and any web page in a browser on it, can reach a loopback port. So the door lets
+through only who names the address literally (a page that had its own name point here cannot: DNS rebinding), comes from
+no page (`Origin`), and bears the token. `hello` alone needs none; it is answered here, also while the application is still
+being imported. `TimedProtocol` ends connections that take their time to say what they want.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from deepdream_core import __version__, wire
+from deepdream_core.helper.refusal import RefusalError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HEADERS_WITHIN_S = 10.0
+LARGEST_HEADERS = 32 * 1024
+BODY_WITHIN_S = 10.0
+LARGEST_JSON = 64 * 1024
+HELLO = "/v1/hello"
+_NONCE = re.compile(r"(?:[0-9a-f]{2}){16,64}")
+
+
+class Door:
+    """An ASGI application that lets callers through to another one, which `load` imports meanwhile in a thread."""
+
+    def __init__(self, token: str, port: int, load: Callable[[], Application]) -> None:
+        self._token, self._port = token, port
+        self._hosts = {f"{host}:{port}".encode() for host in ("127.0.0.1", "[::1]")}
+        self._load = load
+        self._application: asyncio.Future[Application] | None = None
+
+    def open(self) -> None:
+        """Begin to import the application."""
+        self._application = asyncio.ensure_future(asyncio.to_thread(self._load))
+
+    def hello(self, nonce: str | None) -> dict[str, Any]:
+        """Return what `GET /v1/hello` answers."""
+        proof = None if nonce is None else wire.proof(self._token, nonce, self._port)
+        return {"name": "deepdream", "version": __version__, "protocol": wire.PROTOCOL, "proof": proof}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http":
+            return
+        assert self._application is not None
+        try:
+            self._check_caller(scope)
+            if scope["path"] != HELLO:
+                self._check_token(scope)
+            elif not self._application.done():
+                await _answer(send, 200, self._early_hello(scope), {})
+                return
+            if scope["method"] != "PUT":
+                receive = await _with_small_body(scope, receive)
+        except RefusalError as refusal:
+            await _answer(send, refusal.status, refusal.body, {"connection": "close", **refusal.headers})
+            return
+        application = await asyncio.shield(self._application)
+        await application(scope, receive, send)
+
+    def _check_caller(self, scope: Scope) -> None:
+        headers = scope["headers"]
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) != 1 or hosts[0] not in self._hosts:
+            raise RefusalError(403, "bad_host", "the Host header is not this address", f"use http://127.0.0.1:{self._port}")
+        if any(name == b"origin" for name, _ in headers):
+            raise RefusalError(403, "origin_refused", "web pages may not use the helper", "call it from a program")
+
+    def _check_token(self, scope: Scope) -> None:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = (given[0] if len(given) == 1 else b"").decode("latin-1").partition(" ")
+        if not wire.same(token.strip(), self._token) or scheme.lower() != "bearer":
+            raise RefusalError(401, "unauthorized", "the token is missing or wrong", "send the endpoint file's token")
+
+    def _early_hello(self, scope: Scope) -> dict[str, Any]:
+        """Answer as the application will once it is there."""
+        if scope["method"] != "GET":
+            raise RefusalError(405, "method", f"{scope['method']} is not allowed here", "use GET")
+        nonces = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("nonce", [])
+        if len(nonces) > 1 or any(not _NONCE.fullmatch(nonce) for nonce in nonces):
+            raise RefusalError(422, "invalid", "the nonce is not 16 to 64 bytes in lower-case hexadecimal", "send another")
+        return self.hello(nonces[0] if nonces else None)
+
+
+async def _with_small_body(scope: Scope, receive: Receive) -> Receive:
+    """Read the body that a call other than an upload may have, and return what hands it on; raises `RefusalError`."""
+    headers = dict(scope["headers"])
+    if b"transfer-encoding" in headers:
+        raise RefusalError(411, "length_required", "a body needs a Content-Length", "send it in one piece, not chunked")
+    text = headers.get(b"content-length", b"0").decode("latin-1")
+    length = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else LARGEST_JSON + 1
+    if length > LARGEST_JSON:
+        raise RefusalError(413, "too_large", f"a body of {text[:20]} bytes is too large", f"{LARGEST_JSON} are allowed")
+    body = b""
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            while len(body) < length:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    break
+                body += message.get("body", b"")
+    except TimeoutError:
+        raise RefusalError(408, "timeout", "the body took too long", "send it again") from None
+    handed_on = False
+
+    async def again() -> MutableMapping[str, Any]:
+        nonlocal handed_on
+        if handed_on:
+            return await receive()
+        handed_on = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+async def _answer(send: Send, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
+    text = json.dumps(body).encode()
+    fixed = {"content-type": "application/json", "content-length": str(len(text)), "cache-control": "no-store"}
+    if status == 401:
+        fixed["www-authenticate"] = "Bearer"
+    if status == 405:
+        fixed["allow"] = "GET"
+    pairs = [(name.encode(), value.encode()) for name, value in {**fixed, **headers}.items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": text})
+
+
+class TimedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with two limits that it lacks: how long request headers may take, and how large they may be.
+
+    Without them a few hundred silent connections would be all that it takes to lock everybody out.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+    _header_bytes = 0
+    _in_request = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock: a connection is made to say something."""
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before a request's headers are complete."""
+        if not self._in_request:
+            if self._timer is None:
+                self._wait_for_headers()
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if not self._in_request and self._header_bytes > LARGEST_HEADERS and not self.transport.is_closing():
+            self.send_400_response("Request headers are too large.")
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock; the body's time is the application's business."""
+        self._in_request, self._header_bytes = True, 0
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Be ready for the next request."""
+        super().on_message_complete()
+        self._in_request = False
+
+    def _wait_for_headers(self) -> None:
+        self._timer = self.loop.call_later(HEADERS_WITHIN_S, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.close()

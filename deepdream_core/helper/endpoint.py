@@ -1,0 +1,86 @@
+"""One helper per user: the lock, the sockets, and the file that tells clients where and with what token."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from deepdream_core import __version__, wire
+from deepdream_core.errors import DeepDreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class HelperError(DeepDreamError):
+    """The helper cannot start here."""
+
+
+def lock_endpoint(path: Path) -> FileLock | None:
+    """Take the lock that belongs to an endpoint file, or return None when another helper has it.
+
+    The system frees it when the process ends, however it ends. Raises `HelperError` when the folder cannot be used.
+    """
+    try:
+        wire.make_private_folder(path.parent)
+        lock = FileLock(path.with_name("helper.lock"), mode=0o600)
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    except (OSError, wire.WireError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise HelperError(f"{path.parent}: {reason}", "mend that, or set DEEPDREAM_RUNTIME_DIR") from None
+    return lock
+
+
+def bind(port: int) -> list[socket.socket]:
+    """Return sockets bound to 127.0.0.1 and, where there is IPv6, to ::1 at the same port; 0: a free one.
+
+    Raises `HelperError` when the port is taken.
+    """
+    first = _bound(socket.AF_INET, "127.0.0.1", port)
+    try:
+        return [first, _bound(socket.AF_INET6, "::1", first.getsockname()[1])]
+    except HelperError:
+        return [first]
+
+
+def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    try:
+        bound = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise HelperError(f"no socket: {error.strerror}", "check the network") from None
+    try:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise HelperError(
+            f"port {port} on {host}: {error.strerror}", "set another helper.port in config.yaml, or 0 for any"
+        ) from None
+    return bound
+
+
+def describe(port: int, log: Path) -> wire.Endpoint:
+    """Return a new endpoint of this process, with a new token."""
+    return wire.Endpoint(
+        host="127.0.0.1", port=port, token=wire.new_token(), pid=os.getpid(), version=__version__,
+        protocol=wire.PROTOCOL, log=str(log),
+    )  # fmt: skip
+
+
+def polls(seconds: float, pause_s: float = 0.05) -> Iterator[None]:
+    """Yield again and again until the time is over."""
+    until = time.monotonic() + seconds
+    yield
+    while time.monotonic() < until:
+        time.sleep(pause_s)
+        yield

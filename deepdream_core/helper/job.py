@@ -1,0 +1,136 @@
+"""One job: what was asked for, what of it has arrived, where it stands, and what was told about it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepdream_core.helper.shared import SharedArray
+    from deepdream_core.settings import DreamSettings
+    from deepdream_core.wire import ArrayHeader
+
+ATTACH_WITHIN_S = 10.0
+REATTACH_WITHIN_S = 2.0
+"""Seconds that a job lives without a connection that holds it: before the first events connection, and after one broke."""
+
+_EVENTS_KEPT = 1024
+
+
+class Priority(IntEnum):
+    """The smaller, the more important."""
+
+    INTERACTIVE = 0
+    PREVIEW = 1
+    BATCH = 2
+
+
+class State(StrEnum):
+    """Where a job stands. `STOPPING`: it was cancelled and the device has not stopped yet."""
+
+    CREATED = "created"
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen to the job any more."""
+        return self in (State.DONE, State.FAILED, State.CANCELLED)
+
+
+class Event(NamedTuple):
+    """One thing told about a job; `number` counts from 1."""
+
+    number: int
+    name: str
+    data: dict[str, Any]
+
+
+@dataclass(eq=False)
+class Job:
+    """A picture to dream. Times are seconds of the helper's clock.
+
+    `arrays` are the pixels, mask and start that the client announced; `arrived` those that are here. `device` is the
+    worker's that has begun it. `about` says in a word how it is dreamed.
+    """
+
+    id: str
+    client: str
+    label: str
+    priority: Priority
+    settings: DreamSettings
+    about: str
+    announced: dict[str, ArrayHeader]
+    previews: bool
+    created_at: float
+    state: State = State.CREATED
+    arrived: dict[str, SharedArray] = field(default_factory=dict)
+    arrival: int = 0
+    device: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    told: dict[str, Any] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
+    uploading: set[str] = field(default_factory=set)
+    holders: int = 0
+    attached: bool = False
+    free_since: float = 0.0
+    _count: int = 0
+    _listeners: set[Callable[[], None]] = field(default_factory=set)
+
+    @property
+    def pixels(self) -> ArrayHeader:
+        """What the picture is: size and type."""
+        return self.announced["pixels"]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of shared memory that it takes, arrived or not."""
+        return sum(header.nbytes for header in self.announced.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything announced is here."""
+        return self.arrived.keys() == self.announced.keys()
+
+    def tell(self, name: str, /, **data: Any) -> None:
+        """Add an event and wake those who listen."""
+        self._count += 1
+        self.events.append(Event(self._count, name, data))
+        for wake in self._listeners:
+            wake()
+
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` at every event from now on; return what ends that."""
+        self._listeners.add(wake)
+        return lambda: self._listeners.discard(wake)
+
+    def hold(self) -> None:
+        """Note a connection that holds the job."""
+        self.holders += 1
+
+    def release(self, now: float) -> None:
+        """Note that a connection which held the job has ended."""
+        self.holders -= 1
+        self.free_since = now
+
+    def abandoned(self, now: float) -> bool:
+        """Say whether nobody has held it for too long."""
+        limit = REATTACH_WITHIN_S if self.attached else ATTACH_WITHIN_S
+        return self.holders == 0 and not self.state.ended and now - self.free_since > limit
+
+    def drop_arrays(self) -> None:
+        """Give its memory back."""
+        for array in self.arrived.values():
+            array.close()
+        self.arrived.clear()

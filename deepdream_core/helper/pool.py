@@ -1,0 +1,152 @@
+"""The worker processes as the helper sees them: started when there is work, heard, ended, and noticed when they die."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from deepdream_core.helper import worker
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from deepdream_core.helper.job import Job
+    from deepdream_core.settings import EngineSettings
+
+
+class Ears(Protocol):
+    """Who is told, in the event loop's thread, what workers say and that one has died."""
+
+    def on_told(self, slot: Slot, told: worker.Told) -> None:
+        """Hear a worker."""
+
+    def on_death(self, slot: Slot, reason: str) -> None:
+        """Hear that a slot's worker is gone, and why; it was not asked to go."""
+
+
+class Process:
+    """One life of a worker process."""
+
+    def __init__(self, slot: Slot, settings: EngineSettings, ears: Ears, loop: asyncio.AbstractEventLoop) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._slot, self._ears, self._loop = slot, ears, loop
+        self.ending = False
+        self.process = context.Process(
+            target=worker.main, args=(theirs, settings), name="deepdream worker", daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        self._thread = threading.Thread(target=self._hear, name=f"hears {slot.device}", daemon=True)
+        self._thread.start()
+
+    def say(self, message: object) -> None:
+        """Send a message; what a dead worker is told is lost, and its death is heard by itself."""
+        with contextlib.suppress(OSError):
+            self._connection.send(message)
+
+    def end(self) -> None:
+        """Ask the process to end at once."""
+        self.ending = True
+        self.say(None)
+
+    def kill(self) -> None:
+        """End the process without asking; its death is heard as any other."""
+        self.process.kill()
+
+    def finish(self, within_s: float) -> None:
+        """Wait for the process to end; then end it."""
+        self.process.join(within_s)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self._thread.join(within_s)
+
+    def _hear(self) -> None:
+        while True:
+            try:
+                told = self._connection.recv()
+            except (EOFError, OSError):
+                break
+            self._in_loop(self._told, told)
+        self.process.join()
+        self._connection.close()
+        self._in_loop(self._died)
+
+    def _in_loop(self, call: Any, *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:  # the loop has closed: the helper is on its way out
+            pass
+
+    def _told(self, told: worker.Told) -> None:
+        if self._slot.process is self:
+            self._ears.on_told(self._slot, told)
+
+    def _died(self) -> None:
+        if self._slot.process is self:
+            self._slot.process = None
+            self._ears.on_death(self._slot, death_in_words(self.process.exitcode))
+
+
+class Slot:
+    """A device and its worker, while there is one.
+
+    Device and precision are what the first worker found, and stay: a worker that takes its place must not fall back to
+    another device without a word.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.process: Process | None = None
+        self.about: dict[str, Any] = {}
+        self.memory = 0
+        self.current: Job | None = None
+        self.opened: dict[str, Job] = {}
+        self.idle_since = 0.0
+
+    @property
+    def device(self) -> str:
+        """The device's name, or `auto` until a worker has said which one that is."""
+        return self.settings.device
+
+    @property
+    def state(self) -> str:
+        """`off`, `starting`, `ready` or `busy`."""
+        if self.process is None:
+            return "off"
+        if self.current is not None:
+            return "busy" if self.memory else "starting"
+        return "ready" if self.memory else "starting"
+
+    def learn(self, about: dict[str, Any]) -> None:
+        """Keep what a worker said of its device."""
+        self.about = about
+        found = {"device": about["device"], "precision": about["precision"]}
+        self.settings = self.settings.model_copy(update=found)
+        for job in self.opened.values():
+            job.device = self.device
+
+    def running(self, ears: Ears, loop: asyncio.AbstractEventLoop) -> Process:
+        """Return the slot's process, started if there is none."""
+        if self.process is None:
+            self.memory = 0
+            self.process = Process(self, self.settings, ears, loop)
+        return self.process
+
+
+def death_in_words(exitcode: int | None) -> str:
+    """Return why a process ended, for people."""
+    if exitcode == worker.DEVICE_LOST:
+        return "its device was lost"
+    if exitcode is None or exitcode >= 0:
+        return f"it ended with code {exitcode}"
+    try:
+        name = signal.Signals(-exitcode).name
+    except ValueError:
+        name = f"signal {-exitcode}"
+    out_of_memory = "; the system may have run out of memory" if name == "SIGKILL" else ""
+    return f"it was ended by {name}{out_of_memory}"

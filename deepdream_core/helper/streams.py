@@ -1,0 +1,189 @@
+"""Bodies that are not JSON: pixels that come in and go out in pieces, and the stream of a job's events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from deepdream_core import wire
+from deepdream_core.helper.refusal import RefusalError
+from deepdream_core.helper.shared import SharedArray
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from deepdream_core.helper.dispatcher import Dispatcher
+    from deepdream_core.helper.job import Job
+
+PIECE_WITHIN_S = 10.0
+SLOWEST_BYTES_PER_S = 1e6
+_PIECE = 1 << 20
+
+
+def announced_length(request: Request, header: wire.ArrayHeader) -> int:
+    """Return the body's length, checked against what was announced before a byte of it is read; raises `RefusalError`."""
+    text = request.headers.get("content-length")
+    if text is None or "transfer-encoding" in request.headers:
+        raise RefusalError(411, "length_required", "an array needs a Content-Length", "send it in one piece, not chunked")
+    length = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+    height, width, channels = header.shape
+    expected = f"{height}×{width}×{channels} of {header.dtype} take {header.nbytes} bytes and an NPY header"
+    if length > header.nbytes + wire.HEADER_LIMIT:
+        raise RefusalError(413, "too_large", f"{length} bytes are too many: {expected}", "send what was announced")
+    if length < header.nbytes + 16:
+        raise RefusalError(400, "bad_pixels", f"{length} bytes are too few: {expected}", "send what was announced")
+    return length
+
+
+async def read_array(request: Request, header: wire.ArrayHeader) -> SharedArray:
+    """Read an NPY body piece by piece into shared memory; it must be exactly what was announced.
+
+    Raises `RefusalError` for anything else, for a body that takes too long, and when there is no memory.
+    """
+    length = announced_length(request, header)
+    try:
+        array = await asyncio.to_thread(SharedArray, header)
+    except MemoryError as error:
+        raise RefusalError(507, "no_memory", f"no shared memory for {header.nbytes / 1e6:.0f} MB: {error}",
+                      "close other programs, or use a smaller picture") from None  # fmt: skip
+    try:
+        with array as view:
+            try:
+                async with asyncio.timeout(PIECE_WITHIN_S + length / SLOWEST_BYTES_PER_S):
+                    await _fill(request, header, length, view)
+            except TimeoutError:
+                raise RefusalError(408, "timeout", "the body took too long", "send it again") from None
+            finally:
+                view.release()
+    except BaseException:
+        array.close()
+        raise
+    return array
+
+
+async def _fill(request: Request, header: wire.ArrayHeader, length: int, view: memoryview) -> None:
+    pieces = request.stream().__aiter__()
+    beginning = b""
+    position = -1  # of the samples; negative until the header has been read
+    while True:
+        try:
+            async with asyncio.timeout(PIECE_WITHIN_S):
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            break
+        if position < 0:
+            beginning += piece
+            try:
+                offset = wire.npy_header_length(beginning[:10]) if len(beginning) >= 10 else len(beginning) + 1
+                if len(beginning) < offset:
+                    continue
+                found = wire.parse_npy_header(beginning[:offset])
+            except wire.WireError as error:
+                raise RefusalError(400, "bad_pixels", str(error), "send NPY 1.0 as numpy.save writes it") from None
+            if found != header or length != offset + header.nbytes:
+                raise RefusalError(
+                    400, "bad_pixels", f"{found.dtype} {found.shape} comes unannounced", "send what was announced"
+                )
+            piece, position = beginning[offset:], 0
+        view[position : position + len(piece)] = piece
+        position += len(piece)
+    if position != header.nbytes:
+        raise RefusalError(400, "bad_pixels", "the body ended early", "send it again")
+
+
+class ArrayAnswer(Response):
+    """An NPY body sent from shared memory in pieces; a client that does not read is given up."""
+
+    media_type = "application/octet-stream"
+
+    def __init__(self, array: SharedArray, *, close: bool = False, headers: dict[str, str] | None = None) -> None:
+        self._array, self._close = array, close
+        self._npy = wire.npy_header(array.header.dtype, array.header.shape)
+        length = str(len(self._npy) + array.header.nbytes)
+        super().__init__(headers={"content-length": length, "cache-control": "no-store", **(headers or {})})
+        array.__enter__()  # held from now on, also while the answer waits to be sent
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send it."""
+        view = self._array.view()
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self._npy, "more_body": True})
+            for begin in range(0, len(view), _PIECE):
+                async with asyncio.timeout(PIECE_WITHIN_S):
+                    piece = view[begin : begin + _PIECE]
+                    await send({"type": "http.response.body", "body": piece, "more_body": begin + _PIECE < len(view)})
+        finally:
+            view.release()
+            self._array.__exit__()
+            if self._close:
+                self._array.close()
+
+
+class EventStream(Response):
+    """A job's events as server-sent events, and its lease: while this answer is being sent, somebody wants the job."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, dispatcher: Dispatcher, job: Job, after: int) -> None:
+        self._dispatcher, self._job, self._after = dispatcher, job, after
+        super().__init__(headers={"cache-control": "no-store"})
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send events until the last one, or until the client is gone."""
+        job = self._job
+        job.attached = True
+        job.hold()
+        watching = asyncio.ensure_future(_gone(receive))
+        changed = asyncio.Event()
+        stop_listening = job.listen(changed.set)
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            sending = asyncio.ensure_future(self._send_events(send, changed))
+            await asyncio.wait({watching, sending}, return_when=asyncio.FIRST_COMPLETED)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        finally:
+            stop_listening()
+            watching.cancel()
+            job.release(time.monotonic())
+
+    async def _send_events(self, send: Any, changed: asyncio.Event) -> None:
+        """Send what has been told since `after`, then what is told from now on, and a ping when nothing is."""
+        job, position = self._job, None
+        while True:
+            changed.clear()
+            news = [event for event in job.events if event.number > self._after]
+            text = "".join(f"id: {event.number}\nevent: {event.name}\ndata: {_json(event.data)}\n\n" for event in news)
+            if news:
+                self._after = news[-1].number
+            elif job.state == "queued" and (now := self._dispatcher.queue.position(job)) != position:
+                position = now
+                text = f"event: queued\ndata: {_json({'position': now})}\n\n"
+            last = job.state.ended
+            async with asyncio.timeout(PIECE_WITHIN_S):
+                await send(
+                    {"type": "http.response.body", "body": (text or ": ping\n\n").encode(), "more_body": not last}
+                )
+            if last:
+                return
+            try:
+                async with asyncio.timeout(1.0):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+
+
+async def _gone(receive: Any) -> None:
+    """Return when the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"))
