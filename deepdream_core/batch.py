@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from deepdream_core.engine.dream import Progress
-    from deepdream_core.engine.engine import Engine
+    from deepdream_core.dreamer import Dreamer, Progress
     from deepdream_core.photo import Frame, Receipt
     from deepdream_core.settings import DreamSettings
 
@@ -89,7 +88,7 @@ class Reporter(Protocol):
     def loading(self) -> AbstractContextManager[None]:
         """Return a context in which the engine is loaded."""
 
-    def loaded(self, engine: Engine) -> None:
+    def loaded(self, engine: Dreamer) -> None:
         """Tell that the engine is ready."""
 
     def skipped(self, source: Path, why: str) -> None:
@@ -199,7 +198,7 @@ def _pictures_in(folder: Path, suffix: str, output: Path | None) -> list[Path]:
 def run(
     planned: Sequence[Job | tuple[Path, DeepDreamError]],
     settings: DreamSettings,
-    open_engine: Callable[[], Engine],
+    open_engine: Callable[[], Dreamer],
     reporter: Reporter,
     *,
     preset: str | None = None,
@@ -213,7 +212,7 @@ def run(
     The engine is opened when the first picture has been decoded, so that a bad file is told at once.
     """
     options = options or OutputOptions()
-    engine: Engine | None = None
+    engine: Dreamer | None = None
     errors: list[DeepDreamError] = []
     written: set[Path] = set()
     for number, job in enumerate(planned, start=1):
@@ -288,7 +287,7 @@ def _not_the_input(target: Path, source: Path) -> Path:
 
 
 def _dreamed(
-    photo: Photo, target: Path, settings: DreamSettings, engine: Engine, reporter: Reporter, mask: StrengthMap | None
+    photo: Photo, target: Path, settings: DreamSettings, engine: Dreamer, reporter: Reporter, mask: StrengthMap | None
 ) -> tuple[Photo, int | None]:
     """Return the photo with all its pictures dreamed that the target can hold, and the width of the tiles used.
 

@@ -18,6 +18,9 @@ from deepdream_core.errors import DeepDreamError, SettingsError, nearest
 from deepdream_core.settings import DreamSettings, EngineSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepdream_core.dreamer import Dreamer
     from deepdream_core.settings import Config
 
 app = typer.Typer(
@@ -78,6 +81,9 @@ def dream(
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help=_help("device"))] = None,
     precision: Annotated[str | None, typer.Option(metavar="auto|fp32|bf16|fp16", help=_help("precision"))] = None,
     weights: Annotated[str | None, typer.Option(metavar="oxford|torchvision|PATH", help=_help("weights"))] = None,
+    via_helper: Annotated[
+        str, typer.Option(metavar="auto|yes|no", help="let the helper compute; auto: when it runs")
+    ] = "auto",
     config: ConfigFile = None,
     suffix: Annotated[str, typer.Option(metavar="TEXT", help="what a result's name gets before its ending")] = ".dream",
     format: Annotated[
@@ -99,6 +105,7 @@ def dream(
 ) -> None:
     """Dream pictures: photo.jpg becomes photo.dream.jpg beside it."""
     from deepdream_core import batch, replay, report
+    from deepdream_core import via_helper as via
     from deepdream_core.photo import WriteOptions
 
     dreaming = {
@@ -114,6 +121,9 @@ def dream(
         suffix=suffix, format=_format(format), overwrite=overwrite, recipe=recipe,
         write=WriteOptions(quality=quality, strip=strip, strict=strict),
     )  # fmt: skip
+    given = _given(computing) if like is None else {"like": like}
+    remote = via.remote_opener(via.wish(via_helper), given, reporter.note)
+    open_engine: Callable[[], Dreamer]
     replayed = None if like is None else replay.of_recipe(like, loaded, _given(computing), masked=mask is not None)
     if replayed is not None:
         if preset is not None:
@@ -127,7 +137,7 @@ def dream(
         settings = loaded.dream_settings(preset, _given(dreaming))
         preset_changed = settings != loaded.dream_settings(preset, {})
         machine = loaded.engine_settings(_given(computing))
-        open_engine = partial(replay.open_engine, machine)
+        open_engine = remote or partial(replay.open_engine, machine)
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -256,6 +266,16 @@ def bench(
         measuring.print_memory(machine, memory)
     else:
         measuring.print_table(machine, repeats)
+
+
+@app.command()
+def status(
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Show what the helper does: devices, memory held, jobs and their progress."""
+    from deepdream_core.status import print_status
+
+    print_status(as_json=json)
 
 
 @app.command()

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-HELLO_S, CALL_S = 2.0, 30.0  # for a whole hello; for each step of any other call
+HELLO_S, CALL_S = 2.0, 30.0  # for all of the first hello; for each step of a later call
 ANSWER_LIMIT = LINE_LIMIT = 1 << 20  # bytes of a JSON answer, of one event
 
 _PIECE = 1 << 20
@@ -191,7 +191,7 @@ def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
 def _own_name() -> str:
     script = Path(getattr(sys, "argv", [""])[0])
     program = script.parent.name if script.name == "__main__.py" else script.stem
-    return f"{re.sub('[^!-~]', '_', program)[:48] or 'python'}-{os.getpid()}"
+    return f"{re.sub('[^!-~]', '_', program.strip('-'))[:48] or 'python'}-{os.getpid()}"
 
 
 def _reach(path: Path, client: str, version: str | None, limit_s: float) -> HelperClient:
@@ -374,7 +374,7 @@ class HelperClient:
     ) -> Iterator[http.client.HTTPResponse]:
         """Make one call and hand over its answer to be read, with `limit_s` for each step; foreign errors end here."""
         try:
-            with _Connection(self.endpoint) as connection:
+            with _Connection(self.endpoint, limit_s) as connection:
                 response = connection.ask(method, path, pieces, headers or {}, limit_s)
                 if response.status != status:
                     raise _refusal(response, status)
@@ -484,7 +484,6 @@ class _Socket(socket.socket):
 
     def limit(self, idle_s: float, total_s: float = float("inf")) -> None:
         self.idle_s, self.until = idle_s, time.monotonic() + total_s
-        self._arm()
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         self._arm()
@@ -513,7 +512,7 @@ class _Socket(socket.socket):
 class _Connection:
     """One connection, on which the listener has proved to know the token; raises _FOREIGN errors."""
 
-    def __init__(self, endpoint: wire.Endpoint, limit_s: float = HELLO_S) -> None:
+    def __init__(self, endpoint: wire.Endpoint, limit_s: float) -> None:
         self._endpoint = endpoint
         self._http = http.client.HTTPConnection(endpoint.host, endpoint.port)
         self._http.auto_open = 0  # never a second connection that has proved nothing
@@ -521,6 +520,7 @@ class _Connection:
         self._response: http.client.HTTPResponse | None = None
         try:
             self._socket.limit(limit_s, limit_s)
+            self._socket.settimeout(limit_s)
             self._socket.connect((endpoint.host, endpoint.port))
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._http.sock = self._socket
@@ -554,7 +554,7 @@ class _Connection:
         answer = _object(response) if response.status == 200 else {}
         version, protocol, proof = answer.get("version"), answer.get("protocol"), answer.get("proof")
         if answer.get("name") != "deepdream" or not isinstance(version, str) or type(protocol) is not int:
-            raise wire.WireError("another program listens there, or the helper is stopping")
+            raise wire.WireError("another program listens there, or the helper is too busy or stopping")
         expected = wire.proof(self._endpoint.token, nonce, self._endpoint.port)
         if not isinstance(proof, str) or not wire.same(proof, expected):
             raise wire.WireError("what listens there does not know the helper's token")

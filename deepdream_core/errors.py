@@ -9,7 +9,8 @@
     ├── WeightsError        5   the weights file: missing, truncated, altered, of another network
     ├── DeviceError         6   the device or precision asked for is not there
     │   └── OutOfMemoryError 6  even the smallest tile does not fit
-    └── NumericError        7   the network returned NaN or infinity
+    ├── NumericError        7   the network returned NaN or infinity
+    └── HelperError         8   the helper: none runs, cannot start, another version's, lost
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ class NumericError(DeepDreamError):
     """The network returned NaN or infinity."""
 
     exit_code = 7
+
+
+class HelperError(DeepDreamError):
+    """There is no helper, it cannot start, is another version's, or was lost."""
+
+    exit_code = 8
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

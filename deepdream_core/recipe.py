@@ -18,7 +18,7 @@ from deepdream_core.settings import DreamSettings  # noqa: TC001 - pydantic need
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepdream_core.engine.engine import Engine
+    from deepdream_core.dreamer import Dreamer
     from deepdream_core.photo.file import Photo
 
 _LONGEST = 1 << 16  # bytes; a real one has a thousand
@@ -147,7 +147,7 @@ def parsed(text: str, where: str) -> Recipe:
 
 
 def made(
-    photo: Photo, settings: DreamSettings, engine: Engine, *, preset: str | None, preset_changed: bool,
+    photo: Photo, settings: DreamSettings, engine: Dreamer, *, preset: str | None, preset_changed: bool,
     mask: Mask | None, tile_px: int | None, private: bool,
 ) -> Recipe:  # fmt: skip
     """Return the recipe of a dream of `photo`; `private` leaves out file names."""

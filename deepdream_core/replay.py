@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from deepdream_core.engine.engine import Engine
+    from deepdream_core.dreamer import Dreamer
     from deepdream_core.settings import Config, EngineSettings
 
 _NAMED_WEIGHTS = ("oxford", "torchvision")
@@ -32,7 +32,7 @@ class Replay:
         """Return the recipe's settings overlaid by `overrides`; raises `SettingsError` naming the override."""
         return validated(DreamSettings, {**self.recipe.settings.model_dump(), **overrides}, as_option)
 
-    def open_engine(self, note: Callable[[str], None]) -> Engine:
+    def open_engine(self, note: Callable[[str], None]) -> Dreamer:
         """Open the engine that comes closest to the recipe's, and note the differences; raises as `Engine`."""
         for text in self.notes:
             note(text)
@@ -50,7 +50,7 @@ class Replay:
         return engine
 
 
-def open_engine(machine: EngineSettings) -> Engine:
+def open_engine(machine: EngineSettings) -> Dreamer:
     """Open the engine; imports torch."""
     from deepdream_core.engine.engine import Engine
     from deepdream_core.fetch import fetched_path

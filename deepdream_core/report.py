@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepdream_core.batch import Done
-    from deepdream_core.engine.dream import Progress as Step
-    from deepdream_core.engine.engine import Engine
+    from deepdream_core.dreamer import Dreamer
+    from deepdream_core.dreamer import Progress as Step
     from deepdream_core.errors import DeepDreamError
 
 
@@ -69,7 +69,7 @@ class ErrorReporter:
         """Return a context that says nothing."""
         return contextlib.nullcontext()
 
-    def loaded(self, engine: Engine) -> None:
+    def loaded(self, engine: Dreamer) -> None:
         """Say nothing."""
 
     def skipped(self, source: Path, why: str) -> None:
@@ -151,7 +151,7 @@ class TextReporter(ErrorReporter):
             if self._bars and task is not None:
                 self._bars.remove_task(task)
 
-    def loaded(self, engine: Engine) -> None:
+    def loaded(self, engine: Dreamer) -> None:
         """Print the device, precision and weights."""
         self._say(
             f"engine    VGG19 {escape(engine.weights.name)} on {engine.device} ({escape(engine.device_name)}) in "
@@ -258,7 +258,7 @@ class JsonReporter(ErrorReporter):
         """Emit `reading`."""
         self._emit("reading", input=str(source), number=number, count=count)
 
-    def loaded(self, engine: Engine) -> None:
+    def loaded(self, engine: Dreamer) -> None:
         """Emit `engine`."""
         weights = {"name": engine.weights.name, "sha256": engine.weights.sha256}
         self._emit(

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from conftest import photograph
 
 from deepdream_core.config import load_config
-from deepdream_core.engine.dream import Progress, balanced, dream
+from deepdream_core.dreamer import Progress
+from deepdream_core.engine.dream import balanced, dream
 from deepdream_core.engine.engine import Engine
 from deepdream_core.engine.gradient import TiledGradient
 from deepdream_core.engine.vgg19 import Vgg19

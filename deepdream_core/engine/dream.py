@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from deepdream_core.engine.pyramid import Size, finest_size, octave_sizes
+from deepdream_core.dreamer import Progress
+from deepdream_core.engine.pyramid import finest_size, octave_sizes
 from deepdream_core.engine.resample import resize
 from deepdream_core.engine.smoothing import (
     add_total_variation_,
@@ -24,7 +24,7 @@ from deepdream_core.engine.smoothing import (
 from deepdream_core.errors import NumericError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Generator, Mapping
 
     from torch import Tensor
 
@@ -35,27 +35,6 @@ if TYPE_CHECKING:
 KEPT = 0.5
 """Share of the frame before that a frame starts from. More flickers less, but trails behind what moves and lingers after
 a cut; at one half an eighth is left after three frames."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What `dream` tells after each step. Octaves and iterations count from 1; `size` is (height, width) in pixels.
-
-    `objective` is the norm of the activations before the step. `fraction` of the whole work, in 0…1, is done.
-    `tile_px` is the width of the tiles, None without. `notes` say what a user should know, such as a tile made smaller.
-    `picture()` returns the result so far as `dream` would, full size; call it before asking for the next step.
-    """
-
-    octave: int
-    octaves: int
-    size: Size
-    iteration: int
-    iterations: int
-    objective: float
-    fraction: float
-    tile_px: int | None
-    notes: tuple[str, ...]
-    picture: Callable[[], Tensor]
 
 
 def dream(

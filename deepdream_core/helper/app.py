@@ -72,6 +72,15 @@ def build(
         """Say who listens and, by a proof over the nonce, that it knows the token. The only call without a token."""
         return Hello(**hello_again(nonce))
 
+    _add_incoming(app, dispatcher)
+    _add_outgoing(app, dispatcher)
+    _add_housekeeping(app, dispatcher, stop)
+    return app
+
+
+def _add_incoming(app: FastAPI, dispatcher: Dispatcher) -> None:
+    """Add the calls by which a picture comes in."""
+
     @app.post("/v1/jobs", status_code=201, responses=_refusals(413, 422, 429, 503))
     async def create(request: JobRequest, response: Response) -> JobCreated:
         """Announce a picture; it is queued once everything announced has arrived."""
@@ -100,6 +109,10 @@ def build(
         finally:
             job.uploading.discard(kind)
             job.release(time.monotonic())
+
+
+def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
+    """Add the calls by which a client learns of its job, gets its picture, and ends it."""
 
     @app.get("/v1/jobs/{id}", responses=_refusals(404, 422))
     async def job_status(job_id: JobId) -> JobStatus:
@@ -149,6 +162,10 @@ def build(
         else:
             dispatcher.cancel(job, "asked")
 
+
+def _add_housekeeping(app: FastAPI, dispatcher: Dispatcher, stop: Callable[[], None]) -> None:
+    """Add the calls that are about the helper."""
+
     @app.get("/v1/status", responses=_refusals())
     async def status() -> Status:
         """Say what runs where, what memory is held and what waits."""
@@ -169,8 +186,6 @@ def build(
         """End the helper: running jobs are cancelled and their clients told."""
         stop()
         return Response(status_code=202)
-
-    return app
 
 
 def _refuse_in_one_form(app: FastAPI) -> None:

@@ -77,7 +77,9 @@ class Door:
         headers = scope["headers"]
         hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) != 1 or hosts[0] not in self._hosts:
-            raise RefusalError(403, "bad_host", "the Host header is not this address", f"use http://127.0.0.1:{self._port}")
+            raise RefusalError(
+                403, "bad_host", "the Host header is not this address", f"use http://127.0.0.1:{self._port}"
+            )
         if any(name == b"origin" for name, _ in headers):
             raise RefusalError(403, "origin_refused", "web pages may not use the helper", "call it from a program")
 
@@ -93,7 +95,9 @@ class Door:
             raise RefusalError(405, "method", f"{scope['method']} is not allowed here", "use GET")
         nonces = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("nonce", [])
         if len(nonces) > 1 or any(not _NONCE.fullmatch(nonce) for nonce in nonces):
-            raise RefusalError(422, "invalid", "the nonce is not 16 to 64 bytes in lower-case hexadecimal", "send another")
+            raise RefusalError(
+                422, "invalid", "the nonce is not 16 to 64 bytes in lower-case hexadecimal", "send another"
+            )
         return self.hello(nonces[0] if nonces else None)
 
 

@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from deepdream_core import __version__, wire
-from deepdream_core.errors import DeepDreamError
+from deepdream_core.errors import HelperError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-class HelperError(DeepDreamError):
-    """The helper cannot start here."""
 
 
 def lock_endpoint(path: Path) -> FileLock | None:

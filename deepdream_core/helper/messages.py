@@ -52,10 +52,13 @@ class JobRequest(BaseModel):
         """Return what will be sent, by name; raises `RefusalError` when it is no picture or too large."""
         height, width, channels = self.shape
         if not (1 <= channels <= 4 and 1 <= height <= 1_000_000 and 1 <= width <= 1_000_000):
-            raise RefusalError(422, "invalid", f"shape {self.shape} is no picture", "send [height, width, 1 to 4 channels]")
-        if height * width > max_megapixels * 1e6:
             raise RefusalError(
-                413, "too_large", f"{width}×{height} is too large: {height * width / 1e6:.1f} megapixels, {max_megapixels:g} are allowed",
+                422, "invalid", f"shape {self.shape} is no picture", "send [height, width, 1 to 4 channels]"
+            )
+        megapixels = height * width / 1e6
+        if megapixels > max_megapixels:
+            raise RefusalError(
+                413, "too_large", f"{width}×{height} is {megapixels:.1f} megapixels, {max_megapixels:g} are allowed",
                 "use a smaller picture, or raise engine.max_megapixels in config.yaml",
             )  # fmt: skip
         arrays = {"pixels": ArrayHeader(self.dtype, (height, width, channels))}

@@ -77,10 +77,8 @@ class Process:
         self._in_loop(self._died)
 
     def _in_loop(self, call: Any, *arguments: Any) -> None:
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop has closed: the helper is on its way out
             self._loop.call_soon_threadsafe(call, *arguments)
-        except RuntimeError:  # the loop has closed: the helper is on its way out
-            pass
 
     def _told(self, told: worker.Told) -> None:
         if self._slot.process is self:

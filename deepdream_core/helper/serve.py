@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from deepdream_core import __version__, client, wire
+from deepdream_core.errors import HelperError
 from deepdream_core.helper.dispatcher import TICK_S, Dispatcher
 from deepdream_core.helper.door import Door, TimedProtocol
-from deepdream_core.helper.endpoint import HelperError, bind, describe, lock_endpoint, polls
+from deepdream_core.helper.endpoint import bind, describe, lock_endpoint, polls
 from deepdream_core.helper.notify import notify, watchdog_s
 
 if TYPE_CHECKING:

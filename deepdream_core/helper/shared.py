@@ -5,6 +5,7 @@ The helper makes every array and is the only one that removes it; should it be k
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from multiprocessing import resource_tracker
@@ -70,10 +71,8 @@ class SharedArray:
 
     def _remove(self) -> None:
         self._memory.unlink()
-        try:
+        with contextlib.suppress(BufferError):  # a view not yet released: the memory goes with it
             self._memory.close()
-        except BufferError:  # a view not yet released: the memory goes with it
-            pass
 
 
 def attach(name: str) -> SharedMemory:
@@ -84,7 +83,7 @@ def attach(name: str) -> SharedMemory:
     if sys.version_info >= (3, 13):
         return SharedMemory(name, track=False)
     register = resource_tracker.register
-    resource_tracker.register = lambda *_: None  # type: ignore[assignment]
+    resource_tracker.register = lambda *_: None
     try:
         return SharedMemory(name)
     finally:

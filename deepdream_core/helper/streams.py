@@ -28,7 +28,9 @@ def announced_length(request: Request, header: wire.ArrayHeader) -> int:
     """Return the body's length, checked against what was announced before a byte of it is read; raises `RefusalError`."""
     text = request.headers.get("content-length")
     if text is None or "transfer-encoding" in request.headers:
-        raise RefusalError(411, "length_required", "an array needs a Content-Length", "send it in one piece, not chunked")
+        raise RefusalError(
+            411, "length_required", "an array needs a Content-Length", "send it in one piece, not chunked"
+        )
     length = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
     height, width, channels = header.shape
     expected = f"{height}×{width}×{channels} of {header.dtype} take {header.nbytes} bytes and an NPY header"

@@ -1,0 +1,167 @@
+"""The helper in the engine's place: the same pictures and the same progress, computed in another process."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepdream_core import __version__, client
+from deepdream_core.dreamer import Progress
+from deepdream_core.errors import (
+    DeepDreamError,
+    DeviceError,
+    HelperError,
+    NumericError,
+    OutOfMemoryError,
+    PictureError,
+    SettingsError,
+    WeightsError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from numpy.typing import NDArray
+
+    from deepdream_core.settings import DreamSettings
+
+BUSY_WITHIN_S = 600.0
+_BY_CODE: dict[str, type[DeepDreamError]] = {
+    "out_of_memory": OutOfMemoryError,
+    "no_memory": OutOfMemoryError,
+    "device": DeviceError,
+    "numeric": NumericError,
+    "weights": WeightsError,
+    "settings": SettingsError,
+    "invalid": SettingsError,
+    "picture": PictureError,
+    "too_large": PictureError,
+}
+
+
+@dataclass(frozen=True)
+class RemoteWeights:
+    """The weights that the helper uses."""
+
+    name: str
+    sha256: str
+
+
+class RemoteEngine:
+    """Dreams pictures in the running helper, which has loaded its model by then.
+
+    `note` is told what a person should know while nothing moves: that others are before, or more urgent. Raises
+    `DeepDreamError` of the kind that the engine itself would raise, `HelperError` for what only a helper can have.
+    """
+
+    def __init__(self, helper: client.HelperClient, note: Callable[[str], None], *, label: str = "") -> None:
+        self._helper, self._note, self._label = helper, note, label
+        with _translated():
+            workers = helper.warm()["workers"]
+        about: dict[str, Any] = workers[0]
+        self.device: str = about["device"]
+        self.device_name: str = about["name"]
+        self.precision: str = about["precision"]
+        self.threads: int | None = about["threads"]
+        self.weights = RemoteWeights(**about["weights"])
+
+    def dream(
+        self,
+        planes: NDArray[np.float32],
+        settings: DreamSettings,
+        mask: NDArray[np.float32] | None = None,
+        start: NDArray[np.float32] | None = None,
+    ) -> Generator[Progress, None, NDArray[np.float32]]:
+        """Dream a picture, float32 [3, H, W] in 0…1, and return one like it: see `Engine.dream`, which gives the same.
+
+        Closing the generator cancels the job.
+        """
+        height, width = planes.shape[1:]
+        with _translated():
+            job = self._submit(planes, settings, mask, start)
+            try:
+                notes: list[str] = []
+                for event in job.events():
+                    if event.name == "progress":
+                        yield _progress(event.data, tuple(notes), job)
+                        notes.clear()
+                    elif event.name == "note":
+                        notes.append(str(event.data["text"]))
+                    elif event.name == "paused":
+                        self._note("the helper does something more urgent first; this goes on by itself")
+                    elif event.name == "queued" and (before := int(event.data["position"]) - 1) > 0:
+                        self._note(f"waiting for the helper: {before} before this")
+                planes = _fetched(job, height, width)[0]
+                return planes
+            finally:
+                job.cancel()
+
+    def _submit(
+        self,
+        planes: NDArray[np.float32],
+        settings: DreamSettings,
+        mask: NDArray[np.float32] | None,
+        start: NDArray[np.float32] | None,
+    ) -> client.HelperJob:
+        """Send the picture; wait where the helper's queue is full."""
+        height, width = planes.shape[1:]
+        until = time.monotonic() + BUSY_WITHIN_S
+        while True:
+            try:
+                return self._helper.submit(
+                    _interleaved(planes).data, dtype="float32", shape=(height, width, 3), priority="batch",
+                    settings=settings.model_dump(),
+                    mask=None if mask is None else np.ascontiguousarray(mask).data,
+                    mask_dtype=None if mask is None else "float32",
+                    start=None if start is None else _interleaved(start).data, label=self._label,
+                )  # fmt: skip
+            except client.HelperBusy as busy:
+                if time.monotonic() + busy.retry_after_s > until:
+                    raise
+                self._note(f"the helper is busy: {busy.what}; trying again in {busy.retry_after_s:.0f} s")
+                time.sleep(busy.retry_after_s)
+
+
+def connect(*, start: bool) -> client.HelperClient:
+    """Return a client of this version's helper, started if wanted; raises `HelperError`."""
+    with _translated():
+        return client.connect(start=start, version=__version__)
+
+
+def _interleaved(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return planes [3, H, W] as a picture [H, W, 3]."""
+    return np.ascontiguousarray(planes.transpose(1, 2, 0))
+
+
+def _fetched(job: client.HelperJob, height: int, width: int, *, so_far: bool = False) -> NDArray[np.float32]:
+    """Return the result, or the picture so far, as float32 [1, 3, H, W]."""
+    pixels = np.empty((height, width, 3), np.float32)
+    if not so_far:
+        job.result_into(pixels.data)
+    elif not job.so_far_into(pixels.data):
+        raise HelperError("the helper has nothing to show yet", "ask again after the next step")
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]
+
+
+def _progress(data: dict[str, Any], notes: tuple[str, ...], job: client.HelperJob) -> Progress:
+    height, width, _ = job.shape
+    return Progress(
+        data["octave"], data["octaves"], (data["height"], data["width"]), data["iteration"], data["iterations"],
+        data["objective"], data["fraction"], data["tile_px"], notes,
+        lambda: _fetched(job, height, width, so_far=True),
+    )  # fmt: skip
+
+
+class _translated:  # noqa: N801 - reads as what it does
+    """A context in which the client's errors become this program's."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, client.HelperError):
+            code = getattr(error, "code", "")
+            raise _BY_CODE.get(code, HelperError)(error.what, error.next_step) from None

@@ -1,0 +1,106 @@
+"""`deepdream status`: what the helper does, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deepdream_core import client
+from deepdream_core.errors import HelperError
+from deepdream_core.report import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def print_status(*, as_json: bool) -> None:
+    """Print what the helper, its workers and jobs do; that none runs is an answer, not an error.
+
+    Raises `HelperError` when what runs does not answer as a helper of this version.
+    """
+    try:
+        helper = client.connect()
+        status = helper.status()
+    except client.NoHelper as error:
+        _print_none(error, as_json=as_json)
+        return
+    except client.HelperError as error:
+        raise HelperError(error.what, error.next_step) from None
+    endpoint = helper.endpoint
+    if as_json:
+        address = {"host": endpoint.host, "port": endpoint.port, "log": endpoint.log}
+        print(json.dumps({"helper": "running", **address, **status}))
+        return
+    console = Console(highlight=False)
+    ends = ", ends itself when idle" if status["on_demand"] else ""
+    console.print(
+        f"helper {escape(status['version'])} runs as process {status['pid']} since {clock(status['uptime_s'])}, "
+        f"http://{endpoint.host}:{endpoint.port}{ends}; log {escape(endpoint.log)}"
+    )
+    console.print(
+        _table(("device", "precision", "weights", "state", "memory held", ""), _worker_row, status["workers"])
+    )
+    jobs = [job for job in status["jobs"] if job["state"] not in ("failed", "cancelled")]
+    if jobs:
+        console.print(_table(("job", "picture", "how", "state", "progress", "time"), _job_row, jobs))
+    else:
+        console.print("no jobs")
+    if status["memory_bytes"]:
+        console.print(f"{megabytes(status['memory_bytes'])} in pictures")
+
+
+def _print_none(error: client.NoHelper, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"helper": "none", "why": error.what}))
+    else:
+        Console(highlight=False).print(f"no helper runs ({escape(error.what)}); programs start it when they need it")
+
+
+def _table(
+    titles: tuple[str, ...], row: Callable[[dict[str, Any]], tuple[str, ...]], things: list[dict[str, Any]]
+) -> Table:
+    table = Table(*titles, box=None, pad_edge=False)
+    for thing in things:
+        table.add_row(*(escape(text) for text in row(thing)))
+    return table
+
+
+def _worker_row(worker: dict[str, Any]) -> tuple[str, ...]:
+    name = f"{worker['device']} ({worker['name']})" if worker["name"] else worker["device"]
+    unloads = worker["unloads_in_s"]
+    after = "" if unloads is None else f"memory is given back in {clock(unloads)}"
+    return (
+        name,
+        worker["precision"],
+        worker["weights"]["name"],
+        worker["state"],
+        megabytes(worker["memory_bytes"]),
+        after,
+    )
+
+
+def _job_row(job: dict[str, Any]) -> tuple[str, ...]:
+    height, width, _ = job["shape"]
+    progress = job["progress"]
+    state = f"{job['state']}, place {job['position']}" if job["position"] else job["state"]
+    done = (
+        f"{progress['fraction']:.0%}, octave {progress['octave']}/{progress['octaves']}, "
+        f"iteration {progress['iteration']}/{progress['iterations']}"
+        if progress and job["state"] != "done"
+        else ""
+    )
+    took = job["waited_s"] if job["ran_s"] is None else job["ran_s"]
+    called = f"{job['label']} " if job["label"] else ""
+    return (
+        f"{job['id'][:6]} {job['client']}", f"{called}{width}×{height}", f"{job['about']}, {job['priority']}", state, done,
+        clock(took),
+    )  # fmt: skip
+
+
+def megabytes(count: int) -> str:
+    """Return bytes as people read them."""
+    return "none" if not count else f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
