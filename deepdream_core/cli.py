@@ -256,9 +256,17 @@ def bench(
         str | None,
         typer.Option(metavar="WxH", help="instead: dream one step of a picture of this size, tell peak memory"),
     ] = None,
+    via_helper: Annotated[
+        bool, typer.Option("--via-helper", help="instead: what the way of 12 megapixels through the helper costs")
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
     """Measure this machine: the engine, the notebook's plain loop and the bare convolutions in one run."""
+    if via_helper:
+        from deepdream_core.bench_helper import print_overhead
+
+        print_overhead(repeats)
+        return
     from deepdream_core import bench as measuring
 
     machine = _load_config(config).engine_settings(_given({"device": device, "precision": precision}))

@@ -59,7 +59,7 @@ class RemoteEngine:
 
     def __init__(self, helper: client.HelperClient, note: Callable[[str], None], *, label: str = "") -> None:
         self._helper, self._note, self._label = helper, note, label
-        with _translated():
+        with translated():
             workers = helper.warm()["workers"]
         about: dict[str, Any] = workers[0]
         self.device: str = about["device"]
@@ -80,7 +80,7 @@ class RemoteEngine:
         Closing the generator cancels the job.
         """
         height, width = planes.shape[1:]
-        with _translated():
+        with translated():
             job = self._submit(planes, settings, mask, start)
             try:
                 notes: list[str] = []
@@ -127,7 +127,7 @@ class RemoteEngine:
 
 def connect(*, start: bool) -> client.HelperClient:
     """Return a client of this version's helper, started if wanted; raises `HelperError`."""
-    with _translated():
+    with translated():
         return client.connect(start=start, version=__version__)
 
 
@@ -155,7 +155,7 @@ def _progress(data: dict[str, Any], notes: tuple[str, ...], job: client.HelperJo
     )  # fmt: skip
 
 
-class _translated:  # noqa: N801 - reads as what it does
+class translated:  # noqa: N801 - a context, and reads as what it does
     """A context in which the client's errors become this program's."""
 
     def __enter__(self) -> None:
