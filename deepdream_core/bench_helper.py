@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -10,6 +11,11 @@ from rich.table import Table
 
 from deepdream_core import __version__, remote
 from deepdream_core.settings import DreamSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepdream_core.client import HelperClient
 
 SIZE = (2828, 4243)
 """Height and width of a 12-megapixel photo; as float32 RGB 144 MB."""
@@ -41,9 +47,9 @@ def print_overhead(repeats: int) -> None:
 
 
 def _measured(
-    helper: remote.client.HelperClient,
-    pixels: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    result: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    helper: HelperClient,
+    pixels: NDArray[np.float32],
+    result: NDArray[np.float32],
 ) -> dict[str, float]:
     height, width, _ = pixels.shape
     begun = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -128,7 +129,7 @@ class RemoteEngine:
 def connect(*, start: bool) -> client.HelperClient:
     """Return a client of this version's helper, started if wanted; raises `HelperError`."""
     with translated():
-        return client.connect(start=start, version=__version__)
+        return client.connect(start=start, version=__version__, client=f"deepdream-{os.getpid()}")
 
 
 def _interleaved(planes: NDArray[np.float32]) -> NDArray[np.float32]:

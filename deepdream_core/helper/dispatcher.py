@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CANCEL_WITHIN_S = 10.0
 """A worker that has not dropped a job by then is ended and replaced."""
+SNAPSHOT_WITHIN_S = 20.0
 TICK_S = 0.25
 KEEP_PREVIEWS_S = 30.0
 KEEP_ENDED_S = 60.0
@@ -340,7 +341,7 @@ class Dispatcher:
     async def so_far(self, job: Job) -> SharedArray | None:
         """Return the picture so far in an array that the caller closes, or None when there is none yet.
 
-        Raises `MemoryError`.
+        A worker looks up only between two steps; None also when that takes too long. Raises `MemoryError`.
         """
         slot = self._slot_of(job)
         if slot is None or slot.process is None or job.state not in (State.RUNNING, State.PAUSED):
@@ -350,7 +351,10 @@ class Dispatcher:
         self._snapshots.setdefault(job.id, []).append(future)
         slot.process.say(worker.Snapshot(job.id, worker.Shared(array.name, array.header)))
         try:
-            written = await future
+            async with asyncio.timeout(SNAPSHOT_WITHIN_S):
+                written = await future
+        except TimeoutError:
+            written = False
         except BaseException:
             array.close()
             raise

@@ -48,6 +48,11 @@ class Door:
         """Begin to import the application."""
         self._application = asyncio.ensure_future(asyncio.to_thread(self._load))
 
+    def failure(self) -> BaseException | None:
+        """Return why the application could not be imported, or None."""
+        done = self._application is not None and self._application.done()
+        return self._application.exception() if done and self._application is not None else None
+
     def hello(self, nonce: str | None) -> dict[str, Any]:
         """Return what `GET /v1/hello` answers."""
         proof = None if nonce is None else wire.proof(self._token, nonce, self._port)

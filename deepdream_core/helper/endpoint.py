@@ -54,6 +54,8 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     try:
         if os.name == "posix":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        elif (exclusive := getattr(socket, "SO_EXCLUSIVEADDRUSE", None)) is not None:
+            bound.setsockopt(socket.SOL_SOCKET, exclusive, 1)  # else another user's program may share the port
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind((host, port))

@@ -95,8 +95,9 @@ class Job:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of shared memory that it takes, arrived or not."""
-        return sum(header.nbytes for header in self.announced.values())
+        """Bytes of shared memory that it holds or, until it has ended, will need."""
+        taken = {kind: array.header for kind, array in self.arrived.items()} if self.state.ended else self.announced
+        return sum(header.nbytes for header in taken.values())
 
     @property
     def complete(self) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import deque
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from deepdream_core.helper.job import Priority, State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from deepdream_core.helper.job import Job
 
 
@@ -23,6 +26,9 @@ class Queue:
         self._arrivals = 0
         self._turns = 0
         self._last_turn: dict[str, int] = {}
+        self._enqueued = 0
+        self._places: dict[str, int] = {}
+        self._places_of = (0, 0, 0)
 
     def add(self, job: Job) -> None:
         """Take in a new job."""
@@ -37,6 +43,7 @@ class Queue:
     def enqueue(self, job: Job) -> None:
         """Let a job wait for its turn; one that comes back from a lost worker keeps its place."""
         job.state, job.device = State.QUEUED, None
+        self._enqueued += 1
         if not job.arrival:
             self._arrivals += 1
             job.arrival = self._arrivals
@@ -68,19 +75,33 @@ class Queue:
         return job.priority, job.state is State.QUEUED, self._last_turn.get(job.client, 0), job.arrival
 
     def position(self, job: Job) -> int:
-        """Return which place a waiting job has in the order in which jobs will be begun; 1 is next."""
+        """Return which place a waiting job has in the order in which jobs will be begun, as far as is known; 1 is next."""
         waiting = self.waiting()
-        before = sum(other.priority < job.priority for other in waiting)
-        equals = [other for other in waiting if other.priority == job.priority]
-        own = sum(other.client == job.client and other.arrival < job.arrival for other in equals)
-        turn = self._last_turn.get(job.client, 0)
-        first = {other.client: min(other.arrival, job.arrival) for other in equals}
-        counts = Counter(other.client for other in equals if other.client != job.client)
-        for client, count in counts.items():
-            theirs = self._last_turn.get(client, 0)
-            earlier = theirs < turn or (theirs == turn and first[client] < job.arrival)
-            before += min(count, own + earlier)
-        return before + own + 1
+        known = (self._turns, self._enqueued, len(waiting))
+        if known != self._places_of:
+            self._places_of, self._places = (
+                known,
+                {other.id: place for place, other in enumerate(self._plan(waiting), 1)},
+            )
+        return self._places[job.id]
+
+    def _plan(self, waiting: list[Job]) -> Iterator[Job]:
+        """Yield waiting jobs in the order in which `best_for` will give them out."""
+        turns, last = dict(self._last_turn), self._turns
+        for priority in Priority:
+            own: dict[str, deque[Job]] = {}
+            for job in sorted(waiting, key=lambda job: job.arrival):
+                if job.priority is priority:
+                    own.setdefault(job.client, deque()).append(job)
+            next_in_line = [(turns.get(client, 0), jobs[0].arrival, client) for client, jobs in own.items()]
+            heapify(next_in_line)
+            while next_in_line:
+                _, _, client = heappop(next_in_line)
+                yield own[client].popleft()
+                last += 1
+                turns[client] = last
+                if own[client]:
+                    heappush(next_in_line, (last, own[client][0].arrival, client))
 
     def replaced_by(self, job: Job) -> list[Job]:
         """Return the same client's older previews, when `job` is a preview: nobody looks at them any more."""

@@ -94,6 +94,10 @@ def _start_log(*, on_demand: bool) -> Path:
     for handler in handlers:
         handler.setFormatter(form)
         log.addHandler(handler)
+        logging.getLogger("uvicorn").addHandler(handler)
+    logging.getLogger("uvicorn").setLevel(
+        logging.ERROR
+    )  # what anybody can cause by talking nonsense is not worth a line
     return path
 
 
@@ -118,9 +122,11 @@ async def _serve(
         dispatcher,
     )  # fmt: skip
     door.open()
-    ticking = asyncio.ensure_future(_tick(dispatcher, server, endpoint, path))
+    ticking = asyncio.ensure_future(_tick(dispatcher, server, door, endpoint, path))
     try:
         await server.serve(sockets)
+        if (failure := door.failure()) is not None:
+            raise HelperError(f"the helper is broken: {failure}", "install it again") from failure
     finally:
         ticking.cancel()
         await asyncio.gather(ticking, return_exceptions=True)
@@ -129,7 +135,7 @@ async def _serve(
         log.info("helper stopped")
 
 
-async def _tick(dispatcher: Dispatcher, server: _Server, endpoint: wire.Endpoint, path: Path) -> None:
+async def _tick(dispatcher: Dispatcher, server: _Server, door: Door, endpoint: wire.Endpoint, path: Path) -> None:
     """Publish the endpoint once the sockets listen; then look after what time brings, four times a second."""
     while not server.started:
         await asyncio.sleep(0.001)
@@ -146,6 +152,9 @@ async def _tick(dispatcher: Dispatcher, server: _Server, endpoint: wire.Endpoint
     next_sign = loop.time()
     while True:
         dispatcher.tick()
+        if door.failure() is not None:
+            server.stop()
+            return
         if period is not None and loop.time() >= next_sign:
             notify("WATCHDOG=1")
             next_sign = loop.time() + period / 3
