@@ -1,8 +1,9 @@
 """What the helper and its clients agree on: words, pixels on the wire, the endpoint file, and the proof of who listens.
 
-Standard library only and Python 3.9, because the GIMP plug-in carries a copy of this file and of `client.py`. The helper
-writes the endpoint file, which only its user can read; whoever can read it may use the helper. A client sends the
-token only to a listener that has proved to know it already, so that no other program on that port ever gets it.
+Standard library only and Python 3.9, because the GIMP plug-in carries a copy of this file, as it does of `client.py` and
+what that imports. The helper writes the endpoint file, which only its user can read; whoever can read it may use the helper.
+A client sends the token only to a listener that has proved to know it already, so that no other program on that port ever
+gets it.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ UPLOADS = ("pixels", "mask", "start")
 EVENTS = ("queued", "running", "paused", "progress", "octave", "note")
 ENDINGS = ("done", "failed", "cancelled")
 CANCELLED_WHY = ("asked", "lease", "replaced", "stopping")
-PING_S, REATTACH_S, UNATTACHED_S = (
-    5.0,
-    2.0,
-    10.0,
-)  # a ping at the latest; how long a job outlives, or awaits, its events
+PING_S = 5.0
+"""A stream of events is never silent for longer than this."""
+ATTACH_WITHIN_S = 10.0
+"""How long a job waits for somebody to follow its events, since it was created or its last upload ended."""
+REATTACH_WITHIN_S = 2.0
+"""How long a job whose events were followed lives on when their connection breaks."""
 
 DTYPES: dict[str, str] = {"uint8": "|u1", "uint16": "<u2", "float16": "<f2", "float32": "<f4"}  # name → descr in NPY
 HEADER_LIMIT, SIDE_LIMIT, ENDPOINT_LIMIT = 1024, 1_000_000, 64 * 1024
@@ -171,10 +173,8 @@ def runtime_folder() -> Path:
         with contextlib.suppress(OSError):
             if ours.stat().st_uid == os.geteuid():
                 return ours / "deepdream"
-    host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname().split(".")[0])[
-        :64
-    ]  # the domain changes with the network
-    return state_folder() / f"run-{host}"
+    host = socket.gethostname().split(".")[0]  # without the domain, which changes with the network
+    return state_folder() / f"run-{re.sub(r'[^A-Za-z0-9_-]', '-', host)[:64]}"
 
 
 def state_folder() -> Path:

@@ -26,6 +26,7 @@ from deepdream_core.helper.messages import (
 )
 from deepdream_core.helper.refusal import RefusalError
 from deepdream_core.helper.streams import ArrayAnswer, EventStream, read_array
+from deepdream_core.helper.views import helper_view, job_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,7 @@ def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
     @app.get("/v1/jobs/{id}", responses=_refusals(404, 422))
     async def job_status(job_id: JobId) -> JobStatus:
         """Say where a job stands."""
-        return JobStatus(**dispatcher.job_status(dispatcher.find(job_id)))
+        return JobStatus(**job_view(dispatcher.find(job_id), dispatcher.queue))
 
     @app.get(
         "/v1/jobs/{id}/events", response_class=Response,
@@ -169,7 +170,7 @@ def _add_housekeeping(app: FastAPI, dispatcher: Dispatcher, stop: Callable[[], N
     @app.get("/v1/status", responses=_refusals())
     async def status() -> Status:
         """Say what runs where, what memory is held and what waits."""
-        return Status(version=__version__, **dispatcher.status())
+        return Status(version=__version__, **helper_view(dispatcher))
 
     @app.post("/v1/warm", responses={**_refusals(422, 503), 202: {"model": Warm}})
     async def warm(request: WarmRequest, response: Response) -> Warm:

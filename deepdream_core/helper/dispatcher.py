@@ -6,18 +6,16 @@ Everything here runs in the event loop's thread. Rules of order are the queue's;
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
-import os
 import secrets
 import time
-from collections import Counter, deque
-from pathlib import PurePath
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from deepdream_core.helper import worker
+from deepdream_core.helper.admission import make_room
 from deepdream_core.helper.job import Job, Priority, State
+from deepdream_core.helper.orders import Advance, Drop, Load, Open, Shared, Snapshot
+from deepdream_core.helper.poison import DEATHS, Poison
 from deepdream_core.helper.pool import Slot
 from deepdream_core.helper.queue import Queue
 from deepdream_core.helper.refusal import RefusalError
@@ -25,9 +23,9 @@ from deepdream_core.helper.shared import SharedArray
 
 if TYPE_CHECKING:
     from deepdream_core.helper.messages import JobRequest
+    from deepdream_core.helper.orders import Told
     from deepdream_core.helper.pool import Process
     from deepdream_core.settings import Config
-    from deepdream_core.wire import ArrayHeader
 
 CANCEL_WITHIN_S = 10.0
 """A worker that has not dropped a job by then is ended and replaced."""
@@ -35,7 +33,6 @@ SNAPSHOT_WITHIN_S = 20.0
 TICK_S = 0.25
 KEEP_PREVIEWS_S = 30.0
 KEEP_ENDED_S = 60.0
-POISONOUS_DEATHS = 2
 
 log = logging.getLogger("deepdream.helper")
 
@@ -56,9 +53,8 @@ class Dispatcher:
         self._deadlines: dict[Job, float] = {}
         self._snapshots: dict[str, list[asyncio.Future[bool]]] = {}
         self._warming: list[tuple[Slot, asyncio.Future[dict[str, Any]]]] = []
-        self._deaths: Counter[str] = Counter()
+        self._poison = Poison()
         self._leaving: list[Process] = []
-        self._background: set[asyncio.Task[None]] = set()
 
     # Jobs come in
 
@@ -74,38 +70,11 @@ class Dispatcher:
         )  # fmt: skip
         for older in self.queue.replaced_by(job):
             self.cancel(older, "replaced")
-        self._make_room(job)
+        turn_s = sum(self._seconds) / len(self._seconds) / len(self.slots)
+        make_room(self.queue, job, self.limits, self.forget, turn_s)
         job.free_since = job.created_at
         self.queue.add(job)
         return job
-
-    def _make_room(self, job: Job) -> None:
-        waiting = sum(other.state in (State.CREATED, State.QUEUED) for other in self.queue.jobs.values())
-        if waiting >= self.limits.max_queued:
-            seconds = sum(self._seconds) / len(self._seconds) / max(1, len(self.slots))
-            raise RefusalError(
-                429,
-                "busy",
-                f"{waiting} jobs wait already",
-                "try again later",
-                retry_after=min(60, max(1, int(seconds))),
-            )
-        limit = self.limits.max_memory_mb * 1_000_000
-        ended = sorted(
-            (other for other in self.queue.jobs.values() if other.state.ended), key=lambda o: o.ended_at or 0
-        )
-        while (held := sum(other.nbytes for other in self.queue.jobs.values())) + job.nbytes > limit:
-            if ended:
-                self.forget(ended.pop(0))
-            elif held:
-                raise RefusalError(
-                    429, "busy", f"pictures of {held / 1e6:.0f} MB wait already", "try again later", retry_after=5
-                )
-            else:
-                raise RefusalError(
-                    413, "too_large", f"the picture takes {job.nbytes / 1e6:.0f} MB, {limit / 1e6:.0f} are allowed",
-                    "use a smaller picture, or raise helper.max_memory_mb in config.yaml",
-                )  # fmt: skip
 
     def find(self, job_id: str) -> Job:
         """Return a job; raises `RefusalError` for an unknown id."""
@@ -122,10 +91,10 @@ class Dispatcher:
         job.arrived[kind] = array
         if not job.complete:
             return
-        if self._deaths and self._deaths[await asyncio.to_thread(_fingerprint, job)] >= POISONOUS_DEATHS:
+        if await self._poison.is_in(job):
             if job.state is State.CREATED:
                 self._end_failed(
-                    job, "poisonous", f"{POISONOUS_DEATHS} workers died of this very picture and settings",
+                    job, "poisonous", f"{DEATHS} workers died of this very picture and settings",
                     "change the settings, use a smaller picture, or look into the helper's log",
                 )  # fmt: skip
             return
@@ -160,10 +129,10 @@ class Dispatcher:
         self.queue.begin(job, slot.device)
         slot.current = job
         if job.id not in slot.opened:
-            arrays = {kind: worker.Shared(array.name, array.header) for kind, array in job.arrived.items()}
-            process.say(worker.Open(job.id, job.settings, arrays, job.previews))
+            arrays = {kind: Shared(array.name, array.header) for kind, array in job.arrived.items()}
+            process.say(Open(job.id, job.settings, arrays, job.previews))
             slot.opened[job.id] = job
-        process.say(worker.Advance(job.id))
+        process.say(Advance(job.id))
         if job.started_at is None:
             job.started_at = time.monotonic()
         if begun and job.told:
@@ -171,7 +140,7 @@ class Dispatcher:
 
     # Workers are heard
 
-    def on_told(self, slot: Slot, told: worker.Told) -> None:
+    def on_told(self, slot: Slot, told: Told) -> None:
         """Hear a worker."""
         slot.memory = told.memory or slot.memory
         if told.job is None:
@@ -208,7 +177,7 @@ class Dispatcher:
                 self._end_failed(job, **told.data)
                 self.assign()
 
-    def _hear_about_itself(self, slot: Slot, told: worker.Told) -> None:
+    def _hear_about_itself(self, slot: Slot, told: Told) -> None:
         if told.name == "loaded":
             self._learn(slot, told.data)
         for waiting, future in [pair for pair in self._warming if pair[0] is slot]:
@@ -245,7 +214,7 @@ class Dispatcher:
             if job.state is State.STOPPING:
                 self._end_cancelled(job)
             elif job is current:
-                self._remember_death(job)
+                self._poison.remember(job)
                 self._end_failed(job, "worker_died", f"the worker on {slot.device} died: {reason}", "try again")
             elif not job.state.ended:
                 self.queue.enqueue(job)
@@ -257,19 +226,6 @@ class Dispatcher:
                     RefusalError(503, "worker_died", f"the worker died: {reason}", "try again", exit_code=1)
                 )
         self.assign()
-
-    def _remember_death(self, job: Job) -> None:
-        """Count the deaths by settings and pixels, so that a picture that kills workers is known when it comes again."""
-        arrays, job.arrived = job.arrived, {}
-
-        async def remember() -> None:
-            self._deaths[await asyncio.to_thread(_fingerprint, job, arrays)] += 1
-            for array in arrays.values():
-                array.close()
-
-        task = asyncio.get_running_loop().create_task(remember())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
 
     def _leave(self, slot: Slot, job: Job) -> None:
         slot.opened.pop(job.id, None)
@@ -290,7 +246,7 @@ class Dispatcher:
             self._deadlines[job] = time.monotonic() + CANCEL_WITHIN_S
             slot = self._slot_of(job)
             if slot is not None and slot.process is not None:
-                slot.process.say(worker.Drop(job.id))
+                slot.process.say(Drop(job.id))
 
     def forget(self, job: Job) -> None:
         """Give an ended job's memory back and know it no more."""
@@ -349,7 +305,7 @@ class Dispatcher:
         array = await asyncio.to_thread(SharedArray, job.pixels)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._snapshots.setdefault(job.id, []).append(future)
-        slot.process.say(worker.Snapshot(job.id, worker.Shared(array.name, array.header)))
+        slot.process.say(Snapshot(job.id, Shared(array.name, array.header)))
         try:
             async with asyncio.timeout(SNAPSHOT_WITHIN_S):
                 written = await future
@@ -381,62 +337,12 @@ class Dispatcher:
         futures = []
         for slot in self.slots:
             future: asyncio.Future[dict[str, Any]] = loop.create_future()
-            slot.running(self, loop).say(worker.Load())
+            slot.running(self, loop).say(Load())
             slot.idle_since = time.monotonic()
             self._warming.append((slot, future))
             futures.append(future)
         self._busy_until = time.monotonic()
         return futures
-
-    def status(self) -> dict[str, Any]:
-        """Return what runs where, as `GET /v1/status` tells it."""
-        now = time.monotonic()
-        return {
-            "pid": os.getpid(),
-            "uptime_s": round(now - self.started, 1),
-            "on_demand": self.on_demand,
-            "stopping": self.stopping,
-            "memory_bytes": sum(job.nbytes for job in self.queue.jobs.values() if job.arrived),
-            "workers": [self._worker_status(slot, now) for slot in self.slots],
-            "jobs": [self.job_status(job) for job in self.queue.jobs.values()],
-        }
-
-    def _worker_status(self, slot: Slot, now: float) -> dict[str, Any]:
-        idle = slot.process is not None and not slot.opened
-        left = self.limits.idle_unload_s - (now - slot.idle_since) if idle else None
-        return {
-            "device": slot.device,
-            "name": slot.about.get("name"),
-            "precision": slot.settings.precision,
-            "weights": slot.about.get("weights") or {"name": PurePath(slot.settings.weights).name, "sha256": None},
-            "threads": slot.about.get("threads"),
-            "state": slot.state,
-            "pid": slot.process.process.pid if slot.process else None,
-            "memory_bytes": slot.memory if slot.process else 0,
-            "job": slot.current.id if slot.current else None,
-            "unloads_in_s": None if left is None else round(max(0.0, left), 1),
-        }
-
-    def job_status(self, job: Job) -> dict[str, Any]:
-        """Return what a client may know of a job."""
-        now = time.monotonic()
-        began = job.started_at
-        return {
-            "id": job.id,
-            "client": job.client,
-            "label": job.label,
-            "priority": job.priority.name.lower(),
-            "about": job.about,
-            "state": job.state.value,
-            "shape": list(job.pixels.shape),
-            "dtype": job.pixels.dtype,
-            "position": self.queue.position(job) if job.state is State.QUEUED else None,
-            "device": job.told.get("device"),
-            "precision": job.told.get("precision"),
-            "progress": job.progress or None,
-            "waited_s": round((began or job.ended_at or now) - job.created_at, 3),
-            "ran_s": None if began is None else round((job.ended_at or now) - began, 3),
-        }
 
     # Time passes
 
@@ -518,15 +424,3 @@ def _importance(slot: Slot) -> int:
 
 def _public(about: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in about.items() if key != "cuda"}
-
-
-def _fingerprint(job: Job, arrays: dict[str, SharedArray] | None = None) -> str:
-    """Return a hash of everything that decides what a worker does for a job."""
-    known = hashlib.sha256(json.dumps(job.settings.model_dump(), sort_keys=True).encode())
-    for kind, array in sorted((arrays if arrays is not None else job.arrived).items()):
-        header: ArrayHeader = array.header
-        known.update(f"{kind} {header.dtype} {header.shape}".encode())
-        with array as view:
-            known.update(view)
-            view.release()
-    return known.hexdigest()

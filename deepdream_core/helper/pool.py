@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     import asyncio
 
     from deepdream_core.helper.job import Job
+    from deepdream_core.helper.orders import Told
     from deepdream_core.settings import EngineSettings
 
 
 class Ears(Protocol):
     """Who is told, in the event loop's thread, what workers say and that one has died."""
 
-    def on_told(self, slot: Slot, told: worker.Told) -> None:
+    def on_told(self, slot: Slot, told: Told) -> None:
         """Hear a worker."""
 
     def on_death(self, slot: Slot, reason: str) -> None:
@@ -80,7 +81,7 @@ class Process:
         with contextlib.suppress(RuntimeError):  # the loop has closed: the helper is on its way out
             self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _told(self, told: worker.Told) -> None:
+    def _told(self, told: Told) -> None:
         if self._slot.process is self:
             self._ears.on_told(self._slot, told)
 

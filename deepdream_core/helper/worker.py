@@ -15,9 +15,8 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import (
     DeepDreamError,
@@ -28,21 +27,19 @@ from deepdream_core.errors import (
     SettingsError,
     WeightsError,
 )
-from deepdream_core.helper.shared import attach
+from deepdream_core.helper.orders import Advance, Drop, Load, Open, Snapshot, Told
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from multiprocessing.connection import Connection
-    from multiprocessing.shared_memory import SharedMemory
 
     import numpy as np
     from numpy.typing import NDArray
 
     from deepdream_core.dreamer import Progress
     from deepdream_core.engine.engine import Engine
-    from deepdream_core.photo.frame import Frame
-    from deepdream_core.settings import DreamSettings, EngineSettings
-    from deepdream_core.wire import ArrayHeader
+    from deepdream_core.helper.work import Work
+    from deepdream_core.settings import EngineSettings
 
 DEVICE_LOST = 70
 """Exit code of a worker whose device no longer answers; a new process is what helps."""
@@ -55,62 +52,6 @@ CODES: dict[type[DeepDreamError], str] = {
     SettingsError: "settings",
     PictureError: "picture",
 }
-
-_WHITE = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0}
-
-
-class Shared(NamedTuple):
-    """Where an array lies: the name of its shared memory, and what it is."""
-
-    name: str
-    header: ArrayHeader
-
-
-@dataclass(frozen=True)
-class Open:
-    """To the worker: begin this job when you are told to advance it."""
-
-    job: str
-    settings: DreamSettings
-    arrays: dict[str, Shared]
-    previews: bool
-
-
-@dataclass(frozen=True)
-class Advance:
-    """To the worker: work on this job from now on, or on none."""
-
-    job: str | None
-
-
-@dataclass(frozen=True)
-class Drop:
-    """To the worker: forget this job. Answered with `Told(job, "dropped")` as soon as nothing of it runs."""
-
-    job: str
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """To the worker: write the picture so far into an array. Answered with `Told(job, "snapshot")`."""
-
-    job: str
-    into: Shared
-
-
-@dataclass(frozen=True)
-class Load:
-    """To the worker: load the model. Answered with `Told(None, "loaded")`, or `Told(None, "failed")`."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """From the worker: something about a job, or about itself; `memory` is what it holds of its device, in bytes."""
-
-    job: str | None
-    name: str
-    data: dict[str, Any]
-    memory: int
 
 
 def main(connection: Connection, settings: EngineSettings) -> None:
@@ -141,65 +82,6 @@ def _first_for_the_memory_killer() -> None:
         Path("/proc/self/oom_score_adj").write_text("500")
 
 
-class _Work:
-    """A job begun: its generator, the picture it belongs to, and the last that the generator told."""
-
-    def __init__(self, message: Open, engine: Engine) -> None:
-        import numpy as np
-
-        from deepdream_core.photo.frame import Frame
-
-        self.id = message.job
-        self.previews = message.previews
-        self.progress: Progress | None = None
-        self.engine_s = 0.0
-        self.tile_px: int | None = None
-        self._memory: list[SharedMemory] = []
-        frames: dict[str, Frame] = {}
-        for kind, shared in message.arrays.items():
-            self._memory.append(attach(shared.name))
-            array = np.ndarray(shared.header.shape, shared.header.dtype, self._memory[-1].buf)
-            frames[kind] = Frame(array, _WHITE[shared.header.dtype])
-        self.frame: Frame | None = frames["pixels"]
-        mask = frames["mask"].visible_brightness() if "mask" in frames else None
-        if mask is not None:
-            if not np.isfinite(mask).all():
-                raise PictureError("the mask holds NaN or infinite values", "send a mask without them")
-            mask = mask.clip(0, 1)
-        start = None if "start" not in frames else frames["start"].samples.transpose(2, 0, 1).copy()
-        if start is not None and not np.isfinite(start).all():
-            raise PictureError("the start holds NaN or infinite values", "send one without them")
-        self.steps: Generator[Progress, None, NDArray[np.float32]] = engine.dream(
-            self.frame.floats(), message.settings, mask, start
-        )
-
-    def write_so_far(self, into: Shared) -> bool:
-        """Write the picture so far into an array; say whether there is one yet."""
-        import numpy as np
-
-        from deepdream_core.photo.frame import Frame
-
-        if self.progress is None or self.frame is None:
-            return False
-        planes = self.progress.picture()[0].cpu().numpy()
-        memory = attach(into.name)
-        array = np.ndarray(into.header.shape, into.header.dtype, memory.buf)
-        np.copyto(array, self.frame.samples)
-        Frame(array, self.frame.white).take_floats(planes)
-        del array
-        memory.close()
-        return True
-
-    def close(self) -> None:
-        """Let go of the generator and of the shared memory."""
-        self.steps.close()
-        self.progress = self.frame = None
-        for memory in self._memory:
-            with contextlib.suppress(BufferError):  # something still looks at it, and will let go of it
-                memory.close()
-        self._memory.clear()
-
-
 class _Worker:
     """The main thread: obeys what has been said, then advances the current job by one step, and so on."""
 
@@ -209,7 +91,7 @@ class _Worker:
         self._settings = settings
         self._engine: Engine | None = None
         self._opened: dict[str, Open] = {}
-        self._begun: dict[str, _Work] = {}
+        self._begun: dict[str, Work] = {}
         self._current: str | None = None
 
     def run(self) -> None:
@@ -257,13 +139,15 @@ class _Worker:
             work.progress, work.tile_px = progress, progress.tile_px
             self._tell_progress(work, progress)
 
-    def _begin(self, job: str) -> _Work:
+    def _begin(self, job: str) -> Work:
         engine = self._loaded()
-        work = self._begun[job] = _Work(self._opened.pop(job), engine)
+        from deepdream_core.helper.work import Work
+
+        work = self._begun[job] = Work(self._opened.pop(job), engine)
         self._tell(job, "begun", **self._about(engine))
         return work
 
-    def _tell_progress(self, work: _Work, progress: Progress) -> None:
+    def _tell_progress(self, work: Work, progress: Progress) -> None:
         for note in progress.notes:
             self._tell(work.id, "note", text=note)
         size = {"width": progress.size[1], "height": progress.size[0]}
@@ -275,7 +159,7 @@ class _Worker:
         if work.previews and progress.iteration == progress.iterations:
             self._tell(work.id, "octave", octave=progress.octave, octaves=progress.octaves, **size)
 
-    def _finish(self, work: _Work, planes: NDArray[np.float32]) -> None:
+    def _finish(self, work: Work, planes: NDArray[np.float32]) -> None:
         assert work.frame is not None
         work.frame.take_floats(planes)
         engine_s, tile_px, job = work.engine_s, work.tile_px, work.id
