@@ -1,8 +1,8 @@
 """Let the helper dream: find it or start it, hand over pixels, follow the job, fetch the picture.
 
-Standard library only and Python 3.9, because the GIMP plug-in carries a copy of this file and of the four it imports. Every
-wait has an end, and whatever goes wrong is one of the errors drawn in `helper_errors.py`. What the caller got wrong (a buffer
-of the wrong length, an unknown dtype) is a `WireError`, before anything is sent.
+Standard library only and Python 3.9, because the GIMP plug-in carries a copy of this file and of the four it imports.
+Every wait has an end, and whatever goes wrong is one of the errors drawn in `helper_errors.py`. What the caller got wrong
+(a buffer of the wrong length, an unknown dtype) is a `WireError`, before anything is sent.
 
 Each call has a connection of its own, and the listener proves on it that it knows the token before it is told the token or
 shown a picture: the port may have gone to another program since the last call. Objects may be used by several threads.

@@ -150,7 +150,10 @@ def read_object(response: http.client.HTTPResponse) -> dict[str, Any]:
 
 
 def read_events(response: http.client.HTTPResponse) -> Iterator[tuple[int | None, str, dict[str, Any]]]:
-    """Yield number, name and data of server-sent events until the connection ends or breaks; raises `WireError` for others."""
+    """Yield number, name and data of each server-sent event until the connection ends or breaks.
+
+    Raises `WireError` for what is none.
+    """
     if response.headers.get_content_type() != "text/event-stream":
         raise wire.WireError("events that are no event stream")
     number: int | None = None
@@ -181,7 +184,7 @@ def read_events(response: http.client.HTTPResponse) -> Iterator[tuple[int | None
 
 
 def read_array(response: http.client.HTTPResponse, expected: wire.ArrayHeader, samples: memoryview) -> None:
-    """Read an NPY body into `samples`, which are as long as expected; raises `WireError` when another or half of it comes."""
+    """Read an NPY body into `samples`, which have the expected length; raises `WireError` unless exactly that comes."""
     announced = response.length
     begin = response.read(10)
     begin += response.read(wire.npy_header_length(begin) - 10)

@@ -1,9 +1,8 @@
 """What the helper and its clients agree on: words, pixels on the wire, the endpoint file, and the proof of who listens.
 
-Standard library only and Python 3.9, because the GIMP plug-in carries a copy of this file, as it does of `client.py` and
-what that imports. The helper writes the endpoint file, which only its user can read; whoever can read it may use the helper.
-A client sends the token only to a listener that has proved to know it already, so that no other program on that port ever
-gets it.
+Standard library only and Python 3.9, because the GIMP plug-in carries a copy of this file and of `client.py` with what that
+imports. The helper writes the endpoint file, which only its user can read; whoever can read it may use the helper. A client
+sends the token only to a listener that has proved to know it already, so that no other program on that port ever gets it.
 """
 
 from __future__ import annotations
@@ -30,8 +29,6 @@ UPLOADS = ("pixels", "mask", "start")
 EVENTS = ("queued", "running", "paused", "progress", "octave", "note")
 ENDINGS = ("done", "failed", "cancelled")
 CANCELLED_WHY = ("asked", "lease", "replaced", "stopping")
-PING_S = 5.0
-"""A stream of events is never silent for longer than this."""
 ATTACH_WITHIN_S = 10.0
 """How long a job waits for somebody to follow its events, since it was created or its last upload ended."""
 REATTACH_WITHIN_S = 2.0

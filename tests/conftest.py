@@ -70,8 +70,9 @@ def _ordinary_arithmetic() -> Iterator[None]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """An environment whose config and data folders are empty ones below tmp_path."""
-    folders = {name: str(tmp_path / "home" / name) for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "HOME", "APPDATA")}
+    """An environment whose config, data and run-time folders are empty ones below tmp_path: no helper runs there."""
+    names = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "HOME", "APPDATA", "DEEPDREAM_RUNTIME_DIR", "DEEPDREAM_STATE_DIR")
+    folders = {name: str(tmp_path / "home" / name) for name in names}
     return {**os.environ, **folders, "NO_COLOR": "1", "COLUMNS": "160"}
 
 

@@ -21,12 +21,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepdream_core import client, wire
+from deepdream_core import client, connection, helper_errors, launch, wire
 from deepdream_core.wire import ArrayHeader, Endpoint, WireError
 
 SIDES = st.integers(1, wire.SIDE_LIMIT)
 HEADERS = st.builds(ArrayHeader, st.sampled_from(sorted(wire.DTYPES)), st.tuples(SIDES, SIDES, st.integers(1, 4)))
-MODULES = [Path(str(wire.__file__)), Path(str(client.__file__))]
+MODULES = [Path(str(module.__file__)) for module in (wire, helper_errors, connection, launch, client)]
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")
 
@@ -484,12 +484,14 @@ EXERCISE = """
 import sys
 before = set(sys.modules)
 sys.path.insert(0, sys.argv[1])
-import wire, client
+import wire, helper_errors, connection, launch, client
+ours = {"wire", "helper_errors", "connection", "launch", "client"}
 if sys.version_info >= (3, 10):
-    new = {name.partition(".")[0] for name in set(sys.modules) - before} - {"wire", "client"}
+    new = {name.partition(".")[0] for name in set(sys.modules) - before} - ours
     assert new <= sys.stdlib_module_names, new - sys.stdlib_module_names
 import array, pathlib
-assert client.wire is wire
+assert client.wire is connection.wire is launch.wire is wire
+assert client.NoHelper is helper_errors.NoHelper and issubclass(launch.helper_errors.HelperNotStarted, client.NoHelper)
 header = wire.npy_header("float16", (2, 3, 4))
 assert wire.npy_header_length(header[:10]) == len(header)
 assert wire.parse_npy_header(header) == wire.ArrayHeader("float16", (2, 3, 4))
@@ -499,7 +501,7 @@ path = folder / "endpoint.json"
 one = wire.Endpoint("127.0.0.1", 9, wire.new_token(), 1, "0.1.0", wire.PROTOCOL, "log")
 wire.write_endpoint(path, one)
 assert wire.read_endpoint(path) == one
-assert len(client._flat(array.array("f", [0] * 6), wire.ArrayHeader("float32", (1, 2, 3)))) == 24
+assert len(connection.flat(array.array("f", [0] * 6), wire.ArrayHeader("float32", (1, 2, 3)))) == 24
 assert client.scrubbed({"PYTHONHOME": "x", "A": "b"}) == {"A": "b"}
 try:
     client.connect(endpoint_file=path)
@@ -525,7 +527,7 @@ def interpreter(minor: int) -> str | None:
 
 
 @pytest.mark.parametrize("minor", range(9, 15))
-def test_both_files_work_alone_in_a_folder_of_a_hosts_python(minor: int, tmp_path: Path) -> None:
+def test_they_work_alone_in_a_folder_of_a_hosts_python(minor: int, tmp_path: Path) -> None:
     python = interpreter(minor)
     if python is None:
         pytest.skip(f"no Python 3.{minor} on this machine")

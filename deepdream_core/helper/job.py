@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from deepdream_core import wire
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepdream_core.helper.shared import SharedArray
     from deepdream_core.settings import DreamSettings
     from deepdream_core.wire import ArrayHeader
-
-ATTACH_WITHIN_S = 10.0
-REATTACH_WITHIN_S = 2.0
-"""Seconds that a job lives without a connection that holds it: before the first events connection, and after one broke."""
 
 _EVENTS_KEPT = 1024
 
@@ -127,7 +125,7 @@ class Job:
 
     def abandoned(self, now: float) -> bool:
         """Say whether nobody has held it for too long."""
-        limit = REATTACH_WITHIN_S if self.attached else ATTACH_WITHIN_S
+        limit = wire.REATTACH_WITHIN_S if self.attached else wire.ATTACH_WITHIN_S
         return self.holders == 0 and not self.state.ended and now - self.free_since > limit
 
     def drop_arrays(self) -> None:

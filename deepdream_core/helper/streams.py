@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PIECE_WITHIN_S = 10.0
 SLOWEST_BYTES_PER_S = 1e6
+PING_S = 1.0
+"""A stream of events is silent for no longer, so that a client notices a helper that is gone."""
 _PIECE = 1 << 20
 
 
@@ -175,7 +177,7 @@ class EventStream(Response):
             if last:
                 return
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(PING_S):
                     await changed.wait()
             except TimeoutError:
                 pass
