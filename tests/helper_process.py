@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,8 +41,8 @@ def _photograph() -> NDArray[np.uint8]:
 
 def picture(side: int = 32, seed: int = 0) -> NDArray[np.uint8]:
     """A photograph's part, uint8 [side, side, 3], another one for each seed."""
-    top = seed % 64
-    return np.ascontiguousarray(_photograph()[top : top + side, 100 : 100 + side])
+    top, left = min(seed % 64, 512 - side), min(100, 512 - side)
+    return np.ascontiguousarray(_photograph()[top : top + side, left : left + side])
 
 
 def until(condition: Callable[[], Any], within_s: float = 30.0, pause_s: float = 0.02) -> Any:
@@ -131,7 +132,7 @@ class Helper:
 @contextmanager
 def running_helper(folder: Path, config: dict[str, Any] | None = None, *, on_demand: bool = False) -> Iterator[Helper]:
     """A helper that is ended afterwards, and has then left nothing in shared memory and no process."""
-    before = _shared_memory()
+    before = _orphaned_memory()
     helper = Helper(folder, config, on_demand=on_demand)
     try:
         helper.client()
@@ -143,7 +144,17 @@ def running_helper(folder: Path, config: dict[str, Any] | None = None, *, on_dem
         for process in alive:
             process.kill()
         assert not alive, f"processes left behind: {alive}"
-        assert not (_shared_memory() - before), "shared memory left behind"
+        assert not ((_orphaned_memory() & _orphaned_memory()) - before), "shared memory left behind"
+
+
+def _orphaned_memory() -> set[str]:
+    """The names of what lies in shared memory and no living process has open; other helpers may run meanwhile."""
+    there = _shared_memory()
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            maps = Path(f"/proc/{process.pid}/maps").read_text(errors="replace")
+            there = {name for name in there if f"/dev/shm/{name}" not in maps}
+    return there & _shared_memory()
 
 
 def _shared_memory() -> set[str]:
@@ -215,6 +226,11 @@ def asked(helper: Helper, method: str, path: str, **headers: str) -> tuple[int, 
         connection.request(method, path, headers={"Authorization": f"Bearer {endpoint.token}", **headers})
         answer = connection.getresponse()
         return answer.status, answer.read()
+
+
+def memory_of(pid: int) -> set[str]:
+    """The names of the shared memory that a process has open."""
+    return set(re.findall(r"/dev/shm/(psm_\w+)", Path(f"/proc/{pid}/maps").read_text(errors="replace")))
 
 
 def shared_memory() -> set[str]:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from deepdream_core import __version__
+from deepdream_core import __version__, wire
 from deepdream_core.helper.job import State
 from deepdream_core.helper.messages import (
     ErrorAnswer,
@@ -34,7 +34,21 @@ if TYPE_CHECKING:
     from deepdream_core.helper.dispatcher import Dispatcher
 
 _NPY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-_SAME_FOR_ALL = {401: "no token, or a wrong one", 403: "another Host, or an Origin"}
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"enum": [*wire.EVENTS, *wire.ENDINGS]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
+_EVENT_STREAM = {"text/event-stream": {"schema": _EVENT}}
+_SAME_FOR_ALL = {
+    400: "no HTTP, or larger headers than allowed",
+    401: "no token, or a wrong one",
+    403: "another Host, or an Origin",
+}
 _MEANINGS = {
     400: "not an array, or not the one that was announced",
     404: "no such job",
@@ -67,6 +81,7 @@ def build(
         redirect_slashes=False,
     )  # fmt: skip
     _refuse_in_one_form(app)
+    _say_who_may_call(app)
 
     @app.get("/v1/hello", responses=_refusals(422))
     async def hello(nonce: Annotated[str | None, Query(pattern=r"^(?:[0-9a-f]{2}){16,64}$")] = None) -> Hello:
@@ -82,7 +97,7 @@ def build(
 def _add_incoming(app: FastAPI, dispatcher: Dispatcher) -> None:
     """Add the calls by which a picture comes in."""
 
-    @app.post("/v1/jobs", status_code=201, responses=_refusals(413, 422, 429, 503))
+    @app.post("/v1/jobs", status_code=201, responses=_refusals(408, 411, 413, 422, 429, 503))
     async def create(request: JobRequest, response: Response) -> JobCreated:
         """Announce a picture; it is queued once everything announced has arrived."""
         job = dispatcher.create(request)
@@ -122,7 +137,7 @@ def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
 
     @app.get(
         "/v1/jobs/{id}/events", response_class=Response,
-        responses={**_refusals(404, 422), 200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        responses={**_refusals(404, 422), 200: {"content": _EVENT_STREAM}},
     )  # fmt: skip
     async def events(
         job_id: JobId,
@@ -172,7 +187,7 @@ def _add_housekeeping(app: FastAPI, dispatcher: Dispatcher, stop: Callable[[], N
         """Say what runs where, what memory is held and what waits."""
         return Status(version=__version__, **helper_view(dispatcher))
 
-    @app.post("/v1/warm", responses={**_refusals(422, 503), 202: {"model": Warm}})
+    @app.post("/v1/warm", responses={**_refusals(408, 411, 413, 422, 503), 202: {"model": Warm}})
     async def warm(request: WarmRequest, response: Response) -> Warm:
         """Load the model now, so that the next job need not wait for it."""
         futures = dispatcher.warm()
@@ -187,6 +202,20 @@ def _add_housekeeping(app: FastAPI, dispatcher: Dispatcher, stop: Callable[[], N
         """End the helper: running jobs are cancelled and their clients told."""
         stop()
         return Response(status_code=202)
+
+
+def _say_who_may_call(app: FastAPI) -> None:
+    """Let the OpenAPI document tell of the token, which the door asks for."""
+    plain = app.openapi
+
+    def with_token() -> dict[str, Any]:
+        document = plain()
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
+        document["paths"]["/v1/hello"]["get"]["security"] = []
+        return document
+
+    app.openapi = with_token  # type: ignore[method-assign]
 
 
 def _refuse_in_one_form(app: FastAPI) -> None:

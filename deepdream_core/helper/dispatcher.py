@@ -124,7 +124,11 @@ class Dispatcher:
             self._put_on(slot, best)
 
     def _put_on(self, slot: Slot, job: Job) -> None:
-        process = slot.running(self, asyncio.get_running_loop())
+        try:
+            process = slot.running(self, asyncio.get_running_loop())
+        except OSError as error:
+            self._end_failed(job, "internal", f"no process for {slot.device}: {error.strerror}", "close other programs")
+            return
         begun = job.state is State.PAUSED
         self.queue.begin(job, slot.device)
         slot.current = job
@@ -406,7 +410,10 @@ class Dispatcher:
         await asyncio.gather(*(asyncio.to_thread(process.finish, 1.0) for process in leaving))
 
     def close(self) -> None:
-        """Give all shared memory back."""
+        """End what still runs and give all shared memory back."""
+        for slot in self.slots:
+            if slot.process is not None:
+                slot.process.kill()
         for job in list(self.queue.jobs.values()):
             self.forget(job)
 

@@ -31,6 +31,7 @@ HEADERS_WITHIN_S = 10.0
 LARGEST_HEADERS = 32 * 1024
 BODY_WITHIN_S = 10.0
 LARGEST_JSON = 64 * 1024
+WRITE_WITHIN_S = 9.5  # a little less than streams.PIECE_WITHIN_S: a connection that is gone is no error
 HELLO = "/v1/hello"
 _NONCE = re.compile(r"(?:[0-9a-f]{2}){16,64}")
 
@@ -127,6 +128,9 @@ async def _with_small_body(scope: Scope, receive: Receive) -> Receive:
         raise RefusalError(408, "timeout", "the body took too long", "send it again") from None
     handed_on = False
 
+    if body and scope["method"] == "POST":
+        _check_json(body)
+
     async def again() -> MutableMapping[str, Any]:
         nonlocal handed_on
         if handed_on:
@@ -135,6 +139,27 @@ async def _with_small_body(scope: Scope, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
+
+
+def _check_json(body: bytes) -> None:
+    """Refuse what is no JSON, and what programs read differently: a key twice, NaN; raises `RefusalError`."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = dict(pairs)
+        if len(keys) < len(pairs):
+            name = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+            raise ValueError(f"{name[:60]}: this key stands there twice")
+        return keys
+
+    def no_number(text: str) -> None:
+        raise ValueError(f"{text} is no JSON number")
+
+    try:
+        json.loads(body.decode("utf-8"), object_pairs_hook=once, parse_constant=no_number)
+    except RecursionError:
+        raise RefusalError(422, "invalid", "the body is nested too deeply", "see openapi.json") from None
+    except ValueError as error:
+        raise RefusalError(422, "invalid", f"the body cannot be taken: {error}", "see openapi.json") from None
 
 
 async def _answer(send: Send, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
@@ -156,7 +181,9 @@ class TimedProtocol(HttpToolsProtocol):
     """
 
     _timer: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
     _header_bytes = 0
+    _parsed_bytes = 0
     _in_request = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -165,8 +192,9 @@ class TimedProtocol(HttpToolsProtocol):
         self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
         self._stop_timer()
+        self._stop_stalled()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -177,10 +205,54 @@ class TimedProtocol(HttpToolsProtocol):
             self._header_bytes += len(data)
         super().data_received(data)
         if not self._in_request and self._header_bytes > LARGEST_HEADERS and not self.transport.is_closing():
-            self.send_400_response("Request headers are too large.")
+            self.send_400_response("the request's headers are too large")
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse in the form in which everything is refused, and close."""
+        body = json.dumps(RefusalError(400, "invalid", msg.rstrip("."), "send HTTP/1.1 as openapi.json has it").body)
+        head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + (head + body).encode())
+        self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Count anew."""
+        super().on_message_begin()
+        self._parsed_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Count the request line."""
+        self._count(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header: many may come in one piece."""
+        self._count(name, value)
+        super().on_header(name, value)
+
+    def _count(self, *parts: bytes) -> None:
+        self._parsed_bytes += sum(map(len, parts)) + 4
+        if self._parsed_bytes > LARGEST_HEADERS:
+            raise ValueError("headers too large")  # the parser makes a refusal of it
+
+    def pause_writing(self) -> None:
+        """Give up who does not read: closing would wait for them for ever, and keep what is not yet sent."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(WRITE_WITHIN_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """They read."""
+        self._stop_stalled()
+        super().resume_writing()
+
+    def _stop_stalled(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def on_headers_complete(self) -> None:
-        """Stop the clock; the body's time is the application's business."""
+        """Stop the clock; the body's time is the application's business. Names of other hosts are not taken here either."""
+        if not self.url.startswith(b"/") and self.url != b"*":
+            raise ValueError("not a path")
         self._in_request, self._header_bytes = True, 0
         self._stop_timer()
         super().on_headers_complete()

@@ -23,15 +23,15 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    client: str = Field(
-        pattern=r"^[!-~]( ?[!-~]){0,63}$", max_length=64, description="who asks, the same for one program run"
-    )
+    client: str = Field(pattern=r"^[ -~]{1,64}$", max_length=64, description="who asks, the same for one program run")
     label: str = Field(
         "", max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="what people know the picture by"
     )
     priority: Literal["interactive", "preview", "batch"] = "batch"
     preset: str | None = Field(None, max_length=200, description="a preset's name; none: the defaults")
-    settings: dict[str, Any] = Field({}, description="settings over the preset's, as in config.yaml")
+    settings: dict[Annotated[str, Field(max_length=100)], Any] = Field(
+        {}, description="settings over the preset's, as in config.yaml"
+    )
     shape: Annotated[list[int], Field(min_length=3, max_length=3)] = Field(
         description="height, width, channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha"
     )

@@ -26,9 +26,7 @@ def helper_view(dispatcher: Dispatcher) -> dict[str, Any]:
         "on_demand": dispatcher.on_demand,
         "stopping": dispatcher.stopping,
         "memory_bytes": sum(job.nbytes for job in jobs if job.arrived),
-        "workers": [
-            _worker_view(slot, dispatcher.limits.idle_unload_s - (now - slot.idle_since)) for slot in dispatcher.slots
-        ],
+        "workers": [_worker_view(slot, dispatcher.limits.idle_unload_s, now) for slot in dispatcher.slots],
         "jobs": [job_view(job, dispatcher.queue) for job in jobs],
     }
 

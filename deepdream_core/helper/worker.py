@@ -10,6 +10,7 @@ import contextlib
 import faulthandler
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -56,7 +57,11 @@ CODES: dict[type[DeepDreamError], str] = {
 
 def main(connection: Connection, settings: EngineSettings) -> None:
     """Serve the helper until it says so or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the helper too, and it decides
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # they reach the helper too, as Ctrl-C and a service's end, and it decides
+        signal.signal(number, signal.SIG_IGN)
     faulthandler.enable()
     _first_for_the_memory_killer()
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -202,12 +207,18 @@ class _Worker:
                 "look into the helper's log and report it"
             )  # fmt: skip
             exit_code = DeviceError.exit_code if lost or memory else 1
+        what, step = (self._without_folders(text) for text in (what, step))
         if job is not None and name == "failed":
             self._forget(job)
         self._tell(job, name, **data, code=code, what=what, next_step=step, exit_code=exit_code)
         if lost:
             sys.stderr.flush()
             os._exit(DEVICE_LOST)
+
+    def _without_folders(self, text: str) -> str:
+        """Return a text with file names in the place of paths: where things lie is no client's business."""
+        text = text.replace(self._settings.weights, PurePath(self._settings.weights).name)
+        return re.sub(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\":]+)+[\\/]", "", text)
 
     def _loaded(self) -> Engine:
         if self._engine is None:
