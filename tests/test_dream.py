@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from conftest import photograph
 
 from deepdream_core.config import load_config
-from deepdream_core.dreamer import Progress
 from deepdream_core.engine.dream import balanced, dream
 from deepdream_core.engine.engine import Engine
 from deepdream_core.engine.gradient import TiledGradient
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from deepdream_core.dreamer import Progress
     from deepdream_core.engine.weights import Weights
 
 T = TypeVar("T")

@@ -17,26 +17,32 @@ if TYPE_CHECKING:
 LONGEST_RETRY_S = 60
 
 
-def make_room(queue: Queue, job: Job, limits: HelperSettings, forget: Callable[[Job], None], turn_s: float) -> None:
-    """Have the oldest results forgotten until a new job fits. Raises `RefusalError` when it cannot.
+def make_room(
+    queue: Queue, job: Job, replaced: list[Job], limits: HelperSettings, forget: Callable[[Job], None], turn_s: float
+) -> None:
+    """Have the oldest results forgotten until a new job fits. Raises `RefusalError` when it cannot, and then forgets none.
 
-    `turn_s`: seconds until a place is likely to become free.
+    `replaced`: jobs that will make place for it. `turn_s`: seconds until a place is likely to become free.
     """
-    waiting = sum(other.state in (State.CREATED, State.QUEUED) for other in queue.jobs.values())
-    if waiting >= limits.max_queued:
-        after = min(LONGEST_RETRY_S, max(1, int(turn_s)))
-        raise RefusalError(429, "busy", f"{waiting} jobs wait already", "try again later", retry_after=after)
     limit = limits.max_memory_mb * 1_000_000
-    ended = sorted((other for other in queue.jobs.values() if other.state.ended), key=lambda other: other.ended_at or 0)
-    while (held := sum(other.nbytes for other in queue.jobs.values())) + job.nbytes > limit:
-        if ended:
-            forget(ended.pop(0))
-        elif held:
-            what = f"pictures of {held / 1e6:.0f} MB wait already"
-            raise RefusalError(
-                429, "busy", what, "try again later", retry_after=min(LONGEST_RETRY_S, max(1, int(turn_s)))
-            )
-        else:
-            what = f"the picture takes {job.nbytes / 1e6:.0f} MB, {limit / 1e6:.0f} are allowed"
-            step = "use a smaller picture, or raise helper.max_memory_mb in config.yaml"
-            raise RefusalError(413, "too_large", what, step)
+    if job.nbytes > limit:
+        what = f"the picture takes {job.nbytes / 1e6:.0f} MB, {limit / 1e6:.0f} are allowed"
+        raise RefusalError(
+            413, "too_large", what, "use a smaller picture, or raise helper.max_memory_mb in config.yaml"
+        )
+    after = min(LONGEST_RETRY_S, max(1, int(turn_s)))
+    others = [other for other in queue.jobs.values() if other not in replaced]
+    waiting = sum(other.state in (State.CREATED, State.QUEUED) for other in others)
+    if waiting >= limits.max_queued:
+        raise RefusalError(429, "busy", f"{waiting} jobs wait already", "try again later", retry_after=after)
+    needed = sum(other.nbytes for other in others if not other.state.ended)
+    if needed + job.nbytes > limit:
+        what = f"pictures of {needed / 1e6:.0f} MB wait already"
+        raise RefusalError(429, "busy", what, "try again later", retry_after=after)
+    held = sum(other.nbytes for other in others)
+    ended_ones = (other for other in others if other.state.ended)
+    for ended in sorted(ended_ones, key=lambda other: (other.holders > 0, other.ended_at or 0)):
+        if held + job.nbytes <= limit:
+            break
+        held -= ended.nbytes
+        forget(ended)

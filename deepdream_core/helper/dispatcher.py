@@ -68,10 +68,11 @@ class Dispatcher:
             secrets.token_urlsafe(16), request.client, request.label, Priority[request.priority.upper()], settings, about,
             announced, request.previews, time.monotonic(),
         )  # fmt: skip
-        for older in self.queue.replaced_by(job):
-            self.cancel(older, "replaced")
+        replaced = self.queue.replaced_by(job)
         turn_s = sum(self._seconds) / len(self._seconds) / len(self.slots)
-        make_room(self.queue, job, self.limits, self.forget, turn_s)
+        make_room(self.queue, job, replaced, self.limits, self.forget, turn_s)
+        for older in replaced:
+            self.cancel(older, "replaced")
         job.free_since = job.created_at
         self.queue.add(job)
         return job
@@ -165,6 +166,7 @@ class Dispatcher:
         match told.name:
             case "begun":
                 self._learn(slot, told.data)
+                job.begun = True
                 job.told = _public(told.data)
                 job.tell("running", **job.told)
             case "progress":
@@ -217,10 +219,12 @@ class Dispatcher:
             self._answer_snapshots(job.id, False)
             if job.state is State.STOPPING:
                 self._end_cancelled(job)
-            elif job is current:
+            elif job is current and (job.begun or job.lost_workers + 1 >= DEATHS):
                 self._poison.remember(job)
                 self._end_failed(job, "worker_died", f"the worker on {slot.device} died: {reason}", "try again")
             elif not job.state.ended:
+                job.lost_workers += job is current
+                job.begun = False
                 self.queue.enqueue(job)
                 self._tell_queued(job)
         for waiting, future in [pair for pair in self._warming if pair[0] is slot]:

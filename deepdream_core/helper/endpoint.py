@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LOCK = "helper.lock"
+
+
 def lock_endpoint(path: Path) -> FileLock | None:
     """Take the lock that belongs to an endpoint file, or return None when another helper has it.
 
@@ -24,7 +27,7 @@ def lock_endpoint(path: Path) -> FileLock | None:
     """
     try:
         wire.make_private_folder(path.parent)
-        lock = FileLock(path.with_name("helper.lock"), mode=0o600)
+        lock = FileLock(path.with_name(LOCK), mode=0o600)
         lock.acquire(blocking=False)
     except Timeout:
         return None
@@ -48,7 +51,7 @@ def bind(port: int) -> list[socket.socket]:
 
 def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     try:
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
         raise HelperError(f"no socket: {error.strerror}", "check the network") from None
     try:

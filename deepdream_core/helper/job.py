@@ -58,7 +58,8 @@ class Job:
     """A picture to dream. Times are seconds of the helper's clock.
 
     `arrays` are the pixels, mask and start that the client announced; `arrived` those that are here. `device` is the
-    worker's that has begun it. `about` says in a word how it is dreamed.
+    worker's that has it, `begun` whether that has begun to work on it; `lost_workers` died before they had. `about` says
+    in a word how it is dreamed.
     """
 
     id: str
@@ -74,6 +75,8 @@ class Job:
     arrived: dict[str, SharedArray] = field(default_factory=dict)
     arrival: int = 0
     device: str | None = None
+    begun: bool = False
+    lost_workers: int = 0
     started_at: float | None = None
     ended_at: float | None = None
     told: dict[str, Any] = field(default_factory=dict)

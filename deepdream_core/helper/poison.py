@@ -30,9 +30,11 @@ class Poison:
         arrays, job.arrived = job.arrived, {}
 
         async def hash_and_close() -> None:
-            self._deaths[await asyncio.to_thread(fingerprint, job, arrays)] += 1
-            for array in arrays.values():
-                array.close()
+            try:
+                self._deaths[await asyncio.to_thread(fingerprint, job, arrays)] += 1
+            finally:
+                for array in arrays.values():
+                    array.close()
 
         task = asyncio.get_running_loop().create_task(hash_and_close())
         self._remembering.add(task)

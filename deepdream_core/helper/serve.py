@@ -16,7 +16,7 @@ from deepdream_core import __version__, client, wire
 from deepdream_core.errors import HelperError
 from deepdream_core.helper.dispatcher import TICK_S, Dispatcher
 from deepdream_core.helper.door import Door, TimedProtocol
-from deepdream_core.helper.endpoint import bind, describe, lock_endpoint, polls
+from deepdream_core.helper.endpoint import LOCK, bind, describe, lock_endpoint, polls
 from deepdream_core.helper.notify import notify, watchdog_s
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ async def _tick(dispatcher: Dispatcher, server: _Server, door: Door, endpoint: w
         log.error("%s cannot be written: %s", path, error)
         server.stop()
         return
+    lock = path.with_name(LOCK)
+    watched = lock.stat().st_ino
     log.info("helper %s listens on http://%s:%d, process %d", __version__, endpoint.host, endpoint.port, endpoint.pid)
     notify(f"READY=1\nSTATUS=listening on port {endpoint.port}")
     period = watchdog_s()
@@ -155,6 +157,10 @@ async def _tick(dispatcher: Dispatcher, server: _Server, door: Door, endpoint: w
         if door.failure() is not None:
             server.stop()
             return
+        if not _still_ours(lock, watched, endpoint, path):
+            log.error("%s was removed or belongs to another helper: this one ends", path.parent)
+            server.stop()
+            return
         if period is not None and loop.time() >= next_sign:
             notify("WATCHDOG=1")
             next_sign = loop.time() + period / 3
@@ -163,6 +169,22 @@ async def _tick(dispatcher: Dispatcher, server: _Server, door: Door, endpoint: w
             server.stop()
             return
         await asyncio.sleep(TICK_S)
+
+
+def _still_ours(lock: Path, inode: int, endpoint: wire.Endpoint, path: Path) -> bool:
+    """Say whether clients still find this helper; a missing endpoint file is written again.
+
+    Somebody may have emptied the folder, or removed it; another helper could then start beside this one.
+    """
+    try:
+        if lock.stat().st_ino != inode:
+            return False
+        if not path.exists():
+            wire.write_endpoint(path, endpoint)
+        found = wire.read_endpoint(path)
+    except (OSError, wire.WireError):
+        return False
+    return found is not None and found.token == endpoint.token
 
 
 class _Server(uvicorn.Server):
