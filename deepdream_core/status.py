@@ -39,7 +39,8 @@ def print_status(*, as_json: bool) -> None:
     ends = ", ends itself when idle" if status["on_demand"] else ""
     console.print(
         f"helper {escape(status['version'])} runs as process {status['pid']} since {clock(status['uptime_s'])}, "
-        f"http://{endpoint.host}:{endpoint.port}{ends}; log {escape(endpoint.log)}"
+        f"http://{endpoint.host}:{endpoint.port}{ends}; log {escape(endpoint.log)}",
+        soft_wrap=True,
     )
     console.print(
         _table(("device", "precision", "weights", "state", "memory held", ""), _worker_row, status["workers"])
@@ -57,7 +58,9 @@ def _print_none(error: client.NoHelper, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"helper": "none", "why": error.what}))
     else:
-        Console(highlight=False).print(f"no helper runs ({escape(error.what)}); programs start it when they need it")
+        Console(highlight=False, soft_wrap=True).print(
+            f"no helper runs ({escape(error.what)}); programs start it when they need it"
+        )
 
 
 def _table(
