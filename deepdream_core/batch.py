@@ -246,6 +246,7 @@ def run(
                     engine = open_engine()
                 reporter.loaded(engine)
             size = photo.size
+            engine.label = source.name
             dreamed, tile_px = _dreamed(photo, target, settings, engine, reporter, mask)
             del photo  # a large picture is not kept twice while it is encoded
             reporter.writing(target)

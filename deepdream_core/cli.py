@@ -121,7 +121,9 @@ def dream(
         suffix=suffix, format=_format(format), overwrite=overwrite, recipe=recipe,
         write=WriteOptions(quality=quality, strip=strip, strict=strict),
     )  # fmt: skip
-    given = _given(computing) if like is None else {"like": like}
+    given = {**_given(computing), **({} if like is None else {"like": like})}
+    if config is not None and loaded.engine != _load_config(None).engine:
+        given["config"] = config
     remote = via.remote_opener(via.wish(via_helper), given, reporter.note)
     open_engine: Callable[[], Dreamer]
     replayed = None if like is None else replay.of_recipe(like, loaded, _given(computing), masked=mask is not None)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 HELLO_S, CALL_S = 2.0, 30.0  # for all of the first hello; for each step of a later call
+GAVE_WAY_S = 1.0  # how long one that ended because another was there waits for that one's answer, before a new start
 ANSWER_LIMIT, LINE_LIMIT = connection.ANSWER_LIMIT, connection.LINE_LIMIT
 
 HelperError = helper_errors.HelperError
@@ -84,21 +85,49 @@ def connect(
     except NoHelper:
         if not start:
             raise
+    return _started(path, client, version, command, wait_s)
+
+
+def _started(
+    path: Path, client: str, version: str | None, command: Sequence[str] | None, wait_s: float
+) -> HelperClient:
+    """Launch the helper and return a client of it, or of the one to which it gave way.
+
+    That one may have been ending, and then nobody answers and the helper is launched again.
+    """
     until = time.monotonic() + wait_s
     process, log = launch.start(command)
-    pause_s = 0.02
+    starts, pause_s, gave_way_at = 1, 0.02, None
     while True:
         time.sleep(max(0.0, min(pause_s, until - time.monotonic())))
         pause_s = min(pause_s * 1.5, 0.2)
-        ended = process.returncode  # set by the thread that waits; 0: another helper had been faster
+        ended = process.returncode  # set by the thread that waits; 0: another helper was there
         try:
-            return _reach(path, client, version, max(0.05, min(HELLO_S, until - time.monotonic())))
+            return _reach(path, client, version, min(HELLO_S, max(1.0, until - time.monotonic())))
         except NoHelper as missing:
+            now = time.monotonic()
             if ended:
-                raise HelperNotStarted(f"the helper ended with exit code {ended} while starting", log) from None
-            if time.monotonic() >= until:
-                what = f"the helper did not answer {wait_s:g} s after its start ({missing.what})"
-                raise HelperNotStarted(what, log) from None
+                what = f"the helper ended with exit code {ended} while starting"
+                raise HelperNotStarted(what, log, process.log_from) from None
+            if ended == 0 and gave_way_at is None:
+                gave_way_at = now
+            if now >= until:
+                what = f"{_vain(starts, ended, wait_s)} ({missing.what})"
+                next_step = missing.next_step if missing.hung_pid else ""
+                raise HelperNotStarted(what, log, process.log_from, next_step, missing.hung_pid) from None
+            if gave_way_at is not None and now - gave_way_at >= GAVE_WAY_S:
+                process, log = launch.start(command)
+                starts, pause_s, gave_way_at = starts + 1, 0.02, None
+
+
+def _vain(starts: int, ended: int | None, wait_s: float) -> str:
+    """Say what was seen of a helper that did not come to answer; `ended` is the last one's exit code."""
+    times = f", started {starts} times," if starts > 1 else ""
+    if ended == 0:
+        return f"the helper{times} ended as if another one ran, but none answered within {wait_s:g} s"
+    if starts > 1:
+        return f"the helper{times} did not answer within {wait_s:g} s"
+    return f"the helper did not answer {wait_s:g} s after its start"
 
 
 def _own_name() -> str:
@@ -119,14 +148,27 @@ def _reach(path: Path, client: str, version: str | None, limit_s: float) -> Help
         with connection.Connection(endpoint, limit_s) as opened:
             running, protocol = opened.version, opened.protocol
     except connection.FOREIGN as error:
-        what = f"no helper answers at port {endpoint.port}: {connection.reason(error, HELLO_S)}"
-        raise NoHelper(what, "start one with `deepdream helper`") from None
+        why, port, pid = connection.reason(error, round(limit_s, 1)), endpoint.port, endpoint.pid
+        if connection.timed_out(error) and _lives(pid):
+            what = f"process {pid} does not answer at port {port} ({why}); it may be a helper that hangs"
+            raise NoHelper(what, f"if it is one, end it with `kill -9 {pid}`, then try again", pid) from None
+        raise NoHelper(f"no helper answers at port {port}: {why}", "start one with `deepdream helper`") from None
     if protocol != wire.PROTOCOL or version not in (None, running):
         what = f"a helper of version {running}, protocol {protocol}, is running"
         wanted = f"version {version}, " if version else ""
         next_step = f"`deepdream helper --stop`, then try again ({wanted}protocol {wire.PROTOCOL} is needed)"
         raise HelperVersion(what, next_step)
     return HelperClient(endpoint, client, running)
+
+
+def _lives(pid: int) -> bool:
+    """Say whether a process of this user has the number; the helper that had it may be gone, and another one have it."""
+    if os.name != "posix" or pid == os.getpid():
+        return False  # Windows' os.kill would end the process
+    with contextlib.suppress(OSError, OverflowError):
+        os.kill(pid, 0)
+        return True
+    return False
 
 
 class HelperClient:

@@ -25,7 +25,10 @@ def user_config_path() -> Path:
     """Return where a user's own config.yaml is looked for."""
     import platformdirs
 
-    return platformdirs.user_config_path("deepdream", appauthor=False) / "config.yaml"
+    try:
+        return platformdirs.user_config_path("deepdream", appauthor=False) / "config.yaml"
+    except RuntimeError:
+        raise SettingsError("your home folder cannot be found", "set HOME, or XDG_CONFIG_HOME") from None
 
 
 def load_config(path: Path | None = None) -> Config:

@@ -224,11 +224,16 @@ def _loaded(data: bytes) -> dict[str, Any]:
     return value
 
 
+def timed_out(error: BaseException) -> bool:
+    """Say whether one of the `FOREIGN` errors means that a limit has passed in silence."""
+    return isinstance(error, socket.timeout)  # before Python 3.10 no TimeoutError
+
+
 def reason(error: BaseException, limit_s: float) -> str:
     """Say in a few words what one of the `FOREIGN` errors means, `limit_s` being the limit that was set."""
     if isinstance(error, wire.WireError):
         return str(error)
-    if isinstance(error, socket.timeout):  # before Python 3.10 no TimeoutError
+    if timed_out(error):
         return f"no answer within {limit_s:g} s"
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there"

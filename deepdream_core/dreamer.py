@@ -49,7 +49,12 @@ class WeightsName(Protocol):
 
 
 class Dreamer(Protocol):
-    """Dreams pictures with one weight set on one device, as `deepdream_core.engine.engine.Engine` does."""
+    """Dreams pictures with one weight set on one device, as `deepdream_core.engine.engine.Engine` does.
+
+    `label` is what people know the next picture by, for whoever shows what is being done.
+    """
+
+    label: str
 
     @property
     def device(self) -> object:

@@ -4,7 +4,7 @@ Standard library only and Python 3.9, because the GIMP plug-in carries a copy. A
 `what happened — what to do next`::
 
     HelperError
-    ├── NoHelper             none runs, or what listens does not know the token
+    ├── NoHelper             none runs, or what listens does not know the token: .hung_pid
     │   └── HelperNotStarted it ended while starting, or did not answer in time: .log_path, .log_lines
     ├── HelperVersion        another version runs, or one that speaks another protocol
     ├── HelperBusy           its queue is full: .retry_after_s
@@ -40,17 +40,31 @@ class HelperError(Exception):
 
 
 class NoHelper(HelperError):  # noqa: N818
-    """No helper runs, or what listens in its place does not know the token."""
+    """No helper runs, or what listens in its place does not know the token.
+
+    `hung_pid` is the process that may be a helper which is there and does not answer, None when nothing speaks for one.
+    """
+
+    def __init__(self, what: str, next_step: str = "", hung_pid: int | None = None) -> None:
+        super().__init__(what, next_step)
+        self.hung_pid = hung_pid
 
 
 class HelperNotStarted(NoHelper):
-    """The helper ended while starting, or did not answer in time; `log_lines` are the last, at most 5, of `log_path`."""
+    """The helper ended while starting, or did not answer in time.
 
-    def __init__(self, what: str, log_path: Path | None) -> None:
+    `log_lines` are the last, at most 5, that `log_path` holds behind its first `log_from` bytes: what was there before the
+    start (`launch.Started.log_from`) is not this helper's.
+    """
+
+    def __init__(
+        self, what: str, log_path: Path | None, log_from: int = 0, next_step: str = "", hung_pid: int | None = None
+    ) -> None:
         self.log_path = log_path
-        self.log_lines = _last_lines(log_path) if log_path else []
+        self.log_lines = _last_lines(log_path, log_from) if log_path else []
         said = f", and said: {' / '.join(self.log_lines)}" if self.log_lines else ""
-        super().__init__(what + said, f"see {log_path}" if log_path else "try `deepdream helper` in a terminal")
+        steps = "; ".join(filter(None, (next_step, f"see {log_path}" if log_path else "")))
+        super().__init__(what + said, steps or "try `deepdream helper` in a terminal", hung_pid)
 
 
 class HelperVersion(HelperError):  # noqa: N818
@@ -135,10 +149,11 @@ def _exit_code(told: Mapping[str, Any]) -> int | None:
     return value if type(value) is int else None
 
 
-def _last_lines(log: Path) -> list[str]:
+def _last_lines(log: Path, begin: int) -> list[str]:
     try:
         with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(begin if begin <= size else 0, size - 16384))  # shorter: somebody has emptied it since
             text = file.read(16384).decode("utf-8", "replace")
     except OSError:
         return []

@@ -22,34 +22,50 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_PYTHON = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"}
-_LIBRARIES = {"LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "GI_TYPELIB_PATH", "SSL_CERT_FILE"}
+LOG_LIMIT = 256 * 1024
+"""A log of starts that has become longer is begun anew at the next one."""
+
+_HOSTS = ("PYTHON", "LD_", "DYLD_", "GIO_", "GTK_", "GDK_PIXBUF_")
+_HOSTS_OWN = {"__PYVENV_LAUNCHER__", "GI_TYPELIB_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+_SERVICES = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
+
+
+class Started(subprocess.Popen[bytes]):
+    """The helper's process; what it says begins in the log behind the first `log_from` bytes."""
+
+    log_from: int = 0
 
 
 def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what a host such as GIMP sets for its own Python and libraries."""
-    return {name: value for name, value in environ.items() if name.upper() not in _PYTHON | _LIBRARIES}
+    """Return the environment without what a host such as GIMP, or a service manager, sets for itself alone."""
+    return {name: value for name, value in environ.items() if not _is_anothers(name.upper())}
 
 
-def start(command: Sequence[str] | None) -> tuple[subprocess.Popen[bytes], Path]:
+def _is_anothers(name: str) -> bool:
+    return name.startswith(_HOSTS) or name in _HOSTS_OWN or name in _SERVICES
+
+
+def start(command: Sequence[str] | None) -> tuple[Started, Path]:
     """Start the helper so that it outlives this program and shares neither its console, signals, files nor environment.
 
-    Returns the process, whose `returncode` is kept up to date, and the log of what it says while starting. `command` None
-    stands for this Python's `deepdream helper`. Raises `HelperNotStarted`.
+    Returns the process, whose `returncode` is kept up to date, and the log to which all starts add what they say. `command`
+    None stands for this Python's `deepdream helper`. Raises `HelperNotStarted`.
     """
     environment = scrubbed(os.environ)
     if command is None:
         command = [sys.executable or "", "-m", "deepdream_core", "helper", "--on-demand"]
         environment["PYTHONSAFEPATH"] = "1"  # -m would look for modules in the home folder first
-    log: Path | None = None
     try:
         wire.make_private_folder(wire.state_folder())
         log = wire.state_folder() / "helper-start.log"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(log, flags, 0o600), "wb") as output:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(log, flags, 0o600), "ab") as output:
             if hasattr(os, "fchmod"):
                 os.fchmod(output.fileno(), 0o600)
-            process = subprocess.Popen(
+            if output.seek(0, os.SEEK_END) > LOG_LIMIT:
+                output.truncate(0)
+            begin = output.seek(0, os.SEEK_END)  # also because the child inherits the place: Windows knows no O_APPEND
+            process = Started(
                 list(command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -61,8 +77,12 @@ def start(command: Sequence[str] | None) -> tuple[subprocess.Popen[bytes], Path]
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
                 | getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
+    except wire.WireError as error:
+        what, _, next_step = str(error).rpartition(" — ")
+        raise helper_errors.HelperNotStarted(f"the helper could not be started: {what}", None, 0, next_step) from None
     except (OSError, ValueError) as error:
-        raise helper_errors.HelperNotStarted(f"the helper could not be started: {error}", log) from None
+        raise helper_errors.HelperNotStarted(f"the helper could not be started: {error}", None) from None
+    process.log_from = begin
     # A child that nobody waits for stays as a zombie as long as this program lives.
     threading.Thread(target=process.wait, name="deepdream helper's end", daemon=True).start()
     return process, log

@@ -53,17 +53,21 @@ class RemoteWeights:
 
 
 class RemoteEngine:
-    """Dreams pictures in the running helper, which has loaded its model by then.
+    """Dreams pictures in the helper that `reach` connects to, also in a new one when the old one has ended meanwhile.
 
-    `note` is told what a person should know while nothing moves: that others are before, or more urgent. Raises
-    `DeepDreamError` of the kind that the engine itself would raise, `HelperError` for what only a helper can have.
+    What it says of the device is that of the picture dreamed last, and before the first that of the first worker that has
+    loaded its model. `note` is told what a person should know while nothing moves: that others are before, or more urgent.
+    Raises `DeepDreamError` of the kind that the engine itself would raise, `HelperError` for what only a helper can have.
     """
 
-    def __init__(self, helper: client.HelperClient, note: Callable[[str], None], *, label: str = "") -> None:
-        self._helper, self._note, self._label = helper, note, label
+    def __init__(self, reach: Callable[[], client.HelperClient], note: Callable[[str], None]) -> None:
+        self._reach, self._note = reach, note
+        self.label = ""
+        self._helper = reach()
         with translated():
-            workers = helper.warm()["workers"]
-        about: dict[str, Any] = workers[0]
+            self._learn(self._helper.warm()["workers"][0])
+
+    def _learn(self, about: dict[str, Any]) -> None:
         self.device: str = about["device"]
         self.device_name: str = about["name"]
         self.precision: str = about["precision"]
@@ -83,7 +87,11 @@ class RemoteEngine:
         """
         height, width = planes.shape[1:]
         with translated():
-            job = self._submit(planes, settings, mask, start)
+            try:
+                job = self._submit(planes, settings, mask, start)
+            except (client.NoHelper, client.HelperLost):  # it has ended since the last picture
+                self._helper = self._reach()
+                job = self._submit(planes, settings, mask, start)
             try:
                 notes: list[str] = []
                 for event in job.events():
@@ -96,6 +104,8 @@ class RemoteEngine:
                         self._note("the helper does something more urgent first; this goes on by itself")
                     elif event.name == "queued" and (before := int(event.data["position"]) - 1) > 0:
                         self._note(f"waiting for the helper: {before} before this")
+                    elif event.name in ("running", "done"):
+                        self._learn(event.data)
                 planes = _fetched(job, height, width)[0]
                 return planes
             finally:
@@ -119,13 +129,18 @@ class RemoteEngine:
                     settings=settings.model_dump(),
                     mask=None if mask is None else np.ascontiguousarray(mask).data,
                     mask_dtype=None if mask is None else "float32",
-                    start=None if start is None else _interleaved(start).data, label=self._label,
+                    start=None if start is None else _interleaved(start).data, label=_shown(self.label),
                 )  # fmt: skip
             except client.HelperBusy as busy:
                 if time.monotonic() + busy.retry_after_s > until:
                     raise
                 self._note(f"the helper is busy: {busy.what}; trying again in {busy.retry_after_s:.0f} s")
                 time.sleep(busy.retry_after_s)
+
+
+def _shown(name: str) -> str:
+    """Return a file's name as a label can hold it."""
+    return "".join(c if c.isprintable() else "?" for c in name)[:200]
 
 
 def connect(*, start: bool) -> client.HelperClient:
@@ -167,4 +182,5 @@ class translated:  # noqa: N801 - a context, and reads as what it does
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, client.HelperError):
             code = getattr(error, "code", "")
-            raise _BY_CODE.get(code, HelperError)(error.what, error.next_step) from None
+            elsewhere = ", or use --via-helper no" if code in ("no_memory", "too_large") else ""
+            raise _BY_CODE.get(code, HelperError)(error.what, error.next_step + elsewhere) from None

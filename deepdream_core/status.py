@@ -11,6 +11,7 @@ from rich.table import Table
 
 from deepdream_core import client
 from deepdream_core.errors import HelperError
+from deepdream_core.helper.endpoint import check_silent, place
 from deepdream_core.report import clock
 
 if TYPE_CHECKING:
@@ -20,26 +21,28 @@ if TYPE_CHECKING:
 def print_status(*, as_json: bool) -> None:
     """Print what the helper, its workers and jobs do; that none runs is an answer, not an error.
 
-    Raises `HelperError` when what runs does not answer as a helper of this version.
+    Raises `HelperError` when one runs and does not answer, or is of another protocol.
     """
     try:
         helper = client.connect()
         status = helper.status()
     except client.NoHelper as error:
+        check_silent(place())
         _print_none(error, as_json=as_json)
         return
     except client.HelperError as error:
         raise HelperError(error.what, error.next_step) from None
     endpoint = helper.endpoint
     if as_json:
-        address = {"host": endpoint.host, "port": endpoint.port, "log": endpoint.log}
+        address = {"host": endpoint.host, "port": endpoint.port, "log": endpoint.log, "endpoint": str(place())}
         print(json.dumps({"helper": "running", **address, **status}))
         return
     console = Console(highlight=False)
     ends = ", ends itself when idle" if status["on_demand"] else ""
     console.print(
         f"helper {escape(status['version'])} runs as process {status['pid']} since {clock(status['uptime_s'])}, "
-        f"http://{endpoint.host}:{endpoint.port}{ends}; log {escape(endpoint.log)}",
+        f"http://{endpoint.host}:{endpoint.port}{ends}; log {escape(endpoint.log)}, "
+        f"endpoint file {escape(str(place()))}",
         soft_wrap=True,
     )
     console.print(

@@ -26,8 +26,9 @@ def remote_opener(
 ) -> Callable[[], Dreamer] | None:
     """Return what opens the helper in the engine's place, or None where the dream is computed in this process.
 
-    `auto` takes a helper that runs, of this version, when nothing was asked of this machine's engine (`computing`: device,
-    precision, weights, tile), which the helper settles for itself. Raises `SettingsError` for `yes` together with those;
+    `computing` names options that say how this machine's engine computes: device, precision, weights, tile, a recipe to
+    replay, or a configuration of another engine than the usual one. The helper settles all of that for itself, so `auto`
+    takes a helper that runs, of this version, only without them. Raises `SettingsError` for `yes` together with those;
     `HelperError` when `yes` cannot be.
     """
     if wanted == "no" or (wanted == "auto" and computing):
@@ -35,14 +36,14 @@ def remote_opener(
     if computing:
         given = ", ".join(f"--{key}" for key in computing)
         raise SettingsError(
-            f"--via-helper yes and {given}: the helper decides that", "set it in config.yaml, or use no"
+            f"--via-helper yes and {given}: the helper computes in its own way", "leave one out, or use --via-helper no"
         )
     from deepdream_core import remote
 
     try:
-        helper = remote.connect(start=wanted == "yes")
+        remote.connect(start=wanted == "yes")
     except HelperError:
         if wanted == "yes":
             raise
         return None
-    return lambda: remote.RemoteEngine(helper, note)
+    return lambda: remote.RemoteEngine(lambda: remote.connect(start=wanted == "yes"), note)

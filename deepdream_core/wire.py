@@ -49,6 +49,10 @@ _HEADER = re.compile(
 )
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 _NONCE = re.compile(r"(?:[0-9a-f]{2}){16,64}")
+_OURS = re.compile(
+    r"endpoint\.json|\.endpoint-[0-9a-f]+\.tmp|helper\.lock|helper\.log.*|helper-start\.log|run-[A-Za-z0-9_-]*"
+    r"|config\.yaml|weights|\.DS_Store"  # the user's, which macOS has in one folder with the logs
+)
 _WINDOWS = os.name == "nt"
 
 
@@ -205,26 +209,39 @@ def _from_environment(name: str) -> Path | None:
 def make_private_folder(path: Path) -> None:
     """Make the folder and its parents, or check the one that is there: ours, and closed to everybody else (0700).
 
-    Raises `WireError` when it cannot be made, is another user's, a link of or to another user's, or stays open to others.
+    One that others can open is closed, if it holds nothing but what DeepDream writes. Raises `WireError`, path included,
+    when it holds more than that, cannot be made, is another user's, a link of or to another user's, or stays open.
     """
+    another = f"set {_variable(path)} to a folder"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             path.mkdir(0o700)
         if not path.is_dir():
-            raise WireError(f"{path}: not a folder — move it away")
+            raise WireError(f"{path} is not a folder — move it away, or {another}")
         if _WINDOWS:
             return  # what lies below a user's profile is closed by the profile's own access list
         if {path.lstat().st_uid, path.stat().st_uid} != {os.geteuid()}:
-            raise WireError(f"{path}: belongs to another user — set DEEPDREAM_RUNTIME_DIR to a folder of your own")
+            raise WireError(f"{path} belongs to another user — {another} of your own")
         if path.stat().st_mode & 0o077:
+            other = next((one.name for one in path.iterdir() if not _OURS.fullmatch(one.name)), None)
+            if other is not None:
+                holds = f"{path} is open to other users and holds more than DeepDream's files: {other!r}"
+                raise WireError(f"{holds} — {another} for DeepDream alone, or close it yourself with chmod 700")
             path.chmod(0o700)
         if path.stat().st_mode & 0o077:
-            raise WireError(
-                f"{path}: is open to other users — set DEEPDREAM_RUNTIME_DIR to a folder that can be closed"
-            )
+            raise WireError(f"{path} is open to other users — {another} that can be closed")
     except OSError as error:
-        raise WireError(f"{path}: cannot be made private: {error.strerror or error}") from None
+        reason = error.strerror or error
+        raise WireError(f"{path} cannot be made private: {reason} — mend that, or {another} of your own") from None
+
+
+def _variable(folder: Path) -> str:
+    """Return the name of what can be set to have another folder than this one."""
+    with contextlib.suppress(WireError):
+        if folder == state_folder():
+            return "DEEPDREAM_STATE_DIR"
+    return "DEEPDREAM_RUNTIME_DIR"
 
 
 def read_endpoint(path: Path) -> Endpoint | None:
@@ -238,29 +255,30 @@ def read_endpoint(path: Path) -> Endpoint | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        reason = "is a link" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror or error}"
-        raise WireError(f"{path}: {reason}") from None
+        if error.errno == errno.ELOOP:
+            raise WireError(f"{path} is a link — remove it") from None
+        raise WireError(f"{path} cannot be read: {error.strerror or error} — mend that, or remove it") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise WireError(f"{path}: not a file")
+            raise WireError(f"{path} is not a file — remove it")
         if not _WINDOWS and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
-            raise WireError(f"{path}: belongs to another user, or others can read it — remove it")
+            raise WireError(f"{path} belongs to another user, or others can read it — remove it")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(ENDPOINT_LIMIT + 1)
     except OSError as error:
-        raise WireError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise WireError(f"{path} cannot be read: {error.strerror or error} — mend that, or remove it") from None
     finally:
         os.close(descriptor)
     if len(data) > ENDPOINT_LIMIT:
-        raise WireError(f"{path}: too long for an endpoint file — remove it")
+        raise WireError(f"{path} is too long for an endpoint file — remove it")
     try:
         words: Any = json.loads(data.decode("utf-8"))
         return Endpoint(**{name: words[name] for name in Endpoint.__dataclass_fields__})
     except WireError as error:
-        raise WireError(f"{path}: {error} — remove it") from None
+        raise WireError(f"{path} holds {error} — remove it") from None
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise WireError(f"{path}: not an endpoint file, or a truncated one — remove it") from None
+        raise WireError(f"{path} is not an endpoint file, or a truncated one — remove it") from None
 
 
 def write_endpoint(path: Path, endpoint: Endpoint) -> None:
@@ -281,7 +299,8 @@ def write_endpoint(path: Path, endpoint: Endpoint) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
     except OSError as error:
-        raise WireError(f"{path}: cannot be written: {error.strerror or error}") from None
+        next_step = "mend that, or set DEEPDREAM_RUNTIME_DIR to another folder"
+        raise WireError(f"{path} cannot be written: {error.strerror or error} — {next_step}") from None
 
 
 def _replace(temporary: Path, path: Path) -> None:

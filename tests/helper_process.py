@@ -159,7 +159,7 @@ def _orphaned_memory() -> set[str]:
 
 def _shared_memory() -> set[str]:
     folder = Path("/dev/shm")
-    return {path.name for path in folder.iterdir() if path.name.startswith("psm_")} if folder.is_dir() else set()
+    return {path.name for path in folder.iterdir() if path.name.startswith("dd_")} if folder.is_dir() else set()
 
 
 def submitted(helper: client.HelperClient, side: int = 32, seed: int = 0, **options: Any) -> client.HelperJob:
@@ -230,7 +230,7 @@ def asked(helper: Helper, method: str, path: str, **headers: str) -> tuple[int, 
 
 def memory_of(pid: int) -> set[str]:
     """The names of the shared memory that a process has open."""
-    return set(re.findall(r"/dev/shm/(psm_\w+)", Path(f"/proc/{pid}/maps").read_text(errors="replace")))
+    return set(re.findall(r"/dev/shm/(dd_\w+)", Path(f"/proc/{pid}/maps").read_text(errors="replace")))
 
 
 def shared_memory() -> set[str]:

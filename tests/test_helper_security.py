@@ -174,7 +174,7 @@ def calls_of(helper: Helper) -> list[tuple[str, str]]:
 def kept(helper: Helper) -> set[str]:
     """The pictures that the helper has in shared memory."""
     files = (link.readlink() for link in Path(f"/proc/{helper.process.pid}/fd").iterdir() if link.is_symlink())
-    return {path.name for path in files if path.name.startswith("psm_")}
+    return {path.name for path in files if path.name.startswith("dd_")}
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,7 @@ class Engine:
 
     def __init__(self, settings: EngineSettings, *, fetched: Path | None = None) -> None:
         self.settings = settings
+        self.label = ""
         self.device = choose_device(settings.device)
         self.dtype = choose_precision(settings.precision, self.device)
         self.weights = load_weights(settings.weights, fetched=fetched)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from deepdream_core.helper.job import State
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from deepdream_core.settings import HelperSettings
 
 LONGEST_RETRY_S = 60
+FETCH_WITHIN_S = 10.0
+"""A result makes no room for others before its client had so long to fetch it."""
 
 
 def make_room(
@@ -24,6 +27,7 @@ def make_room(
 
     `replaced`: jobs that will make place for it. `turn_s`: seconds until a place is likely to become free.
     """
+    now = time.monotonic()
     limit = limits.max_memory_mb * 1_000_000
     if job.nbytes > limit:
         what = f"the picture takes {job.nbytes / 1e6:.0f} MB, {limit / 1e6:.0f} are allowed"
@@ -35,14 +39,18 @@ def make_room(
     waiting = sum(other.state in (State.CREATED, State.QUEUED) for other in others)
     if waiting >= limits.max_queued:
         raise RefusalError(429, "busy", f"{waiting} jobs wait already", "try again later", retry_after=after)
-    needed = sum(other.nbytes for other in others if not other.state.ended)
+    needed = sum(other.nbytes for other in others if not _may_go(other, now))
     if needed + job.nbytes > limit:
         what = f"pictures of {needed / 1e6:.0f} MB wait already"
         raise RefusalError(429, "busy", what, "try again later", retry_after=after)
     held = sum(other.nbytes for other in others)
-    ended_ones = (other for other in others if other.state.ended)
-    for ended in sorted(ended_ones, key=lambda other: (other.holders > 0, other.ended_at or 0)):
+    for ended in sorted((other for other in others if _may_go(other, now)), key=lambda other: other.ended_at or 0):
         if held + job.nbytes <= limit:
             break
         held -= ended.nbytes
         forget(ended)
+
+
+def _may_go(job: Job, now: float) -> bool:
+    """Say whether a job has ended and its client, if it is still there, has had the time to fetch the result."""
+    return job.ended_at is not None and job.holders == 0 and now - job.ended_at > FETCH_WITHIN_S

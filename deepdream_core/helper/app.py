@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from deepdream_core import __version__, wire
 from deepdream_core.helper.job import State
 from deepdream_core.helper.messages import (
+    Engine,
     ErrorAnswer,
     Hello,
     JobCreated,
@@ -191,11 +192,15 @@ def _add_housekeeping(app: FastAPI, dispatcher: Dispatcher, stop: Callable[[], N
     async def warm(request: WarmRequest, response: Response) -> Warm:
         """Load the model now, so that the next job need not wait for it."""
         futures = dispatcher.warm()
-        gathered = asyncio.gather(*futures, return_exceptions=not request.wait)
+        gathered = asyncio.gather(*futures, return_exceptions=True)
         if not request.wait:
             response.status_code = 202
             return Warm(workers=[])
-        return Warm(workers=await gathered)
+        answers = await gathered
+        workers = [Engine(**answer) for answer in answers if not isinstance(answer, BaseException)]
+        if not workers:
+            raise next(answer for answer in answers if isinstance(answer, BaseException))
+        return Warm(workers=workers)
 
     @app.post("/v1/shutdown", status_code=202, responses=_refusals())
     async def shutdown() -> Response:

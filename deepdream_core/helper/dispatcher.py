@@ -16,7 +16,7 @@ from deepdream_core.helper.admission import make_room
 from deepdream_core.helper.job import Job, Priority, State
 from deepdream_core.helper.orders import Advance, Drop, Load, Open, Shared, Snapshot
 from deepdream_core.helper.poison import DEATHS, Poison
-from deepdream_core.helper.pool import Slot
+from deepdream_core.helper.pool import BROKEN_S, Slot
 from deepdream_core.helper.queue import Queue
 from deepdream_core.helper.refusal import RefusalError
 from deepdream_core.helper.shared import SharedArray
@@ -51,7 +51,7 @@ class Dispatcher:
         self._busy_until = self.started
         self._seconds: deque[float] = deque([5.0], maxlen=16)
         self._deadlines: dict[Job, float] = {}
-        self._snapshots: dict[str, list[asyncio.Future[bool]]] = {}
+        self._snapshots: dict[str, asyncio.Future[bool]] = {}
         self._warming: list[tuple[Slot, asyncio.Future[dict[str, Any]]]] = []
         self._poison = Poison()
         self._leaving: list[Process] = []
@@ -113,7 +113,9 @@ class Dispatcher:
         """Give every device the most important job there is for it; idle devices choose first."""
         if self.stopping:
             return
-        for slot in sorted(self.slots, key=lambda slot: (slot.current is not None, -_importance(slot))):
+        now = time.monotonic()
+        healthy = [slot for slot in self.slots if now >= slot.broken_until] or self.slots
+        for slot in sorted(healthy, key=lambda slot: (slot.current is not None, -_importance(slot))):
             best = self.queue.best_for(slot.device)
             if best is None:
                 continue
@@ -129,6 +131,7 @@ class Dispatcher:
             process = slot.running(self, asyncio.get_running_loop())
         except OSError as error:
             self._end_failed(job, "internal", f"no process for {slot.device}: {error.strerror}", "close other programs")
+            asyncio.get_running_loop().call_soon(self.assign)
             return
         begun = job.state is State.PAUSED
         self.queue.begin(job, slot.device)
@@ -152,7 +155,7 @@ class Dispatcher:
             self._hear_about_itself(slot, told)
             return
         if told.name == "snapshot":
-            self._answer_snapshots(told.job, bool(told.data["written"]), 1)
+            self._answer_snapshot(told.job, bool(told.data["written"]))
             return
         job = slot.opened.get(told.job)
         if job is None:
@@ -180,8 +183,20 @@ class Dispatcher:
                 self.assign()
             case "failed":
                 self._leave(slot, job)
-                self._end_failed(job, **told.data)
+                if told.data["code"] == "device" and not job.begun and self._others_than(slot):
+                    log.warning("%s cannot be used: %s", slot.device, told.data["what"])
+                    slot.broken_until = time.monotonic() + BROKEN_S
+                    self._send_away(slot)
+                    self.queue.enqueue(job)
+                    self._tell_queued(job)
+                else:
+                    self._end_failed(job, **told.data)
                 self.assign()
+
+    def _others_than(self, slot: Slot) -> list[Slot]:
+        """Return the other devices that are not known to be broken."""
+        now = time.monotonic()
+        return [other for other in self.slots if other is not slot and now >= other.broken_until]
 
     def _hear_about_itself(self, slot: Slot, told: Told) -> None:
         if told.name == "loaded":
@@ -194,6 +209,8 @@ class Dispatcher:
                 future.set_result(_public(told.data))
             else:
                 future.set_exception(RefusalError(503, **told.data))
+        if told.name == "failed" and not slot.opened and slot.process is not None:
+            self._send_away(slot)
 
     def _learn(self, slot: Slot, about: dict[str, Any]) -> None:
         """Keep what a worker found; where all devices were meant, the others get workers too."""
@@ -216,7 +233,7 @@ class Dispatcher:
         slot.memory = 0
         slot.idle_since = time.monotonic()
         for job in jobs:
-            self._answer_snapshots(job.id, False)
+            self._answer_snapshot(job.id, False)
             if job.state is State.STOPPING:
                 self._end_cancelled(job)
             elif job is current and (job.begun or job.lost_workers + 1 >= DEATHS):
@@ -310,32 +327,31 @@ class Dispatcher:
         slot = self._slot_of(job)
         if slot is None or slot.process is None or job.state not in (State.RUNNING, State.PAUSED):
             return None
-        array = await asyncio.to_thread(SharedArray, job.pixels)
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._snapshots.setdefault(job.id, []).append(future)
-        slot.process.say(Snapshot(job.id, Shared(array.name, array.header)))
         try:
-            async with asyncio.timeout(SNAPSHOT_WITHIN_S):
-                written = await future
+            async with asyncio.timeout(SNAPSHOT_WITHIN_S), job.looking:
+                return await self._snapshot(slot.process, job)
         except TimeoutError:
-            written = False
-        except BaseException:
-            array.close()
-            raise
-        if not written:
-            array.close()
             return None
-        return array
 
-    def _answer_snapshots(self, job_id: str, written: bool, count: int | None = None) -> None:
-        """Wake the first `count` of those who wait for the job's picture so far, or all."""
-        futures = self._snapshots.get(job_id, [])
-        for future in futures[:count]:
-            if not future.done():
-                future.set_result(written)
-        del futures[:count]
-        if not futures:
-            self._snapshots.pop(job_id, None)
+    async def _snapshot(self, process: Process, job: Job) -> SharedArray | None:
+        array = await asyncio.to_thread(SharedArray, job.pixels)
+        future = self._snapshots[job.id] = asyncio.get_running_loop().create_future()
+        process.say(Snapshot(job.id, Shared(array.name, array.header)))
+        written = False
+        try:
+            written = await future
+        finally:
+            if self._snapshots.get(job.id) is future:
+                del self._snapshots[job.id]
+            if not written:
+                array.close()
+        return array if written else None
+
+    def _answer_snapshot(self, job_id: str, written: bool) -> None:
+        """Wake who waits for the job's picture so far."""
+        future = self._snapshots.get(job_id)
+        if future is not None and not future.done():
+            future.set_result(written)
 
     def warm(self) -> list[asyncio.Future[dict[str, Any]]]:
         """Have every worker load its model; return what each will say of itself, or `RefusalError`."""
@@ -345,10 +361,17 @@ class Dispatcher:
         futures = []
         for slot in self.slots:
             future: asyncio.Future[dict[str, Any]] = loop.create_future()
-            slot.running(self, loop).say(Load())
-            slot.idle_since = time.monotonic()
-            self._warming.append((slot, future))
             futures.append(future)
+            slot.idle_since = time.monotonic()
+            if slot.process is not None and slot.memory and slot.about:
+                future.set_result(slot.about)
+                continue
+            try:
+                slot.running(self, loop).say(Load())
+                self._warming.append((slot, future))
+            except OSError as error:
+                what = f"no process for {slot.device}: {error.strerror}"
+                future.set_exception(RefusalError(503, "internal", what, "close other programs", exit_code=1))
         self._busy_until = time.monotonic()
         return futures
 
@@ -366,7 +389,7 @@ class Dispatcher:
             slot = self._slot_of(job)
             if now > deadline and slot is not None and slot.process is not None:
                 log.warning("worker on %s does not answer a cancel: it is replaced", slot.device)
-                slot.process.kill()
+                slot.process.kill("it did not answer a cancel")
                 self._deadlines[job] = now + CANCEL_WITHIN_S
         for slot in self.slots:
             if slot.opened or self._is_warming(slot):
@@ -375,7 +398,7 @@ class Dispatcher:
                 log.info("worker on %s ends: idle for %.0f s", slot.device, now - slot.idle_since)
                 self._send_away(slot)
         self._leaving = [process for process in self._leaving if process.process.is_alive()]
-        if self.queue.jobs:
+        if self.queue.jobs or self._warming:
             self._busy_until = now
 
     def _is_warming(self, slot: Slot) -> bool:
@@ -403,7 +426,7 @@ class Dispatcher:
         for job in self.queue.unfinished():
             job.told["why"] = "stopping"
             self._end_cancelled(job)
-            self._answer_snapshots(job.id, False)
+            self._answer_snapshot(job.id, False)
         for slot in self.slots:
             if slot.process is not None:
                 self._send_away(slot)

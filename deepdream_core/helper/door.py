@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -32,6 +33,9 @@ LARGEST_HEADERS = 32 * 1024
 BODY_WITHIN_S = 10.0
 LARGEST_JSON = 64 * 1024
 WRITE_WITHIN_S = 9.5  # a little less than streams.PIECE_WITHIN_S: a connection that is gone is no error
+STRANGERS = 256
+"""Connections without a token that may be open at once; other users of this machine can make as many as they like."""
+KNOWN = "deepdream.known"
 HELLO = "/v1/hello"
 _NONCE = re.compile(r"(?:[0-9a-f]{2}){16,64}")
 
@@ -66,10 +70,12 @@ class Door:
         assert self._application is not None
         try:
             self._check_caller(scope)
+            nonce = _nonce(scope) if scope["path"] == HELLO else None
             if scope["path"] != HELLO:
                 self._check_token(scope)
+                scope[KNOWN]()
             elif not self._application.done():
-                await _answer(send, 200, self._early_hello(scope), {})
+                await _answer(send, 200, self._early_hello(scope, nonce), {})
                 return
             if scope["method"] != "PUT":
                 receive = await _with_small_body(scope, receive)
@@ -95,16 +101,19 @@ class Door:
         if not wire.same(token.strip(), self._token) or scheme.lower() != "bearer":
             raise RefusalError(401, "unauthorized", "the token is missing or wrong", "send the endpoint file's token")
 
-    def _early_hello(self, scope: Scope) -> dict[str, Any]:
+    def _early_hello(self, scope: Scope, nonce: str | None) -> dict[str, Any]:
         """Answer as the application will once it is there."""
         if scope["method"] != "GET":
             raise RefusalError(405, "method", f"{scope['method']} is not allowed here", "use GET")
-        nonces = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("nonce", [])
-        if len(nonces) > 1 or any(not _NONCE.fullmatch(nonce) for nonce in nonces):
-            raise RefusalError(
-                422, "invalid", "the nonce is not 16 to 64 bytes in lower-case hexadecimal", "send another"
-            )
-        return self.hello(nonces[0] if nonces else None)
+        return self.hello(nonce)
+
+
+def _nonce(scope: Scope) -> str | None:
+    """Return the nonce of a hello, if it has one; raises `RefusalError` for what is none, or several."""
+    nonces = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("nonce", [])
+    if len(nonces) > 1 or any(not _NONCE.fullmatch(nonce) for nonce in nonces):
+        raise RefusalError(422, "invalid", "the nonce is not 16 to 64 bytes in lower-case hexadecimal", "send another")
+    return nonces[0] if nonces else None
 
 
 async def _with_small_body(scope: Scope, receive: Receive) -> Receive:
@@ -180,6 +189,7 @@ class TimedProtocol(HttpToolsProtocol):
     Without them a few hundred silent connections would be all that it takes to lock everybody out.
     """
 
+    _strangers: ClassVar[dict[TimedProtocol, None]] = {}
     _timer: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
     _header_bytes = 0
@@ -187,12 +197,22 @@ class TimedProtocol(HttpToolsProtocol):
     _in_request = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock: a connection is made to say something."""
+        """Start the clock: a connection is made to say something. The oldest that has shown no token makes room."""
         super().connection_made(transport)
         self._wait_for_headers()
+        strangers = self._strangers
+        strangers[self] = None
+        if len(strangers) > STRANGERS:
+            next(iter(strangers)).turn_away()
+
+    def turn_away(self) -> None:
+        """End the connection at once."""
+        self._strangers.pop(self, None)
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
+        self._strangers.pop(self, None)
         self._stop_timer()
         self._stop_stalled()
         super().connection_lost(exc)
@@ -215,9 +235,10 @@ class TimedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Count anew."""
+        """Count anew; let the door say that the caller has shown the token."""
         super().on_message_begin()
         self._parsed_bytes = 0
+        self.scope[KNOWN] = partial(self._strangers.pop, self, None)  # type: ignore[literal-required]
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""

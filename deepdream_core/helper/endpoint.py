@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -20,7 +21,42 @@ if TYPE_CHECKING:
 LOCK = "helper.lock"
 
 
-def lock_endpoint(path: Path) -> FileLock | None:
+@dataclass(frozen=True)
+class Lock:
+    """The lock that makes a process this user's helper: where its endpoint file lies, and which file is locked."""
+
+    endpoint: Path
+    held: FileLock
+    inode: int
+
+    def lost(self, endpoint: wire.Endpoint) -> bool:
+        """Say whether clients no longer find this helper; a missing endpoint file is written again.
+
+        Somebody may have emptied the folder, or removed it; another helper could then start beside this one. That
+        something cannot be read or written just now, for want of open files or disk, is no such case.
+        """
+        try:
+            if self.endpoint.with_name(LOCK).stat().st_ino != self.inode:
+                return True
+            found = wire.read_endpoint(self.endpoint)
+            if found is None:
+                wire.write_endpoint(self.endpoint, endpoint)
+        except FileNotFoundError:
+            return True
+        except (OSError, wire.WireError):
+            return False
+        return found is not None and found.token != endpoint.token
+
+
+def place() -> Path:
+    """Return where the endpoint file lies; raises `HelperError` when that cannot be said."""
+    try:
+        return wire.endpoint_path()
+    except wire.WireError as error:
+        raise HelperError(str(error)) from None
+
+
+def lock_endpoint(path: Path) -> Lock | None:
     """Take the lock that belongs to an endpoint file, or return None when another helper has it.
 
     The system frees it when the process ends, however it ends. Raises `HelperError` when the folder cannot be used.
@@ -29,12 +65,34 @@ def lock_endpoint(path: Path) -> FileLock | None:
         wire.make_private_folder(path.parent)
         lock = FileLock(path.with_name(LOCK), mode=0o600)
         lock.acquire(blocking=False)
+        return Lock(path, lock, path.with_name(LOCK).stat().st_ino)
     except Timeout:
         return None
-    except (OSError, wire.WireError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise HelperError(f"{path.parent}: {reason}", "mend that, or set DEEPDREAM_RUNTIME_DIR") from None
-    return lock
+    except wire.WireError as error:
+        raise HelperError(str(error)) from None
+    except OSError as error:
+        raise HelperError(f"{path.parent}: {error.strerror}", "mend that, or set DEEPDREAM_RUNTIME_DIR") from None
+
+
+def check_silent(path: Path) -> None:
+    """Raise `HelperError` when a helper has the lock, though nobody answers."""
+    if not path.with_name(LOCK).exists():
+        return
+    lock = lock_endpoint(path)
+    if lock is None:
+        raise silent(path)
+    lock.held.release()
+
+
+def silent(path: Path) -> HelperError:
+    """Return the error that a helper which has the lock and does not answer stands for."""
+    try:
+        found = wire.read_endpoint(path)
+    except wire.WireError:
+        found = None
+    if found is None:
+        return HelperError("a helper starts or ends, and does not answer", "try again in a minute")
+    return HelperError(f"the helper, process {found.pid}, does not answer", f"end it: kill -9 {found.pid}")
 
 
 def bind(port: int) -> list[socket.socket]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -82,6 +83,7 @@ class Job:
     told: dict[str, Any] = field(default_factory=dict)
     progress: dict[str, Any] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     uploading: set[str] = field(default_factory=set)
     holders: int = 0
     attached: bool = False

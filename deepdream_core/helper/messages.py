@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.helper.refusal import RefusalError
@@ -18,14 +18,21 @@ Side = Annotated[int, Field(ge=1, le=1_000_000)]
 State = Literal["created", "queued", "running", "paused", "stopping", "done", "failed", "cancelled"]
 
 
+def _printable(text: str) -> str:
+    """Return the text; raises `ValueError` when it holds what a terminal would obey instead of showing it."""
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be printed")
+    return text
+
+
 class JobRequest(BaseModel):
     """A picture to dream: how, and what will be sent."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     client: str = Field(pattern=r"^[ -~]{1,64}$", max_length=64, description="who asks, the same for one program run")
-    label: str = Field(
-        "", max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="what people know the picture by"
+    label: Annotated[str, AfterValidator(_printable)] = Field(
+        "", max_length=200, description="what people know the picture by"
     )
     priority: Literal["interactive", "preview", "batch"] = "batch"
     preset: str | None = Field(None, max_length=200, description="a preset's name; none: the defaults")

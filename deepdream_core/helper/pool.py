@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import queue
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from deepdream_core.helper.job import Job
     from deepdream_core.helper.orders import Told
     from deepdream_core.settings import EngineSettings
+
+
+UNHEARD = 256
+"""A worker that leaves so many messages unread is ended."""
+BROKEN_S = 60.0
+"""A device that could not be opened is left alone for so long, where there are others."""
 
 
 class Ears(Protocol):
@@ -35,27 +42,33 @@ class Process:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._slot, self._ears, self._loop = slot, ears, loop
-        self.ending = False
+        self._outbox: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._why_killed: str | None = None
         self.process = context.Process(
             target=worker.main, args=(theirs, settings), name="deepdream worker", daemon=True
         )
         self.process.start()
         theirs.close()
-        self._thread = threading.Thread(target=self._hear, name=f"hears {slot.device}", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._hear, name=f"hears {slot.device}", daemon=True),
+            threading.Thread(target=self._speak, name=f"speaks to {slot.device}", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def say(self, message: object) -> None:
-        """Send a message; what a dead worker is told is lost, and its death is heard by itself."""
-        with contextlib.suppress(OSError):
-            self._connection.send(message)
+        """Send a message, without waiting for a worker that does not listen; what a dead one is told is lost."""
+        if self._outbox.qsize() > UNHEARD:
+            self.kill("it did not listen")
+        self._outbox.put(message)
 
     def end(self) -> None:
         """Ask the process to end at once."""
-        self.ending = True
         self.say(None)
 
-    def kill(self) -> None:
-        """End the process without asking; its death is heard as any other."""
+    def kill(self, why: str | None = None) -> None:
+        """End the process without asking; its death is heard as any other, and told with this reason."""
+        self._why_killed = self._why_killed or why
         self.process.kill()
 
     def finish(self, within_s: float) -> None:
@@ -64,7 +77,19 @@ class Process:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
-        self._thread.join(within_s)
+        for thread in self._threads:
+            thread.join(within_s)
+
+    def _speak(self) -> None:
+        """Send what is said, in a thread: a pipe that nobody reads must not stop the event loop."""
+        while True:
+            message = self._outbox.get()
+            try:
+                self._connection.send(message)
+            except OSError:  # its death is heard by itself
+                return
+            if message is None:
+                return
 
     def _hear(self) -> None:
         while True:
@@ -74,7 +99,7 @@ class Process:
                 break
             self._in_loop(self._told, told)
         self.process.join()
-        self._connection.close()
+        self._outbox.put(None)
         self._in_loop(self._died)
 
     def _in_loop(self, call: Any, *arguments: Any) -> None:
@@ -88,7 +113,7 @@ class Process:
     def _died(self) -> None:
         if self._slot.process is self:
             self._slot.process = None
-            self._ears.on_death(self._slot, death_in_words(self.process.exitcode))
+            self._ears.on_death(self._slot, self._why_killed or death_in_words(self.process.exitcode))
 
 
 class Slot:
@@ -106,6 +131,7 @@ class Slot:
         self.current: Job | None = None
         self.opened: dict[str, Job] = {}
         self.idle_since = 0.0
+        self.broken_until = 0.0
 
     @property
     def device(self) -> str:

@@ -44,9 +44,15 @@ class Queue:
         """Let a job wait for its turn; one that comes back from a lost worker keeps its place."""
         job.state, job.device = State.QUEUED, None
         self._enqueued += 1
+        self._take_turn(job)
         if not job.arrival:
             self._arrivals += 1
             job.arrival = self._arrivals
+
+    def _take_turn(self, job: Job) -> None:
+        """Let a client that had nothing to do join the round at its end; else ever new ones would starve who waits."""
+        if all(other is job or other.client != job.client or other.state.ended for other in self.jobs.values()):
+            self._last_turn[job.client] = self._turns
 
     def begin(self, job: Job, device: str) -> None:
         """Note that a device takes the job on, or goes on with it."""

@@ -16,18 +16,20 @@ from deepdream_core import __version__, client, wire
 from deepdream_core.errors import HelperError
 from deepdream_core.helper.dispatcher import TICK_S, Dispatcher
 from deepdream_core.helper.door import Door, TimedProtocol
-from deepdream_core.helper.endpoint import LOCK, bind, describe, lock_endpoint, polls
+from deepdream_core.helper.endpoint import bind, check_silent, describe, lock_endpoint, place, polls, silent
 from deepdream_core.helper.notify import notify, watchdog_s
+from deepdream_core.helper.shared import remove_left_behind
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Generator
     from pathlib import Path
 
+    from deepdream_core.helper.endpoint import Lock
     from deepdream_core.settings import Config
 
 KEEP_ALIVE_S = 30
-CONNECTIONS = 512
+ANSWER_WITHIN_S = 10.0
 STOP_WITHIN_S = 1
 
 log = logging.getLogger("deepdream.helper")
@@ -36,44 +38,57 @@ log = logging.getLogger("deepdream.helper")
 def serve(config: Config, *, on_demand: bool, say: Callable[[str], None]) -> None:
     """Be this user's helper until told to stop; return at once when there is one already.
 
-    Raises `HelperError` when it cannot start.
+    Raises `HelperError` when it cannot start, and when the one there is does not answer.
     """
-    path = wire.endpoint_path()
-    lock = lock_endpoint(path)
-    if lock is None:
-        say(_who_runs(path))
-        return
-    with lock:
+    path = place()
+    for _ in polls(ANSWER_WITHIN_S):  # one that is ending gives the place free, one that is starting answers soon
+        lock = lock_endpoint(path)
+        if lock is not None:
+            break
+        with contextlib.suppress(client.HelperError):
+            found = client.connect(endpoint_file=path).endpoint
+            say(f"a helper runs already: process {found.pid}, http://{found.host}:{found.port}, log {found.log}")
+            return
+    else:
+        raise silent(path)
+    with lock.held:
+        _allow_many_files()
         logfile = _start_log(on_demand=on_demand)
+        remove_left_behind()
         sockets = bind(config.helper.port)
         endpoint = describe(sockets[0].getsockname()[1], logfile)
-        asyncio.run(_serve(config, sockets, endpoint, path, on_demand=on_demand))
+        asyncio.run(_serve(config, sockets, endpoint, lock, on_demand=on_demand))
 
 
 def stop_running(say: Callable[[str], None]) -> None:
-    """End this user's helper, and return when it is gone."""
-    path = wire.endpoint_path()
+    """End this user's helper, and return when it is gone; raises `HelperError` when it does not answer or end."""
+    path = place()
     try:
         running = client.connect(endpoint_file=path)
         running.shutdown()
     except client.NoHelper:
+        check_silent(path)
         say("no helper runs")
         return
-    for _ in polls(10.0):
+    except client.HelperError as error:
+        raise HelperError(error.what, error.next_step) from None
+    for _ in polls(ANSWER_WITHIN_S):
         if (lock := lock_endpoint(path)) is not None:
-            lock.release()
+            lock.held.release()
             say(f"helper stopped, process {running.endpoint.pid}")
             return
-    raise HelperError(f"process {running.endpoint.pid} does not end", f"end it yourself: kill {running.endpoint.pid}")
+    raise silent(path)
 
 
-def _who_runs(path: Path) -> str:
-    """Return what to tell somebody who starts a second helper; the first may still be starting."""
-    for _ in polls(5.0):
-        with contextlib.suppress(client.HelperError):
-            found = client.connect(endpoint_file=path).endpoint
-            return f"a helper runs already: process {found.pid}, http://{found.host}:{found.port}, log {found.log}"
-    return f"a helper is starting or stopping just now — see {wire.state_folder() / 'helper.log'}"
+def _allow_many_files() -> None:
+    """Raise the limit of open files as far as this user may: every connection is one."""
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _start_log(*, on_demand: bool) -> Path:
@@ -94,15 +109,16 @@ def _start_log(*, on_demand: bool) -> Path:
     for handler in handlers:
         handler.setFormatter(form)
         log.addHandler(handler)
-        logging.getLogger("uvicorn").addHandler(handler)
-    logging.getLogger("uvicorn").setLevel(
-        logging.ERROR
-    )  # what anybody can cause by talking nonsense is not worth a line
+        for other in ("uvicorn", "asyncio"):
+            logging.getLogger(other).addHandler(handler)
+            logging.getLogger(other).propagate = False
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what anybody can cause is not worth a line
+    logging.raiseExceptions = False  # a full disk is no reason to fill another one with complaints
     return path
 
 
 async def _serve(
-    config: Config, sockets: list[socket.socket], endpoint: wire.Endpoint, path: Path, *, on_demand: bool
+    config: Config, sockets: list[socket.socket], endpoint: wire.Endpoint, lock: Lock, *, on_demand: bool
 ) -> None:
     dispatcher = Dispatcher(config, on_demand=on_demand)
     server: _Server
@@ -116,37 +132,40 @@ async def _serve(
     server = _Server(
         uvicorn.Config(
             door, http=TimedProtocol, ws="none", lifespan="off", log_config=None, access_log=False, loop="asyncio",
-            timeout_keep_alive=KEEP_ALIVE_S, limit_concurrency=CONNECTIONS, server_header=False, date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S, server_header=False, date_header=False,
             timeout_graceful_shutdown=STOP_WITHIN_S, proxy_headers=False,
         ),
         dispatcher,
     )  # fmt: skip
     door.open()
-    ticking = asyncio.ensure_future(_tick(dispatcher, server, door, endpoint, path))
+    ticking = asyncio.ensure_future(_tick(dispatcher, server, door, endpoint, lock))
+    ticking.add_done_callback(lambda _: server.stop())
     try:
         await server.serve(sockets)
-        if (failure := door.failure()) is not None:
-            raise HelperError(f"the helper is broken: {failure}", "install it again") from failure
     finally:
         ticking.cancel()
-        await asyncio.gather(ticking, return_exceptions=True)
-        wire.remove_endpoint(path, endpoint)
+        (outcome,) = await asyncio.gather(ticking, return_exceptions=True)
+        wire.remove_endpoint(lock.endpoint, endpoint)
         dispatcher.close()
         log.info("helper stopped")
+    if isinstance(outcome, Exception):
+        log.error("it ended because of this", exc_info=None if isinstance(outcome, HelperError) else outcome)
+        raise outcome
 
 
-async def _tick(dispatcher: Dispatcher, server: _Server, door: Door, endpoint: wire.Endpoint, path: Path) -> None:
-    """Publish the endpoint once the sockets listen; then look after what time brings, four times a second."""
+async def _tick(dispatcher: Dispatcher, server: _Server, door: Door, endpoint: wire.Endpoint, lock: Lock) -> None:
+    """Publish the endpoint once the sockets listen; then look after what time brings, four times a second.
+
+    Returns when the helper shall end. Raises `HelperError` when it cannot go on.
+    """
     while not server.started:
         await asyncio.sleep(0.001)
     try:
-        wire.write_endpoint(path, endpoint)
-    except (OSError, wire.WireError) as error:
-        log.error("%s cannot be written: %s", path, error)
-        server.stop()
-        return
-    lock = path.with_name(LOCK)
-    watched = lock.stat().st_ino
+        wire.write_endpoint(lock.endpoint, endpoint)
+    except OSError as error:
+        raise HelperError(f"{lock.endpoint}: {error.strerror}", "mend that, or set DEEPDREAM_RUNTIME_DIR") from None
+    except wire.WireError as error:
+        raise HelperError(str(error)) from None
     log.info("helper %s listens on http://%s:%d, process %d", __version__, endpoint.host, endpoint.port, endpoint.pid)
     notify(f"READY=1\nSTATUS=listening on port {endpoint.port}")
     period = watchdog_s()
@@ -154,37 +173,18 @@ async def _tick(dispatcher: Dispatcher, server: _Server, door: Door, endpoint: w
     next_sign = loop.time()
     while True:
         dispatcher.tick()
-        if door.failure() is not None:
-            server.stop()
-            return
-        if not _still_ours(lock, watched, endpoint, path):
-            log.error("%s was removed or belongs to another helper: this one ends", path.parent)
-            server.stop()
+        if (failure := door.failure()) is not None:
+            raise HelperError(f"the helper is broken: {failure}", "install it again") from failure
+        if lock.lost(endpoint):
+            log.error("%s was removed or belongs to another helper: this one ends", lock.endpoint.parent)
             return
         if period is not None and loop.time() >= next_sign:
             notify("WATCHDOG=1")
             next_sign = loop.time() + period / 3
         if dispatcher.on_demand and dispatcher.idle_s > dispatcher.limits.idle_exit_s:
             log.info("idle for %.0f s: the helper ends itself", dispatcher.idle_s)
-            server.stop()
             return
         await asyncio.sleep(TICK_S)
-
-
-def _still_ours(lock: Path, inode: int, endpoint: wire.Endpoint, path: Path) -> bool:
-    """Say whether clients still find this helper; a missing endpoint file is written again.
-
-    Somebody may have emptied the folder, or removed it; another helper could then start beside this one.
-    """
-    try:
-        if lock.stat().st_ino != inode:
-            return False
-        if not path.exists():
-            wire.write_endpoint(path, endpoint)
-        found = wire.read_endpoint(path)
-    except (OSError, wire.WireError):
-        return False
-    return found is not None and found.token == endpoint.token
 
 
 class _Server(uvicorn.Server):

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deepdream_core.wire import ArrayHeader
+
+_PREFIX = "dd_"
 
 
 class SharedArray:
@@ -25,7 +29,7 @@ class SharedArray:
     def __init__(self, header: ArrayHeader) -> None:
         self.header = header
         try:
-            self._memory = SharedMemory(create=True, size=header.nbytes)
+            self._memory = SharedMemory(_new_name(), create=True, size=header.nbytes)
         except OSError as error:
             raise MemoryError(str(error)) from None
         try:
@@ -73,6 +77,21 @@ class SharedArray:
         self._memory.unlink()
         with contextlib.suppress(BufferError):  # a view not yet released: the memory goes with it
             self._memory.close()
+
+
+def _new_name() -> str:
+    """Return a name that tells whose it is; macOS allows 30 characters."""
+    return f"{_PREFIX}{os.getpid()}_{secrets.token_hex(6)}"
+
+
+def remove_left_behind() -> None:
+    """Remove what helpers left that were killed together with Python's resource tracker; where that can be seen: Linux."""
+    folder = Path("/dev/shm")
+    for path in folder.glob(f"{_PREFIX}*") if folder.is_dir() else ():
+        pid = path.name.removeprefix(_PREFIX).partition("_")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and path.stat().st_uid == os.getuid() and not Path("/proc", pid).exists():
+                path.unlink()
 
 
 def attach(name: str) -> SharedMemory:
