@@ -70,8 +70,8 @@ def connect(
     """Return a client of the running helper; with `start`, launch `command` if none runs and wait up to `wait_s` seconds.
 
     `client` is what this program calls itself (1…64 printable ASCII characters), `version` the only helper's version that
-    will do, `endpoint_file` where to look instead of `wire.endpoint_path()`. Raises `NoHelper`, `HelperNotStarted` or
-    `HelperVersion`; `WireError` for a `client` that cannot be sent.
+    will do, `endpoint_file` where to look instead of `wire.endpoint_path()`. A last question may take 1 s beyond `wait_s`.
+    Raises `NoHelper`, `HelperNotStarted` or `HelperVersion`; `WireError` for a `client` that cannot be sent.
     """
     client = _own_name() if client is None else client
     if not re.fullmatch(r"[ -~]{1,64}", client):
@@ -80,22 +80,22 @@ def connect(
         path = Path(endpoint_file) if endpoint_file else wire.endpoint_path()
     except wire.WireError as error:
         raise NoHelper(str(error)) from None
+    until = time.monotonic() + wait_s
     try:
         return _reach(path, client, version, HELLO_S)
     except NoHelper:
         if not start:
             raise
-    return _started(path, client, version, command, wait_s)
+    return _started(path, client, version, command, wait_s, until)
 
 
 def _started(
-    path: Path, client: str, version: str | None, command: Sequence[str] | None, wait_s: float
+    path: Path, client: str, version: str | None, command: Sequence[str] | None, wait_s: float, until: float
 ) -> HelperClient:
     """Launch the helper and return a client of it, or of the one to which it gave way.
 
     That one may have been ending, and then nobody answers and the helper is launched again.
     """
-    until = time.monotonic() + wait_s
     process, log = launch.start(command)
     starts, pause_s, gave_way_at = 1, 0.02, None
     while True:
@@ -106,28 +106,26 @@ def _started(
             return _reach(path, client, version, min(HELLO_S, max(1.0, until - time.monotonic())))
         except NoHelper as missing:
             now = time.monotonic()
-            if ended:
-                what = f"the helper ended with exit code {ended} while starting"
-                raise HelperNotStarted(what, log, process.log_from) from None
-            if ended == 0 and gave_way_at is None:
-                gave_way_at = now
-            if now >= until:
-                what = f"{_vain(starts, ended, wait_s)} ({missing.what})"
+            if ended or now >= until:
+                what = _vain(starts, ended, wait_s, missing)
                 next_step = missing.next_step if missing.hung_pid else ""
                 raise HelperNotStarted(what, log, process.log_from, next_step, missing.hung_pid) from None
+            if ended == 0 and gave_way_at is None:
+                gave_way_at = now
             if gave_way_at is not None and now - gave_way_at >= GAVE_WAY_S:
                 process, log = launch.start(command)
                 starts, pause_s, gave_way_at = starts + 1, 0.02, None
 
 
-def _vain(starts: int, ended: int | None, wait_s: float) -> str:
+def _vain(starts: int, ended: int | None, wait_s: float, missing: NoHelper) -> str:
     """Say what was seen of a helper that did not come to answer; `ended` is the last one's exit code."""
-    times = f", started {starts} times," if starts > 1 else ""
+    helper = f"the helper, started {starts} times," if starts > 1 else "the helper"
+    if ended:
+        hung = f" ({missing.what})" if missing.hung_pid else ""
+        return f"{helper} ended with exit code {ended} while starting{hung}"
     if ended == 0:
-        return f"the helper{times} ended as if another one ran, but none answered within {wait_s:g} s"
-    if starts > 1:
-        return f"the helper{times} did not answer within {wait_s:g} s"
-    return f"the helper did not answer {wait_s:g} s after its start"
+        return f"{helper} ended as if another one ran, but none answered within {wait_s:g} s ({missing.what})"
+    return f"{helper} did not answer within {wait_s:g} s ({missing.what})"
 
 
 def _own_name() -> str:

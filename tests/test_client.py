@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_wire import MODULES, interpreter
 
-from deepdream_core import client, wire
+from deepdream_core import client, launch, wire
 from deepdream_core.client import (
     Event,
     HelperBusy,
@@ -975,8 +975,8 @@ def python(code: str, *arguments: object) -> list[str]:
 def test_a_helper_is_started_apart_from_this_program_and_leaves_no_zombie(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoilt = ["PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH"]
-    spoilt += ["GI_TYPELIB_PATH", "SSL_CERT_FILE"]
+    spoilt = ["PYTHONHOME", "PYTHONPATH", "PYTHONINSPECT", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH"]
+    spoilt += ["GI_TYPELIB_PATH", "SSL_CERT_FILE", "NOTIFY_SOCKET", "LISTEN_FDS"]
     for name in spoilt:
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("KEPT", "1")
@@ -1022,16 +1022,18 @@ def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_log_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
-    with pytest.raises(HelperNotStarted, match="state: not a folder") as caught:
+    with pytest.raises(HelperNotStarted, match=r"could not be started: .*state is not a folder — ") as caught:
         connect(start=True, command=["/nowhere"])
     assert caught.value.log_path is None
+    assert caught.value.next_step == "move it away, or set DEEPDREAM_STATE_DIR to a folder"
+    assert str(caught.value).count(str(tmp_path)) == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="ends it with a signal")
 def test_a_helper_that_hangs_while_starting_is_waited_for_only_so_long(tmp_path: Path) -> None:
     code = "import os, sys, time, pathlib; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(20)"
     began = time.monotonic()
-    with pytest.raises(HelperNotStarted, match=r"did not answer 0\.8 s after its start \(no helper is running\)"):
+    with pytest.raises(HelperNotStarted, match=r"the helper did not answer within 0\.8 s \(no helper is running\)"):
         connect(start=True, command=python(code, tmp_path / "pid"), wait_s=0.8)
     assert 0.7 < time.monotonic() - began < 3
     assert until(lambda: bool((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
@@ -1053,6 +1055,140 @@ def test_a_helper_that_finds_another_one_starting_is_no_failure(tmp_path: Path) 
     assert one.endpoint == late[0].endpoint
 
 
+FIRST_TIME = """
+import os, sys
+try:
+    os.close(os.open(sys.argv[3], os.O_CREAT | os.O_EXCL))
+except FileExistsError:
+    pass
+else:
+    print("another one is ending")
+    sys.exit(int(sys.argv[4]))
+"""
+
+
+def test_a_helper_that_found_another_one_ending_is_launched_again(tmp_path: Path) -> None:
+    command = python(FIRST_TIME + SERVE, Path(str(wire.__file__)).parent, tmp_path / "seen", tmp_path / "tried", 0)
+    began = time.monotonic()
+    one = connect(start=True, command=command)
+    took_s = time.monotonic() - began
+    one.shutdown()
+    assert client.GAVE_WAY_S < took_s < 6
+    assert until(lambda: not psutil.pid_exists(one.endpoint.pid))
+
+
+def test_a_helper_that_fails_is_not_launched_again(tmp_path: Path) -> None:
+    command = python(FIRST_TIME + SERVE, Path(str(wire.__file__)).parent, tmp_path / "seen", tmp_path / "tried", 7)
+    with pytest.raises(
+        HelperNotStarted, match="ended with exit code 7 while starting, and said: another one is ending"
+    ):
+        connect(start=True, command=command)
+    assert not (tmp_path / "seen").exists()
+
+
+def test_helpers_that_always_give_way_are_told_as_what_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = r"^the helper ended as if another one ran, but none answered within 0\.5 s \(no helper is running\)"
+    with pytest.raises(HelperNotStarted, match=seen):
+        connect(start=True, command=python(""), wait_s=0.5)
+    monkeypatch.setattr(client, "GAVE_WAY_S", 0.2)
+    code = "import sys; open(sys.argv[1], 'a').write('x')"
+    with pytest.raises(
+        HelperNotStarted, match=r"^the helper, started \d+ times, (ended as if|did not answer)"
+    ) as caught:
+        connect(start=True, command=python(code, tmp_path / "starts"), wait_s=2)
+    assert until(lambda: f"started {len((tmp_path / 'starts').read_text())} times" in str(caught.value), 2)
+    assert "within 2 s" in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a process can be asked for harmlessly")
+def test_a_helper_that_hangs_is_told_with_how_to_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "HELLO_S", 0.3)
+    (tmp_path / "run").mkdir(mode=0o700)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as deaf,
+        subprocess.Popen(python("import time; time.sleep(60)")) as process,
+    ):
+        try:
+            port = deaf.getsockname()[1]
+            told = wire.Endpoint("127.0.0.1", port, wire.new_token(), process.pid, "0.1.0", 1, "")
+            wire.write_endpoint(wire.endpoint_path(), told)
+            with pytest.raises(NoHelper) as caught:
+                connect()
+            assert str(caught.value) == (
+                f"process {process.pid} does not answer at port {port} (no answer within 0.3 s); it may be a helper that "
+                f"hangs — if it is one, end it with `kill -9 {process.pid}`, then try again"
+            )
+            assert caught.value.hung_pid == process.pid
+            with pytest.raises(HelperNotStarted) as started:
+                connect(start=True, command=python(""), wait_s=0.5)
+            assert started.value.what.endswith(f"({caught.value.what})")
+            assert started.value.next_step == f"{caught.value.next_step}; see {started.value.log_path}"
+            assert started.value.hung_pid == process.pid
+            with pytest.raises(HelperNotStarted) as started:
+                connect(start=True, command=python("import sys; sys.exit('no place')"))
+            assert started.value.what.startswith(
+                f"the helper ended with exit code 1 while starting ({caught.value.what})"
+            )
+            assert started.value.what.endswith("and said: no place")
+            assert started.value.next_step == f"{caught.value.next_step}; see {started.value.log_path}"
+            assert started.value.hung_pid == process.pid
+        finally:
+            process.kill()
+        process.wait()
+        for pid in (process.pid, 2**32, os.getpid()):  # gone, no process's, ours
+            wire.write_endpoint(wire.endpoint_path(), wire.Endpoint(**{**vars(told), "pid": pid}))
+            with pytest.raises(
+                NoHelper, match=r"no helper answers at port \d+: no answer within 0\.3 s — start"
+            ) as caught:
+                connect()
+            assert caught.value.hung_pid is None
+
+
+def said(log: Path) -> str:
+    return log.read_text() if log.exists() else ""
+
+
+def test_what_earlier_helpers_said_stays_and_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    log = tmp_path / "state" / "helper-start.log"
+    for words in ("one", "two"):
+        with pytest.raises(HelperNotStarted) as caught:
+            connect(start=True, command=python("import sys; sys.exit(sys.argv[1])", words))
+        assert caught.value.log_lines == [words]
+    assert said(log) == "one\ntwo\n"
+    with pytest.raises(HelperNotStarted, match="exit code 3 while starting — see") as caught:
+        connect(start=True, command=python("import sys; sys.exit(3)"))
+    assert caught.value.log_lines == []
+
+
+def test_two_starts_at_once_keep_each_others_words(tmp_path: Path) -> None:
+    log = tmp_path / "state" / "helper-start.log"
+    code = "import sys, time; print(sys.argv[1], flush=True); time.sleep(float(sys.argv[2])); print(sys.argv[1])"
+    first, _ = launch.start(python(code, "one", 1.5))
+    assert until(lambda: said(log) == "one\n")
+    second, _ = launch.start(python(code, "two", 0))
+    assert until(lambda: second.returncode == 0)
+    assert said(log) == "one\ntwo\ntwo\n"
+    assert until(lambda: first.returncode == 0)
+    assert said(log) == "one\ntwo\ntwo\none\n"
+    assert (first.log_from, second.log_from) == (0, 4)
+    assert HelperNotStarted("it ended", log, second.log_from).log_lines == ["two", "two", "one"]
+    log.write_text("new\n")  # emptied by a later start
+    assert HelperNotStarted("it ended", log, 1000).log_lines == ["new"]
+
+
+@pytest.mark.parametrize(("size", "kept"), [(launch.LOG_LIMIT, True), (launch.LOG_LIMIT + 1, False)])
+def test_the_log_of_starts_does_not_grow_for_ever(tmp_path: Path, size: int, kept: bool) -> None:
+    log = tmp_path / "state" / "helper-start.log"
+    log.parent.mkdir(mode=0o700)
+    log.write_bytes(b"x" * (size - 1) + b"\n")
+    with pytest.raises(HelperNotStarted, match="and said: why — ") as caught:
+        connect(start=True, command=python("import sys; sys.exit('why')"))
+    assert caught.value.log_lines == ["why"]
+    assert log.stat().st_size == len("why\n") + (size if kept else 0)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands in for Python")
 def test_what_is_started_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "python"
@@ -1068,6 +1204,17 @@ def test_the_scrubbed_environment_is_a_copy() -> None:
     before = {"PYTHONHOME": "x", "Ld_Preload": "x", "PATH": "/bin"}
     assert client.scrubbed(before) == {"PATH": "/bin"}
     assert len(before) == 3
+
+
+def test_what_a_host_or_a_service_manager_sets_for_itself_is_not_handed_on() -> None:
+    words = """PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE PYTHONINSPECT PYTHONSAFEPATH __PYVENV_LAUNCHER__
+        LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT DYLD_LIBRARY_PATH DYLD_INSERT_LIBRARIES GI_TYPELIB_PATH GIO_MODULE_DIR
+        GIO_EXTRA_MODULES GTK_PATH GTK_EXE_PREFIX GTK_DATA_PREFIX GTK_IM_MODULE_FILE GDK_PIXBUF_MODULE_FILE
+        GDK_PIXBUF_MODULEDIR SSL_CERT_FILE SSL_CERT_DIR NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID LISTEN_PID LISTEN_FDS
+        LISTEN_FDNAMES"""
+    ours = """PATH HOME USER TMPDIR XDG_RUNTIME_DIR XDG_STATE_HOME LANG LC_ALL CUDA_VISIBLE_DEVICES OMP_NUM_THREADS
+        http_proxy HTTPS_PROXY no_proxy DEEPDREAM_RUNTIME_DIR DEEPDREAM_STATE_DIR SYSTEMROOT DISPLAY"""
+    assert set(launch.scrubbed(dict.fromkeys(words.split() + ours.split(), "x"))) == set(ours.split())
 
 
 def test_every_error_is_one_line_and_says_what_to_do() -> None:

@@ -364,6 +364,73 @@ def test_a_private_folder_is_made_or_closed(tmp_path: Path) -> None:
 
 
 @posix
+def test_a_folder_with_nothing_but_our_files_is_closed(tmp_path: Path) -> None:
+    wire.write_endpoint(tmp_path / "endpoint.json", endpoint())
+    names = ["helper.lock", "helper.log", "helper.log.1", "helper-start.log", f".endpoint-{'0a' * 8}.tmp", "run-b-ro-7"]
+    names += ["config.yaml", "weights", ".DS_Store"]  # on macOS they lie in one folder
+    for name in names:
+        (tmp_path / name).touch()
+    tmp_path.chmod(0o777)
+    wire.make_private_folder(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o755, 0o710, 0o1777])
+@pytest.mark.parametrize("name", ["letter.odt", ".hidden", "helper.lock~", "endpoint.json.bak", "my weights"])
+def test_a_folder_with_other_things_is_not_closed_to_others_but_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, mode: int
+) -> None:
+    folder = tmp_path / "Downloads"
+    folder.mkdir()
+    wire.write_endpoint(folder / "endpoint.json", endpoint())
+    (folder / name).touch()
+    folder.chmod(mode)
+    for variable, path in (("DEEPDREAM_RUNTIME_DIR", tmp_path / "logs"), ("DEEPDREAM_STATE_DIR", folder)):
+        monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(path))
+        with pytest.raises(WireError, match=f"holds more than DeepDream's .*— set {variable} to a folder") as caught:
+            wire.make_private_folder(folder)
+        assert str(caught.value).count(str(folder)) == 1
+        assert repr(name) in str(caught.value)
+    assert stat.S_IMODE(folder.stat().st_mode) == mode
+    folder.chmod(0o700)
+    wire.make_private_folder(folder)  # the user has closed it
+
+
+def test_what_is_wrong_with_a_file_or_folder_is_one_sentence_with_its_path_once_and_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(tmp_path / "state"))
+    file, empty, wrong = tmp_path / "file", tmp_path / "empty", tmp_path / "wrong"
+    file.touch()
+    wire.write_endpoint(wrong, endpoint())
+    wrong.write_text(wrong.read_text().replace("127.0.0.1", "127.0.0.2"))
+    _private(empty, b"")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def told(call: Any, path: Path, *more: object) -> str:
+        with pytest.raises(WireError) as caught:
+            call(path, *more)
+        what, dash, next_step = str(caught.value).partition(" — ")
+        assert what.startswith(f"{path} ")
+        assert str(caught.value).count(str(path)) == 1
+        assert dash
+        assert next_step
+        return what.replace(f"{path} ", "")
+
+    assert told(wire.make_private_folder, file) == "is not a folder"
+    assert told(wire.make_private_folder, file / "below").startswith("cannot be made private: ")
+    assert told(wire.write_endpoint, file / "below", endpoint()).startswith("cannot be written: ")
+    assert told(wire.read_endpoint, empty) == "is not an endpoint file, or a truncated one"
+    assert told(wire.read_endpoint, wrong).startswith("holds an endpoint that is not on this machine's ")
+    monkeypatch.setattr(os, "open", full)
+    assert told(wire.read_endpoint, wrong) == "cannot be read: No space left on device"
+    assert told(wire.write_endpoint, wrong, endpoint()) == "cannot be written: No space left on device"
+
+
+@posix
 def test_a_folder_that_is_not_ours_alone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "nowhere").symlink_to("missing/deeper")

@@ -73,7 +73,7 @@ class Door:
             nonce = _nonce(scope) if scope["path"] == HELLO else None
             if scope["path"] != HELLO:
                 self._check_token(scope)
-                scope[KNOWN]()
+                scope.get(KNOWN, _forget_nobody)()
             elif not self._application.done():
                 await _answer(send, 200, self._early_hello(scope, nonce), {})
                 return
@@ -114,6 +114,10 @@ def _nonce(scope: Scope) -> str | None:
     if len(nonces) > 1 or any(not _NONCE.fullmatch(nonce) for nonce in nonces):
         raise RefusalError(422, "invalid", "the nonce is not 16 to 64 bytes in lower-case hexadecimal", "send another")
     return nonces[0] if nonces else None
+
+
+def _forget_nobody() -> None:
+    """Stand in where no `TimedProtocol` counts strangers."""
 
 
 async def _with_small_body(scope: Scope, receive: Receive) -> Receive:

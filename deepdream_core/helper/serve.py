@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 KEEP_ALIVE_S = 30
 ANSWER_WITHIN_S = 10.0
 STOP_WITHIN_S = 1
+ACCEPTED_AT_ONCE, WAITING = 32, 2048
+"""Connections taken in one turn of the event loop, before `TimedProtocol` can turn any away: each is an open file; and
+those that the system keeps waiting for their turn."""
 
 log = logging.getLogger("deepdream.helper")
 
@@ -102,10 +105,10 @@ def _start_log(*, on_demand: bool) -> Path:
     try:
         wire.make_private_folder(folder)
         handlers.append(RotatingFileHandler(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8"))
-    except (OSError, wire.WireError) as error:
-        raise HelperError(
-            f"{path}: {getattr(error, 'strerror', None) or error}", "mend that, or set DEEPDREAM_STATE_DIR"
-        ) from None
+    except wire.WireError as error:
+        raise HelperError(str(error)) from None
+    except OSError as error:
+        raise HelperError(f"{path}: {error.strerror}", "mend that, or set DEEPDREAM_STATE_DIR") from None
     for handler in handlers:
         handler.setFormatter(form)
         log.addHandler(handler)
@@ -133,12 +136,12 @@ async def _serve(
         uvicorn.Config(
             door, http=TimedProtocol, ws="none", lifespan="off", log_config=None, access_log=False, loop="asyncio",
             timeout_keep_alive=KEEP_ALIVE_S, server_header=False, date_header=False,
-            timeout_graceful_shutdown=STOP_WITHIN_S, proxy_headers=False,
+            timeout_graceful_shutdown=STOP_WITHIN_S, proxy_headers=False, backlog=ACCEPTED_AT_ONCE,
         ),
         dispatcher,
     )  # fmt: skip
     door.open()
-    ticking = asyncio.ensure_future(_tick(dispatcher, server, door, endpoint, lock))
+    ticking = asyncio.ensure_future(_tick(dispatcher, server, door, sockets, endpoint, lock))
     ticking.add_done_callback(lambda _: server.stop())
     try:
         await server.serve(sockets)
@@ -153,13 +156,17 @@ async def _serve(
         raise outcome
 
 
-async def _tick(dispatcher: Dispatcher, server: _Server, door: Door, endpoint: wire.Endpoint, lock: Lock) -> None:
+async def _tick(
+    dispatcher: Dispatcher, server: _Server, door: Door, sockets: list[socket.socket], endpoint: wire.Endpoint, lock: Lock
+) -> None:
     """Publish the endpoint once the sockets listen; then look after what time brings, four times a second.
 
     Returns when the helper shall end. Raises `HelperError` when it cannot go on.
     """
     while not server.started:
         await asyncio.sleep(0.001)
+    for listening in sockets:
+        listening.listen(WAITING)  # asyncio takes as many at once as it lets wait
     try:
         wire.write_endpoint(lock.endpoint, endpoint)
     except OSError as error:
