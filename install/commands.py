@@ -8,6 +8,7 @@ from pathlib import Path
 
 import checks
 import environment
+import gimp
 import processes
 from screen import Screen
 from trouble import Exit, InstallError
@@ -49,8 +50,14 @@ def test(request: Request, screen: Screen) -> int:
     return checks.run_all(ROOT, python, request.words)
 
 
+def plug_in(request: Request, screen: Screen) -> int:
+    """Lay the plug-in into GIMP's folders; the project is installed first if there is a GIMP."""
+    return gimp.run(ROOT, request.words, request.torch_index, screen)
+
+
 COMMANDS = (
     Command("dream", "PHOTO [OPTION ...]", "dream on a photo; the options are those of `deepdream dream`", dream),
+    Command("gimp", "[--dry-run] [--into FOLDER] ...", "add the filter to GIMP 3, to all that are found", plug_in),
     Command("test", "[PYTEST-OPTION ...]", "run all checks: ruff, mypy and pytest", test),
 )
 

@@ -731,7 +731,7 @@ def test_who_takes_their_time_is_given_up_after_ten_seconds_and_nobody_else_wait
         "stops before the pixels": (put_heads[0], b""),
         "drips pixels": (put_heads[1], npy(PIXELS)),
     }
-    ended = _ended_after(helper, cases, silent=300, other=lambda: lives(helper))
+    ended = _ended_after(helper, cases, silent=200, other=lambda: lives(helper))
     assert not {name: seconds for name, seconds in ended.items() if not 9 < seconds < 13}
     for job in jobs:
         forget(helper, job)

@@ -1,0 +1,75 @@
+"""What the GIMP plug-in is told when it is installed: where the helper is, how to start it, presets, layers, ranges.
+
+`python -m deepdream_core.plugin_facts` prints it as JSON, which `python3 install gimp` writes as `deepdream.json` beside
+the plug-in: GIMP's Python has neither this package nor pydantic, and a sandboxed GIMP sees other folders than the helper.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from deepdream_core import __version__, wire
+from deepdream_core.config import load_config
+from deepdream_core.errors import DeepDreamError
+from deepdream_core.layers import LAYERS
+from deepdream_core.settings import DreamSettings
+
+if TYPE_CHECKING:
+    from deepdream_core.settings import Config
+
+_BOUNDS = {"minimum": "minimum", "maximum": "maximum", "exclusiveMinimum": "above", "exclusiveMaximum": "below"}
+
+
+def plugin_facts(config: Config) -> dict[str, Any]:
+    """Return the content of `deepdream.json`; raises `WireError` for a user without folders.
+
+    Presets come with all their settings, those of the user's own config.yaml included.
+    """
+    presets = {
+        name: {"description": preset.description, "settings": config.dream_settings(name, {}).model_dump()}
+        for name, preset in config.presets.items()
+    }
+    return {
+        "version": __version__,
+        "protocol": wire.PROTOCOL,
+        "endpoint": str(wire.endpoint_path()),
+        "state": str(wire.state_folder()),
+        "command": helper_command(),
+        "presets": presets,
+        "defaults": config.dream.model_dump(),
+        "layers": [layer.name for layer in LAYERS],
+        "ranges": ranges(),
+    }
+
+
+def helper_command() -> list[str]:
+    """Return what starts the helper from anywhere; -P: nothing in the folder it is started in is taken for a module."""
+    return [os.path.abspath(sys.executable), "-P", "-m", "deepdream_core", "helper", "--on-demand"]  # noqa: PTH100 - links kept
+
+
+def ranges() -> dict[str, dict[str, Any]]:
+    """Return for each setting its `description`, `words` such as auto, and `minimum`, `maximum`, `above`, `below`."""
+    found = {}
+    for name, schema in DreamSettings.model_json_schema()["properties"].items():
+        parts = schema.get("anyOf", [schema])
+        bounds = {word: part[bound] for part in parts for bound, word in _BOUNDS.items() if bound in part}
+        words = [word for part in parts for word in part.get("enum", [part["const"]] if "const" in part else [])]
+        found[name] = {"description": schema["description"], "words": words, **bounds}
+    return found
+
+
+def main() -> int:
+    """Print the facts; return 0, or the error's exit code when config.yaml is wrong, told in one line on stderr."""
+    try:
+        print(json.dumps(plugin_facts(load_config()), indent=1))  # ASCII, whatever the terminal's encoding
+    except (DeepDreamError, wire.WireError) as error:
+        print(error, file=sys.stderr)
+        return getattr(error, "exit_code", 1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""One run of the filter: look at what was asked for, have it dreamed, put it on the canvas."""
+
+from __future__ import annotations
+
+import queue
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import choices
+import gi
+import link
+import pixels
+from words import _
+
+gi.require_version("Gimp", "3.0")
+from gi.repository import Gimp, GLib  # noqa: E402
+
+if TYPE_CHECKING:
+    from facts import Facts
+
+POLL_S = 0.1
+ARGUMENTS = (
+    "preset", "layer", "finest", "octaves", "iterations", "step", "smooth", "jitter", "strength", "seed", "output",
+)  # fmt: skip
+
+
+def run(
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: list[Gimp.Drawable],
+    config: Gimp.ProcedureConfig,
+    facts: Facts,
+) -> Gimp.ValueArray:
+    """Be the procedure: ask where it is interactive, then dream; errors become one sentence in GIMP's own way."""
+    try:
+        drawable = _one_that_can_be_changed(drawables)
+        part = pixels.selected(drawable)
+        if part is None:
+            raise link.Trouble(
+                _("The selection does not touch this layer"), _("select a part of it, or nothing"), "selection"
+            )
+        if run_mode == Gimp.RunMode.INTERACTIVE and not _asked(procedure, config, drawable, part, facts):
+            return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
+        dream(image, drawable, part, {name: config.get_property(name) for name in ARGUMENTS}, facts)
+    except link.Trouble as trouble:
+        return failed(procedure, str(trouble))
+    except Exception as error:  # GIMP would show nothing at all
+        traceback.print_exc()
+        return failed(procedure, f"{type(error).__name__}: {error}")
+    return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
+
+
+def failed(procedure: Gimp.Procedure, text: str) -> Gimp.ValueArray:
+    """Return what makes GIMP show a message, or hand it to the script that called."""
+    error = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), text, 0)
+    return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)
+
+
+def _asked(
+    procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, drawable: Gimp.Drawable, part: pixels.Selected, facts: Facts
+) -> bool:
+    """Ask the person; without a display there is nobody to ask, and the arguments are taken as they are."""
+    gi.require_version("Gtk", "3.0")
+    from gi.repository import Gtk
+
+    if not Gtk.init_check(None)[0]:
+        return True
+    import dialog
+
+    return dialog.asked(procedure, config, drawable, part, facts)
+
+
+def _one_that_can_be_changed(drawables: list[Gimp.Drawable]) -> Gimp.Drawable:
+    """Return the one drawable, or raise `Trouble` with what is in the way: scripts get past the greyed menu."""
+    if len(drawables) != 1:
+        raise link.Trouble(_("DeepDream works on one layer"), _("select one layer"), "drawables")
+    drawable = drawables[0]
+    if drawable.is_group():
+        raise link.Trouble(_("A layer group has no pixels of its own"), _("select a layer in it"), "group")
+    if drawable.is_channel() and not drawable.is_layer_mask():
+        raise link.Trouble(_("DeepDream works on layers, not on channels"), _("select a layer"), "channel")
+    if drawable.is_indexed():
+        raise link.Trouble(_("The image has indexed colours"), _("choose Image ▸ Mode ▸ RGB"), "indexed")
+    if drawable.get_lock_content():
+        raise link.Trouble(_("The layer's pixels are locked"), _("unlock them in the Layers dialog"), "locked")
+    return drawable
+
+
+def dream(
+    image: Gimp.Image, drawable: Gimp.Drawable, part: pixels.Selected, arguments: dict[str, Any], facts: Facts
+) -> None:
+    """Dream the part and put it on the drawable, or on a copy above it; raises `Trouble`, and then nothing has changed."""
+    settings = choices.settings_of(arguments, facts)
+    if settings["strength"] == 0:  # nothing changes to the bit, which no conversion could promise
+        if arguments["output"] == "new-layer":
+            _copied_above(image, drawable, arguments["preset"])
+            Gimp.displays_flush()
+        return
+    outer = part.outer
+    shape = (outer.height, outer.width, pixels.channels(drawable))
+    Gimp.progress_init(_("DeepDream"))
+    job = link.Dreaming(
+        facts, pixels.read(drawable, outer), "float32", shape, settings, priority="interactive",
+        label=_where(drawable, outer), forget=False,
+    )  # fmt: skip
+    job.start()
+    dreamed = _followed(job)
+    image.undo_group_start()
+    try:
+        target = drawable
+        if arguments["output"] == "new-layer":
+            target = _copied_above(image, drawable, arguments["preset"])
+        pixels.write(image, target, part, dreamed)
+    except pixels.Refused as refused:
+        raise link.Trouble(str(refused), _("the dream can still be had: DeepDream: last result"), "refused") from None
+    finally:
+        image.undo_group_end()
+    Gimp.displays_flush()
+    Gimp.progress_end()
+    job.acknowledge()
+    if drawable.is_layer() and drawable.get_filters():
+        Gimp.message(_("The layer has filters of its own; DeepDream has changed the pixels beneath them."))
+
+
+def _where(drawable: Gimp.Drawable, region: pixels.Region) -> str:
+    """Return the layer's name and the region's place on the image, which "last result" reads again."""
+    _ok, left, top = drawable.get_offsets()
+    return f"{drawable.get_name()[:150]} {region.width}×{region.height}{left + region.x:+d}{top + region.y:+d}"
+
+
+def _followed(job: link.Dreaming) -> bytearray:
+    """Show the job's progress until it ends; return the picture, or raise its `Trouble`.
+
+    GIMP's Cancel kills this process, and the helper then stops the job by itself.
+    """
+    while True:
+        try:
+            told = job.messages.get(timeout=POLL_S)
+        except queue.Empty:
+            while GLib.MainContext.default().iteration(False):
+                pass
+            continue
+        if told.kind == "done":
+            return told.data
+        if told.kind == "failed":
+            raise told.data
+        _show(told)
+
+
+def _show(told: link.Told) -> None:
+    data = told.data
+    if told.kind == "starting":
+        Gimp.progress_set_text(_("Starting the DeepDream helper …"))
+        Gimp.progress_pulse()
+    elif told.kind == "queued":
+        Gimp.progress_set_text(_("Waiting: {count} before this").format(count=data["position"] - 1))
+        Gimp.progress_pulse()
+    elif told.kind == "running":
+        Gimp.progress_set_text(_("Dreaming on {name}").format(name=data["name"]))
+    elif told.kind == "progress":
+        left = data["left_s"]
+        text = _("Octave {octave} of {octaves}, step {iteration} of {iterations}").format(**data)
+        if left is not None:
+            text += _(", {time} left").format(time=clock(left))
+        Gimp.progress_set_text(text)
+        Gimp.progress_update(data["fraction"])
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as people write it: `42 s`, `3:05 min`."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"
+
+
+def _copied_above(image: Gimp.Image, drawable: Gimp.Drawable, preset: str) -> Gimp.Drawable:
+    """Return a copy of the layer right above it, named after the preset, without filters of its own; of a mask, its mask."""
+    layer = Gimp.Layer.from_mask(drawable) if drawable.is_layer_mask() else drawable
+    copy = layer.copy()
+    copy.set_name(_("DeepDream – {preset}").format(preset=preset))
+    image.insert_layer(copy, layer.get_parent(), image.get_item_position(layer))
+    for own in copy.get_filters():
+        own.delete()
+    return copy.get_mask() if drawable.is_layer_mask() else copy

@@ -1,0 +1,41 @@
+"""What is installed, whether the helper answers, and on which device it dreams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gi
+import link
+from words import _
+
+gi.require_version("Gimp", "3.0")
+from gi.repository import Gimp, GLib  # noqa: E402
+
+if TYPE_CHECKING:
+    from facts import Facts
+
+
+def run(procedure: Gimp.Procedure, facts: Facts) -> Gimp.ValueArray:
+    """Be the procedure: tell it in one message."""
+    version = f"{Gimp.MAJOR_VERSION}.{Gimp.MINOR_VERSION}.{Gimp.MICRO_VERSION}"
+    lines = [_("Plug-in {version} in GIMP {gimp}").format(version=facts.version, gimp=version)]
+    try:
+        helper = link.helper(facts)
+        lines.append(
+            _("Helper {version}, port {port}, log {log}").format(
+                version=helper.version, port=helper.endpoint.port, log=helper.endpoint.log
+            )
+        )
+        lines += [_about(worker) for worker in link.asked(helper.status)["workers"]]
+    except link.Trouble as trouble:
+        lines.append(f"✗ {trouble}")
+    Gimp.message("\n".join(lines))
+    return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
+
+
+def _about(worker: dict[str, object]) -> str:
+    name = worker["name"] or _("model not loaded yet")
+    return _("Device {device} ({name}), {precision}, weights {weights}").format(
+        device=worker["device"], name=name, precision=worker["precision"],
+        weights=worker["weights"]["name"],  # type: ignore[index]
+    )  # fmt: skip

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""DeepDream in GIMP 3: what GIMP is told of it, and which module does what it asks for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import gi  # noqa: E402
+
+gi.require_version("Gimp", "3.0")
+from gi.repository import Gimp, GLib, GObject  # noqa: E402
+
+import facts as facts_  # noqa: E402
+from choices import AS_PRESET, NUMBERS, SEED_MAX  # noqa: E402
+from words import DOMAIN, _  # noqa: E402
+
+DREAM, LAST, CHECK = "plug-in-deepdream", "plug-in-deepdream-last", "plug-in-deepdream-check"
+MENU = "<Image>/Filters/Artistic"
+_READWRITE = GObject.ParamFlags.READWRITE
+
+
+class DeepDream(Gimp.PlugIn):
+    """The plug-in."""
+
+    def do_set_i18n(self, name: str) -> tuple[bool, str, None]:
+        """Tell GIMP that the texts are translated, in the folder `locale` beside this file."""
+        return True, DOMAIN, None
+
+    def do_query_procedures(self) -> list[str]:
+        """Tell GIMP what there is."""
+        return [DREAM, LAST, CHECK]
+
+    def do_create_procedure(self, name: str) -> Gimp.Procedure:
+        """Describe one of them to GIMP."""
+        try:
+            facts = facts_.load()
+        except facts_.Trouble as trouble:
+            return _broken(self, name, str(trouble))
+        if name == DREAM:
+            return _dream(self, name, facts)
+        return _last(self, name, facts) if name == LAST else _check(self, name, facts)
+
+
+def _broken(plug_in: Gimp.PlugIn, name: str, why: str) -> Gimp.Procedure:
+    """Return a procedure that only says why there is no other."""
+
+    def run(procedure, config, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        error = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), why, 0)
+        return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)
+
+    procedure = Gimp.Procedure.new(plug_in, name, Gimp.PDBProcType.PLUGIN, run, None)
+    procedure.set_menu_label(name.replace("plug-in-", ""))
+    procedure.add_menu_path(MENU)
+    procedure.set_documentation(why, why, name)
+    return procedure
+
+
+def _dream(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedure:
+    def run(procedure, run_mode, image, drawables, config, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        import apply
+
+        return apply.run(procedure, run_mode, image, list(drawables), config, facts)
+
+    procedure = Gimp.ImageProcedure.new(plug_in, name, Gimp.PDBProcType.PLUGIN, run, None)
+    procedure.set_image_types("RGB*, GRAY*")
+    procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE)
+    procedure.set_menu_label(_("_DeepDream…"))
+    procedure.add_menu_path(MENU)
+    procedure.set_documentation(
+        _("Let what a network has seen in pictures grow out of the layer"),
+        _("Changes the selected part of the layer so that a layer of the network VGG19 responds more strongly: dogs, "
+          "birds and eyes appear. A local helper process computes it."),
+        name,
+    )  # fmt: skip
+    procedure.set_attribution("DeepDream", "DeepDream, MIT licence", "2026")
+    _add_arguments(procedure, facts)
+    return procedure
+
+
+def _add_arguments(procedure: Gimp.Procedure, facts: facts_.Facts) -> None:
+    presets = Gimp.Choice.new()
+    for place, (preset, told) in enumerate(facts.presets.items()):
+        presets.add(preset, place, preset, told["description"])
+    layers = Gimp.Choice.new()
+    layers.add("preset", 0, _("as the preset says"), "")
+    for place, layer in enumerate(facts.layers, 1):
+        layers.add(layer, place, layer, "")
+    outputs = Gimp.Choice.new()
+    outputs.add("replace", 0, _("Replace"), _("Change the layer itself"))
+    outputs.add("new-layer", 1, _("New layer above"), _("Leave the layer and put a dreamed copy above it"))
+
+    procedure.add_choice_argument(
+        "preset", _("_Preset"), _("What you will see"), presets, facts.default_preset, _READWRITE
+    )
+    procedure.add_choice_argument(
+        "layer", _("Layer of the _network"), _("Early layers know textures, late ones things"), layers, AS_PRESET, _READWRITE
+    )
+    texts = {
+        "finest": (_("Pattern si_ze"), _("Short side in px at which dreaming stops: smaller is coarser and faster; 100000: "
+                                         "the layer's own size")),
+        "octaves": (_("Octa_ves"), _("Sizes to dream at; 0: as many as fit")),
+        "iterations": (_("_Iterations"), _("Steps in each octave; more is stronger")),
+        "step": (_("S_tep"), _("Size of a step in 1/255; larger is stronger and rougher")),
+        "smooth": (_("S_moothing"), _("Smoothing of each step in px; larger is softer")),
+        "jitter": (_("_Jitter"), _("Largest random shift in px before each step")),
+        "strength": (_("Stren_gth"), _("0: the layer as it is, 1: the dream")),
+    }  # fmt: skip
+    for number in NUMBERS:
+        label, about = texts[number.name]
+        about = _("{about}. {value}: as the preset says").format(about=about, value=f"{number.as_preset:g}")
+        add = procedure.add_int_argument if number.whole else procedure.add_double_argument
+        add(number.name, label, about, number.low, number.high, number.as_preset, _READWRITE)
+    procedure.add_int_argument("seed", _("S_eed"), _("The same seed repeats the picture"), 0, SEED_MAX, 0, _READWRITE)
+    procedure.add_choice_argument("output", _("O_utput"), _("Where the dream goes"), outputs, "replace", _READWRITE)
+
+
+def _last(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedure:
+    def run(procedure, run_mode, image, drawables, config, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        import last
+
+        return last.run(procedure, run_mode, image, facts)
+
+    procedure = Gimp.ImageProcedure.new(plug_in, name, Gimp.PDBProcType.PLUGIN, run, None)
+    procedure.set_image_types("RGB*, GRAY*")
+    procedure.set_sensitivity_mask(
+        Gimp.ProcedureSensitivityMask.DRAWABLE
+        | Gimp.ProcedureSensitivityMask.DRAWABLES
+        | Gimp.ProcedureSensitivityMask.NO_DRAWABLES
+    )
+    procedure.set_menu_label(_("DeepDream: _last result"))
+    procedure.add_menu_path(MENU)
+    procedure.set_documentation(
+        _("Bring a finished dream that never reached the canvas, as a new layer"),
+        _("The helper keeps a finished picture for an hour when GIMP was closed or the image was gone."), name,
+    )  # fmt: skip
+    procedure.set_attribution("DeepDream", "DeepDream, MIT licence", "2026")
+    return procedure
+
+
+def _check(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedure:
+    def run(procedure, run_mode, image, drawables, config, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        import check
+
+        return check.run(procedure, facts)
+
+    procedure = Gimp.ImageProcedure.new(plug_in, name, Gimp.PDBProcType.PLUGIN, run, None)
+    procedure.set_image_types("*")
+    procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.ALWAYS)
+    procedure.set_menu_label(_("DeepDream: _check installation…"))
+    procedure.add_menu_path(MENU)
+    procedure.set_documentation(
+        _("Tell versions, helper and device"), _("Tells what is installed and whether the helper answers."), name
+    )
+    procedure.set_attribution("DeepDream", "DeepDream, MIT licence", "2026")
+    return procedure
+
+
+Gimp.main(DeepDream.__gtype__, sys.argv)

@@ -1,0 +1,81 @@
+"""What the plug-in was told when it was installed: `deepdream.json`, and how troubles are told.
+
+Standard library only and Python 3.9: GIMP brings its own Python.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import os
+
+FILE = "deepdream.json"
+AGAIN = "run `python3 install gimp` in DeepDream's folder, then start GIMP again"
+
+
+class Trouble(Exception):  # noqa: N818 - it is told to people, and is no fault of the program
+    """What a person is to be told: `what` happened, the `next_step`, and a `code` for programs."""
+
+    def __init__(self, what: str, next_step: str = "", code: str = "internal") -> None:
+        super().__init__(what, next_step, code)
+        self.what = what
+        self.next_step = next_step
+        self.code = code
+
+    def __str__(self) -> str:
+        """Return both as sentences on one line, with control characters escaped."""
+        text = " ".join(_sentence(part) for part in (self.what, self.next_step) if part.strip())
+        return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The content of `deepdream.json`, as `deepdream_core/plugin_facts.py` makes it.
+
+    `endpoint` is the helper's endpoint file, `state` the folder of its logs, `command` what starts it. `presets` has for
+    each name `description` and all `settings`; `defaults` are all settings without a preset. `ranges` has for each setting
+    `description`, `words`, and what there is of `minimum`, `maximum`, `above` and `below`.
+    """
+
+    version: str
+    protocol: int
+    endpoint: Path
+    state: Path
+    command: tuple[str, ...]
+    presets: dict[str, dict[str, Any]]
+    defaults: dict[str, Any]
+    layers: tuple[str, ...]
+    ranges: dict[str, dict[str, Any]]
+
+    @property
+    def default_preset(self) -> str:
+        """The preset that stands first in a dialog nobody has used yet."""
+        return "classic" if "classic" in self.presets else next(iter(self.presets))
+
+
+def load(path: str | os.PathLike[str] | None = None) -> Facts:
+    """Return the facts that lie beside this file, or at `path`; raises `Trouble` when they are missing or damaged."""
+    file = Path(path) if path else Path(__file__).resolve().parent / FILE
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        facts = Facts(
+            version=told["version"], protocol=told["protocol"], endpoint=Path(told["endpoint"]), state=Path(told["state"]),
+            command=tuple(told["command"]), presets=told["presets"], defaults=told["defaults"],
+            layers=tuple(told["layers"]), ranges=told["ranges"],
+        )  # fmt: skip
+        if not facts.presets or not facts.command:
+            raise ValueError("no presets, or no command")
+    except OSError as error:
+        raise Trouble(f"{file} cannot be read: {error.strerror or error}", AGAIN, "not_installed") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise Trouble(f"{file} is damaged", AGAIN, "not_installed") from None
+    return facts

@@ -1,0 +1,38 @@
+"""The GIMP plug-in as `python3 install gimp` lays it down, in a folder from which tests import its modules as GIMP does."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from deepdream_core.config import builtin_config_path, load_config
+from deepdream_core.plugin_facts import plugin_facts
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "plugin" / "deepdream"
+if str(ROOT / "install") not in sys.path:
+    sys.path.insert(0, str(ROOT / "install"))
+
+import gimp  # noqa: E402
+
+_plug_ins = Path(tempfile.mkdtemp(prefix="deepdream-plug-ins-"))
+atexit.register(shutil.rmtree, _plug_ins, ignore_errors=True)
+FILES = gimp.wanted_files(ROOT, json.dumps(plugin_facts(load_config(builtin_config_path()))).encode())
+gimp.install(_plug_ins, FILES)
+
+FOLDER = _plug_ins / gimp.NAME
+"""Where it lies."""
+sys.path.insert(0, str(FOLDER))
+
+import choices  # noqa: E402
+import facts  # noqa: E402
+import link  # noqa: E402
+
+FACTS = facts.load()
+"""What it was told: the built-in presets, and this user's folders, which tests replace."""
+
+__all__ = ["FACTS", "FILES", "FOLDER", "ROOT", "SOURCE", "choices", "facts", "gimp", "link"]

@@ -1,0 +1,214 @@
+"""What the arguments of the GIMP plug-in stand for."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plugin_folder import FACTS, FILES, FOLDER, SOURCE, choices, facts, gimp
+
+from deepdream_core import plugin_facts
+from deepdream_core.config import builtin_config_path, load_config
+from deepdream_core.layers import LAYERS
+from deepdream_core.settings import DreamSettings
+
+CONFIG = load_config(builtin_config_path())
+PRESETS = sorted(CONFIG.presets)
+
+
+def with_preset(**settings: Any) -> facts.Facts:
+    """The facts with one more preset, `mine`, as a user's own config.yaml may have it."""
+    mine = {"description": "mine", "settings": {**FACTS.defaults, **settings}}
+    return dataclasses.replace(FACTS, presets={**FACTS.presets, "mine": mine})
+
+
+@st.composite
+def arguments(draw: st.DrawFn) -> dict[str, Any]:
+    """Any arguments that GIMP can hand over."""
+    found: dict[str, Any] = {
+        "preset": draw(st.sampled_from(PRESETS)),
+        "layer": draw(st.sampled_from(["preset", *FACTS.layers])),
+        "seed": draw(st.integers(0, choices.SEED_MAX)),
+        "output": draw(st.sampled_from(choices.OUTPUTS)),
+    }
+    for number in choices.NUMBERS:
+        values = st.integers(int(number.low), int(number.high)) if number.whole else st.floats(number.low, number.high)
+        found[number.name] = draw(values)
+    return found
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_script_that_names_only_a_preset_gets_that_preset(preset: str) -> None:
+    wanted = CONFIG.dream_settings(preset, {}).model_dump()
+    assert choices.settings_of({"preset": preset}, FACTS) == wanted
+    assert choices.settings_of(choices.as_preset(preset), FACTS) == wanted
+
+
+def test_without_a_word_it_is_classic() -> None:
+    assert FACTS.default_preset == "classic" == choices.as_preset()["preset"]
+    assert choices.settings_of({}, FACTS) == CONFIG.dream_settings("classic", {}).model_dump()
+    presets = {name: about for name, about in FACTS.presets.items() if name != "classic"}
+    others = dataclasses.replace(FACTS, presets=presets)
+    assert choices.settings_of({}, others) == presets[next(iter(presets))]["settings"]
+
+
+@given(arguments())
+def test_whatever_gimp_hands_over_the_helper_takes_it(given_: dict[str, Any]) -> None:
+    settings = choices.settings_of(given_, FACTS)
+    assert settings.keys() == DreamSettings.model_fields.keys()
+    assert DreamSettings.model_validate(settings).model_dump() == settings
+    json.dumps(settings, allow_nan=False)
+
+
+@given(arguments())
+def test_what_the_dialog_shows_means_the_same_and_is_within_its_ranges(given_: dict[str, Any]) -> None:
+    shown = choices.resolved(given_, FACTS)
+    assert choices.settings_of(shown, FACTS) == choices.settings_of(given_, FACTS)
+    assert choices.resolved(shown, FACTS) == shown
+    for number in choices.NUMBERS:
+        assert number.low <= shown[number.name] <= number.high
+        assert isinstance(shown[number.name], int if number.whole else float)
+    changed = {name for name in given_ if shown[name] != given_[name]}
+    assert changed <= {number.name for number in choices.NUMBERS}
+    assert {name: shown[name] for name in ("preset", "layer", "seed", "output")} == {
+        name: given_[name] for name in ("preset", "layer", "seed", "output")
+    }
+
+
+@given(arguments(), arguments())
+def test_touched_names_what_differs(one: dict[str, Any], other: dict[str, Any]) -> None:
+    names = choices.touched(one, other)
+    assert not choices.touched(one, dict(one))
+    assert set(names) <= {name for name in other if one[name] != other[name]}
+    for name in ("preset", "layer", "finest", "seed"):
+        assert (name in names) == (one[name] != other[name])
+
+
+def test_words_of_the_settings_are_numbers_of_the_arguments() -> None:
+    given_ = {"finest": 100_000, "octaves": 0}
+    settings = choices.settings_of(given_, with_preset(octaves=3))
+    assert (settings["finest"], settings["octaves"]) == ("full", "auto")
+    words = with_preset(finest="full", octaves="auto")
+    shown = choices.resolved({"preset": "mine"}, words)
+    assert (shown["finest"], shown["octaves"]) == (100_000, 0)
+    assert choices.settings_of({"preset": "mine", "octaves": 0}, with_preset(octaves=3))["octaves"] == "auto"
+
+
+def test_what_is_asked_for_overrides_the_preset() -> None:
+    given_ = {
+        "preset": "fur",
+        "layer": "relu3_1",
+        "iterations": 3,
+        "step": 0.25,
+        "jitter": 0,
+        "strength": 0.0,
+        "seed": 7,
+    }
+    expected = {
+        **CONFIG.dream_settings("fur", {}).model_dump(),
+        "layers": {"relu3_1": 1.0},
+        "iterations": 3,
+        "step": 0.25,
+        "jitter": 0,
+        "strength": 0.0,
+        "seed": 7,
+    }
+    assert choices.settings_of(given_, FACTS) == expected
+
+
+def test_several_layers_of_a_preset_stay_unless_one_is_chosen() -> None:
+    assert choices.settings_of({"preset": "fur"}, FACTS)["layers"] == {"relu4_4": 1.0, "relu3_4": 0.3}
+    assert choices.settings_of({"preset": "fur", "layer": "preset"}, FACTS)["layers"] == {
+        "relu4_4": 1.0,
+        "relu3_4": 0.3,
+    }
+    assert choices.resolved({"preset": "fur"}, FACTS)["layer"] == "preset"
+
+
+def test_a_preset_s_value_that_no_control_can_show_stays_until_it_is_touched() -> None:
+    mine = with_preset(iterations=5000, step=250.0, smooth=30.0, jitter=600)
+    shown = choices.resolved({"preset": "mine"}, mine)
+    assert [shown[name] for name in ("iterations", "step", "smooth", "jitter")] == [1000, 100.0, 20.0, 512]
+    settings = choices.settings_of(shown, mine)
+    assert [settings[name] for name in ("iterations", "step", "smooth", "jitter")] == [5000, 250.0, 30.0, 600]
+    assert choices.settings_of({**shown, "iterations": 999}, mine)["iterations"] == 999
+
+
+def test_values_between_the_range_and_what_the_setting_takes_are_brought_into_it() -> None:
+    assert choices.settings_of({"finest": 5}, FACTS)["finest"] == 32
+    negative = choices.settings_of({"strength": -0.5, "smooth": -0.2, "step": math.nan}, FACTS)
+    assert negative == choices.settings_of({}, FACTS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"), [({"preset": "nope"}, "preset"), ({"layer": "fc7"}, "layer"), ({"output": "file"}, "output")]
+)
+def test_an_unknown_word_is_told_with_what_there_is(wrong: dict[str, Any], code: str) -> None:
+    with pytest.raises(facts.Trouble, match=r"^There is no .*\. Choose .*\.$") as caught:
+        choices.settings_of(wrong, FACTS)
+    assert caught.value.code == code
+
+
+# Facts
+
+
+def test_the_facts_are_what_the_program_has() -> None:
+    assert FACTS.layers == tuple(layer.name for layer in LAYERS)
+    assert FACTS.defaults == CONFIG.dream.model_dump()
+    assert {name: about["description"] for name, about in FACTS.presets.items()} == {
+        name: preset.description for name, preset in CONFIG.presets.items()
+    }
+    assert FACTS.endpoint.is_absolute()
+    assert FACTS.state.is_absolute()
+    assert Path(FACTS.command[0]).is_absolute()
+    assert FACTS.ranges.keys() == DreamSettings.model_fields.keys()
+    octaves, step = FACTS.ranges["octaves"], FACTS.ranges["step"]
+    assert (octaves["minimum"], octaves["maximum"], octaves["words"]) == (1, 40, ["auto"])
+    assert (step["above"], step["maximum"]) == (0, 10_000)
+    for name, about in FACTS.ranges.items():
+        assert about["description"] == DreamSettings.model_fields[name].description
+
+
+def test_presets_of_one_s_own_are_among_them(tmp_path: Path) -> None:
+    own = tmp_path / "config.yaml"
+    own.write_text("dream: {finest: 1200}\npresets: {mine: {description: long hair, iterations: 20}}\n")
+    told = plugin_facts.plugin_facts(load_config(own))
+    assert told["presets"]["mine"]["settings"] == {**told["defaults"], "iterations": 20}
+    assert told["presets"]["classic"]["settings"]["finest"] == 1200
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b"\xff", b'{"version": "1"}'])
+def test_facts_that_cannot_be_used_are_told(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "deepdream.json"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(facts.Trouble, match="Run `python3 install gimp`") as caught:
+        facts.load(file)
+    assert caught.value.code == "not_installed"
+
+
+def test_a_trouble_is_one_or_two_sentences_on_one_line() -> None:
+    assert str(facts.Trouble("it is so", "do\nthis")) == "It is so. Do\\nthis."
+    assert str(facts.Trouble("It is so.", "")) == "It is so."
+    assert facts.Trouble("a", "b", "c").code == "c"
+
+
+# The folder
+
+
+@pytest.mark.parametrize("module", sorted(SOURCE.glob("*.py")), ids=lambda path: path.name)
+def test_python_3_9_can_read_it(module: Path) -> None:
+    ast.parse(module.read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
+def test_the_installed_folder_has_everything_and_nothing_else() -> None:
+    here = {path.name for path in FOLDER.iterdir()} - {"__pycache__", "locale"}
+    assert here == {path.name for path in SOURCE.glob("*.py")} | {*gimp.FROM_CORE, "deepdream.json"}
+    assert all((FOLDER / name).read_bytes() == content for name, content in FILES.items())
