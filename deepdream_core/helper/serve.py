@@ -157,7 +157,12 @@ async def _serve(
 
 
 async def _tick(
-    dispatcher: Dispatcher, server: _Server, door: Door, sockets: list[socket.socket], endpoint: wire.Endpoint, lock: Lock
+    dispatcher: Dispatcher,
+    server: _Server,
+    door: Door,
+    sockets: list[socket.socket],
+    endpoint: wire.Endpoint,
+    lock: Lock,
 ) -> None:
     """Publish the endpoint once the sockets listen; then look after what time brings, four times a second.
 
