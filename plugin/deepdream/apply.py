@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import choices
@@ -16,6 +17,8 @@ gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp, GLib  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from facts import Facts
 
 POLL_S = 0.1
@@ -58,7 +61,11 @@ def failed(procedure: Gimp.Procedure, text: str) -> Gimp.ValueArray:
 
 
 def _asked(
-    procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, drawable: Gimp.Drawable, part: pixels.Selected, facts: Facts
+    procedure: Gimp.Procedure,
+    config: Gimp.ProcedureConfig,
+    drawable: Gimp.Drawable,
+    part: pixels.Selected,
+    facts: Facts,
 ) -> bool:
     """Ask the person; without a display there is nobody to ask, and the arguments are taken as they are."""
     gi.require_version("Gtk", "3.0")
@@ -82,7 +89,7 @@ def _one_that_can_be_changed(drawables: list[Gimp.Drawable]) -> Gimp.Drawable:
         raise link.Trouble(_("DeepDream works on layers, not on channels"), _("select a layer"), "channel")
     if drawable.is_indexed():
         raise link.Trouble(_("The image has indexed colours"), _("choose Image ▸ Mode ▸ RGB"), "indexed")
-    if drawable.get_lock_content():
+    if _layer_of(drawable).get_lock_content():
         raise link.Trouble(_("The layer's pixels are locked"), _("unlock them in the Layers dialog"), "locked")
     return drawable
 
@@ -94,7 +101,8 @@ def dream(
     settings = choices.settings_of(arguments, facts)
     if settings["strength"] == 0:  # nothing changes to the bit, which no conversion could promise
         if arguments["output"] == "new-layer":
-            _copied_above(image, drawable, arguments["preset"])
+            with _one_step(image):
+                _copied_above(image, drawable, arguments["preset"])
             Gimp.displays_flush()
         return
     outer = part.outer
@@ -106,21 +114,40 @@ def dream(
     )  # fmt: skip
     job.start()
     dreamed = _followed(job)
-    image.undo_group_start()
-    try:
-        target = drawable
-        if arguments["output"] == "new-layer":
-            target = _copied_above(image, drawable, arguments["preset"])
-        pixels.write(image, target, part, dreamed)
-    except pixels.Refused as refused:
-        raise link.Trouble(str(refused), _("the dream can still be had: DeepDream: last result"), "refused") from None
-    finally:
-        image.undo_group_end()
+    above = arguments["output"] == "new-layer"
+    with _one_step(image):
+        layer = _copied_above(image, drawable, arguments["preset"]) if above else _layer_of(drawable)
+        try:
+            pixels.write(image, layer.get_mask() if drawable.is_layer_mask() else layer, part, dreamed)
+        except pixels.Refused as refused:
+            if above:
+                image.remove_layer(layer)
+            next_step = _("the dream can still be had: DeepDream: last result")
+            raise link.Trouble(str(refused), next_step, "refused") from None
     Gimp.displays_flush()
     Gimp.progress_end()
     job.acknowledge()
     if drawable.is_layer() and drawable.get_filters():
-        Gimp.message(_("The layer has filters of its own; DeepDream has changed the pixels beneath them."))
+        Gimp.message(
+            _("The layer has filters of its own; the new layer shows the pixels beneath them.")
+            if above
+            else _("The layer has filters of its own; DeepDream has changed the pixels beneath them.")
+        )
+
+
+@contextmanager
+def _one_step(image: Gimp.Image) -> Iterator[None]:
+    """Make what is done meanwhile one step to undo."""
+    image.undo_group_start()
+    try:
+        yield
+    finally:
+        image.undo_group_end()
+
+
+def _layer_of(drawable: Gimp.Drawable) -> Gimp.Drawable:
+    """Return the layer that a mask belongs to; others stand for themselves."""
+    return Gimp.Layer.from_mask(drawable) if drawable.is_layer_mask() else drawable
 
 
 def _where(drawable: Gimp.Drawable, region: pixels.Region) -> str:
@@ -142,7 +169,8 @@ def _followed(job: link.Dreaming) -> bytearray:
                 pass
             continue
         if told.kind == "done":
-            return told.data
+            picture: bytearray = told.data
+            return picture
         if told.kind == "failed":
             raise told.data
         _show(told)
@@ -174,12 +202,12 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"
 
 
-def _copied_above(image: Gimp.Image, drawable: Gimp.Drawable, preset: str) -> Gimp.Drawable:
-    """Return a copy of the layer right above it, named after the preset, without filters of its own; of a mask, its mask."""
-    layer = Gimp.Layer.from_mask(drawable) if drawable.is_layer_mask() else drawable
+def _copied_above(image: Gimp.Image, drawable: Gimp.Drawable, preset: str) -> Gimp.Layer:
+    """Return a copy of the drawable's layer right above it, named after the preset, without filters of its own."""
+    layer = _layer_of(drawable)
     copy = layer.copy()
     copy.set_name(_("DeepDream – {preset}").format(preset=preset))
     image.insert_layer(copy, layer.get_parent(), image.get_item_position(layer))
     for own in copy.get_filters():
         own.delete()
-    return copy.get_mask() if drawable.is_layer_mask() else copy
+    return copy

@@ -8,13 +8,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import gi  # noqa: E402
+import gi
 
 gi.require_version("Gimp", "3.0")
-from gi.repository import Gimp, GLib, GObject  # noqa: E402
-
 import facts as facts_  # noqa: E402
 from choices import AS_PRESET, NUMBERS, SEED_MAX  # noqa: E402
+from gi.repository import Gimp, GLib, GObject  # noqa: E402
 from words import DOMAIN, _  # noqa: E402
 
 DREAM, LAST, CHECK = "plug-in-deepdream", "plug-in-deepdream-last", "plug-in-deepdream-check"
@@ -47,7 +46,7 @@ class DeepDream(Gimp.PlugIn):
 def _broken(plug_in: Gimp.PlugIn, name: str, why: str) -> Gimp.Procedure:
     """Return a procedure that only says why there is no other."""
 
-    def run(procedure, config, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def run(procedure, config, data):  # type: ignore[no-untyped-def]
         error = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), why, 0)
         return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)
 
@@ -59,7 +58,7 @@ def _broken(plug_in: Gimp.PlugIn, name: str, why: str) -> Gimp.Procedure:
 
 
 def _dream(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedure:
-    def run(procedure, run_mode, image, drawables, config, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def run(procedure, run_mode, image, drawables, config, data):  # type: ignore[no-untyped-def]
         import apply
 
         return apply.run(procedure, run_mode, image, list(drawables), config, facts)
@@ -96,8 +95,9 @@ def _add_arguments(procedure: Gimp.Procedure, facts: facts_.Facts) -> None:
         "preset", _("_Preset"), _("What you will see"), presets, facts.default_preset, _READWRITE
     )
     procedure.add_choice_argument(
-        "layer", _("Layer of the _network"), _("Early layers know textures, late ones things"), layers, AS_PRESET, _READWRITE
-    )
+        "layer", _("Layer of the _network"), _("Early layers know textures, late ones things"),
+        layers, AS_PRESET, _READWRITE,
+    )  # fmt: skip
     texts = {
         "finest": (_("Pattern si_ze"), _("Short side in px at which dreaming stops: smaller is coarser and faster; 100000: "
                                          "the layer's own size")),
@@ -118,7 +118,7 @@ def _add_arguments(procedure: Gimp.Procedure, facts: facts_.Facts) -> None:
 
 
 def _last(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedure:
-    def run(procedure, run_mode, image, drawables, config, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def run(procedure, run_mode, image, drawables, config, data):  # type: ignore[no-untyped-def]
         import last
 
         return last.run(procedure, run_mode, image, facts)
@@ -141,7 +141,7 @@ def _last(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedur
 
 
 def _check(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedure:
-    def run(procedure, run_mode, image, drawables, config, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def run(procedure, run_mode, image, drawables, config, data):  # type: ignore[no-untyped-def]
         import check
 
         return check.run(procedure, facts)

@@ -23,7 +23,7 @@ STRIP_BYTES = 1 << 28
 _MODELS = {1: "Y'", 2: "Y'A", 3: "R'G'B'", 4: "R'G'B'A"}
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - GIMP's answer, no fault of the program
     """GIMP does not let the drawable be changed; the text is its reason."""
 
 
@@ -100,7 +100,7 @@ def read_small(drawable: Gimp.Drawable, region: Region, longest: int) -> tuple[b
         ("gegl:translate", {"x": float(-region.x), "y": float(-region.y)}),
         ("gegl:scale-size", {"x": float(width), "y": float(height)}),
     )
-    nodes = []
+    nodes: list[Gegl.Node] = []
     for operation, properties in chain:
         node = graph.create_child(operation)
         for key, value in properties.items():

@@ -1,0 +1,500 @@
+"""The plug-in in real GIMP without a window: every precision, selections and layers, scripts, and what goes wrong.
+
+A few GIMPs run the scripts of `gimp_scripts/`, which do and measure, against one helper outside; what they report is judged
+here. The dialog has a file of its own.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import shutil
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fidelity_sources
+import numpy as np
+import plugin_folder
+import pytest
+from gimp_root import SERIES, Gimp, GimpRoot, Result, root_or_skip, start_gimp
+from helper_process import Helper, running_helper, until
+
+from deepdream_core import client, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+SCRIPTS = Path(__file__).parent / "gimp_scripts"
+Told = dict[str, Any]
+
+PRECISIONS = [
+    f"{depth}_{curve}"
+    for depth in ("U8", "U16", "U32", "HALF", "FLOAT", "DOUBLE")
+    for curve in ("LINEAR", "NON_LINEAR", "PERCEPTUAL")
+]
+MODELS = ("RGB", "RGB with alpha", "GRAY", "GRAY with alpha")
+
+
+class Place:
+    """A folder that both sides see, with the plug-in as it is installed, the scripts, and a helper that runs outside."""
+
+    def __init__(self, root: GimpRoot, folder: Path, helper: Helper) -> None:
+        self.root = root
+        self.folder = folder
+        self.helper = helper
+        self.plug_in = folder / "plug-in"
+        shutil.copytree(plugin_folder.FOLDER, self.plug_in)
+        told = json.loads((self.plug_in / "deepdream.json").read_text())
+        told |= {
+            "endpoint": f"{root.inside(helper.folder)}/run/endpoint.json",
+            "state": f"{root.inside(folder)}/state",
+            "command": ["/nowhere/bin/python"],
+        }
+        (self.plug_in / "deepdream.json").write_text(json.dumps(told))
+        self.scripts = folder / "scripts"
+        shutil.copytree(SCRIPTS, self.scripts, ignore=shutil.ignore_patterns("__pycache__"))
+        (self.scripts / "p3.icc").write_bytes(fidelity_sources.p3())
+
+    def start(self, name: str, argument: str = "", plug_in: Path | None = None) -> AbstractContextManager[Gimp]:
+        """Start a GIMP that runs one of the scripts."""
+        folder = self.root.inside(self.scripts)
+        script = f"import sys; sys.path.insert(0, {folder!r}); import {name}; {name}.main({argument})"
+        return start_gimp(self.root, script, plug_in_folder=plug_in or self.plug_in)
+
+    def run(self, name: str, plug_in: Path | None = None) -> Session:
+        with self.start(name, plug_in=plug_in) as gimp:
+            return Session(gimp.wait(150))
+
+
+class Session:
+    """What a script's checks reported, and what GIMP printed meanwhile."""
+
+    def __init__(self, *results: Result) -> None:
+        self.stderr = "".join(result.stderr for result in results)
+        self._told = {told["check"]: told for result in results for told in result.check() if "check" in told}
+
+    def __getitem__(self, check: str) -> Told:
+        told: Told = self._told[check]
+        assert "raised" not in told, told
+        return told
+
+
+@pytest.fixture(scope="module", params=SERIES)
+def root(request: pytest.FixtureRequest) -> GimpRoot:
+    return root_or_skip(request.param)
+
+
+@pytest.fixture(scope="module")
+def place(root: GimpRoot) -> Iterator[Place]:
+    with root.folder() as folder, pytest.MonkeyPatch.context() as patch, ExitStack() as ending:
+        patch.setenv("OMP_NUM_THREADS", "1")  # pictures this small are slower with more, above all beside two GIMPs
+        helper = ending.enter_context(running_helper(folder / "helper"))
+        helper.client().warm()
+        yield Place(root, folder, helper)
+
+
+# --- every precision --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def measured(place: Place) -> tuple[Session, Session]:
+    """What three GIMPs report that run beside one another, because that takes half the time."""
+    first, second, third = place.start("precisions", "0"), place.start("precisions", "1"), place.start("places")
+    with first as one, second as other, third as places:
+        return Session(one.wait(150), other.wait(150)), Session(places.wait(150))
+
+
+@pytest.fixture(scope="module")
+def precisions(measured: tuple[Session, Session]) -> Session:
+    return measured[0]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_only_what_is_selected_changes_at_every_precision(precisions: Session, precision: str, model: str) -> None:
+    told = precisions[f"{precision} {model}"]
+    assert told["status"] == "success", told
+    assert told["inside"] > 0.9
+    assert told["unselected"] > 1000
+    assert told["outside"] == 0
+    assert told["dirty"]
+
+
+@pytest.mark.parametrize("model", ["RGB with alpha", "GRAY"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_strength_0_changes_nothing_at_every_precision(precisions: Session, precision: str, model: str) -> None:
+    told = precisions[f"{precision} {model}"]["strength_0"]
+    assert told["status"] == "success", told
+    assert (told["inside"], told["outside"], told["dirty"]) == (0, 0, False)
+
+
+# --- selections, layers, output ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def places(measured: tuple[Session, Session]) -> Session:
+    return measured[1]
+
+
+SELECTIONS = {
+    "nothing selected": 0,
+    "a rectangle": 48 * 36 - 20 * 16,
+    "an ellipse": 1000,
+    "a feathered ellipse": 300,
+    "a selection that reaches over the canvas": 48 * 36 - 21 * 16,
+    "a larger layer, moved": 0,
+    "a larger layer, moved, with an ellipse": 3400,
+    "a smaller layer, moved": 0,
+    "a smaller layer, moved, with an ellipse": 20,
+    "a layer half off the canvas, with a rectangle": 48 * 36 - 18 * 16,
+}
+"""How many pixels of the layer are not selected at all, at least."""
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_only_what_is_selected_changes(places: Session, name: str) -> None:
+    told = places[name]
+    assert told["status"] == "success", told
+    assert told["inside"] > 0.7
+    assert told["unselected"] >= SELECTIONS[name]
+    assert told["outside"] == 0
+
+
+def test_a_feather_is_applied_once(places: Session) -> None:
+    told = places["feather"]
+    assert told["status"] == "success", told
+    assert told["partly"] > 100
+    assert told["off"] < 1e-4
+
+
+def test_only_the_selection_and_its_surroundings_travel(places: Session, place: Place) -> None:
+    assert places["context"]["status"] == "success"
+    assert places["context"]["outside"] == 0
+    assert "276×266×4 float32" in place.helper.log()
+
+
+def test_a_layer_in_a_group(places: Session) -> None:
+    told = places["child"]
+    assert told["status"] == "success", told
+    assert (told["inside"] > 0.9, told["outside"]) == (True, 0)
+
+
+def test_a_layer_mask_is_dreamed_and_its_layer_stays(places: Session) -> None:
+    told = places["mask"]
+    assert told["status"] == "success", told
+    assert (told["inside"] > 0.9, told["outside"], told["layer_same"]) == (True, 0, True)
+
+
+def test_values_beyond_white_and_black_survive(places: Session) -> None:
+    told = places["hdr"]
+    assert told["status"] == "success", told
+    assert (told["inside"] > 0.9, told["outside"]) == (True, 0)
+    assert told["largest"] > 3
+
+
+def test_a_profile_is_kept_and_so_are_the_colours_it_stands_for(places: Session) -> None:
+    told = places["profile"]
+    assert told["status"] == "success", told
+    assert told["kept"]
+    assert (told["outside"], told["shown"]["outside"]) == (0, 0)
+
+
+def test_a_picture_is_dreamed_in_its_own_encoding(places: Session) -> None:
+    told = places["profile"]
+    assert told["alike_before"]
+    assert told["inside"] > 0.9
+    assert told["alike_after"], "the same numbers dream alike, whatever colours they stand for"
+
+
+def test_a_new_layer_lies_right_above_its_layer_and_is_named_after_the_preset(places: Session) -> None:
+    told = places["above"]
+    assert told["status"] == "success", told
+    assert told["names"] == ["top", "DeepDream – eyes", "photo", "below"]
+    assert told["aligned"]
+    assert told["layer_same"]
+    assert (told["inside"] > 0.9, told["outside"]) == (True, 0)
+
+
+def test_a_new_layer_stays_in_its_layers_group(places: Session) -> None:
+    told = places["above_in_a_group"]
+    assert told["status"] == "success", told
+    assert told["names"] == ["DeepDream – eyes", "photo"]
+    assert (told["aligned"], told["layer_same"], told["inside"] > 0.9) == (True, True, True)
+
+
+def test_a_masks_new_layer_is_its_layer_with_a_dreamed_mask(places: Session) -> None:
+    told = places["above_masked"]
+    assert told["status"] == "success", told
+    assert told["names"] == ["DeepDream – eyes", "photo"]
+    assert (told["mask_same"], told["layer_same"], told["inside"] > 0.9) == (True, True, True)
+
+
+def test_strength_0_on_a_new_layer_is_a_copy(places: Session) -> None:
+    told = places["above_with_strength_0"]
+    assert told["status"] == "success", told
+    assert told["names"] == ["DeepDream – classic", "photo"]
+    assert told["layer_same"]
+
+
+def test_a_layers_filters_stay_and_a_person_is_told(places: Session) -> None:
+    told = places["filters"]
+    assert told["status"] == "success", told
+    assert (told["inside"] > 0.9, told["filters"]) == (True, 1)
+    assert places.stderr.count("The layer has filters of its own; DeepDream has changed the pixels beneath them.") == 1
+
+
+def test_a_new_layer_has_no_filters_and_a_person_is_told(places: Session) -> None:
+    told = places["filters_above"]
+    assert told["status"] == "success", told
+    assert (told["filters"], told["new_filters"], told["layer_same"]) == (1, 0, True)
+    assert places.stderr.count("The layer has filters of its own; the new layer shows the pixels beneath them.") == 1
+
+
+# --- scripts and last values ------------------------------------------------------------------------------------
+
+
+KEPT_SHAPES = {"gray": (20, 30, 1), "colour": (9, 14, 4)}
+
+
+@pytest.fixture(scope="module")
+def kept(place: Place) -> dict[str, bytes]:
+    """Two finished pictures that were never acknowledged, as when the plug-in was killed before the canvas had them."""
+    found = client.connect(endpoint_file=place.helper.endpoint_file, client="gimp-1")
+    pictures: dict[str, bytes] = {}
+    for name, shape in KEPT_SHAPES.items():
+        pixels = np.random.default_rng(0).random(shape, np.float32)
+        job = found.submit(
+            pixels.data, dtype="float32", shape=shape, priority="interactive", label=f"{name} one 14×9+5-3",
+            settings={"octaves": 1, "iterations": 1, "finest": "full"},
+        )  # fmt: skip
+        list(job.events())
+        pictures[name] = bytes(job.result())
+    return pictures
+
+
+@pytest.fixture(scope="module")
+def calls(place: Place, kept: dict[str, bytes]) -> Session:
+    with squatters(place):
+        return place.run("calls")
+
+
+@contextmanager
+def squatters(place: Place) -> Iterator[None]:
+    """Two strangers where endpoint files say that a helper listens: one answers like one, one says nothing."""
+
+    class Answering(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"name": "deepdream", "version": "0.1.0", "protocol": 1, "proof": "0" * 64}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    answering = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    thread = threading.Thread(target=answering.serve_forever)
+    thread.start()
+    with socket.create_server(("127.0.0.1", 0)) as silent, answering:
+        ports = {"answering": answering.server_port, "silent": silent.getsockname()[1]}
+        for name, port in ports.items():
+            folder = place.scripts / name
+            wire.make_private_folder(folder)
+            endpoint = wire.Endpoint("127.0.0.1", port, wire.new_token(), 1, "0.1.0", wire.PROTOCOL, "")
+            wire.write_endpoint(folder / "endpoint.json", endpoint)
+        try:
+            yield
+        finally:
+            answering.shutdown()
+            thread.join()
+
+
+def test_python_fu_calls_it_with_all_arguments(calls: Session) -> None:
+    told = calls["python_fu"]
+    assert told["status"] == "success", told
+    assert told["names"] == ["DeepDream – fur", "photo"]
+    assert told["inside"] > 0.9
+
+
+def test_script_fu_calls_it_with_all_arguments_and_gets_the_same(calls: Session) -> None:
+    told = calls["script_fu"]
+    assert told["status"] == "success", told
+    assert told["names"] == ["DeepDream – fur", "photo"]
+    assert told["inside"] > 0.9
+    assert told["as_python_fu"]
+
+
+def test_a_seed_repeats_the_picture(calls: Session) -> None:
+    assert calls["the_seed_repeats"]["again"]
+    assert calls["the_seed_repeats"]["another"]
+
+
+def test_the_last_values_are_used_again(calls: Session) -> None:
+    told = calls["last_values"]
+    assert told["first"] == "success"
+    assert told["status"] == "success", told
+    assert told["names"] == ["DeepDream – eyes", "photo"]
+
+
+def test_without_a_display_no_window_opens(calls: Session) -> None:
+    told = calls["without_a_display"]
+    assert told["display"] is None
+    assert told["status"] == "success", told
+    assert told["names"] == ["DeepDream – eyes", "photo"]
+
+
+def test_a_picture_that_never_reached_the_canvas_comes_as_a_new_layer(calls: Session, kept: dict[str, bytes]) -> None:
+    told = calls["last_result"]
+    assert [call["status"] for call in told["calls"][:2]] == ["success", "success"], told
+    assert told["layers"] == [
+        ["DeepDream – gray one", 5, -3, 30, 20],
+        ["DeepDream – colour one", 5, -3, 14, 9],
+        ["photo", 0, 0, 48, 36],
+    ]
+    for name, samples in zip(("gray", "colour"), told["samples"], strict=True):
+        wanted = np.frombuffer(kept[name], np.float32).reshape(KEPT_SHAPES[name]).clip(0, 1) * 255
+        height, width, _count = wanted.shape
+        got = np.array(samples).reshape(height, width, 4)[:, :, : 4 if name == "colour" else 3]
+        assert np.abs(got - wanted).max() <= 1
+
+
+def test_what_has_reached_the_canvas_is_forgotten(calls: Session, place: Place) -> None:
+    assert calls["last_result"]["calls"][2]["status"] == "execution-error"
+    assert "keeps no finished picture" in calls["last_result"]["calls"][2]["text"]
+    assert not [job for job in place.helper.status()["jobs"] if job["state"] == "done"]
+
+
+def test_checking_the_installation_tells_versions_and_device(calls: Session, root: GimpRoot) -> None:
+    assert calls["checked"]["status"] == "success", calls["checked"]
+    assert f"Plug-in {plugin_folder.FACTS.version} in GIMP {root.series}." in calls.stderr
+    assert f"Helper {plugin_folder.FACTS.version}, port " in calls.stderr
+    assert "Device cpu (" in calls.stderr
+    assert "weights oxford" in calls.stderr
+
+
+def test_checking_the_installation_tells_what_is_missing(calls: Session) -> None:
+    assert calls["checked without a helper"]["status"] == "success"
+    assert "✗ DeepDream is not installed any more: /nowhere/bin/python is missing." in calls.stderr
+    assert "deepdream.json cannot be read" in calls["checked without deepdream.json"]["text"]
+
+
+# --- what is refused, and what is wrong ---------------------------------------------------------------------------
+
+
+REFUSED = {
+    "a group": "A layer group has no pixels of its own. Select a layer in it.",
+    "a channel": "DeepDream works on layers, not on channels. Select a layer.",
+    "the selection itself": "DeepDream works on layers, not on channels. Select a layer.",
+    "an indexed image": "The image has indexed colours. Choose Image ▸ Mode ▸ RGB.",
+    "a locked layer": "The layer's pixels are locked. Unlock them in the Layers dialog.",
+    "the mask of a locked layer": "The layer's pixels are locked. Unlock them in the Layers dialog.",
+    "two layers": "DeepDream works on one layer. Select one layer.",
+    "no layer": "DeepDream works on one layer. Select one layer.",
+    "a selection beside the layer": "The selection does not touch this layer. Select a part of it, or nothing.",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_it_does_not_work_on_gets_a_sentence(calls: Session, name: str) -> None:
+    told = calls[name]
+    assert told["status"] == "execution-error", told
+    assert told["text"] == REFUSED[name]
+    assert told["same"]
+
+
+WRONG = {
+    "no helper, its program missing": "DeepDream is not installed any more: /nowhere/bin/python is missing. Run `python3",
+    "no helper, its program failing": "could not be started: the weights are missing. Run deepdream weights; /",
+    "a helper of an older version": "the old helper with `",
+    "a helper of a newer version": "of version 0.0.1. Run `python3 install gimp`",
+    "a squatter that answers": "DeepDream is not installed any more: /nowhere/bin/python is missing. Run `python3",
+    "a squatter that keeps silent": "may be a helper that hangs",
+    "deepdream.json missing": "deepdream.json cannot be read: No such file or directory. Run `python3 install gimp`",
+    "deepdream.json damaged": "deepdream.json is damaged. Run `python3 install gimp`",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_gets_a_sentence_within_5_s(calls: Session, name: str) -> None:
+    told = calls[name]
+    assert told["status"] == "execution-error", told
+    assert WRONG[name] in told["text"]
+    assert "\n" not in told["text"]
+    assert told["seconds"] < (9 if name == "a squatter that keeps silent" else 5)  # it is asked three times, 2 s each
+    assert told["same"]
+
+
+@pytest.fixture(scope="module")
+def uninstalled(place: Place) -> Session:
+    (place.folder / "bare").mkdir()
+    bare = place.folder / "bare" / "deepdream"
+    shutil.copytree(place.plug_in, bare)
+    (bare / "deepdream.json").unlink()
+    return place.run("uninstalled", bare)
+
+
+@pytest.mark.parametrize("name", ["plug-in-deepdream", "plug-in-deepdream-last", "plug-in-deepdream-check"])
+def test_a_plug_in_without_its_facts_says_how_to_install_it(uninstalled: Session, name: str) -> None:
+    told = uninstalled[name]
+    assert told["status"] == "execution-error", told
+    assert "deepdream.json cannot be read: No such file or directory. Run `python3 install gimp`" in told["text"]
+
+
+def test_no_undo_group_stays_open_and_nothing_crashes(precisions: Session, places: Session, calls: Session) -> None:
+    for session in (precisions, places, calls):
+        for word in ("inconsistent state", "crashed", "Traceback", "GEGL-CRITICAL", "stray image"):
+            assert word not in session.stderr
+
+
+# --- ends -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def killed(place: Place) -> Session:
+    """Kill the plug-in in one dream, as GIMP's Cancel does, and the helper in the next."""
+    helper = place.helper
+    with place.start("killed") as gimp:
+
+        def running() -> list[Told]:
+            return [job for job in helper.status()["jobs"] if job["state"] == "running" and job["progress"]]
+
+        until(lambda: {"began": "the plug-in killed"} in gimp.reports(), 60)
+        until(running, 60)
+        (plug_in,) = gimp.processes("plug-ins/deepdream/deepdream.py")
+        plug_in.kill()
+        began = time.monotonic()
+        until(lambda: not running(), 30)
+        idle_after_s = time.monotonic() - began
+        until(lambda: {"began": "the helper killed"} in gimp.reports(), 60)
+        until(running, 60)
+        children = helper.children()
+        helper.process.kill()
+        helper.process.wait()
+        until(lambda: not any(child.is_running() for child in children))
+        session = Session(gimp.wait(60))
+        helper.process = helper.spawn()
+    session["the plug-in killed"]["idle_after_s"] = idle_after_s
+    return session
+
+
+def test_the_helper_is_idle_soon_after_the_plug_in_was_killed(killed: Session) -> None:
+    assert killed["the plug-in killed"]["idle_after_s"] < 3
+
+
+def test_an_image_is_untouched_after_the_plug_in_was_killed(killed: Session) -> None:
+    told = killed["the plug-in killed"]
+    assert told["status"] != "success"
+    assert (told["same"], told["layers"], told["dirty"]) == (True, 1, False)
+
+
+def test_an_image_is_untouched_after_the_helper_was_killed_and_a_person_is_told(killed: Session) -> None:
+    told = killed["the helper killed"]
+    assert told["status"] == "execution-error", told
+    assert "helper" in told["text"]
+    assert (told["same"], told["layers"], told["dirty"]) == (True, 1, False)
