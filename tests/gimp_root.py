@@ -316,9 +316,11 @@ class Gimp:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(OSError, psutil.Error):
-                if Path(f"/proc/{process.pid}/ns/mnt").readlink().name == namespace and name in " ".join(
-                    process.cmdline()
-                ):
+                same = Path(f"/proc/{process.pid}/ns/mnt").readlink().name == namespace
+                ours = same and self.folder.name in process.environ().get(
+                    "HOME", ""
+                )  # numbers of namespaces come again
+                if ours and name in " ".join(process.cmdline()):
                     found.append(process)
         return found
 
@@ -485,7 +487,19 @@ def screen(root: GimpRoot, size: tuple[int, int] = (1280, 900)) -> Iterator[Scre
         reading, writing = os.pipe()
         ending.callback(os.close, reading)
         geometry = f"{size[0]}x{size[1]}x24"
-        server = ["Xvfb", "-displayfd", str(writing), "-screen", "0", geometry, "-nolisten", "tcp", "-noreset"]
+        server = [
+            "Xvfb",
+            "-displayfd",
+            str(writing),
+            "-screen",
+            "0",
+            geometry,
+            "-nolisten",
+            "tcp",
+            "-nolisten",
+            "local",
+            "-noreset",
+        ]
         ending.enter_context(_running(root, server, folder / "Xvfb.log", pass_fds=(writing,)))
         os.close(writing)
         number = os.read(reading, 16).decode().strip()

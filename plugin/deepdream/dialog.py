@@ -48,12 +48,16 @@ SLIDERS = {
 
 Below the lowest lies what means "as the preset says", which the dialog fills in itself.
 """
-WORDS = {"finest": (choices.FULL, _("the layer's own size")), "octaves": (choices.AUTO, _("as many as fit"))}
+WORDS = {"finest": (choices.FULL, _("full")), "octaves": (choices.AUTO, _("auto"))}
 """Numbers that are shown as words."""
 
 
 def asked(
-    procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, drawable: Gimp.Drawable, part: pixels.Selected, facts: Facts
+    procedure: Gimp.Procedure,
+    config: Gimp.ProcedureConfig,
+    drawable: Gimp.Drawable,
+    part: pixels.Selected,
+    facts: Facts,
 ) -> bool:
     """Show the dialog; say whether the person wants the dream. `config` then holds what was chosen."""
     GimpUi.init("deepdream")
@@ -146,9 +150,9 @@ class _Dialog:
         widget.set_gamma(bend)
         if name in WORDS:
             number, word = WORDS[name]
+            widget.set_numeric(False)
             widget.set_update_policy(Gtk.SpinButtonUpdatePolicy.IF_VALID)
             widget.connect("output", _in_words, number, word)
-            widget.update()
         return widget
 
     def _seed(self) -> Gtk.Box:

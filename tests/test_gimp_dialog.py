@@ -1,0 +1,236 @@
+"""The plug-in's dialog in a real GIMP with windows: opened from the menu by keyboard, and what a person sees and gets."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plugin_folder
+import pytest
+from conftest import picture_file
+from gimp_root import GERMAN, SERIES, Gimp, GimpRoot, Screen, root_or_skip, run_gimp, screen, start_gimp
+from helper_process import Helper, running_helper, until
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+DIALOG = "^DeepDream$"
+
+OPEN = """
+import hashlib, os, time
+from gi.repository import Gegl, Gio
+image = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(os.environ["PHOTO"]))
+layer = image.get_layers()[0]
+
+
+def digest():
+    where = Gegl.Rectangle.new(0, 0, layer.get_width(), layer.get_height())
+    return hashlib.sha256(layer.get_buffer().get(where, 1.0, "R'G'B' u8", Gegl.AbyssPolicy.NONE)).hexdigest()
+
+
+"""
+
+WATCH = (
+    OPEN
+    + """
+Gimp.Display.new(image)
+Gimp.displays_flush()
+image.clean_all()
+seen = None
+while True:
+    now = digest(), image.is_dirty()
+    if now != seen:
+        report(layer=now[0], dirty=now[1])
+        seen = now
+    time.sleep(0.1)
+"""
+)
+"""Shows the photograph and tells of every change of it."""
+
+ASK = (
+    OPEN
+    + """
+before = digest()
+procedure = Gimp.get_pdb().lookup_procedure("plug-in-deepdream")
+config = procedure.create_config()
+config.set_property("run-mode", Gimp.RunMode.INTERACTIVE)
+config.set_property("image", image)
+config.set_core_object_array("drawables", [layer])
+config.set_property("iterations", 1)
+result = procedure.run(config)
+report(result=result.index(0).value_nick, changed=digest() != before)
+image.delete()
+"""
+)
+
+LABELS = """
+procedure = Gimp.get_pdb().lookup_procedure("plug-in-deepdream")
+report(menu=procedure.get_menu_label(), blurb=procedure.get_blurb(), preset=procedure.find_argument("preset").nick)
+"""
+
+
+@pytest.fixture(scope="module", params=SERIES)
+def root(request: pytest.FixtureRequest) -> GimpRoot:
+    return root_or_skip(request.param)
+
+
+@contextmanager
+def installed(root: GimpRoot) -> Iterator[tuple[Path, dict[str, str], Helper]]:
+    """The plug-in in a folder, told of a helper that runs outside, and a photograph for scripts."""
+    with root.folder() as folder:
+        plug_in = folder / "plug-in"
+        shutil.copytree(plugin_folder.FOLDER, plug_in)
+        facts = json.loads((plug_in / "deepdream.json").read_text())
+        helper = root.inside(folder / "helper")
+        facts |= {"endpoint": f"{helper}/run/endpoint.json", "state": f"{helper}/state", "command": ["/nowhere/python"]}
+        (plug_in / "deepdream.json").write_text(json.dumps(facts))
+        picture_file(folder / "photo.png", size=(128, 96))
+        with running_helper(folder / "helper") as running:
+            running.client().warm()
+            yield plug_in, {"PHOTO": root.inside(folder / "photo.png")}, running
+
+
+class Person:
+    """Somebody at the screen, who sees what is on it and presses keys."""
+
+    def __init__(self, shown: Screen, gimp: Gimp, folder: Path) -> None:
+        self.shown, self.gimp, self.folder = shown, gimp, folder
+
+    def layer(self) -> tuple[str, bool]:
+        """The layer's bytes in short, and whether the image counts as changed."""
+        last = self.gimp.reports()[-1]
+        return last["layer"], last["dirty"]
+
+    def image_window(self) -> str:
+        """The window with the photograph."""
+        found: str = until(lambda: self.shown.windows("RGB color"), 30)[0]
+        return found
+
+    def press(self, window: str, *keys: str) -> None:
+        """Press keys in a window; menus need their time in between."""
+        self.shown.xdotool("windowactivate", "--sync", window)
+        self.shown.xdotool("key", "--delay", "400", *keys)
+
+    def opens_the_dialog(self) -> str:
+        """Choose Filters ▸ Artistic ▸ DeepDream… with the keyboard; return the dialog's window."""
+        for _attempt in range(4):
+            self.press(self.image_window(), "alt+r", "a", "d")
+            end = time.monotonic() + 6
+            while time.monotonic() < end:
+                if found := self.shown.windows(DIALOG):
+                    return found[-1]
+                time.sleep(0.05)
+            self.shown.xdotool("key", "--delay", "100", "Escape", "Escape", "Escape")
+        raise AssertionError(f"no dialog\n{self.gimp.result().stderr}")
+
+    def sees(self, window: str) -> NDArray[np.float64]:
+        """The preview, which is the left half of the dialog without its lower rows."""
+        place = dict(
+            line.split("=") for line in self.shown.xdotool("getwindowgeometry", "--shell", window).splitlines()
+        )
+        x, y, width, height = (int(place[name]) for name in ("X", "Y", "WIDTH", "HEIGHT"))
+        with Image.open(self.shown.picture(self.folder / "screen.png")) as picture:
+            part = picture.convert("RGB").crop((x + 12, y + 12, x + width // 2 + 6, y + height * 6 // 10))
+            return np.asarray(part, dtype=np.float64)
+
+    def sees_another(self, window: str, before: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Wait until the preview is another picture; return it."""
+
+        def look() -> list[NDArray[np.float64]]:
+            now = self.sees(window)
+            return [now] if np.abs(now - before).mean() > 1.5 else []
+
+        found: NDArray[np.float64] = until(look, 40, 0.2)[0]
+        return found
+
+    def sees_it_gone(self) -> None:
+        """Wait until the dialog is closed, which happens at once."""
+        until(lambda: not self.shown.windows(DIALOG), 5)
+
+
+def jobs(helper: Helper, priority: str) -> list[dict[str, Any]]:
+    """The jobs of that kind that the helper works on."""
+    return [job for job in helper.status()["jobs"] if job["priority"] == priority and job["state"] == "running"]
+
+
+def test_a_person_opens_the_dialog_sees_the_dream_and_gets_it(root: GimpRoot, tmp_path: Path) -> None:
+    with (
+        installed(root) as (plug_in, environ, helper),
+        screen(root) as shown,
+        start_gimp(
+            root, WATCH, display=shown.display, plug_in_folder=plug_in, environ=environ, quit_after=False
+        ) as gimp,
+    ):
+        until(gimp.reports, 60)
+        person = Person(shown, gimp, tmp_path)
+        original = person.layer()
+
+        dialog = person.opens_the_dialog()
+        first = person.sees(dialog)
+        assert first.std() > 20, "the layer is there to be seen from the beginning"
+        dreamed = person.sees_another(dialog, first)
+
+        person.press(dialog, "alt+p", "Down", "Down")  # subtle
+        person.sees_another(dialog, dreamed)
+        assert person.layer() == original, "a preview changes nothing"
+
+        person.press(dialog, "alt+o")
+        person.sees_it_gone()
+        until(lambda: person.layer()[0] != original[0], 40)
+        kept = gimp.config / "plug-in-settings" / "GimpProcedureConfigRun-plug-in-deepdream.last"
+        until(kept.exists)
+        assert '(preset "subtle")' in kept.read_text()
+        assert "(iterations 6)" in kept.read_text()
+        assert "(strength 0.8" in kept.read_text()
+
+        person.press(person.image_window(), "ctrl+z")
+        until(lambda: person.layer() == original, 10)
+
+        dialog = person.opens_the_dialog()
+        person.press(dialog, "alt+i", "ctrl+a")
+        shown.xdotool("type", "1000")
+        shown.xdotool("key", "Tab")
+        person.press(dialog, "alt+o")
+        person.sees_it_gone()
+        until(lambda: jobs(helper, "interactive"), 20)
+        for process in gimp.processes("deepdream.py"):
+            process.send_signal(signal.SIGKILL)  # what GIMP's Cancel does
+        until(lambda: not helper.status()["jobs"] or not jobs(helper, "interactive"), 10)
+        assert person.layer() == original
+
+        dialog = person.opens_the_dialog()
+        until(lambda: jobs(helper, "preview"), 20)
+        person.press(dialog, "Escape")
+        person.sees_it_gone()
+        until(lambda: not jobs(helper, "preview"), 5)
+        assert person.layer() == original
+        said = gimp.result().stderr
+        assert "Traceback" not in said
+        assert "(deepdream.py:" not in said, said
+        assert "catalog directory does not exist: /tmp" not in said
+        assert "mnemonic" not in said
+
+
+def test_without_a_display_nothing_opens(root: GimpRoot) -> None:
+    with installed(root) as (plug_in, environ, _helper):
+        reports = run_gimp(root, ASK, plug_in_folder=plug_in, environ=environ).check()
+    assert reports == [{"result": "success", "changed": True}]
+
+
+def test_in_german_gimp_the_plug_in_is_german() -> None:
+    root = root_or_skip(SERIES[-1])
+    result = run_gimp(root, LABELS, plug_in_folder=plugin_folder.FOLDER, environ=GERMAN)
+    (said,) = result.check()
+    assert said["menu"] == "_DeepDream …"
+    assert said["blurb"].startswith("Lässt aus der Ebene wachsen")
+    assert said["preset"] == "_Vorgabe"
+    assert "[plug-in-deepdream" not in result.stderr
