@@ -545,9 +545,9 @@ def _mutated(draw: st.DrawFn) -> bytes:
     """A small array's NPY whose header had bytes changed, put in or taken out, or was cut."""
     header = bytearray(_HEADER)
     for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(header) - 1))
+        at = draw(st.integers(0, max(0, len(header) - 1)))
         match draw(st.sampled_from(["change", "insert", "remove", "cut"])):
-            case "change":
+            case "change" if header:
                 header[at] = draw(st.sampled_from(b"\x00\x01\x02\n '(),0123456789:<>FTVbfiu|{}\xff"))
             case "insert":
                 header[at:at] = draw(st.binary(min_size=1, max_size=16))
