@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from deepdream_core.helper.dispatcher import Dispatcher
 
+BREAKS_OFF_POLLS = 20
 _NPY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _EVENT = {
     "type": "object",
@@ -112,6 +113,10 @@ def _add_incoming(app: FastAPI, dispatcher: Dispatcher) -> None:
     async def upload(job_id: JobId, kind: Literal["pixels", "mask", "start"], request: Request) -> None:
         """Send an array that was announced, as NPY 1.0 with a Content-Length."""
         job = dispatcher.find(job_id)
+        for _ in range(BREAKS_OFF_POLLS):  # an upload that has just broken off may not have been noticed yet
+            if kind not in job.uploading:
+                break
+            await asyncio.sleep(0.05)
         if job.state is not State.CREATED or kind in job.arrived or kind in job.uploading:
             raise RefusalError(409, "conflict", f"{kind} is here already, or the job has ended", "send a new job")
         if kind not in job.announced:
