@@ -52,7 +52,6 @@ class Dispatcher:
         self._seconds: deque[float] = deque([5.0], maxlen=16)
         self._deadlines: dict[Job, float] = {}
         self._snapshots: dict[str, asyncio.Future[bool]] = {}
-        self._warming: list[tuple[Slot, asyncio.Future[dict[str, Any]]]] = []
         self._poison = Poison()
         self._leaving: list[Process] = []
 
@@ -170,7 +169,7 @@ class Dispatcher:
             case "begun":
                 self._learn(slot, told.data)
                 job.begun = True
-                job.told = _public(told.data)
+                job.told = dict(slot.about)
                 job.tell("running", **job.told)
             case "progress":
                 job.progress = told.data
@@ -185,13 +184,20 @@ class Dispatcher:
                 self._leave(slot, job)
                 if told.data["code"] == "device" and not job.begun and self._others_than(slot):
                     log.warning("%s cannot be used: %s", slot.device, told.data["what"])
-                    slot.broken_until = time.monotonic() + BROKEN_S
-                    self._send_away(slot)
-                    self.queue.enqueue(job)
-                    self._tell_queued(job)
+                    self._leave_alone(slot, job)
                 else:
                     self._end_failed(job, **told.data)
                 self.assign()
+
+    def _leave_alone(self, slot: Slot, job: Job) -> None:
+        """Give a device that cannot be opened no jobs for a while; this one and those it had go to the others."""
+        slot.broken_until = time.monotonic() + BROKEN_S
+        self._send_away(slot)
+        for other in [job, *self._emptied(slot)]:
+            if other.state is State.STOPPING:
+                self._end_cancelled(other)
+            else:
+                self._wait_again(other)
 
     def _others_than(self, slot: Slot) -> list[Slot]:
         """Return the other devices that are not known to be broken."""
@@ -201,16 +207,22 @@ class Dispatcher:
     def _hear_about_itself(self, slot: Slot, told: Told) -> None:
         if told.name == "loaded":
             self._learn(slot, told.data)
-        for waiting, future in [pair for pair in self._warming if pair[0] is slot]:
-            self._warming.remove((waiting, future))
-            if future.done():
-                continue
-            if told.name == "loaded":
-                future.set_result(_public(told.data))
-            else:
-                future.set_exception(RefusalError(503, **told.data))
+            self._answer_warming(slot, slot.about)
+        else:
+            self._answer_warming(slot, RefusalError(503, **told.data))
         if told.name == "failed" and not slot.opened and slot.process is not None:
             self._send_away(slot)
+
+    def _answer_warming(self, slot: Slot, answer: dict[str, Any] | RefusalError) -> None:
+        """Wake those who wait for the slot's model."""
+        for future in slot.warming:
+            if future.done():
+                continue
+            if isinstance(answer, RefusalError):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+        slot.warming.clear()
 
     def _learn(self, slot: Slot, about: dict[str, Any]) -> None:
         """Keep what a worker found; where all devices were meant, the others get workers too."""
@@ -227,13 +239,8 @@ class Dispatcher:
     def on_death(self, slot: Slot, reason: str) -> None:
         """Hear that a worker died: its running job fails, what it had paused starts anew, and others go on."""
         log.warning("worker on %s died: %s", slot.device, reason)
-        jobs, current = list(slot.opened.values()), slot.current
-        slot.opened.clear()
-        slot.current = None
-        slot.memory = 0
-        slot.idle_since = time.monotonic()
-        for job in jobs:
-            self._answer_snapshot(job.id, False)
+        current = slot.current
+        for job in self._emptied(slot):
             if job.state is State.STOPPING:
                 self._end_cancelled(job)
             elif job is current and (job.begun or job.lost_workers + 1 >= DEATHS):
@@ -241,16 +248,25 @@ class Dispatcher:
                 self._end_failed(job, "worker_died", f"the worker on {slot.device} died: {reason}", "try again")
             elif not job.state.ended:
                 job.lost_workers += job is current
-                job.begun = False
-                self.queue.enqueue(job)
-                self._tell_queued(job)
-        for waiting, future in [pair for pair in self._warming if pair[0] is slot]:
-            self._warming.remove((waiting, future))
-            if not future.done():
-                future.set_exception(
-                    RefusalError(503, "worker_died", f"the worker died: {reason}", "try again", exit_code=1)
-                )
+                self._wait_again(job)
+        died = RefusalError(503, "worker_died", f"the worker died: {reason}", "try again", exit_code=1)
+        self._answer_warming(slot, died)
         self.assign()
+
+    def _emptied(self, slot: Slot) -> list[Job]:
+        """Take its jobs from a slot whose worker is gone, and return them."""
+        jobs = list(slot.opened.values())
+        slot.opened.clear()
+        slot.current, slot.memory, slot.idle_since = None, 0, time.monotonic()
+        for job in jobs:
+            self._answer_snapshot(job.id, False)
+        return jobs
+
+    def _wait_again(self, job: Job) -> None:
+        """Let a job start anew on whichever device is free next."""
+        job.begun = False
+        self.queue.enqueue(job)
+        self._tell_queued(job)
 
     def _leave(self, slot: Slot, job: Job) -> None:
         slot.opened.pop(job.id, None)
@@ -289,7 +305,7 @@ class Dispatcher:
         seconds = time.monotonic() - (job.started_at or job.created_at)
         self._seconds.append(seconds)
         self._ended(job, State.DONE, "done")
-        job.tell("done", seconds=round(seconds, 4), **_public(data))
+        job.tell("done", seconds=round(seconds, 4), **data)
 
     def _end_failed(self, job: Job, code: str, what: str, next_step: str, exit_code: int = 1) -> None:
         self._ended(job, State.FAILED, f"failed ({code}: {what})")
@@ -368,7 +384,7 @@ class Dispatcher:
                 continue
             try:
                 slot.running(self, loop).say(Load())
-                self._warming.append((slot, future))
+                slot.warming.append(future)
             except OSError as error:
                 what = f"no process for {slot.device}: {error.strerror}"
                 future.set_exception(RefusalError(503, "internal", what, "close other programs", exit_code=1))
@@ -392,17 +408,14 @@ class Dispatcher:
                 slot.process.kill("it did not answer a cancel")
                 self._deadlines[job] = now + CANCEL_WITHIN_S
         for slot in self.slots:
-            if slot.opened or self._is_warming(slot):
+            if slot.opened or slot.warming:
                 slot.idle_since = now
             elif slot.process is not None and now - slot.idle_since > self.limits.idle_unload_s:
                 log.info("worker on %s ends: idle for %.0f s", slot.device, now - slot.idle_since)
                 self._send_away(slot)
         self._leaving = [process for process in self._leaving if process.process.is_alive()]
-        if self.queue.jobs or self._warming:
+        if self.queue.jobs or any(slot.warming for slot in self.slots):
             self._busy_until = now
-
-    def _is_warming(self, slot: Slot) -> bool:
-        return any(waiting is slot for waiting, _ in self._warming)
 
     def _kept_s(self, job: Job) -> float:
         if job.state is not State.DONE:
@@ -430,9 +443,7 @@ class Dispatcher:
         for slot in self.slots:
             if slot.process is not None:
                 self._send_away(slot)
-        for _, future in self._warming:
-            if not future.done():
-                future.set_exception(RefusalError(503, "stopping", "the helper is stopping", "start it again"))
+            self._answer_warming(slot, RefusalError(503, "stopping", "the helper is stopping", "start it again"))
         leaving, self._leaving = self._leaving, []
         await asyncio.gather(*(asyncio.to_thread(process.finish, 1.0) for process in leaving))
 
@@ -454,7 +465,3 @@ def _devices(config: Config) -> list[Any]:
 
 def _importance(slot: Slot) -> int:
     return slot.current.priority if slot.current is not None else 0
-
-
-def _public(about: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in about.items() if key != "cuda"}

@@ -130,6 +130,7 @@ class Slot:
         self.memory = 0
         self.current: Job | None = None
         self.opened: dict[str, Job] = {}
+        self.warming: list[asyncio.Future[dict[str, Any]]] = []
         self.idle_since = 0.0
         self.broken_until = 0.0
 

@@ -126,7 +126,7 @@ class _Worker:
                     self._tell(message.job, "snapshot", written=written)
             case Load():
                 with self._failures_told(None, "failed"):
-                    self._tell(None, "loaded", **self._about(self._loaded()))
+                    self._tell(None, "loaded", **self._found(self._loaded()))
 
     def _advance(self) -> None:
         assert self._current is not None
@@ -149,7 +149,7 @@ class _Worker:
         from deepdream_core.helper.work import Work
 
         work = self._begun[job] = Work(self._opened.pop(job), engine)
-        self._tell(job, "begun", **self._about(engine))
+        self._tell(job, "begun", **self._found(engine))
         return work
 
     def _tell_progress(self, work: Work, progress: Progress) -> None:
@@ -228,14 +228,18 @@ class _Worker:
             self._engine = Engine(self._settings, fetched=fetched_path())
         return self._engine
 
-    def _about(self, engine: Engine) -> dict[str, Any]:
-        """Return what says where and with what is dreamed."""
+    def _found(self, engine: Engine) -> dict[str, Any]:
+        """Return where is dreamed, and which other devices there are."""
         from deepdream_core.engine.device import cuda_devices
 
+        return {**self._about(engine), "cuda": cuda_devices()}
+
+    def _about(self, engine: Engine) -> dict[str, Any]:
+        """Return what says where and with what is dreamed."""
         weights = {"name": PurePath(engine.weights.name).name, "sha256": engine.weights.sha256}
         return {
             "device": str(engine.device), "name": engine.device_name, "precision": engine.precision,
-            "threads": engine.threads, "weights": weights, "cuda": cuda_devices(),
+            "threads": engine.threads, "weights": weights,
         }  # fmt: skip
 
     def _tell(self, job: str | None, name: str, /, **data: Any) -> None:
