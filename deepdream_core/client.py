@@ -30,7 +30,7 @@ else:
 
 if TYPE_CHECKING:
     import http.client
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
@@ -66,11 +66,13 @@ def connect(
     command: Sequence[str] | None = None,
     endpoint_file: str | os.PathLike[str] | None = None,
     wait_s: float = 15.0,
+    launching: Callable[[], object] | None = None,
 ) -> HelperClient:
     """Return a client of the running helper; with `start`, launch `command` if none runs and wait up to `wait_s` seconds.
 
     `client` is what this program calls itself (1…64 printable ASCII characters), `version` the only helper's version that
-    will do, `endpoint_file` where to look instead of `wire.endpoint_path()`. A last question may take 1 s beyond `wait_s`.
+    will do, `endpoint_file` where to look instead of `wire.endpoint_path()`. `launching` is called before a launch; what it
+    raises ends the call. A last question may take 1 s beyond `wait_s`.
     Raises `NoHelper`, `HelperNotStarted` or `HelperVersion`; `WireError` for a `client` that cannot be sent.
     """
     client = _own_name() if client is None else client
@@ -86,6 +88,8 @@ def connect(
     except NoHelper:
         if not start:
             raise
+    if launching:
+        launching()
     return _started(path, client, version, command, wait_s, until)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DIALOG = "^DeepDream$"
+CANCEL = {"3.0": (519, 602), "3.2": (495, 599)}
+"""Where the button beside the progress bar is, in a window that was just opened."""
 
 OPEN = """
 import hashlib, os, time
@@ -47,9 +51,9 @@ Gimp.displays_flush()
 image.clean_all()
 seen = None
 while True:
-    now = digest(), image.is_dirty()
+    now = digest(), image.is_dirty(), [one.get_name() for one in image.get_layers()]
     if now != seen:
-        report(layer=now[0], dirty=now[1])
+        report(layer=now[0], dirty=now[1], layers=now[2])
         seen = now
     time.sleep(0.1)
 """
@@ -152,6 +156,34 @@ class Person:
         found: NDArray[np.float64] = until(look, 40, 0.2)[0]
         return found
 
+    def types(self, window: str, where: str, text: str) -> None:
+        """Type a number into the control with this letter."""
+        self.press(window, where, "ctrl+a")
+        self.shown.xdotool("type", text)
+        self.shown.xdotool("key", "Tab")
+
+    def chooses_half_of_subtle(self, window: str) -> None:
+        """Choose the third preset, and half its strength."""
+        self.press(window, "alt+p", "Down", "Down")
+        self.types(window, "alt+g", "0.5")
+
+    def gets_it(self, window: str) -> dict[str, str]:
+        """Press OK and wait; return the values with which it was dreamed, as GIMP keeps them."""
+        kept = self.gimp.config / "plug-in-settings" / "GimpProcedureConfigRun-plug-in-deepdream.last"
+        kept.unlink(missing_ok=True)
+        self.press(window, "alt+o")
+        self.sees_it_gone()
+        until(lambda: kept.exists() and "end of settings" in kept.read_text(), 60)
+        return dict(re.findall(r"^\((\S+) (.+)\)$", kept.read_text(), re.MULTILINE))
+
+    def complains_of_nothing(self) -> None:
+        """GIMP has said nothing about the plug-in."""
+        said = self.gimp.result().stderr
+        assert "Traceback" not in said
+        assert "(deepdream.py:" not in said, said
+        assert "catalog directory does not exist: /tmp" not in said
+        assert "mnemonic" not in said
+
     def sees_it_gone(self) -> None:
         """Wait until the dialog is closed, which happens at once."""
         until(lambda: not self.shown.windows(DIALOG), 5)
@@ -196,9 +228,7 @@ def test_a_person_opens_the_dialog_sees_the_dream_and_gets_it(root: GimpRoot, tm
         until(lambda: person.layer() == original, 10)
 
         dialog = person.opens_the_dialog()
-        person.press(dialog, "alt+i", "ctrl+a")
-        shown.xdotool("type", "1000")
-        shown.xdotool("key", "Tab")
+        person.types(dialog, "alt+i", "1000")
         person.press(dialog, "alt+o")
         person.sees_it_gone()
         until(lambda: jobs(helper, "interactive"), 20)
@@ -213,11 +243,95 @@ def test_a_person_opens_the_dialog_sees_the_dream_and_gets_it(root: GimpRoot, tm
         person.sees_it_gone()
         until(lambda: not jobs(helper, "preview"), 5)
         assert person.layer() == original
-        said = gimp.result().stderr
-        assert "Traceback" not in said
-        assert "(deepdream.py:" not in said, said
-        assert "catalog directory does not exist: /tmp" not in said
-        assert "mnemonic" not in said
+        person.complains_of_nothing()
+
+
+def test_every_control_does_what_it_says(root: GimpRoot, tmp_path: Path) -> None:
+    with (
+        installed(root) as (plug_in, environ, _helper),
+        screen(root) as shown,
+        start_gimp(
+            root, WATCH, display=shown.display, plug_in_folder=plug_in, environ=environ, quit_after=False
+        ) as gimp,
+    ):
+        until(gimp.reports, 60)
+        person = Person(shown, gimp, tmp_path)
+
+        dialog = person.opens_the_dialog()
+        person.chooses_half_of_subtle(dialog)
+        person.press(dialog, "alt+r", "space")  # Reset to Initial Values
+        classic = person.gets_it(dialog)
+        assert {name: classic[name] for name in ("preset", "iterations", "strength", "seed", "output")} == {
+            "preset": '"classic"', "iterations": "10", "strength": "1", "seed": "0", "output": '"replace"',
+        }  # fmt: skip
+
+        dialog = person.opens_the_dialog()
+        person.chooses_half_of_subtle(dialog)
+        person.press(dialog, "alt+s")  # Save Settings
+        person.press(dialog, "alt+r", "Down", "space")  # Reset to Factory Defaults
+        assert person.gets_it(dialog) == classic
+
+        layers = gimp.reports()[-1]["layers"]
+        dialog = person.opens_the_dialog()
+        person.press(dialog, "alt+l")  # Load Saved Settings
+        person.press(dialog, "alt+e", "Tab", "space")  # the dice
+        person.press(dialog, "alt+u", "Down")  # New layer above
+        wanted = {"preset": '"subtle"', "iterations": "6", "strength": "0.5", "output": '"new-layer"'}
+        assert wanted.items() <= (chosen := person.gets_it(dialog)).items()
+        assert 0 < int(chosen["seed"]) < 100_000
+        until(lambda: gimp.reports()[-1]["layers"] == ["DeepDream – subtle", *layers], 10)
+        person.press(person.image_window(), "ctrl+z")
+        until(lambda: gimp.reports()[-1]["layers"] == layers, 10)
+        person.complains_of_nothing()
+
+
+def test_cancel_beside_the_progress_bar_stops_the_dream(root: GimpRoot, tmp_path: Path) -> None:
+    with (
+        installed(root) as (plug_in, environ, helper),
+        screen(root) as shown,
+        start_gimp(
+            root, WATCH, display=shown.display, plug_in_folder=plug_in, environ=environ, quit_after=False
+        ) as gimp,
+    ):
+        until(gimp.reports, 60)
+        person = Person(shown, gimp, tmp_path)
+        original = person.layer()
+        dialog = person.opens_the_dialog()
+        person.types(dialog, "alt+i", "1000")
+        person.press(dialog, "alt+o")
+        person.sees_it_gone()
+        until(lambda: jobs(helper, "interactive"), 20)
+        time.sleep(1)  # the button comes a moment after the progress
+        shown.xdotool("mousemove", *CANCEL[root.series], "click", "1")
+        until(lambda: not gimp.processes("deepdream.py"), 5)
+        until(lambda: not jobs(helper, "interactive"), 5)
+        assert person.layer() == original
+        person.complains_of_nothing()
+
+
+def test_the_dialog_starts_the_helper_when_none_runs(root: GimpRoot, tmp_path: Path) -> None:
+    with installed(root) as (plug_in, environ, stopped), screen(root) as shown:
+        stopped.stop()
+        own = stopped.folder.parent / "started"
+        told = json.loads((plug_in / "deepdream.json").read_text())
+        helper = ["env", f"DEEPDREAM_RUNTIME_DIR={own}/run", f"DEEPDREAM_STATE_DIR={own}/state", sys.executable]
+        helper += ["-m", "deepdream_core", "helper", "--on-demand", "--config", str(stopped.config)]
+        told |= {"endpoint": f"{root.inside(own)}/run/endpoint.json", "state": f"{root.inside(own)}/state"}
+        told |= {"command": ["/usr/sbin/chroot", "/outside", *helper]}
+        (plug_in / "deepdream.json").write_text(json.dumps(told))
+        with start_gimp(
+            root, WATCH, display=shown.display, plug_in_folder=plug_in, environ=environ, quit_after=False,
+            binds={"/": "/outside"},
+        ) as gimp:  # fmt: skip
+            until(gimp.reports, 60)
+            person = Person(shown, gimp, tmp_path)
+            dialog = person.opens_the_dialog()
+            first = until(lambda: [seen for seen in [person.sees(dialog)] if seen.std() > 20], 10, 0.1)[0]
+            person.sees_another(dialog, first)
+            until((own / "run" / "endpoint.json").exists, 15)
+            person.press(dialog, "Escape")
+            person.sees_it_gone()
+            person.complains_of_nothing()
 
 
 def test_without_a_display_nothing_opens(root: GimpRoot) -> None:

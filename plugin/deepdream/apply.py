@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import choices
 import gi
-import link
 import pixels
+from facts import Trouble
 from words import _
 
 gi.require_version("Gimp", "3.0")
@@ -19,6 +19,7 @@ from gi.repository import Gimp, GLib  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import link
     from facts import Facts
 
 POLL_S = 0.1
@@ -40,13 +41,13 @@ def run(
         drawable = _one_that_can_be_changed(drawables)
         part = pixels.selected(drawable)
         if part is None:
-            raise link.Trouble(
+            raise Trouble(
                 _("The selection does not touch this layer"), _("select a part of it, or nothing"), "selection"
             )
         if run_mode == Gimp.RunMode.INTERACTIVE and not _asked(procedure, config, drawable, part, facts):
             return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
         dream(image, drawable, part, {name: config.get_property(name) for name in ARGUMENTS}, facts)
-    except link.Trouble as trouble:
+    except Trouble as trouble:
         return failed(procedure, str(trouble))
     except Exception as error:  # GIMP would show nothing at all
         traceback.print_exc()
@@ -81,16 +82,16 @@ def _asked(
 def _one_that_can_be_changed(drawables: list[Gimp.Drawable]) -> Gimp.Drawable:
     """Return the one drawable, or raise `Trouble` with what is in the way: scripts get past the greyed menu."""
     if len(drawables) != 1:
-        raise link.Trouble(_("DeepDream works on one layer"), _("select one layer"), "drawables")
+        raise Trouble(_("DeepDream works on one layer"), _("select one layer"), "drawables")
     drawable = drawables[0]
     if drawable.is_group():
-        raise link.Trouble(_("A layer group has no pixels of its own"), _("select a layer in it"), "group")
+        raise Trouble(_("A layer group has no pixels of its own"), _("select a layer in it"), "group")
     if drawable.is_channel() and not drawable.is_layer_mask():
-        raise link.Trouble(_("DeepDream works on layers, not on channels"), _("select a layer"), "channel")
+        raise Trouble(_("DeepDream works on layers, not on channels"), _("select a layer"), "channel")
     if drawable.is_indexed():
-        raise link.Trouble(_("The image has indexed colours"), _("choose Image ▸ Mode ▸ RGB"), "indexed")
+        raise Trouble(_("The image has indexed colours"), _("choose Image ▸ Mode ▸ RGB"), "indexed")
     if _layer_of(drawable).get_lock_content():
-        raise link.Trouble(_("The layer's pixels are locked"), _("unlock them in the Layers dialog"), "locked")
+        raise Trouble(_("The layer's pixels are locked"), _("unlock them in the Layers dialog"), "locked")
     return drawable
 
 
@@ -98,6 +99,8 @@ def dream(
     image: Gimp.Image, drawable: Gimp.Drawable, part: pixels.Selected, arguments: dict[str, Any], facts: Facts
 ) -> None:
     """Dream the part and put it on the drawable, or on a copy above it; raises `Trouble`, and then nothing has changed."""
+    import link  # not before a dialog stands: what talks to the helper takes its time to load
+
     settings = choices.settings_of(arguments, facts)
     if settings["strength"] == 0:  # nothing changes to the bit, which no conversion could promise
         if arguments["output"] == "new-layer":
@@ -123,7 +126,7 @@ def dream(
             if above:
                 image.remove_layer(layer)
             next_step = _("the dream can still be had: DeepDream: last result")
-            raise link.Trouble(str(refused), next_step, "refused") from None
+            raise Trouble(str(refused), next_step, "refused") from None
     Gimp.displays_flush()
     Gimp.progress_end()
     job.acknowledge()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import gi
 import link
+from facts import Trouble
 from words import _
 
 gi.require_version("Gimp", "3.0")
@@ -27,7 +28,7 @@ def run(procedure: Gimp.Procedure, facts: Facts) -> Gimp.ValueArray:
             )
         )
         lines += [_about(worker) for worker in link.asked(helper.status)["workers"]]
-    except link.Trouble as trouble:
+    except Trouble as trouble:
         lines.append(f"✗ {trouble}")
     Gimp.message("\n".join(lines))
     return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from facts import Trouble
+from words import _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,9 +70,8 @@ def settings_of(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     layer = given["layer"]
     if layer != AS_PRESET:
         if layer not in facts.layers:
-            raise Trouble(
-                f"there is no layer {layer!r}", f"choose one from {facts.layers[0]} to {facts.layers[-1]}", "layer"
-            )
+            choose = _("choose one from {first} to {last}").format(first=facts.layers[0], last=facts.layers[-1])
+            raise Trouble(_("there is no layer {name}").format(name=repr(layer)), choose, "layer")
         settings["layers"] = {layer: 1.0}
     settings["seed"] = int(given["seed"])
     return settings
@@ -99,13 +99,15 @@ def touched(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, .
 def _complete(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     given = {**as_preset(facts.default_preset), **arguments}
     if given["output"] not in OUTPUTS:
-        raise Trouble(f"there is no output {given['output']!r}", f"choose {' or '.join(OUTPUTS)}", "output")
+        choose = _("choose one of {names}").format(names=", ".join(OUTPUTS))
+        raise Trouble(_("there is no output {name}").format(name=repr(given["output"])), choose, "output")
     return given
 
 
 def _of_preset(name: str, facts: Facts) -> dict[str, Any]:
     if name not in facts.presets:
-        raise Trouble(f"there is no preset {name!r}", f"choose one of {', '.join(facts.presets)}", "preset")
+        choose = _("choose one of {names}").format(names=", ".join(facts.presets))
+        raise Trouble(_("there is no preset {name}").format(name=repr(name)), choose, "preset")
     return {**facts.defaults, **facts.presets[name]["settings"]}
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import choices
 import gi
-import link
 import pixels
 from words import _
 
@@ -21,6 +20,7 @@ from gi.repository import GdkPixbuf, Gimp, GimpUi, GLib, Gtk, Pango  # noqa: E40
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import link
     from facts import Facts
 
 PREVIEW_PX = 384
@@ -319,6 +319,8 @@ class Preview:
             self._say(_("Strength 0 leaves the layer as it is."))
             return False
         self._say(_("Preview …"))
+        import link  # the window stands the sooner
+
         shape = (self._height, self._width, self._channels)
         self._job = link.Dreaming(
             self._facts, self._small, "uint8", shape, settings, priority="preview", label=_("preview"), previews=True

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from words import _
+
 if TYPE_CHECKING:
     import os
 
 FILE = "deepdream.json"
-AGAIN = "run `python3 install gimp` in DeepDream's folder, then start GIMP again"
+AGAIN = _("run `python3 install gimp` in DeepDream's folder, then start GIMP again")
 
 
 class Trouble(Exception):  # noqa: N818 - it is told to people, and is no fault of the program
@@ -75,7 +77,8 @@ def load(path: str | os.PathLike[str] | None = None) -> Facts:
         if not facts.presets or not facts.command:
             raise ValueError("no presets, or no command")
     except OSError as error:
-        raise Trouble(f"{file} cannot be read: {error.strerror or error}", AGAIN, "not_installed") from None
+        what = _("{file} cannot be read: {why}").format(file=file, why=error.strerror or error)
+        raise Trouble(what, AGAIN, "not_installed") from None
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Trouble(f"{file} is damaged", AGAIN, "not_installed") from None
+        raise Trouble(_("{file} is damaged").format(file=file), AGAIN, "not_installed") from None
     return facts

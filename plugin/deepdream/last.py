@@ -9,6 +9,7 @@ import gi
 import link
 import pixels
 from apply import failed
+from facts import Trouble
 from words import _
 
 gi.require_version("Gimp", "3.0")
@@ -25,11 +26,11 @@ def run(procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, fa
     try:
         found = link.last_result(facts)
         if found is None:
-            raise link.Trouble(_("The helper keeps no finished picture."), _("Pictures are kept for an hour."), "none")
+            raise Trouble(_("The helper keeps no finished picture."), _("Pictures are kept for an hour."), "none")
         label, _dtype, (height, width, count), samples, job = found
         _as_layer(image, label, height, width, count, samples)
         job.acknowledge()
-    except link.Trouble as trouble:
+    except Trouble as trouble:
         return failed(procedure, str(trouble))
     return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
 

@@ -36,6 +36,8 @@ START_S = 9.0
 """A helper that was started must answer by then; listening to one that hangs takes up to 5 s more."""
 SILENT_S = 15.0
 """A helper says something once a second; after so much silence it is given up."""
+LOOK_S = 1.0
+"""The picture so far is looked at so often, and whenever an octave has ended."""
 LET_GO_S = 2.0
 """Nobody waits longer than this for a cancel, or for a result to be forgotten."""
 
@@ -73,21 +75,16 @@ def helper(
     Takes at most 15 s when it has to be started, 2 s else; a set `cancelled` ends the wait. Raises `Trouble`: no_helper,
     not_installed, not_started, hung, sandboxed, version, cancelled.
     """
-    stop = cancelled or threading.Event()
+    if start and not sandbox():
+        return _started(facts, cancelled or threading.Event(), starting or (lambda: None))
     try:
         return _connected(facts)
     except client.NoHelper as missing:
         if sandbox():
             raise _sandboxed(facts, missing) from None
-        if not start:
-            next_step = _("run `{command}` in a terminal").format(command=_command(facts, "helper"))
-            code = "no_helper" if missing.hung_pid is None else "hung"
-            raise Trouble(missing.what, next_step if code == "no_helper" else missing.next_step, code) from None
-    if stop.is_set():
-        raise _cancelled()
-    if starting:
-        starting()
-    return _started(facts, stop)
+        next_step = _("run `{command}` in a terminal").format(command=_command(facts, "helper"))
+        code = "no_helper" if missing.hung_pid is None else "hung"
+        raise Trouble(missing.what, next_step if code == "no_helper" else missing.next_step, code) from None
 
 
 def _connected(facts: Facts, **options: Any) -> client.HelperClient:
@@ -111,29 +108,36 @@ def _ordered(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)]
 
 
-def _started(facts: Facts, stop: threading.Event) -> client.HelperClient:
-    """Return a client of a helper that is started now; the client's own wait cannot be cancelled, so it has a thread."""
+def _started(facts: Facts, stop: threading.Event, starting: Callable[[], object]) -> client.HelperClient:
+    """Return a client of the helper, started if none runs; the client's own wait has no cancel, so it has a thread."""
     # The helper writes its endpoint where this plug-in was told that it lies, whatever GIMP's own environment says.
     os.environ["DEEPDREAM_RUNTIME_DIR"] = str(facts.endpoint.parent)
     os.environ["DEEPDREAM_STATE_DIR"] = str(facts.state)
-    came: list[client.HelperClient | Exception] = []
+    came: queue.SimpleQueue[client.HelperClient | Exception] = queue.SimpleQueue()
+
+    def launching() -> None:
+        if stop.is_set():
+            raise _cancelled()
+        starting()
 
     def wait() -> None:
         try:
-            came.append(_connected(facts, start=True, command=facts.command, wait_s=START_S))
+            came.put(_connected(facts, start=True, command=facts.command, wait_s=START_S, launching=launching))
         except Exception as error:
-            came.append(error)
+            came.put(error)
 
-    thread = threading.Thread(target=wait, name="deepdream's start", daemon=True)
-    thread.start()
-    while not came:
-        if stop.wait(0.05):
-            raise _cancelled()
-    if not isinstance(came[0], Exception):
-        return came[0]
-    if isinstance(came[0], client.HelperNotStarted):
-        raise _not_started(facts, came[0])
-    raise _trouble(came[0])
+    threading.Thread(target=wait, name="deepdream's start", daemon=True).start()
+    while not stop.is_set():
+        try:
+            found = came.get(timeout=0.05)
+        except queue.Empty:
+            continue
+        if not isinstance(found, Exception):
+            return found
+        if isinstance(found, client.HelperNotStarted):
+            raise _not_started(facts, found)
+        raise _trouble(found)
+    raise _cancelled()
 
 
 def _not_started(facts: Facts, error: client.HelperNotStarted) -> Trouble:
@@ -226,8 +230,8 @@ class Dreaming(threading.Thread):
 
     `pixels` are the samples of `dtype` (a key of `wire.DTYPES`) and `shape` (height, width, channels), `settings` all of
     them, `priority` interactive or preview, `label` what people know the picture by. With `previews`, the picture so far is
-    told after each octave. The helper forgets the result when it has been fetched; without `forget`, it keeps it for "last
-    result" until `acknowledge()`.
+    told about once a second and after each octave. The helper forgets the result when it has been fetched; without
+    `forget`, it keeps it for "last result" until `acknowledge()`.
     """
 
     def __init__(
@@ -260,6 +264,7 @@ class Dreaming(threading.Thread):
         self._told_the_end = False
         self._job: client.HelperJob | None = None
         self._pace = _Pace()
+        self._looked_at = 0.0
 
     def run(self) -> None:
         """Have it dreamed."""
@@ -319,17 +324,24 @@ class Dreaming(threading.Thread):
             self._tell(event.name, data)
         elif event.name == "running":
             self._pace.resume()
+            self._looked_at = time.monotonic()
             self._tell("running", data)
         elif event.name == "paused":
             self._pace.pause()
             self._tell("note", {"text": _("the helper does something more urgent first; this goes on by itself")})
         elif event.name == "progress":
             self._tell("progress", {**data, "left_s": self._pace.left_s(data["fraction"])})
+            if self._options["previews"] and time.monotonic() - self._looked_at > LOOK_S:
+                self._look(job)
         elif event.name == "octave" and data["octave"] < data["octaves"]:
-            samples = bytearray(wire.ArrayHeader(self._dtype, self._shape).nbytes)
-            with contextlib.suppress(client.HelperError):  # if it matters, the events will tell
-                if job.so_far_into(samples):
-                    self._tell("picture", bytes(samples))
+            self._look(job)
+
+    def _look(self, job: client.HelperJob) -> None:
+        samples = bytearray(wire.ArrayHeader(self._dtype, self._shape).nbytes)
+        with contextlib.suppress(client.HelperError):  # if it matters, the events will tell
+            if job.so_far_into(samples):
+                self._tell("picture", bytes(samples))
+        self._looked_at = time.monotonic()
 
 
 class _Pace:
