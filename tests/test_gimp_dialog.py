@@ -146,6 +146,11 @@ class Person:
             part = picture.convert("RGB").crop((x + 12, y + 12, x + width // 2 + 6, y + height * 6 // 10))
             return np.asarray(part, dtype=np.float64)
 
+    def sees_something(self, window: str) -> NDArray[np.float64]:
+        """Wait until the preview shows a picture, which it does before anything is dreamed; return it."""
+        found: NDArray[np.float64] = until(lambda: [one for one in [self.sees(window)] if one.std() > 20], 10, 0.1)[0]
+        return found
+
     def sees_another(self, window: str, before: NDArray[np.float64]) -> NDArray[np.float64]:
         """Wait until the preview is another picture; return it."""
 
@@ -207,8 +212,7 @@ def test_a_person_opens_the_dialog_sees_the_dream_and_gets_it(root: GimpRoot, tm
         original = person.layer()
 
         dialog = person.opens_the_dialog()
-        first = person.sees(dialog)
-        assert first.std() > 20, "the layer is there to be seen from the beginning"
+        first = person.sees_something(dialog)
         dreamed = person.sees_another(dialog, first)
 
         person.press(dialog, "alt+p", "Down", "Down")  # subtle
@@ -326,7 +330,7 @@ def test_the_dialog_starts_the_helper_when_none_runs(root: GimpRoot, tmp_path: P
             until(gimp.reports, 60)
             person = Person(shown, gimp, tmp_path)
             dialog = person.opens_the_dialog()
-            first = until(lambda: [seen for seen in [person.sees(dialog)] if seen.std() > 20], 10, 0.1)[0]
+            first = person.sees_something(dialog)
             person.sees_another(dialog, first)
             until((own / "run" / "endpoint.json").exists, 15)
             person.press(dialog, "Escape")
