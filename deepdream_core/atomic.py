@@ -51,7 +51,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
             path = path.resolve()
         if not _written_nameless(path, write, overwrite=overwrite):
             _written_named(path, write, overwrite=overwrite)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
@@ -140,7 +140,7 @@ def _not_writable(path: Path, error: OSError) -> OutputError:
         errno.EDQUOT: "free some space",
         errno.ENAMETOOLONG: "choose a shorter name with -o",
     }.get(error.errno or 0, "choose another place with -o")
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}", next_step)
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}", next_step, error.errno)
 
 
 def _rename_without_overwriting(temporary: Path, path: Path) -> None:
@@ -161,7 +161,8 @@ def _new_file_mode() -> int:
     return 0o666 & ~mask
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Have the names in a folder written to disk, where the system can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,24 +22,19 @@ from deepdream_core.photo import (
     write_photo,
 )
 from deepdream_core.recipe import Mask, made
+from deepdream_core.sequence import dreamed_photo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
     from deepdream_core.dreamer import Dreamer, Progress
-    from deepdream_core.photo import Frame, Receipt
+    from deepdream_core.photo import Receipt
     from deepdream_core.settings import DreamSettings
 
 SUFFIX = ".dream"
-CUT = 0.15
-"""Mean difference between two frames, white being 1, from which a frame has nothing to do with the one before."""
-
-
-BRIGHT = 16
-"""Largest value, white being 1, that a floating-point photograph is expected to hold."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +242,9 @@ def run(
                 reporter.loaded(engine)
             size = photo.size
             engine.label = source.name
-            dreamed, tile_px = _dreamed(photo, target, settings, engine, reporter, mask)
+            dreamed, tile_px = dreamed_photo(
+                photo, target, settings, engine, reporter, None if mask is None else mask.of_size
+            )
             del photo  # a large picture is not kept twice while it is encoded
             reporter.writing(target)
             recipe = made(
@@ -285,55 +282,6 @@ def _not_the_input(target: Path, source: Path) -> Path:
     if target.resolve() == source.resolve() or (os.path.exists(target) and target.samefile(source)):
         raise OutputError(f"{target}: is the input itself", "give another --suffix, or a folder with -o")
     return target
-
-
-def _dreamed(
-    photo: Photo, target: Path, settings: DreamSettings, engine: Dreamer, reporter: Reporter, mask: StrengthMap | None
-) -> tuple[Photo, int | None]:
-    """Return the photo with all its pictures dreamed that the target can hold, and the width of the tiles used.
-
-    Each frame of an animation starts from the difference of the one before, except after a cut, and equal frames stay
-    equal; pages have nothing to do with each other.
-    """
-    animated = FORMATS[photo.format].sequence == "animation"
-    count = len(photo.frames) if FORMATS[ENDINGS[target.suffix.lower()]].sequence else 1
-    frames: list[Frame] = []
-    tile_px: int | None = None
-    before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-    for number, frame in enumerate(photo.frames[:count]):
-        if count > 1:
-            reporter.frame(number + 1, count)
-        planes = frame.floats()
-        if frame.depth == "float" and float(planes.max()) > BRIGHT:
-            reporter.note(f"its values reach {planes.max():g}, and 1 is white: hardly anything will be seen to change")
-        if before is not None and np.array_equal(planes, before[0]):
-            frames.append(frame.with_floats(before[1]))
-            continue
-        start = None if before is None or _is_cut(before[0], planes) else before[1] - before[0]
-        steps = engine.dream(planes, settings, None if mask is None else mask.of_size(frame.size), start)
-        result, tile_px = _driven(steps, reporter, number, count)
-        frames.append(frame.with_floats(result))
-        before = (planes, result) if animated and number + 1 < count else None
-    return photo.with_frames([*frames, *photo.frames[count:]]), tile_px
-
-
-def _is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-    """Say whether another scene begins; measured: 0.01 on a still clip, 0.05 on a pan, 0.31 on a cut."""
-    return float(np.abs(after - before).mean()) > CUT
-
-
-def _driven(
-    steps: Generator[Progress, None, NDArray[np.float32]], reporter: Reporter, number: int, count: int
-) -> tuple[NDArray[np.float32], int | None]:
-    """Return what the engine returns and the width of its last tiles; tell each step as a share of all frames."""
-    tile_px: int | None = None
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as stop:
-            return stop.value, tile_px
-        tile_px = progress.tile_px
-        reporter.progress(replace(progress, fraction=(number + progress.fraction) / count))
 
 
 class StrengthMap:

@@ -13,7 +13,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them
 
 import typer
 
-from deepdream_core import __version__
+from deepdream_core import __version__, cli_hotfolder
 from deepdream_core.errors import DeepDreamError, SettingsError, nearest
 from deepdream_core.settings import DreamSettings, EngineSettings
 
@@ -282,7 +282,7 @@ def bench(
 def status(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Show what the helper does: devices, memory held, jobs and their progress."""
+    """Show what the helper does – devices, memory held, jobs and their progress – and how the drop folders stand."""
     from deepdream_core.status import print_status
 
     print_status(as_json=json)
@@ -303,6 +303,9 @@ def helper(
         serve.stop_running(partial(typer.echo, err=True))
     else:
         serve.serve(_load_config(config), on_demand=on_demand, say=partial(typer.echo, err=True))
+
+
+cli_hotfolder.register(app)
 
 
 def _load_config(path: Path | None) -> Config:

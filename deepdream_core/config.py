@@ -5,13 +5,25 @@ The built-in file lies at the top of the project; a user's own in the platform's
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from deepdream_core.errors import SettingsError, nearest
-from deepdream_core.settings import Config, DreamSettings, EngineSettings, HelperSettings, Preset, validated
+from deepdream_core.settings import (
+    Config,
+    DreamSettings,
+    EngineSettings,
+    FolderSettings,
+    HelperSettings,
+    Preset,
+    validated,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
 
 
 def builtin_config_path() -> Path:
@@ -56,7 +68,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(tree, dict):
         raise SettingsError(
-            f"{path}: holds {type(tree).__name__} {tree!r:.40}", "it must hold sections: dream, presets, engine, helper"
+            f"{path}: holds {type(tree).__name__} {tree!r:.40}",
+            f"it must hold sections: {', '.join(Config.model_fields)}",
         )
     return tree
 
@@ -87,10 +100,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def _overlaid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with the keys of `over` laid over it, sections merged; layers are replaced as a whole."""
+    """Return `base` with the keys of `over` laid over it, sections merged; layers and lists are replaced as a whole."""
     merged = dict(base)
     for key, value in over.items():
-        if value is None and isinstance(merged.get(key), dict):
+        if value is None and isinstance(merged.get(key), dict | list):
             continue  # a section without content changes nothing
         below = merged.get(key)
         both = isinstance(below, dict) and isinstance(value, dict) and key != "layers"
@@ -102,9 +115,9 @@ def _config(tree: dict[str, Any], source: str) -> Config:
     for key in tree:
         if key not in Config.model_fields:
             raise SettingsError(f"{source}: {key}: unknown section", nearest(str(key), Config.model_fields))
-    dream = validated(DreamSettings, _section(tree, "dream", source), f"{source}: dream.{{}}".format)
-    engine = validated(EngineSettings, _section(tree, "engine", source), f"{source}: engine.{{}}".format)
-    helper = validated(HelperSettings, _section(tree, "helper", source), f"{source}: helper.{{}}".format)
+    dream = validated(DreamSettings, _section(tree, "dream", source), _under(f"{source}: dream"))
+    engine = validated(EngineSettings, _section(tree, "engine", source), _under(f"{source}: engine"))
+    helper = validated(HelperSettings, _section(tree, "helper", source), _under(f"{source}: helper"))
     presets: dict[str, Preset] = {}
     for name, given in _section(tree, "presets", source).items():
         where = f"{source}: presets.{name}"
@@ -112,10 +125,53 @@ def _config(tree: dict[str, Any], source: str) -> Config:
             raise SettingsError(f"{where}: {given!r:.60} is not a preset", "give it a description and settings")
         _names_only(given, where)
         settings = {key: value for key, value in given.items() if key != "description"}
-        validated(DreamSettings, {**dream.model_dump(), **settings}, f"{where}.{{}}".format)
+        validated(DreamSettings, {**dream.model_dump(), **settings}, _under(where))
         description = {"description": given.get("description"), "settings": settings}
-        presets[str(name)] = validated(Preset, description, f"{where}.{{}}".format)
-    return Config(dream=dream, presets=presets, engine=engine, helper=helper)
+        presets[str(name)] = validated(Preset, description, _under(where))
+    folders = _folders(tree.get("folders"), presets, f"{source}: folders")
+    return Config(dream=dream, presets=presets, engine=engine, helper=helper, folders=folders)
+
+
+def _folders(given: object, presets: Collection[str], where: str) -> tuple[FolderSettings, ...]:
+    """Return the drop folders of a list of paths, or of mappings with more to each; `presets` are the known ones' names."""
+    if given is None:
+        return ()
+    if not isinstance(given, list):
+        raise SettingsError(
+            f"{where}: {given!r:.60} is not a list", "write a line for each folder: - path: ~/DeepDream"
+        )
+    folders: list[FolderSettings] = []
+    seen: dict[Path, int] = {}
+    for place, entry in enumerate(given):
+        folder = _folder(entry, presets, f"{where}[{place}]")
+        path = Path(os.path.expanduser(folder.path))
+        if path in seen:
+            raise SettingsError(
+                f"{where}[{place}].path: {folder.path!r:.80} is the folder of folders[{seen[path]}] too",
+                "give each folder once",
+            )
+        seen[path] = place
+        folders.append(folder)
+    return tuple(folders)
+
+
+def _folder(entry: object, presets: Collection[str], where: str) -> FolderSettings:
+    if isinstance(entry, str):
+        entry = {"path": entry}
+    if not isinstance(entry, dict):
+        raise SettingsError(
+            f"{where}: {entry!r:.60} is not a folder", "give its path, or path: and other keys under it"
+        )
+    _names_only(entry, where)
+    folder = validated(FolderSettings, entry, _under(where))
+    if folder.preset is not None and folder.preset not in presets:
+        raise SettingsError(f"{where}.preset: unknown preset {folder.preset!r:.80}", nearest(folder.preset, presets))
+    return folder
+
+
+def _under(where: str) -> Callable[[str], str]:
+    """Return what turns a key into its path below `where`."""
+    return lambda key: f"{where}.{key}"
 
 
 def _section(tree: dict[str, Any], name: str, source: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@
 
     DeepDreamError          1
     ├── SettingsError       2   an option, a key of config.yaml, a preset or layer name
-    ├── PictureError        3   the input: missing, not a picture, broken, too large
+    ├── PictureError        3   the input: missing, of a kind that is not read, too large
+    │   └── DamagedPictureError 3  not a picture, truncated or damaged: perhaps not all of it is there yet
     ├── OutputError         4   the output: exists, no room, no permission
     ├── WeightsError        5   the weights file: missing, truncated, altered, of another network
     ├── DeviceError         6   the device or precision asked for is not there
@@ -50,10 +51,21 @@ class PictureError(DeepDreamError):
     exit_code = 3
 
 
+class DamagedPictureError(PictureError):
+    """What is there is no picture, or a part of one; while it is being written that is so with every file."""
+
+
 class OutputError(DeepDreamError):
-    """The output cannot be written: it exists, there is no room, no permission."""
+    """The output cannot be written: it exists, there is no room, no permission.
+
+    `errno` is the system's number of the error where it was the disk or the folder that refused, None where it was not.
+    """
 
     exit_code = 4
+
+    def __init__(self, what: str, next_step: str = "", errno: int | None = None) -> None:
+        super().__init__(what, next_step)
+        self.errno = errno
 
 
 class WeightsError(DeepDreamError):
@@ -79,9 +91,13 @@ class NumericError(DeepDreamError):
 
 
 class HelperError(DeepDreamError):
-    """There is no helper, it cannot start, is another version's, or was lost."""
+    """There is no helper, it cannot start, is another version's, or was lost; `code` as in the helper's protocol."""
 
     exit_code = 8
+
+    def __init__(self, what: str, next_step: str = "", code: str = "") -> None:
+        super().__init__(what, next_step)
+        self.code = code
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -183,4 +183,7 @@ class translated:  # noqa: N801 - a context, and reads as what it does
         if isinstance(error, client.HelperError):
             code = getattr(error, "code", "")
             elsewhere = ", or use --via-helper no" if code in ("no_memory", "too_large") else ""
-            raise _BY_CODE.get(code, HelperError)(error.what, error.next_step + elsewhere) from None
+            kind = _BY_CODE.get(code)
+            if kind is None:
+                raise HelperError(error.what, error.next_step + elsewhere, code) from None
+            raise kind(error.what, error.next_step + elsewhere) from None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import os
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -12,6 +16,7 @@ from deepdream_core.layers import find_layer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pydantic import ValidationInfo
     from pydantic_core import ErrorDetails
 
 
@@ -111,6 +116,9 @@ class EngineSettings(_Strict):
     devices: Devices | Literal["auto"] = Field(
         "auto", description="devices of the helper, each with a process of its own; auto: device, or all CUDA devices"
     )
+    keep_free_mb: int = Field(
+        0, ge=0, le=10_000_000, description="drop folders pause while the device has less free memory in MB; 0: never"
+    )
 
 
 class HelperSettings(_Strict):
@@ -132,6 +140,74 @@ class HelperSettings(_Strict):
     )
 
 
+def _from_the_top(path: str) -> str:
+    # Where ~ leads is asked when the folder is used: other commands need no home.
+    in_home = path == "~" or path.startswith(("~/", f"~{os.sep}"))
+    if "\0" in path or not (in_home or Path(os.path.expanduser(path)).is_absolute()):
+        raise ValueError(f"{path!r:.80} is not a whole path — write it from the top, as ~/DeepDream or /data/drop")
+    return path
+
+
+def _not_before_settled(give_up_s: float, info: ValidationInfo) -> float:
+    settle_s = info.data.get("settle_s", 0.0)
+    if give_up_s < settle_s:
+        raise ValueError(f"{give_up_s:g} is less than settle_s, {settle_s:g} — give it more, or settle_s less")
+    return give_up_s
+
+
+@cache
+def ends_of(hours: str) -> tuple[datetime.time, datetime.time]:
+    """Return when hours such as `22:00-07:00` begin and end; raises `ValueError` for what is not two times of day."""
+    begin, end = (datetime.datetime.strptime(part, "%H:%M").time() for part in hours.split("-"))
+    return begin, end
+
+
+def _some_hours(hours: str) -> str:
+    begin, end = ends_of(hours)
+    if begin == end:
+        raise ValueError(f"{hours!r} begins and ends at the same time — give it two different times, or null")
+    return hours
+
+
+_TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
+Hours = Annotated[
+    str,
+    Field(pattern=f"^{_TIME}-{_TIME}$", description='hours in quotes, as "22:00-07:00"'),
+    AfterValidator(_some_hours),
+]
+
+
+class FolderSettings(_Strict):
+    """One drop folder: where it is, which preset it applies, and what becomes of what is dropped."""
+
+    path: Annotated[str, Field(min_length=1), AfterValidator(_from_the_top)] = Field(
+        description="the folder that pictures are dropped into, as ~/DeepDream or /data/drop"
+    )
+    preset: str | None = Field(
+        None, description="preset for pictures that lie in no preset's folder; null: the defaults"
+    )
+    originals: Literal["move", "keep", "trash"] = Field(
+        "move", description="what becomes of an original whose result is written: move it to done/, keep or trash it"
+    )
+    settle_s: float = Field(2.0, ge=0.1, le=3600, description="seconds that a file must rest before it is taken")
+    give_up_s: Annotated[float, AfterValidator(_not_before_settled)] = Field(
+        600.0,
+        ge=0.1,
+        le=1_000_000,
+        validate_default=True,
+        description="seconds without a change after which an incomplete picture counts as broken; settle_s or more",
+    )
+    rescan_s: float = Field(60.0, ge=1, le=86_400, description="seconds between two searches of the whole folder")
+    poll_s: float = Field(
+        10.0, ge=1, le=86_400, description="seconds between two searches where the system tells of no changes"
+    )
+    max_file_mb: float = Field(2000.0, gt=0, le=1_000_000, description="larger files in MB are refused before decoding")
+    quiet_hours: Hours | None = Field(
+        None, description="hours of the day in which nothing is dreamed, as 22:00-07:00; null: none"
+    )
+    notify: bool = Field(False, description="a desktop notification when all that was dropped is done")
+
+
 class Preset(_Strict):
     """A named set of settings: one line that says what a person will see, and what differs from `dream`."""
 
@@ -146,6 +222,7 @@ class Config(_Strict):
     presets: dict[str, Preset]
     engine: EngineSettings
     helper: HelperSettings = HelperSettings()
+    folders: tuple[FolderSettings, ...] = ()
 
     def engine_settings(self, overrides: Mapping[str, Any]) -> EngineSettings:
         """Return the machine's settings overlaid by `overrides`; raises `SettingsError` naming the override."""
@@ -187,6 +264,8 @@ def _explained(model: type[BaseModel], problem: ErrorDetails, name: Callable[[st
     path = name(key) + "".join(f".{part}" for part in inner if part.startswith(("conv", "relu", "pool")))
     if problem["type"] == "extra_forbidden":
         return SettingsError(f"{path}: unknown key", nearest(key, model.model_fields))
+    if problem["type"] == "missing":
+        return SettingsError(f"{path}: is missing", f"give it: {model.model_fields[key].description}")
     if problem["type"] == "value_error":
         return SettingsError(f"{path}: {problem['ctx']['error']}")
     return SettingsError(f"{path}: {problem['input']!r:.80} is not allowed", f"allowed: {allowed(model, key)}")
@@ -210,7 +289,9 @@ def _in_words(schema: dict[str, Any]) -> str:
         return str(schema["description"])
     if schema.get("type") == "array":
         return "a list such as [cuda:0, cuda:1], [cpu] or [mps]"
-    kinds = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
+    kinds = {
+        "integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text", "null": "null",
+    }  # fmt: skip
     words = kinds.get(schema.get("type", ""), "layer names, each with a weight above 0, up to 1000")
     bounds = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("exclusiveMaximum", "below"))
     return " ".join([words, *(f"{word} {_number(schema[bound])}" for bound, word in bounds if bound in schema)])

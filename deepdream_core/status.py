@@ -1,4 +1,4 @@
-"""`deepdream status`: what the helper does, for people and for programs."""
+"""`deepdream status`: what the helper and the hot folders do, for people and for programs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from rich.table import Table
 from deepdream_core import client
 from deepdream_core.errors import HelperError
 from deepdream_core.helper.endpoint import check_silent, place
+from deepdream_core.hotfolder import shared_state
+from deepdream_core.hotfolder.show import drawn
 from deepdream_core.report import clock
 
 if TYPE_CHECKING:
@@ -19,23 +21,24 @@ if TYPE_CHECKING:
 
 
 def print_status(*, as_json: bool) -> None:
-    """Print what the helper, its workers and jobs do; that none runs is an answer, not an error.
+    """Print what the helper, its workers and jobs do, and how the drop folders stand; that none runs is an answer.
 
     Raises `HelperError` when one runs and does not answer, or is of another protocol.
     """
+    folders = shared_state.states()
     try:
         helper = client.connect()
         status = helper.status()
     except client.NoHelper as error:
         check_silent(place())
-        _print_none(error, as_json=as_json)
+        _print_none(error, as_json=as_json, folders=folders)
         return
     except client.HelperError as error:
         raise HelperError(error.what, error.next_step) from None
     endpoint = helper.endpoint
     if as_json:
         address = {"host": endpoint.host, "port": endpoint.port, "log": endpoint.log, "endpoint": str(place())}
-        print(json.dumps({"helper": "running", **address, **status}))
+        print(json.dumps({"helper": "running", **address, **status, "watching": folders}))
         return
     console = Console(highlight=False)
     ends = ", ends itself when idle" if status["on_demand"] else ""
@@ -55,15 +58,25 @@ def print_status(*, as_json: bool) -> None:
         console.print("no jobs")
     if status["memory_bytes"]:
         console.print(f"{megabytes(status['memory_bytes'])} in pictures")
+    _print_folders(folders, console)
 
 
-def _print_none(error: client.NoHelper, *, as_json: bool) -> None:
+def _print_none(error: client.NoHelper, *, as_json: bool, folders: list[dict[str, Any]]) -> None:
     if as_json:
-        print(json.dumps({"helper": "none", "why": error.what}))
-    else:
-        Console(highlight=False, soft_wrap=True).print(
-            f"no helper runs ({escape(error.what)}); programs start it when they need it"
-        )
+        print(json.dumps({"helper": "none", "why": error.what, "watching": folders}))
+        return
+    console = Console(highlight=False)
+    console.print(f"no helper runs ({escape(error.what)}); programs start it when they need it", soft_wrap=True)
+    _print_folders(folders, console)
+
+
+def _print_folders(states: list[dict[str, Any]], console: Console) -> None:
+    """Print what each daemon says of its drop folders."""
+    if not states:
+        console.print("no drop folder is watched; `deepdream watch` does that")
+    for state in states:
+        for part in drawn(state):
+            console.print(part)
 
 
 def _table(

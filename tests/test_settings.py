@@ -13,7 +13,7 @@ from deepdream_core.cli import app
 from deepdream_core.config import builtin_config_path, load_config
 from deepdream_core.errors import SettingsError
 from deepdream_core.layers import LAYERS
-from deepdream_core.settings import DreamSettings, EngineSettings, as_option
+from deepdream_core.settings import DreamSettings, EngineSettings, FolderSettings, HelperSettings, as_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +37,17 @@ def test_config_yaml_holds_every_default_as_declared() -> None:
     tree = yaml.safe_load(builtin_config_path().read_text(encoding="utf-8"))
     assert tree["dream"] == DreamSettings().model_dump()
     assert tree["engine"] == EngineSettings().model_dump()
+    assert tree["helper"] == HelperSettings().model_dump()
+    assert tree["folders"] == [FolderSettings(path="~/DeepDream").model_dump()]
+    assert load_config().folders == (FolderSettings(path="~/DeepDream"),)
 
 
 def test_every_key_of_config_yaml_has_a_comment() -> None:
     lines = builtin_config_path().read_text(encoding="utf-8").splitlines()
-    for key in [*DreamSettings.model_fields, *EngineSettings.model_fields]:
+    for key in [*DreamSettings.model_fields, *EngineSettings.model_fields, *HelperSettings.model_fields]:
         assert any(re.match(rf"  {key}: .*# \w", line) for line in lines), key
+    for key in FolderSettings.model_fields:
+        assert any(re.match(rf"  (- |  ){key}: .*# \w", line) for line in lines), key
 
 
 def test_every_setting_has_a_flag_with_its_description() -> None:
@@ -50,7 +55,7 @@ def test_every_setting_has_a_flag_with_its_description() -> None:
     options = {option: parameter for parameter in dream.commands["dream"].params for option in parameter.opts}
     for model in (DreamSettings, EngineSettings):
         for key, field in model.model_fields.items():
-            if key not in {"memory_mb", "max_megapixels", "devices"}:
+            if key not in {"memory_mb", "max_megapixels", "devices", "keep_free_mb"}:
                 assert options[as_option(key)].help == field.description, key
 
 
@@ -78,7 +83,51 @@ def test_a_users_file_overrides_key_by_key(tmp_path: Path) -> None:
 
 
 def test_an_empty_section_changes_nothing(tmp_path: Path) -> None:
-    assert load_config(written(tmp_path, "presets:\ndream:\nengine:\n")) == load_config()
+    assert load_config(written(tmp_path, "presets:\ndream:\nengine:\nfolders:\n")) == load_config()
+
+
+def test_a_users_folders_replace_the_builtin_ones_as_a_whole(tmp_path: Path) -> None:
+    assert load_config(written(tmp_path, "folders: []")).folders == ()
+    config = load_config(
+        written(
+            tmp_path,
+            """
+            presets: {mine: {description: own thing, seed: 4}}
+            folders:
+              - /data/drop
+              - path: ~/Pictures/dreams
+                preset: mine
+                originals: keep
+                quiet_hours: 22:00-7:00
+                settle_s: 0.5
+            """,
+        )
+    )
+    assert config.folders == (
+        FolderSettings(path="/data/drop"),
+        FolderSettings(
+            path="~/Pictures/dreams", preset="mine", originals="keep", quiet_hours="22:00-7:00", settle_s=0.5
+        ),
+    )
+
+
+def test_the_same_folder_by_its_whole_path_and_from_home(tmp_path: Path) -> None:
+    home = tmp_path / "nobody"
+    with pytest.raises(SettingsError, match=rf"folders\[1\]\.path: '{home}/a' is the folder of folders\[0\] too"):
+        load_config(written(tmp_path, f"folders: [~/a, {home}/a]"))
+
+
+def test_where_no_home_is_known_the_builtin_folder_hinders_no_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert load_config(written(tmp_path, "dream: {seed: 1}")).folders[0].path == "~/DeepDream"
+
+
+def test_a_config_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    (tmp_path / "{0}{}").mkdir()
+    with pytest.raises(SettingsError, match=r"\{0\}\{\}/mine\.yaml: dream\.step: 'x' is not allowed"):
+        load_config(written(tmp_path / "{0}{}", "dream: {step: x}"))
 
 
 def test_the_users_own_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +190,66 @@ def test_layers_by_name_index_or_with_weights(given: Any, expected: dict[str, fl
         (
             "engine: {max_megapixels: 0}",
             r"engine\.max_megapixels: 0 is not allowed — allowed: a number above 0 up to 10000",
+        ),
+        ("engine: {keep_free_mb: -1}", r"engine\.keep_free_mb: -1 is not allowed — allowed: a whole number from 0"),
+        ("folders: ~/drop", r"mine\.yaml: folders: '~/drop' is not a list — write a line for each folder: - path: ~/"),
+        ("folders: {path: ~/drop}", r"mine\.yaml: folders: \{'path': '~/drop'\} is not a list"),
+        ("folders: [~/a, 3]", r"mine\.yaml: folders\[1\]: 3 is not a folder — give its path, or"),
+        ("folders: [~/a, ~]", r"folders\[1\]: None is not a folder"),
+        ("folders: [{originals: keep}]", r"mine\.yaml: folders\[0\]\.path: is missing — give it: the folder that"),
+        ("folders: [{path: ~}]", r"folders\[0\]\.path: None is not allowed — allowed: text"),
+        ("folders: ['']", r"folders\[0\]\.path: '' is not allowed — allowed: text"),
+        ("folders: [drop]", r"folders\[0\]\.path: 'drop' is not a whole path — write it from the top, as ~/DeepDream"),
+        (
+            "folders: [~nobody-of-that-name/drop]",
+            r"folders\[0\]\.path: '~nobody-of-that-name/drop' is not a whole path",
+        ),
+        ('folders: ["/a\\0b"]', r"folders\[0\]\.path: '/a\\x00b' is not a whole path"),
+        ("folders: [{path: /a, 1: 2}]", r"mine\.yaml: folders\[0\]\.1: the key 1 is not a name"),
+        (
+            "folders: [/a, {path: /b, orginals: keep}]",
+            r"folders\[1\]\.orginals: unknown key — did you mean originals\?",
+        ),
+        (
+            "folders: [/a, {path: /b, originals: delete}]",
+            r"mine\.yaml: folders\[1\]\.originals: 'delete' is not allowed — allowed: move, keep, trash",
+        ),
+        (
+            "folders: [{path: /a, preset: monter}]",
+            r"folders\[0\]\.preset: unknown preset 'monter' — did you mean monster\?",
+        ),
+        ("folders: [{path: /a, preset: 3}]", r"folders\[0\]\.preset: 3 is not allowed — allowed: text or null"),
+        ("folders: [/a, ~/b, /a/]", r"folders\[2\]\.path: '/a/' is the folder of folders\[0\] too — give each"),
+        ("folders: [~/a, {path: ~/./a}]", r"folders\[1\]\.path: '~/\./a' is the folder of folders\[0\] too"),
+        (
+            "folders: [{path: /a, settle_s: 0}]",
+            r"folders\[0\]\.settle_s: 0 is not allowed — allowed: a number from 0\.1",
+        ),
+        ("folders: [{path: /a, settle_s: 601}]", r"folders\[0\]\.give_up_s: 600 is less than settle_s, 601 — give it"),
+        ("folders: [{path: /a, give_up_s: 1}]", r"folders\[0\]\.give_up_s: 1 is less than settle_s, 2 — give it more"),
+        (
+            "folders: [{path: /a, give_up_s: 1000001}]",
+            r"give_up_s: 1000001 is not allowed — allowed: a number from 0\.1",
+        ),
+        (
+            "folders: [{path: /a, rescan_s: 0.5}]",
+            r"rescan_s: 0\.5 is not allowed — allowed: a number from 1 up to 86400",
+        ),
+        ("folders: [{path: /a, poll_s: 0}]", r"poll_s: 0 is not allowed — allowed: a number from 1 up to 86400"),
+        ("folders: [{path: /a, max_file_mb: 0}]", r"max_file_mb: 0 is not allowed — allowed: a number above 0"),
+        ("folders: [{path: /a, notify: 1}]", r"notify: 1 is not allowed — allowed: true or false"),
+        (
+            "folders: [{path: /a, quiet_hours: 22:00}]",
+            r'quiet_hours: 1320 is not allowed — allowed: hours in quotes, as "22:00-07:00" or null',
+        ),
+        (
+            "folders: [{path: /a, quiet_hours: 22:00-24:00}]",
+            r"quiet_hours: '22:00-24:00' is not allowed — allowed: hours",
+        ),
+        ('folders: [{path: /a, quiet_hours: "22:00-٠7:00"}]', r"quiet_hours: '22:00-٠7:00' is not allowed"),
+        (
+            "folders: [{path: /a, quiet_hours: 7:00-07:00}]",
+            r"folders\[0\]\.quiet_hours: '7:00-07:00' begins and ends at the same time — give it two different times",
         ),
         ("dream: {step: 1.0, step: 2.0}", r"mine\.yaml: not valid YAML: line 1, column \d+: key 'step' is given twice"),
         ("dream: {step: [", r"mine\.yaml: not valid YAML: line \d+, column \d+"),

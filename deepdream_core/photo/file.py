@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdream_core.atomic import check_writable, write_whole
-from deepdream_core.errors import OutputError, PictureError
+from deepdream_core.errors import DamagedPictureError, OutputError, PictureError
 from deepdream_core.photo import bearing, container, tiff_edit, with_heif, with_jxl, with_pillow, with_tifffile, xmp
 from deepdream_core.photo.bearing import sidecar_of
 from deepdream_core.photo.container import Blocks
@@ -99,7 +99,7 @@ def _recognised(path: Path, head: bytes) -> str:
         raise PictureError("is camera RAW, which a RAW program must develop first", "export a 16-bit TIFF from it")
     if name is None:
         what = f"not a {NAMES} picture" if head else "the file is empty"
-        raise PictureError(what, f"give a {NAMES}")
+        raise DamagedPictureError(what, f"give a {NAMES}")
     return name
 
 
@@ -119,12 +119,13 @@ def _translated(path: Path) -> Iterator[None]:
         except MemoryError:
             raise PictureError(f"{path}: not enough memory to decode it", "close other programs") from None
         except PictureError as error:
-            raise PictureError(f"{path}: {error.what}", error.next_step) from None
+            raise type(error)(f"{path}: {error.what}", error.next_step) from None
         except Exception as error:  # decoders raise nearly anything for a broken file
             if isinstance(error, OSError) and error.errno:
                 raise PictureError(f"{path}: cannot be read: {error.strerror}", "check the name and the disk") from None
             reason = " ".join(str(error).split())[:100] or type(error).__name__
-            raise PictureError(f"{path}: truncated or damaged ({reason})", "get an intact copy of the file") from None
+            what = f"{path}: truncated or damaged ({reason})"
+            raise DamagedPictureError(what, "get an intact copy of the file") from None
 
 
 @dataclass(frozen=True)

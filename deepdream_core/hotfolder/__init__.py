@@ -1,0 +1,1 @@
+"""The drop folder: pictures put into it come out dreamed, each exactly once, and none is ever lost."""

@@ -1,0 +1,246 @@
+"""The hot folder's daemon: looks around, chooses what comes next, and has a few pictures on their way at once.
+
+While the device works on one picture the next is decoded and sent, and the last is encoded: each picture has a thread of
+its own, and the helper's queue puts them in order. The threads know nothing of folders; this one decides everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from deepdream_core.errors import DeepDreamError, SettingsError
+from deepdream_core.hotfolder.folder import Folder
+from deepdream_core.hotfolder.order import chosen
+from deepdream_core.hotfolder.picture import Attempt, Outcome
+from deepdream_core.hotfolder.places import Places, check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from deepdream_core.dreamer import Dreamer
+    from deepdream_core.hotfolder.journal import Journal
+    from deepdream_core.settings import Config, FolderSettings
+
+HANDS = 3
+"""Pictures on their way at once: one being decoded, one dreamed, one encoded."""
+TICK_S = 0.5
+END_S = 20.0
+"""A picture that is being delivered when the program ends is waited for so long; others are given up at once."""
+
+
+class Daemon:
+    """Watches drop folders until `stop`.
+
+    `load` reads the configuration anew and returns it with the folders to watch; it raises `SettingsError` for one that is
+    broken, and then the last good one stays. `engine` opens the helper; `say` gets one line about each picture, `show` the
+    whole state about twice a second. Raises from the constructor what `load` and `places.check` raise.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], tuple[Config, Sequence[FolderSettings]]],
+        journal: Journal,
+        engine: Callable[[Callable[[str], None]], Dreamer],
+        say: Callable[[str], None],
+        show: Callable[[dict[str, Any]], None],
+        *,
+        paused: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._load, self._journal, self._engine = load, journal, engine
+        self._say, self._show, self._paused = say, show, paused
+        self._stop = threading.Event()
+        self._reload = threading.Event()
+        self._nudged = threading.Event()
+        self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+        self._works: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
+        self._attempts: dict[Path, Attempt] = {}
+        self._own = threading.local()
+        self._turn = 0
+        self._config, folders = load()
+        self._folders = self._opened(folders)
+
+    # --- from outside, also from signal handlers
+
+    def stop(self) -> None:
+        """End within one iteration."""
+        self._stop.set()
+        self._wake()
+
+    def reload(self) -> None:
+        """Read the configuration anew."""
+        self._reload.set()
+        self._wake()
+
+    def nudge(self) -> None:
+        """Try at once whatever waits."""
+        self._nudged.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have the loop look around at once."""
+        self._outcomes.put(None)
+
+    # --- the loop
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        hands = [threading.Thread(target=self._hand, name=f"hand {number}", daemon=True) for number in range(HANDS)]
+        for hand in hands:
+            hand.start()
+        try:
+            while not self._stop.is_set():
+                self._turned(time.monotonic())
+                with contextlib.suppress(queue.Empty):
+                    self._heard(self._outcomes.get(timeout=TICK_S))
+        finally:
+            self._ended(hands)
+
+    def _turned(self, now: float) -> None:
+        if self._reload.is_set():
+            self._reload.clear()
+            self._reloaded()
+        if self._nudged.is_set():
+            self._nudged.clear()
+            for folder in self._folders:
+                folder.try_all()
+        while not self._outcomes.empty():
+            self._heard(self._outcomes.get())
+        for folder in self._folders:
+            try:
+                folder.look_around(now)
+            except DeepDreamError as error:  # the journal's disk is full
+                self._say(str(error))
+        if not self._paused():
+            self._begin(now)
+        self._show(self.told(now))
+
+    def _begin(self, now: float) -> None:
+        """Begin as many pictures as there are hands for."""
+        while len(self._attempts) < HANDS:
+            try:
+                due = {one.path: (folder, one) for folder in self._folders for one in folder.ready(now)}
+                if not due:
+                    return
+                folder, one = due[chosen([one for _, one in due.values()], self._turn).path]
+                work = folder.work(one, self._config, now)
+            except DeepDreamError as error:
+                self._say(str(error))
+                return
+            if work is None:
+                continue
+            self._turn += 1
+            attempt = Attempt(work, self._journal, self._opened_engine, self._stop.is_set, self._say)
+            self._attempts[one.path] = attempt
+            self._works.put(attempt)
+
+    def _heard(self, outcome: Outcome | None) -> None:
+        if outcome is None:
+            return
+        path = outcome.work.found.path
+        self._attempts.pop(path, None)
+        now = time.monotonic()
+        for folder in self._folders:
+            if folder.root == outcome.work.places.root:
+                folder.heard(outcome, now)
+            elif outcome.everywhere:
+                folder.rest(outcome.why)
+        if outcome.ended not in ("world", "stopped", "changed"):
+            self._say(_line(outcome))
+
+    def _hand(self) -> None:
+        while (attempt := self._works.get()) is not None:
+            self._outcomes.put(attempt.run())
+
+    def _opened_engine(self) -> Dreamer:
+        """Return the helper in the engine's place, one for each thread."""
+        engine: Dreamer | None = getattr(self._own, "engine", None)
+        if engine is None:
+            engine = self._own.engine = self._engine(self._say)
+        return engine
+
+    def _ended(self, hands: Sequence[threading.Thread]) -> None:
+        for _ in hands:
+            self._works.put(None)
+        end = time.monotonic() + END_S
+        while self._attempts and time.monotonic() < end:
+            if (
+                not any(one.stage == "writing" for one in self._attempts.values())
+                and time.monotonic() > end - END_S + 2
+            ):
+                break  # these wait for the helper, which notices by itself
+            with contextlib.suppress(queue.Empty):
+                self._heard(self._outcomes.get(timeout=0.1))
+        for folder in self._folders:
+            folder.close()
+
+    # --- configuration
+
+    def _opened(self, settings: Sequence[FolderSettings]) -> list[Folder]:
+        check(settings)
+        uid = os.getuid() if hasattr(os, "getuid") else None
+        presets = tuple(self._config.presets)
+        return [Folder(Places.of(one, presets), self._journal, self._say, uid, self._wake) for one in settings]
+
+    def _reloaded(self) -> None:
+        try:
+            config, settings = self._load()
+            check(settings)
+        except SettingsError as error:
+            self._say(f"{error}; the last good configuration stays")
+            return
+        self._config = config
+        presets = tuple(config.presets)
+        wanted = {Places.of(one, presets).root: Places.of(one, presets) for one in settings}
+        kept = []
+        for folder in self._folders:
+            places = wanted.pop(folder.root, None)
+            if places is None:
+                folder.close()
+                self._say(f"{folder.root}: is not watched any more")
+                continue
+            folder.places = places
+            folder.arrivals.settle_s = places.settings.settle_s
+            kept.append(folder)
+        for places in wanted.values():
+            self._say(f"{places.root}: is watched now")
+        uid = os.getuid() if hasattr(os, "getuid") else None
+        self._folders = [
+            *kept,
+            *(Folder(places, self._journal, self._say, uid, self._wake) for places in wanted.values()),
+        ]
+        self._say("the configuration was read anew")
+
+    # --- what is going on
+
+    def told(self, now: float) -> dict[str, Any]:
+        """Return everything that `status` shows."""
+        attempts = list(self._attempts.items())
+        folders = []
+        for folder in self._folders:
+            counts = self._journal.counts(folder.root)
+            folders.append({
+                **folder.told(now),
+                **{state: counts.get(state, 0) for state in ("done", "known", "failed")},
+                "running": [
+                    {"path": str(path), "stage": one.stage, "fraction": round(one.fraction, 4),
+                     "seconds": round(now - one.began, 1)}
+                    for path, one in attempts if path.is_relative_to(folder.root)
+                ],
+            })  # fmt: skip
+        return {"pid": os.getpid(), "at": time.time(), "paused": self._paused(), "folders": folders}
+
+
+def _line(outcome: Outcome) -> str:
+    """Return what a log says of a picture."""
+    path = outcome.work.found.path
+    entry = outcome.entry
+    if outcome.ended == "done" and entry is not None:
+        return f"{path}: dreamed in {entry.seconds:.1f} s → {entry.result}"
+    words = {"known": "not dreamed again", "failed": "failed", "dream": "left alone", "wait": "waits", "gone": "gone"}
+    return f"{path}: {words.get(outcome.ended, outcome.ended)}: {outcome.why.removeprefix(f'{path}: ')}"

@@ -1,0 +1,288 @@
+"""One drop folder while it is watched: what lies in it, what comes next, and whether it can be worked in at all."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from deepdream_core.errors import OutputError
+from deepdream_core.hotfolder import delivery, presence
+from deepdream_core.hotfolder.arrivals import Arrival, Arrivals
+from deepdream_core.hotfolder.picture import Outcome, Work
+from deepdream_core.hotfolder.quiet import quiet, quiet_until
+from deepdream_core.hotfolder.scanning import look, scan
+from deepdream_core.hotfolder.watching import Watcher
+from deepdream_core.hotfolder.writers import has_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from deepdream_core.hotfolder.journal import Journal
+    from deepdream_core.hotfolder.places import Places
+    from deepdream_core.hotfolder.scanning import Found
+    from deepdream_core.settings import Config
+
+PAUSES_S = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+"""How long a folder rests when the world is not well, the longer the more often in a row."""
+HOLD_OFF_S = 1.0
+"""A file that somebody has open for writing is looked at again so soon."""
+
+
+class _Pause(NamedTuple):
+    """Why nothing is begun, how often in a row that was so, and until when, in monotonic seconds."""
+
+    why: str
+    tries: int
+    until: float
+
+
+class Folder:
+    """A drop folder. Times are monotonic seconds, except where they are kept for after a restart.
+
+    `uid` is the user whose files are taken, None for everybody's (where files have no owners). `wake` is called, from any
+    thread, when there is something new to look at.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        journal: Journal,
+        say: Callable[[str], None],
+        uid: int | None,
+        wake: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.places = places
+        self.journal = journal
+        self.arrivals = Arrivals(places.settings.settle_s)
+        self.working: set[Path] = set()
+        self.offline = ""
+        self._say, self._uid, self._wake = say, uid, wake
+        self._watcher: Watcher | None = None
+        self._scan_at = float("-inf")
+        self._repaired = False
+        self._told = ""
+        self._left_alone: dict[Path, str] = {}
+        self._pause = self._kept_pause()
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self.places.root
+
+    # --- what is there
+
+    def look_around(self, now: float) -> None:
+        """Notice what has come, gone or changed, as far as it is time for that."""
+        try:
+            gone = presence.missing(self.journal, self.root)
+        except OSError as error:
+            gone = f"cannot be used: {error.strerror or error}"
+        if gone:
+            self._offline(gone)
+            return
+        if self.offline:
+            self._say(f"{self.root}: is there again")
+            self.offline, self._repaired, self._scan_at = "", False, float("-inf")
+            if self._watcher is not None:
+                self._watcher.restart("the folder is there again")
+        if self._watcher is None:
+            self._watcher = Watcher(
+                self.root,
+                passed_over=self.places.passed_over,
+                wake=self._wake,
+                polled_every_s=self.places.settings.poll_s,
+            )
+            self._watcher.start()
+        self._watcher.tick(now)
+        if self._watcher.why != self._told:
+            self._told = self._watcher.why
+            if self._told:
+                self._say(f"{self.root}: {self._told}")
+        whole = now >= self._scan_at
+        for hint in self._watcher.drain():
+            if hint.path is None:
+                whole = True
+            else:
+                self._look_at(hint.path, now)
+        if whole:
+            self._scan(now)
+
+    def _offline(self, why: str) -> None:
+        if why != self.offline:
+            self._say(f"{self.root}: {why}; nothing is lost, it goes on when it is there again")
+        self.offline = why
+
+    def _scan(self, now: float) -> None:
+        self._scan_at = now + self.places.settings.rescan_s
+        self.arrivals.begin_scan()
+        try:
+            for found in scan(self.root, self.places.passed_over):
+                self._saw(found, now)
+        except OSError as error:
+            self._offline(f"cannot be looked through: {error.strerror or error}")
+            return  # what was not seen may still be there
+        self.arrivals.end_scan()
+
+    def _look_at(self, path: Path, now: float) -> None:
+        found = look(path)
+        if found is not None:
+            self._saw(found, now)
+        elif os.path.isdir(path) and not os.path.islink(path):
+            self._scan_at = now
+        else:
+            self.arrivals.gone(path)
+
+    def _saw(self, found: Found, now: float) -> None:
+        if self._uid is not None and found.uid != self._uid:
+            self._left_alone[found.path] = "belongs to another user"
+            return
+        fresh = self.arrivals.get(found.path) is None
+        one = self.arrivals.saw(found, now)
+        if not fresh:
+            return
+        known = self.journal.of_version(self.root, found)
+        if known is None:
+            return
+        if known.state in ("done", "known") and known.original is None:  # it stayed; one that was moved here is new
+            self.arrivals.finish(one, known.why or f"is dreamed already: {known.result}")
+        elif known.state == "waiting" and known.retry_at > time.time():
+            self.arrivals.put_off(one, now, known.why, min(known.retry_at - time.time(), PAUSES_S[-1]))
+
+    # --- what comes next
+
+    def resting(self, now: float) -> str:
+        """Return why nothing is begun in this folder now, "" when something may be."""
+        if self.offline:
+            return self.offline
+        hours = self.places.settings.quiet_hours
+        at = datetime.datetime.now().astimezone()
+        if quiet(hours, at):
+            return f"quiet hours until {quiet_until(hours, at):%H:%M}"
+        if self._pause is None or now >= self._pause.until:
+            return ""
+        return f"{self._pause.why}; tried again in {self._pause.until - now:.0f} s"
+
+    def _kept_pause(self) -> _Pause | None:
+        """Return the pause that was on when the program ended; never a longer one, whatever the clock says."""
+        kept = self.journal.paused(self.root)
+        if kept is None:
+            return None
+        why, tries, until = kept
+        left_s = min(until - time.time(), PAUSES_S[min(tries, len(PAUSES_S)) - 1])
+        return _Pause(why, tries, time.monotonic() + left_s)
+
+    def ready(self, now: float) -> list[Arrival]:
+        """Return the files that may be begun now; what was interrupted before is finished first."""
+        if self.resting(now):
+            return []
+        if not self._repaired and not self.working:
+            try:
+                delivery.repaired(self.journal, self.places, self._say)
+            except OutputError as error:
+                self.rest(str(error))
+                return []
+            self._repaired = True
+        return self.arrivals.due(now)
+
+    def work(self, one: Arrival, config: Config, now: float) -> Work | None:
+        """Take a file; None when it must wait, because it is still written, or is gone."""
+        found = look(one.path)
+        if found is None:
+            self.arrivals.gone(one.path)
+            return None
+        if self.arrivals.saw(found, now).changed_at == now:
+            return None
+        if has_writer(one.path):
+            self.arrivals.put_off(one, now, "is still being written by a program", HOLD_OFF_S)
+            one.tries -= 1
+            return None
+        preset = self.places.preset_of(one.path)
+        settings = config.dream_settings(preset, {})
+        patient = now - one.changed_at < self.places.settings.give_up_s
+        self.arrivals.take(one)
+        self.working.add(one.path)
+        return Work(self.places, found, settings, preset, config.engine.max_megapixels, patient)
+
+    # --- what became of it
+
+    def heard(self, outcome: Outcome, now: float) -> None:
+        """Take note of how an attempt ended."""
+        path = outcome.work.found.path
+        self.working.discard(path)
+        one = self.arrivals.get(path)
+        if one is None:
+            return
+        if outcome.ended in ("done", "known", "failed"):
+            self._settled(one, outcome, now)
+            self.well()
+        elif outcome.ended == "dream":
+            self.arrivals.finish(one, outcome.why)
+        elif outcome.ended == "gone":
+            self.arrivals.forget(one)
+        elif outcome.ended == "changed":
+            self.arrivals.forget(one)
+            self._look_at(path, now)
+        else:
+            self.arrivals.put_off(one, now, outcome.why, 0.0 if outcome.ended in ("world", "stopped") else None)
+            if outcome.ended == "world":
+                self._repaired = False
+                self.rest(outcome.why)
+
+    def _settled(self, one: Arrival, outcome: Outcome, now: float) -> None:
+        """Forget an original that was moved away, leave one alone that stayed."""
+        self.arrivals.forget(one)
+        found = look(one.path)
+        if found is None:
+            return
+        again = self.arrivals.saw(found, now)
+        entry = outcome.entry
+        if entry is not None and (found.size, found.mtime_ns, found.inode) == (entry.size, entry.mtime_ns, entry.inode):
+            self.arrivals.finish(again, outcome.why or f"is dreamed already: {entry.result}")
+
+    def rest(self, why: str) -> None:
+        """Begin nothing for a while, as the world is not well; the longer the more often in a row."""
+        now = time.monotonic()
+        if self._pause is not None and now < self._pause.until:
+            return  # others of the same moment
+        tries = (self._pause.tries if self._pause else 0) + 1
+        pause_s = PAUSES_S[min(tries, len(PAUSES_S)) - 1]
+        self._pause = _Pause(why, tries, now + pause_s)
+        self._say(f"{self.root}: rests for {pause_s:.0f} s: {why}")
+        with contextlib.suppress(OutputError):  # it may be the journal's disk that is full
+            self.journal.pause(self.root, why, tries, time.time() + pause_s)
+
+    def well(self) -> None:
+        """Note that something went well, so that the next trouble is the first again."""
+        if self._pause is not None:
+            self._pause = None
+            self.journal.go_on(self.root)
+
+    def try_all(self) -> None:
+        """Try at once whatever waits."""
+        self.well()
+        self.arrivals.try_all()
+        self._scan_at = float("-inf")
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._watcher is not None:
+            self._watcher.stop()
+
+    def told(self, now: float) -> dict[str, Any]:
+        """Return the folder's state for `status`."""
+        waiting = [one for one in self.arrivals if one.standing in ("resting", "waiting")]
+        return {
+            "folder": str(self.root),
+            "watched": self._watcher.mode if self._watcher else "",
+            "resting": self.resting(now),
+            "waiting": len(waiting),
+            "put_off": [
+                {"path": str(one.path), "why": one.why, "in_s": round(max(0.0, one.not_before - now), 1)}
+                for one in waiting if one.why
+            ][:100],
+            "left_alone": [{"path": str(path), "why": why} for path, why in list(self._left_alone.items())[:100]],
+        }  # fmt: skip

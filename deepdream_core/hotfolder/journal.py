@@ -1,0 +1,343 @@
+"""The hot folder's memory: what was done to which picture, so that nothing is lost or done twice, whatever is killed.
+
+One SQLite file for all drop folders of a user, in the platform's state folder and never on a share. Each step is on disk
+before the next one begins (WAL with `synchronous=FULL`). A picture's way::
+
+    taken ──► written ──► delivered ──► done
+      │          the result is    the result has   the original is where it belongs
+      │          whole in out/'s   its name
+      │          hidden folder
+      ├──► waiting   to be tried again at `retry_at`
+      ├──► failed    the original is in failed/
+      └──► known     its result was there already
+
+Names are kept as bytes, since they may be of any.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from deepdream_core.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deepdream_core.hotfolder.scanning import Found
+
+VERSION = 1
+BUSY_S = 10.0
+State = Literal["taken", "written", "delivered", "done", "waiting", "failed", "known"]
+UNFINISHED: tuple[State, ...] = ("taken", "written", "delivered")
+SETTLED: tuple[State, ...] = ("done", "known")
+"""States in which an original that stayed where it was is not to be dreamed again."""
+
+_SCHEMA = """
+CREATE TABLE pictures (
+    id INTEGER PRIMARY KEY,
+    folder BLOB NOT NULL,       -- the drop folder
+    name BLOB NOT NULL,         -- below it
+    sha256 TEXT NOT NULL,       -- of the original
+    key TEXT NOT NULL,          -- of settings and weights; empty until they are known
+    state TEXT NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+    staged TEXT NOT NULL DEFAULT '[]',   -- files of the result in its hidden folder: [name in hex, bytes, sha256]
+    result BLOB,                -- where the picture is, or will be
+    original BLOB,              -- where the original is, or will be
+    why TEXT NOT NULL DEFAULT '',
+    tries INTEGER NOT NULL DEFAULT 0,    -- that failed
+    deaths INTEGER NOT NULL DEFAULT 0,   -- of this program while it read the file
+    retry_at REAL NOT NULL DEFAULT 0,    -- wall clock
+    began REAL NOT NULL, changed REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0
+);
+CREATE INDEX by_name ON pictures (folder, name);
+CREATE INDEX by_content ON pictures (folder, sha256, key);
+CREATE INDEX by_state ON pictures (folder, state, changed);
+CREATE TABLE pauses (
+    folder BLOB PRIMARY KEY, why TEXT NOT NULL, tries INTEGER NOT NULL, until REAL NOT NULL
+);
+CREATE TABLE folders (folder BLOB PRIMARY KEY, mark TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A file of a result that waits in its hidden folder to be given its name."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the journal knows of one picture; times are wall clock, in seconds."""
+
+    id: int
+    folder: Path
+    name: Path
+    sha256: str
+    key: str
+    state: State
+    size: int
+    mtime_ns: int
+    inode: int
+    staged: tuple[Staged, ...]
+    result: Path | None
+    original: Path | None
+    why: str
+    tries: int
+    deaths: int
+    retry_at: float
+    began: float
+    changed: float
+    seconds: float
+
+    @property
+    def path(self) -> Path:
+        """Where the original was dropped."""
+        return self.folder / self.name
+
+
+class Journal:
+    """The journal at `path`, made where there is none; safe to use from several threads and processes.
+
+    Raises `OutputError` when it cannot be opened or written: the disk is full, no permission. One that is damaged is set
+    aside as `NAME.damaged-TIME` and a new one begun; `said` tells so.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.said = ""
+        self._lock = threading.RLock()
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._connection = self._opened()
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                self._set_aside(error)
+                self._connection = self._opened()
+
+    def close(self) -> None:
+        """Close it; it can be opened again."""
+        with self._lock:
+            self._connection.close()
+
+    # --- one picture
+
+    def take(self, folder: Path, found: Found, sha256: str) -> Entry:
+        """Record that an attempt begins: of a picture that waited, or of a new one.
+
+        `deaths` counts it as one until `note` says that the file could be read.
+        """
+        now, name = time.time(), os.fsencode(found.path.relative_to(folder))
+        version = (found.size, found.mtime_ns, found.inode)
+        with self._writing() as connection:
+            row = connection.execute(
+                "SELECT id FROM pictures WHERE folder = ? AND name = ? AND sha256 = ? AND state = 'waiting'",
+                (os.fsencode(folder), name, sha256),
+            ).fetchone()
+            if row is None:
+                row = connection.execute(
+                    "INSERT INTO pictures (folder, name, sha256, key, state, size, mtime_ns, inode, deaths, began, changed)"
+                    " VALUES (?, ?, ?, '', 'taken', ?, ?, ?, 1, ?, ?) RETURNING id",
+                    (os.fsencode(folder), name, sha256, *version, now, now),
+                ).fetchone()
+            else:
+                connection.execute(
+                    "UPDATE pictures SET state = 'taken', staged = '[]', result = NULL, original = NULL, size = ?,"
+                    " mtime_ns = ?, inode = ?, deaths = deaths + 1, why = '', retry_at = 0, changed = ? WHERE id = ?",
+                    (*version, now, row[0]),
+                )
+        return self._one("id = ?", row[0])
+
+    def note(self, entry: Entry, state: State, **values: Any) -> Entry:
+        """Record that a picture has come to `state`, with more `values` of its `Entry`; return it as it is now."""
+        columns = {"state": state, "changed": time.time(), **{key: _stored(value) for key, value in values.items()}}
+        assignments = ", ".join(f"{column} = ?" for column in columns)
+        with self._writing() as connection:
+            connection.execute(f"UPDATE pictures SET {assignments} WHERE id = ?", (*columns.values(), entry.id))
+        return self._one("id = ?", entry.id)
+
+    def drop(self, entry: Entry) -> None:
+        """Forget a picture."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM pictures WHERE id = ?", (entry.id,))
+
+    # --- questions
+
+    def of_name(self, folder: Path, path: Path) -> Entry | None:
+        """Return what is known last of a name."""
+        found = self._all(
+            "folder = ? AND name = ? ORDER BY changed DESC LIMIT 1",
+            os.fsencode(folder),
+            os.fsencode(path.relative_to(folder)),
+        )
+        return found[0] if found else None
+
+    def of_version(self, folder: Path, found: Found) -> Entry | None:
+        """Return what is known of a file that has not been changed since; its content is not looked at."""
+        entries = self._all(
+            "folder = ? AND name = ? AND size = ? AND mtime_ns = ? AND inode = ? ORDER BY changed DESC LIMIT 1",
+            os.fsencode(folder), os.fsencode(found.path.relative_to(folder)), found.size, found.mtime_ns, found.inode,
+        )  # fmt: skip
+        return entries[0] if entries else None
+
+    def dreamed(self, folder: Path, sha256: str, key: str) -> list[Entry]:
+        """Return the pictures of the same content, settings and weights whose results were delivered, newest first."""
+        return self._all(
+            "folder = ? AND sha256 = ? AND key = ? AND state IN ('delivered', 'done') ORDER BY changed DESC",
+            os.fsencode(folder), sha256, key,
+        )  # fmt: skip
+
+    def unfinished(self, folder: Path) -> list[Entry]:
+        """Return the pictures at which this program was interrupted."""
+        marks = ", ".join("?" * len(UNFINISHED))
+        return self._all(f"folder = ? AND state IN ({marks}) ORDER BY id", os.fsencode(folder), *UNFINISHED)
+
+    def counts(self, folder: Path) -> dict[str, int]:
+        """Return how many pictures are in which state."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT state, COUNT(*) FROM pictures WHERE folder = ? GROUP BY state", (os.fsencode(folder),)
+            )
+            return dict(rows.fetchall())
+
+    def latest(self, folder: Path, *states: State, limit: int = 10) -> list[Entry]:
+        """Return the pictures that came last to one of these states."""
+        marks = ", ".join("?" * len(states))
+        return self._all(
+            f"folder = ? AND state IN ({marks}) ORDER BY changed DESC LIMIT ?", os.fsencode(folder), *states, limit
+        )
+
+    # --- folders
+
+    def pause(self, folder: Path, why: str, tries: int, until: float) -> None:
+        """Record that a folder rests until a wall-clock time, and how often that was so in a row."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?)", (os.fsencode(folder), why, tries, until)
+            )
+
+    def paused(self, folder: Path) -> tuple[str, int, float] | None:
+        """Return why, how often in a row and until when a folder rests."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT why, tries, until FROM pauses WHERE folder = ?", (os.fsencode(folder),)
+            ).fetchone()
+            return None if row is None else (row[0], row[1], row[2])
+
+    def go_on(self, folder: Path) -> None:
+        """Record that a folder is well again."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM pauses WHERE folder = ?", (os.fsencode(folder),))
+
+    def mark(self, folder: Path) -> str | None:
+        """Return the mark by which the folder's disk is known again, None for a folder never seen."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT mark FROM folders WHERE folder = ?", (os.fsencode(folder),)).fetchone()
+            return None if row is None else str(row[0])
+
+    def set_mark(self, folder: Path, mark: str) -> None:
+        """Keep the folder's mark."""
+        with self._writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", (os.fsencode(folder), mark))
+
+    # --- SQLite
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA cache_size = -1024")
+            connection.execute("BEGIN IMMEDIATE")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > VERSION:
+                raise OutputError(f"{self.path}: of a later version of DeepDream", "use that version")
+            if version == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("COMMIT")
+            os.chmod(self.path, 0o600)  # noqa: PTH101 - it tells what a user's pictures are called
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _set_aside(self, error: Exception) -> None:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        aside = self.path.with_name(f"{self.path.name}.damaged-{stamp}")
+        for ending in ("-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                self.path.with_name(self.path.name + ending).unlink()
+        self.path.rename(aside)
+        self.said = f"the journal was damaged ({error}) and is begun anew; the old one is {aside}"
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            yield self._connection
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise OutputError(f"{self.path}: the journal cannot be used: {error}", "free some space there") from None
+        except OSError as error:
+            step = "make that folder writable"
+            raise OutputError(f"{self.path}: the journal cannot be used: {error.strerror}", step) from None
+
+    def _all(self, where: str, *values: object) -> list[Entry]:
+        with self._reading() as connection:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM pictures WHERE {where}", values).fetchall()
+        return [_entry(row) for row in rows]
+
+    def _one(self, where: str, *values: object) -> Entry:
+        (found,) = self._all(where, *values)
+        return found
+
+
+_COLUMNS = ", ".join(Entry.__dataclass_fields__)
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    values = dict(zip(Entry.__dataclass_fields__, row, strict=True))
+    for key in ("folder", "name", "result", "original"):
+        values[key] = None if values[key] is None else Path(os.fsdecode(values[key]))
+    values["staged"] = tuple(
+        Staged(os.fsdecode(bytes.fromhex(name)), size, sha) for name, size, sha in json.loads(values["staged"])
+    )
+    return Entry(**values)
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, Path):
+        return os.fsencode(value)
+    if isinstance(value, (tuple, list)):
+        return json.dumps([[os.fsencode(one.name).hex(), one.size, one.sha256] for one in value])
+    return value

@@ -1,0 +1,250 @@
+"""One picture's way through the hot folder: read it, have it dreamed, write the result, deliver both."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from deepdream_core.errors import (
+    DamagedPictureError,
+    DeepDreamError,
+    DeviceError,
+    HelperError,
+    NumericError,
+    OutOfMemoryError,
+    OutputError,
+    PictureError,
+    SettingsError,
+    WeightsError,
+)
+from deepdream_core.hotfolder import delivery
+from deepdream_core.hotfolder.moves import sha256_of
+from deepdream_core.hotfolder.scanning import look
+from deepdream_core.photo import ENDINGS, FORMATS, WriteOptions, check_target, read_photo, write_photo
+from deepdream_core.recipe import made
+from deepdream_core.sequence import dreamed_photo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from deepdream_core.dreamer import Dreamer, Progress
+    from deepdream_core.hotfolder.journal import Entry, Journal
+    from deepdream_core.hotfolder.places import Places
+    from deepdream_core.hotfolder.scanning import Found
+    from deepdream_core.photo import Photo
+    from deepdream_core.settings import DreamSettings
+
+TRIES = 3
+"""What fails for a reason that may lie in the picture is tried so often before it is set aside."""
+_FOR_GOOD = ("poisonous", "too_large", "invalid", "settings", "picture")
+_WORLD = (HelperError, DeviceError, WeightsError)
+
+Ended = Literal["done", "known", "failed", "dream", "wait", "gone", "changed", "world", "stopped"]
+
+
+class Stopped(Exception):  # noqa: N818 - asked for, no fault
+    """The program is ending."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A picture to be dreamed: which file, as it was when it was taken, and how."""
+
+    places: Places
+    found: Found
+    settings: DreamSettings
+    preset: str | None
+    max_megapixels: float
+    patient: bool
+    """Whether a file that cannot be decoded is given more time, since it may still be written."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of it: how it ended, why in a sentence, and what the journal says.
+
+    | ended | |
+    |---|---|
+    | `done` `known` `failed` | the original has been put where it belongs |
+    | `dream` | it bears a recipe already and is left alone |
+    | `wait` | it is to be tried again later |
+    | `gone` `changed` | it is not there any more, or is another now |
+    | `world` | not the picture's fault: the disk, the helper, the device |
+    | `stopped` | the program is ending |
+    """
+
+    work: Work
+    ended: Ended
+    why: str = ""
+    entry: Entry | None = None
+    everywhere: bool = False
+    """Whether the trouble is the helper's or the device's, and so all folders'."""
+
+
+class Attempt:
+    """One try at a picture, run by a thread; others may read `stage` and `fraction` meanwhile.
+
+    `engine` opens the helper, for all pictures of the thread the same; `stop` says that the program is ending.
+    """
+
+    def __init__(
+        self, work: Work, journal: Journal, engine: Callable[[], Dreamer], stop: Callable[[], bool],
+        say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.work = work
+        self._journal, self._engine, self._stop, self._say = journal, engine, stop, say
+        self._entry: Entry | None = None
+        self.stage = "reading"
+        self.fraction = 0.0
+        self.began = time.monotonic()
+
+    def run(self) -> Outcome:  # noqa: PLR0911 - one for each kind of trouble
+        """Do it; whatever happens is an `Outcome`."""
+        try:
+            return self._tried()
+        except Stopped:
+            return self._later("stopped", "")
+        except FileNotFoundError:
+            return self._later("gone", "is not there any more")
+        except PermissionError as error:
+            return self._later("wait", f"no permission: {error.filename}")
+        except OSError as error:
+            return self._later("world", f"{error.filename or self.work.found.path}: {error.strerror or error}")
+        except DeepDreamError as error:
+            try:
+                return self._failed(error)
+            except OutputError as worse:
+                return self._later("world", str(worse))
+
+    # --- the way
+
+    def _tried(self) -> Outcome:
+        work, path, places = self.work, self.work.found.path, self.work.places
+        sha256 = sha256_of(path)
+        if self._changed():
+            return Outcome(work, "changed")
+        if work.found.size > places.settings.max_file_mb * 1e6:
+            self._entry = self._journal.take(places.root, work.found, sha256)
+            raise PictureError(
+                f"{path}: larger than max_file_mb", "raise max_file_mb in config.yaml, or make it smaller"
+            )
+        entry = self._entry = self._journal.take(places.root, work.found, sha256)
+        photo = read_photo(path, max_megapixels=work.max_megapixels)
+        if photo.sha256 != sha256 or self._changed():
+            return self._later("changed", "has changed")
+        entry = self._entry = self._journal.note(entry, "taken", deaths=0)
+        if photo.recipe is not None:
+            entry = self._journal.note(entry, "known", why="is a dream already")
+            return Outcome(work, "dream", "is a dream already", entry)
+        self.stage = "waiting for the helper"
+        engine = self._engine()
+        entry = self._entry = self._journal.note(entry, "taken", key=_key(work.settings, engine))
+        if (known := self._dreamed_before(entry)) is not None:
+            why = f"the same picture is dreamed already: {known}"
+            return Outcome(work, "known", why, delivery.put_away(self._journal, places, entry, "known", why))
+        return self._dreamt(photo, engine, entry)
+
+    def _dreamt(self, photo: Photo, engine: Dreamer, entry: Entry) -> Outcome:
+        work = self.work
+        stage = delivery.prepared(work.places, entry)
+        target = stage / f"{work.found.path.stem}{_ending(photo, work.found.path)}"
+        options = WriteOptions()
+        check_target(photo, target, options, overwrite=False, recipe=True, will_change=work.settings.strength > 0)
+        engine.label = work.found.path.name
+        dreamed, tile_px = dreamed_photo(photo, target, work.settings, engine, self)
+        del photo  # a large picture is not kept twice while it is encoded
+        self.stage = "writing"
+        recipe = made(dreamed, work.settings, engine, preset=work.preset, preset_changed=False, mask=None,
+                      tile_px=tile_px, private=False)  # fmt: skip
+        write_photo(dreamed, target, options, recipe=recipe.text(), overwrite=False)
+        del dreamed
+        if self._stop():
+            raise Stopped
+        found = look(work.found.path)
+        if found is None or self._changed():
+            return self._later("changed" if found else "gone", "has changed while it was dreamed")
+        files = delivery.staged(stage, work.found.path.stat().st_mode)
+        entry = delivery.deliver(self._journal, work.places, entry, files, time.monotonic() - self.began)
+        return Outcome(work, "done", "", entry)
+
+    def _dreamed_before(self, entry: Entry) -> Path | None:
+        """Return the result of the same picture with the same settings and weights, if it is still there."""
+        for known in self._journal.dreamed(entry.folder, entry.sha256, entry.key):
+            if known.id != entry.id and known.result is not None and known.result.is_file():
+                return known.result
+        return None
+
+    def _changed(self) -> bool:
+        found = look(self.work.found.path)
+        if found is None:
+            raise FileNotFoundError(self.work.found.path)
+        was = self.work.found
+        return (found.size, found.mtime_ns, found.inode) != (was.size, was.mtime_ns, was.inode)
+
+    # --- what can go wrong
+
+    def _failed(self, error: DeepDreamError) -> Outcome:  # noqa: PLR0911 - one for each kind of trouble
+        if isinstance(error, DamagedPictureError) and self.work.patient:
+            return self._later("wait", self._plainly(error.what))
+        if isinstance(error, OutputError) and error.errno is not None:
+            return self._later("world", str(error))
+        if self._entry is None:
+            return self._later("world", str(error))
+        code = getattr(error, "code", "")
+        maybe = isinstance(error, OutOfMemoryError) or code == "worker_died"
+        if isinstance(error, _WORLD) and not maybe and code not in _FOR_GOOD:
+            return self._later("world", str(error), everywhere=True)
+        if maybe and self._entry.tries + 1 < TRIES:
+            return self._later("wait", self._plainly(str(error)), tries=self._entry.tries + 1)
+        if not isinstance(error, (PictureError, OutputError, SettingsError, NumericError)) and not maybe and not code:
+            return self._later("world", str(error), everywhere=True)
+        entry = delivery.fail(self._journal, self.work.places, self._entry, self._sentences(error))
+        return Outcome(self.work, "failed", self._plainly(error.what), entry)
+
+    def _later(self, ended: Ended, why: str, *, everywhere: bool = False, tries: int | None = None) -> Outcome:
+        """Leave everything as it was before; the journal keeps how often it was tried."""
+        entry = self._entry
+        if entry is not None and entry.state == "taken":
+            delivery.clear(self.work.places, entry)
+            more = {} if tries is None else {"tries": tries}
+            try:
+                entry = self._journal.note(entry, "waiting", why=why, deaths=0, **more)
+            except OutputError as error:  # the journal's own disk
+                return Outcome(self.work, "world", str(error), entry)
+        return Outcome(self.work, ended, why, entry, everywhere)
+
+    def _plainly(self, text: str) -> str:
+        """Return a sentence without the file's name, which stands before it already."""
+        return text.removeprefix(f"{self.work.found.path}: ")
+
+    def _sentences(self, error: DeepDreamError) -> str:
+        parts = (self._plainly(error.what), error.next_step)
+        return "\n".join(f"{part[0].upper()}{part[1:].rstrip('.')}." for part in parts if part)
+
+    # --- what the engine tells
+
+    def note(self, text: str) -> None:
+        """Hear something that a user should know."""
+        self._say(f"{self.work.found.path.name}: {text}")
+
+    def frame(self, number: int, count: int) -> None:
+        """Hear that a frame is about to be dreamed."""
+
+    def progress(self, progress: Progress) -> None:
+        """Hear that a step is done; here the program's end interrupts."""
+        self.stage, self.fraction = "dreaming", progress.fraction
+        if self._stop():
+            raise Stopped
+
+
+def _key(settings: DreamSettings, engine: Dreamer) -> str:
+    """Return what makes two dreams of one picture the same: settings and weights."""
+    return hashlib.sha256(f"{settings.model_dump_json()} {engine.weights.sha256}".encode()).hexdigest()
+
+
+def _ending(photo: Photo, path: Path) -> str:
+    """Return the file's own ending, or the usual one of its format where the name lies."""
+    return path.suffix if ENDINGS.get(path.suffix.lower()) == photo.format else FORMATS[photo.format].endings[0]

@@ -1,0 +1,45 @@
+"""Whether a drop folder is really there: a disk that is not mounted leaves an empty folder in its place."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepdream_core.hotfolder.journal import Journal
+
+MARK = ".deepdream-folder"
+"""A hidden file whose content the journal knows; it lies on the same disk as the pictures."""
+_LONGEST = 64
+
+
+def missing(journal: Journal, root: Path) -> str | None:
+    """Return why the folder is not there to be worked in, or None.
+
+    A folder that was never seen is made and marked; one that has lost its mark, or bears another, is taken for a bare
+    mount point unless pictures or our own folders lie in it. Raises `OSError` when it cannot be made or read, `OutputError`
+    as the journal.
+    """
+    known = journal.mark(root)
+    if not root.is_dir():
+        if known is not None or os.path.lexists(root):
+            return "is offline: the folder is not there"
+        root.mkdir(parents=True)
+    mark = root / MARK
+    try:
+        with mark.open(encoding="ascii", errors="replace") as file:
+            found = file.read(_LONGEST).strip()
+    except FileNotFoundError:
+        found = ""
+    if found and known == found:
+        return None
+    if not found and known is not None and not any(os.scandir(root)):
+        return "is offline: the disk that lay here is not mounted"
+    if not found:
+        found = secrets.token_hex(8)
+        mark.write_text(found + "\n", "ascii")
+    journal.set_mark(root, found)
+    return None

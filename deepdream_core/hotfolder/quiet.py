@@ -1,0 +1,40 @@
+"""Hours of the day in which nothing is dreamed, by the clock on the wall."""
+
+from __future__ import annotations
+
+import datetime
+
+from deepdream_core.settings import ends_of
+
+_MINUTE_S = 60
+# An hour that the clock leaves out can join two quiet times to one of nearly two days; a zone has left out a whole day.
+_LONGEST_MIN = 4 * 24 * 60
+
+
+def quiet(hours: str | None, at: datetime.datetime) -> bool:
+    """Return whether the clock, showing `at`, is within `hours` such as `22:00-07:00`; never within None.
+
+    The first minute belongs to the hours, the last does not. Raises `ValueError` for hours that are none.
+    """
+    if hours is None:
+        return False
+    begin, end = ends_of(hours)
+    now = at.time()
+    return begin <= now < end if begin < end else now >= begin or now < end
+
+
+def quiet_until(hours: str | None, at: datetime.datetime) -> datetime.datetime:
+    """Return the first moment from `at` on that is not within `hours`; `at` itself when it is not.
+
+    A time without a zone is this machine's own, as everywhere in Python; where clocks are put forward or back, what they
+    then show decides. Raises `ValueError` for hours that are none.
+    """
+    if not quiet(hours, at):
+        return at
+    begin_s = int(at.replace(second=0, microsecond=0).timestamp())
+    # Minute by minute through real time: a day's hours can be missing or come twice.
+    for minute in range(1, _LONGEST_MIN):
+        moment = datetime.datetime.fromtimestamp(begin_s + minute * _MINUTE_S, at.tzinfo)
+        if not quiet(hours, moment):
+            break
+    return moment

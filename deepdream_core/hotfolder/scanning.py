@@ -1,0 +1,124 @@
+"""Looking through a folder: every regular file below it, never through a link, one at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+_JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a link to a folder, on Windows
+_BY_DESCRIPTOR = os.scandir in os.supports_fd and os.stat in os.supports_dir_fd
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A regular file as it was when it was looked at: size in bytes, time of the last change in ns, how many links."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+    uid: int
+    links: int
+
+
+def scan(
+    root: Path,
+    passed_over: Callable[[Path, bool], bool],
+    unreadable: Callable[[Path, OSError], None] | None = None,
+) -> Iterator[Found]:
+    """Yield the regular files below `root`, in no particular order, as they are found.
+
+    `passed_over(path, is_folder)` leaves out a file, or a folder with all that is in it. Links, sockets, pipes and devices
+    are left out; other file systems mounted below `root` are looked through; `root` itself may be a link. Names are
+    as the system has them, bytes that are no UTF-8 as surrogates. A file that vanishes meanwhile is left out; a folder
+    that vanishes, cannot be read, or lies deeper than a path can be long is told to `unreadable`, as is a file that the
+    file system fails to look at, and the rest goes on.
+
+    Raises OSError, at the first step or a later one, when `root` itself cannot be listed.
+    """
+    tell = unreadable or (lambda _path, _error: None)
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            yield from _files(folder, passed_over, folders, tell, follow=folder is root)
+        except OSError as error:
+            if folder is root:
+                raise
+            tell(folder, error)
+
+
+def look(path: Path) -> Found | None:
+    """Return the regular file that has this name just now; None when that is none.
+
+    None also for a link, and when the file system does not say: what is not seen now, a later scan finds. Raises nothing.
+    """
+    try:
+        return _found(path, path.lstat())
+    except (OSError, ValueError):
+        return None
+
+
+def _files(
+    folder: Path,
+    passed_over: Callable[[Path, bool], bool],
+    folders: list[Path],
+    tell: Callable[[Path, OSError], None],
+    *,
+    follow: bool,
+) -> Iterator[Found]:
+    """Yield one folder's files and note the folders in it."""
+    with (
+        _opened(folder, follow=follow) as descriptor,
+        os.scandir(folder if descriptor is None else descriptor) as entries,
+    ):
+        for entry in entries:
+            path = folder / entry.name
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if not passed_over(path, True) and not _is_junction(entry):
+                        folders.append(path)
+                    continue
+                if not entry.is_file(follow_symlinks=False) or passed_over(path, False):
+                    continue
+                name = entry.path if descriptor is None else entry.name
+                found = _found(path, os.stat(name, dir_fd=descriptor, follow_symlinks=False))
+            except OSError as error:
+                if error.errno not in _GONE:
+                    tell(path, error)
+                continue
+            if found is not None:
+                yield found
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, *, follow: bool) -> Iterator[int | None]:
+    """Open the folder itself, even if a link takes its place at this moment; None where a system cannot list by that."""
+    if not _BY_DESCRIPTOR:
+        yield None
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_junction(entry: os.DirEntry[str]) -> bool:
+    return getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _JUNCTION if os.name == "nt" else False
+
+
+def _found(path: Path, status: os.stat_result) -> Found | None:
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return Found(path, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, status.st_uid, status.st_nlink)

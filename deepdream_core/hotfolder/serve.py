@@ -1,0 +1,145 @@
+"""`deepdream watch`: from the locks to the last line of the log."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from deepdream_core.config import builtin_config_path, load_config, user_config_path
+from deepdream_core.errors import SettingsError
+from deepdream_core.hotfolder import shared_state
+from deepdream_core.hotfolder.daemon import Daemon
+from deepdream_core.hotfolder.places import root_of
+from deepdream_core.settings import FolderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from deepdream_core.dreamer import Dreamer
+    from deepdream_core.settings import Config
+
+STATE_EVERY_S = 1.0
+RELOAD = getattr(signal, "SIGHUP", None)
+
+
+def watch(folders: Sequence[Path], config: Path | None, *, live: bool) -> None:
+    """Watch the folders named, or those of the configuration, until Ctrl-C or SIGTERM; SIGHUP reads the configuration.
+
+    `live`: show a table instead of a line for each picture. Raises `SettingsError` for a folder that cannot be meant and
+    for one that is watched already, `OutputError` when the journal cannot be used.
+    """
+    locks = shared_state.Locks()
+
+    def load() -> tuple[Config, Sequence[FolderSettings]]:
+        loaded = load_config(config)
+        wanted = [_named(path, loaded) for path in folders] or loaded.folders
+        if not wanted:
+            raise SettingsError("no folder to watch", "name one, or give `folders` in config.yaml")
+        locks.hold([root_of(one) for one in wanted])
+        return loaded, wanted
+
+    journal = shared_state.open_journal()
+    say, show, close = _screen(live)
+    if journal.said:
+        say(journal.said)
+    watching = _Attention(config)
+
+    def shown(state: dict[str, Any]) -> None:
+        watching.turn(daemon, state)
+        show(state)
+
+    try:
+        daemon = Daemon(load, journal, _opened_engine, say, shown, paused=shared_state.is_paused)
+        before = _signals(daemon)
+        try:
+            say(f"watching {', '.join(str(root_of(one)) for one in load()[1])}; Ctrl-C ends it, and nothing is lost")
+            daemon.run()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    finally:
+        shared_state.remove_state()
+        close()
+        journal.close()
+        locks.release()
+
+
+class _Attention:
+    """What the daemon looks at once a second besides its folders: edits of the configuration, and `retry`."""
+
+    def __init__(self, config: Path | None) -> None:
+        self._files = (builtin_config_path(), config or user_config_path())
+        self._versions, self._nudge = self._seen(), shared_state.nudged()
+        self._next = 0.0
+
+    def _seen(self) -> list[tuple[int, int] | None]:
+        seen: list[tuple[int, int] | None] = []
+        for file in self._files:
+            try:
+                status = file.stat()
+                seen.append((status.st_size, status.st_mtime_ns))
+            except OSError:
+                seen.append(None)
+        return seen
+
+    def turn(self, daemon: Daemon, state: dict[str, Any]) -> None:
+        """Look, as far as it is time for that, and write down how things stand."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + STATE_EVERY_S
+        shared_state.write_state(state)
+        versions, nudge = self._seen(), shared_state.nudged()
+        if versions != self._versions:
+            self._versions = versions
+            daemon.reload()
+        if nudge != self._nudge:
+            self._nudge = nudge
+            daemon.nudge()
+
+
+def _named(path: Path, config: Config) -> FolderSettings:
+    """Return the settings of a folder named on the command line: its own in the configuration, or the defaults."""
+    path = path.absolute()
+    for one in config.folders:
+        if root_of(one) == path:
+            return one
+    return FolderSettings(path=str(path))
+
+
+def _signals(daemon: Daemon) -> dict[int, Any]:
+    """Let signals reach the daemon; return the handlers from before."""
+    wanted: dict[int, Callable[[int, object], None]] = {
+        signal.SIGINT: lambda *_: daemon.stop(),
+        signal.SIGTERM: lambda *_: daemon.stop(),
+    }
+    if RELOAD is not None:
+        wanted[RELOAD] = lambda *_: daemon.reload()
+    return {number: signal.signal(number, handler) for number, handler in wanted.items()}
+
+
+def _opened_engine(say: Callable[[str], None]) -> Dreamer:
+    """Return the helper in the engine's place, started if none runs; raises `HelperError`."""
+    from deepdream_core import remote
+
+    return remote.RemoteEngine(lambda: remote.connect(start=True), say)
+
+
+def _screen(live: bool) -> tuple[Callable[[str], None], Callable[[dict[str, Any]], None], Callable[[], None]]:
+    """Return how to tell a line, how to show the state, and how to end both."""
+    if live:
+        from deepdream_core.hotfolder.show import Table
+
+        table = Table()
+        return table.say, table.show, table.close
+
+    def say(text: str) -> None:
+        escaped = "".join(
+            c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text
+        )
+        print(escaped, file=sys.stderr, flush=True)
+
+    return say, lambda _state: None, lambda: None

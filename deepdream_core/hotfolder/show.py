@@ -1,0 +1,78 @@
+"""How the hot folder looks in a terminal: a live table while it is watched, and what `deepdream status` prints of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table as Grid
+from rich.text import Text
+
+from deepdream_core.report import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUNNING_SHOWN = 3
+
+
+def plain(text: str) -> str:
+    """Return a name or sentence with control characters escaped, as names may hold any byte."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+class Table:
+    """A live table on stderr; lines that are told stand above it."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def say(self, text: str) -> None:
+        """Tell a line."""
+        self._console.print(escape(plain(text)), soft_wrap=True)
+
+    def show(self, state: dict[str, Any]) -> None:
+        """Show how things stand."""
+        self._live.update(Group(*drawn(state)))
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._live.stop()
+
+
+def drawn(state: dict[str, Any]) -> Iterator[Grid | Text]:
+    """Return the folders and what is being done in them, as rich can print it."""
+    grid = Grid(box=None, pad_edge=False, header_style="dim")
+    for title in ("folder", "waiting", "done", "failed", "now"):
+        grid.add_column(title, justify="right" if title in ("waiting", "done", "failed") else "left", overflow="fold")
+    for folder in state["folders"]:
+        grid.add_row(
+            Text(plain(folder["folder"])), str(folder["waiting"]), str(folder["done"]),
+            Text(str(folder["failed"]), style="red" if folder["failed"] else ""), Text(_now(state, folder)),
+        )  # fmt: skip
+    yield grid
+    for folder in state["folders"]:
+        for one in folder["running"][:RUNNING_SHOWN]:
+            percent = f"{100 * one['fraction']:3.0f} %" if one["stage"] == "dreaming" else ""
+            name = plain(one["path"])[len(plain(folder["folder"])) + 1 :]
+            yield Text(f"  {name}: {one['stage']} {percent} {clock(one['seconds'])}", overflow="ellipsis", no_wrap=True)
+        if folder["known"]:
+            yield Text(
+                f"  {folder['known']} not dreamed again: the same picture had been dreamed, or was a dream itself"
+            )
+
+
+def _now(state: dict[str, Any], folder: dict[str, Any]) -> str:
+    if state.get("hangs"):
+        return "the daemon does not answer"
+    if state["paused"]:
+        return "paused; `deepdream resume` goes on"
+    if folder["resting"]:
+        return plain(str(folder["resting"]))
+    if folder["running"]:
+        return "working"
+    return "waits for pictures" if not folder["waiting"] else "waits until files have settled"
