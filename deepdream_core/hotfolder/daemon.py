@@ -14,7 +14,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import DeepDreamError, SettingsError
+from deepdream_core.hotfolder.announce import announce
 from deepdream_core.hotfolder.folder import Folder
+from deepdream_core.hotfolder.neighbour import Neighbour
 from deepdream_core.hotfolder.order import chosen
 from deepdream_core.hotfolder.picture import Attempt, Outcome
 from deepdream_core.hotfolder.places import Places, check
@@ -61,6 +63,7 @@ class Daemon:
         self._works: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._attempts: dict[Path, Attempt] = {}
         self._own = threading.local()
+        self._neighbour, self._busy = Neighbour(), ""
         self._turn = 0
         self._config, folders = load()
         self._folders = self._opened(folders)
@@ -116,8 +119,11 @@ class Daemon:
                 folder.look_around(now)
             except DeepDreamError as error:  # the journal's disk is full
                 self._say(str(error))
-        if not self._paused():
+        self._busy = "" if not self._folders else self._neighbour.why(self._config.engine)
+        if not self._paused() and not self._busy:
             self._begin(now)
+        for folder in self._folders:
+            self._announce(folder)
         self._show(self.told(now))
 
     def _begin(self, now: float) -> None:
@@ -152,6 +158,13 @@ class Daemon:
                 folder.rest(outcome.why)
         if outcome.ended not in ("world", "stopped", "changed"):
             self._say(_line(outcome))
+
+    def _announce(self, folder: Folder) -> None:
+        """Tell the person at the desktop when all that was dropped is done."""
+        told = folder.batch_is_done()
+        if told and folder.places.settings.notify:
+            title = f"DeepDream: {folder.root.name}"
+            threading.Thread(target=announce, args=(title, told), name="announce", daemon=True).start()
 
     def _hand(self) -> None:
         while (attempt := self._works.get()) is not None:
@@ -233,7 +246,8 @@ class Daemon:
                     for path, one in attempts if path.is_relative_to(folder.root)
                 ],
             })  # fmt: skip
-        return {"pid": os.getpid(), "at": time.time(), "paused": self._paused(), "folders": folders}
+        state = {"pid": os.getpid(), "at": time.time(), "paused": self._paused(), "busy": self._busy}
+        return {**state, "folders": folders}
 
 
 def _line(outcome: Outcome) -> str:

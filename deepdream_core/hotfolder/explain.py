@@ -74,7 +74,7 @@ def explained(path: Path, folders: Sequence[Places], journal: Journal) -> str:  
     return "is waiting for its turn"
 
 
-def _of_daemon(path: Path, places: Places) -> str | None:
+def _of_daemon(path: Path, places: Places) -> str | None:  # noqa: PLR0911 - one for each reason
     """Return what a daemon that runs says of a file that is there."""
     for state in shared_state.states():
         for folder in state["folders"]:
@@ -88,6 +88,8 @@ def _of_daemon(path: Path, places: Places) -> str | None:
                     return f"{one['why']}, and is left alone"
             if state["paused"]:
                 return "waits, because the hot folders are paused: `deepdream resume` goes on"
+            if state["busy"]:
+                return f"waits, because {state['busy']}"
             if folder["resting"]:
                 return f"waits, because the folder rests: {folder['resting']}"
             for one in folder["put_off"]:

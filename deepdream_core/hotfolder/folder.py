@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepdream_core.errors import OutputError
 from deepdream_core.hotfolder import delivery, presence
+from deepdream_core.hotfolder.announce import summary
 from deepdream_core.hotfolder.arrivals import Arrival, Arrivals
 from deepdream_core.hotfolder.picture import Outcome, Work
 from deepdream_core.hotfolder.quiet import quiet, quiet_until
@@ -67,6 +68,7 @@ class Folder:
         self._told = ""
         self._left_alone: dict[Path, str] = {}
         self._pause = self._kept_pause()
+        self._batch = [0, 0]
 
     @property
     def root(self) -> Path:
@@ -131,7 +133,7 @@ class Folder:
         found = look(path)
         if found is not None:
             self._saw(found, now)
-        elif os.path.isdir(path) and not os.path.islink(path):
+        elif os.path.isdir(path) and not path.is_symlink():
             self._scan_at = now
         else:
             self.arrivals.gone(path)
@@ -217,6 +219,8 @@ class Folder:
         if one is None:
             return
         if outcome.ended in ("done", "known", "failed"):
+            self._batch[0] += outcome.ended == "done"
+            self._batch[1] += outcome.ended == "failed"
             self._settled(one, outcome, now)
             self.well()
         elif outcome.ended == "dream":
@@ -260,6 +264,14 @@ class Folder:
         if self._pause is not None:
             self._pause = None
             self.journal.go_on(self.root)
+
+    def batch_is_done(self) -> str:
+        """Return what became of the last drop once nothing is left to do, and "" until then and afterwards."""
+        done, failed = self._batch
+        if not done + failed or self.working or any(one.standing in ("resting", "taken") for one in self.arrivals):
+            return ""
+        self._batch = [0, 0]
+        return summary(done, failed)
 
     def try_all(self) -> None:
         """Try at once whatever waits."""

@@ -36,7 +36,7 @@ def missing(journal: Journal, root: Path) -> str | None:
         found = ""
     if found and known == found:
         return None
-    if not found and known is not None and not any(os.scandir(root)):
+    if not found and known is not None and not list(root.iterdir()):
         return "is offline: the disk that lay here is not mounted"
     if not found:
         found = secrets.token_hex(8)

@@ -71,6 +71,8 @@ def _now(state: dict[str, Any], folder: dict[str, Any]) -> str:
         return "the daemon does not answer"
     if state["paused"]:
         return "paused; `deepdream resume` goes on"
+    if state["busy"]:
+        return plain(str(state["busy"]))
     if folder["resting"]:
         return plain(str(folder["resting"]))
     if folder["running"]:

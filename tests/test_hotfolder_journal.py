@@ -1,0 +1,176 @@
+"""The journal: what is written is there after a kill, and a damaged one is no reason to stop."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deepdream_core.errors import OutputError
+from deepdream_core.hotfolder.journal import Journal, Staged
+from deepdream_core.hotfolder.presence import MARK, missing
+from deepdream_core.hotfolder.scanning import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DROP = Path("/drop")
+
+
+def found(name: str, size: int = 1) -> Found:
+    return Found(DROP / name, size, 2, 3, 1, 0, 1)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(tmp_path / "state" / "journal.sqlite3")
+    yield made
+    made.close()
+
+
+def test_a_picture_is_remembered_with_all_that_is_noted(journal: Journal) -> None:
+    name = os.fsdecode(b"caf\xe9\n.png")
+    entry = journal.take(DROP, found(name), "ab")
+    assert (entry.state, entry.path, entry.deaths, entry.staged) == ("taken", DROP / name, 1, ())
+    files = (Staged(os.fsdecode(b"x\xff.yaml"), 1, "cd"), Staged(name, 5, "ef"))
+    entry = journal.note(entry, "written", staged=files, result=DROP / "out" / name, key="k", seconds=2.5)
+    again = Journal(journal.path)
+    assert again.unfinished(DROP) == [entry]
+    assert (entry.staged, entry.result, entry.key, entry.seconds) == (files, DROP / "out" / name, "k", 2.5)
+    again.note(entry, "done", original=DROP / "done" / name)
+    again.close()
+    assert journal.unfinished(DROP) == []
+    assert [one.id for one in journal.dreamed(DROP, "ab", "k")] == [entry.id]
+    assert journal.dreamed(DROP, "ab", "other") == []
+    assert journal.counts(DROP) == {"done": 1}
+
+
+def test_one_that_waited_is_gone_on_with_and_a_new_drop_is_a_new_entry(journal: Journal) -> None:
+    first = journal.take(DROP, found("a"), "ab")
+    journal.note(first, "waiting", why="half", tries=2)
+    again = journal.take(DROP, found("a"), "ab")
+    assert (again.id, again.tries, again.why, again.deaths) == (first.id, 2, "", 2)
+    journal.note(again, "done")
+    anew = journal.take(DROP, found("a"), "ab")
+    assert anew.id != first.id
+    assert (anew.tries, anew.deaths) == (0, 1)
+    latest = journal.of_name(DROP, DROP / "a")
+    assert latest is not None
+    assert latest.id == anew.id
+
+
+def test_a_file_is_known_by_its_version(journal: Journal) -> None:
+    entry = journal.note(journal.take(DROP, found("a"), "ab"), "done")
+    assert journal.of_version(DROP, found("a")) == entry
+    assert journal.of_version(DROP, found("a", size=2)) is None
+    assert journal.of_version(Path("/other"), Found(Path("/other/a"), 1, 2, 3, 1, 0, 1)) is None
+
+
+def test_pauses_and_marks_are_kept(journal: Journal) -> None:
+    assert journal.paused(DROP) is None
+    journal.pause(DROP, "the disk is full", 3, 17.5)
+    assert journal.paused(DROP) == ("the disk is full", 3, 17.5)
+    journal.go_on(DROP)
+    assert journal.paused(DROP) is None
+    assert journal.mark(DROP) is None
+    journal.set_mark(DROP, "abc")
+    assert journal.mark(DROP) == "abc"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from deepdream_core.hotfolder.journal import Journal
+from deepdream_core.hotfolder.scanning import Found
+journal = Journal(Path(sys.argv[1]))
+entry = journal.take(Path("/drop"), Found(Path("/drop/a"), 1, 2, 3, 1, 0, 1), "ab")
+journal.note(entry, "written")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_was_noted_is_there_after_a_kill(journal: Journal) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(journal.path)], check=False)
+    assert ended.returncode == -9
+    (entry,) = journal.unfinished(DROP)
+    assert entry.state == "written"
+
+
+def test_many_threads_may_note_at_once(journal: Journal) -> None:
+    def work(number: int) -> None:
+        for again in range(20):
+            entry = journal.take(DROP, found(f"{number}-{again}"), "ab")
+            journal.note(entry, "done")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert journal.counts(DROP) == {"done": 80}
+
+
+def test_nobody_else_may_read_it(journal: Journal) -> None:
+    assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
+
+
+def test_a_damaged_one_is_set_aside_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    path.write_bytes(b"no journal" * 1000)
+    journal = Journal(path)
+    assert "was damaged" in journal.said
+    assert journal.counts(DROP) == {}
+    (aside,) = tmp_path.glob("journal.sqlite3.damaged-*")
+    assert aside.read_bytes() == b"no journal" * 1000
+    journal.close()
+
+
+def test_one_of_a_later_version_is_left_alone(journal: Journal) -> None:
+    journal._connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(OutputError, match="of a later version"):
+        Journal(journal.path)
+
+
+def test_one_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="the journal cannot be used"):
+        Journal(tmp_path / "file" / "journal.sqlite3")
+
+
+# --- whether the folder is there
+
+
+def test_a_new_folder_is_made_and_marked(journal: Journal, tmp_path: Path) -> None:
+    root = tmp_path / "a" / "drop"
+    assert missing(journal, root) is None
+    assert (root / MARK).read_text().strip() == journal.mark(root)
+    assert missing(journal, root) is None
+
+
+def test_a_folder_that_was_there_once_is_offline_and_never_made_again(journal: Journal, tmp_path: Path) -> None:
+    root = tmp_path / "drop"
+    missing(journal, root)
+    (root / MARK).rename(tmp_path / "mark")
+    assert missing(journal, root) == "is offline: the disk that lay here is not mounted"
+    assert list(root.iterdir()) == []
+    root.rmdir()
+    assert missing(journal, root) == "is offline: the folder is not there"
+    assert not root.exists()
+    root.mkdir()
+    (tmp_path / "mark").rename(root / MARK)
+    assert missing(journal, root) is None
+
+
+def test_a_mark_that_a_person_removed_is_made_anew(journal: Journal, tmp_path: Path) -> None:
+    root = tmp_path / "drop"
+    missing(journal, root)
+    (root / "cat.jpg").touch()
+    (root / MARK).unlink()
+    assert missing(journal, root) is None
+    assert (root / MARK).exists()
