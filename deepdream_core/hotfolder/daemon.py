@@ -48,7 +48,7 @@ class Daemon:
         self,
         load: Callable[[], tuple[Config, Sequence[FolderSettings]]],
         journal: Journal,
-        engine: Callable[[Callable[[str], None]], Dreamer],
+        engine: Callable[[], Dreamer],
         say: Callable[[str], None],
         show: Callable[[dict[str, Any]], None],
         *,
@@ -174,7 +174,7 @@ class Daemon:
         """Return the helper in the engine's place, one for each thread."""
         engine: Dreamer | None = getattr(self._own, "engine", None)
         if engine is None:
-            engine = self._own.engine = self._engine(self._say)
+            engine = self._own.engine = self._engine()
         return engine
 
     def _ended(self, hands: Sequence[threading.Thread]) -> None:

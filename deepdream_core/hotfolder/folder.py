@@ -122,7 +122,7 @@ class Folder:
         self._scan_at = now + self.places.settings.rescan_s
         self.arrivals.begin_scan()
         try:
-            for found in scan(self.root, self.places.passed_over):
+            for found in sorted(scan(self.root, self.places.passed_over), key=lambda one: str(one.path)):
                 self._saw(found, now)
         except OSError as error:
             self._offline(f"cannot be looked through: {error.strerror or error}")

@@ -121,11 +121,13 @@ def _signals(daemon: Daemon) -> dict[int, Any]:
     return {number: signal.signal(number, handler) for number, handler in wanted.items()}
 
 
-def _opened_engine(say: Callable[[str], None]) -> Dreamer:
+def _opened_engine() -> Dreamer:
     """Return the helper in the engine's place, started if none runs; raises `HelperError`."""
     from deepdream_core import remote
 
-    return remote.RemoteEngine(lambda: remote.connect(start=True), say)
+    return remote.RemoteEngine(
+        lambda: remote.connect(start=True), lambda _text: None
+    )  # that others are before is usual
 
 
 def _screen(live: bool) -> tuple[Callable[[str], None], Callable[[dict[str, Any]], None], Callable[[], None]]:

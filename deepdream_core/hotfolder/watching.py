@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import stat
-import sys
 import threading
 import time
-import warnings
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 from watchdog import events as kinds
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
-from watchdog.observers.polling import PollingObserver
+
+from deepdream_core.hotfolder.native import Events, in_plain_words, shared_with_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,15 +30,10 @@ TRY_AGAIN_S = 10.0
 """Observers that end by themselves are not started again more often than this."""
 JUMP_S = 30.0
 """How far the wall clock may move against the monotonic one: more is a resume after sleep, or somebody set it."""
-STOP_S = 2.0
 MOST_PATHS = 10_000
 """With more paths than this waiting, everything is looked through instead."""
 
 _CANARY = ".deepdream-canary-"
-_SOUGHT: list[type[FileSystemEvent]] = [
-    kinds.FileCreatedEvent, kinds.FileMovedEvent, kinds.FileClosedEvent, kinds.FileModifiedEvent, kinds.FileAttribEvent,
-    kinds.DirCreatedEvent, kinds.DirMovedEvent, kinds.DirAttribEvent,
-]  # fmt: skip
 _WHY = {
     kinds.EVENT_TYPE_CREATED: "it appeared",
     kinds.EVENT_TYPE_MOVED: "it was given this name",
@@ -52,10 +41,6 @@ _WHY = {
     kinds.EVENT_TYPE_MODIFIED: "a program writes it",
     kinds.EVENT_TYPE_ATTRIB: "its permissions or times have changed",
 }
-_SHARED = frozenset(
-    {"9p", "afpfs", "afs", "ceph", "cifs", "davfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
-    | {"fuse.gvfsd-fuse", "fuse.rclone", "fuse.sshfs", "fuse.vmhgfs-fuse", "vboxsf", "virtiofs", "vmhgfs", "webdav"}
-)
 _UNHEARD = "this file system tells of no changes made here; therefore"
 
 
@@ -93,7 +78,7 @@ class Watcher:
         self._pending = _Pending(root, wake)
         self._real = root
         self._identity: tuple[int, int] | None = None
-        self._events: _Events | None = None
+        self._events: Events | None = None
         self._offset = self._next_poll = self._next_canary = 0.0
         self._revived_at = float("-inf")
         self._trouble = self._shared = self._untested = ""
@@ -185,10 +170,10 @@ class Watcher:
         # A link is not followed by the watches themselves.
         self._real = Path(os.path.realpath(self.root))
         try:
-            self._events = _Events(self._real, self._take, self._leaves_out, self._lost)
-            self._shared = _shared_with_others(self._real)
+            self._events = Events(self._real, self._take, self._leaves_out, self._lost)
+            self._shared = shared_with_others(self._real)
         except Exception as error:  # each system's part of watchdog has its own ways to fail
-            self._trouble = _in_plain_words(error)
+            self._trouble = in_plain_words(error)
         self._pending.everything(why)
 
     def _close(self) -> None:
@@ -216,7 +201,7 @@ class Watcher:
         refused = self._events.refused
         if refused is not None:  # a part of the folder is not watched, and others may need what the rest takes
             self._close()
-            self._trouble, self._next_poll = _in_plain_words(refused), now
+            self._trouble, self._next_poll = in_plain_words(refused), now
         elif not self._events.alive and now >= self._revived_at + TRY_AGAIN_S:
             self._revived_at = now
             self.restart("the observer had ended")
@@ -321,157 +306,9 @@ class _Pending:
         return [Hint(self._root, path, why) for path, why in paths.items()]
 
 
-class _Handler(kinds.FileSystemEventHandler):
-    def __init__(self, take: Callable[[FileSystemEvent], None]) -> None:
-        self._take = take
-
-    def dispatch(self, event: FileSystemEvent) -> None:
-        self._take(event)
-
-
-class _Events:
-    """The system's events about one folder, and the threads that bring them; raises, mostly OSError, where it has none.
-
-    `take` gets each event and `lost` is called when some were lost, both on these threads, which an exception would end.
-    `leaves_out(folder)` says which folders need not be watched.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        take: Callable[[FileSystemEvent], None],
-        leaves_out: Callable[[str], bool],
-        lost: Callable[[], None],
-    ) -> None:
-        # watchdog warns of a folder that was moved out and comes back with its watches, and does the right thing.
-        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-        self._reader: _Reader | None = None
-        self._observer: BaseObserver
-        if sys.platform == "linux":
-            self._reader = _Reader(os.fsencode(root), leaves_out, lost)
-            self._observer = BaseObserver(InotifyEmitter, inotify_fd=self._reader)
-            self._reader.start()
-        else:
-            self._observer = Observer()
-            if isinstance(self._observer, PollingObserver):
-                raise OSError(errno.ENOSYS, "this system tells of no changes")
-        try:
-            self._observer.schedule(_Handler(take), str(root), recursive=True, event_filter=_SOUGHT)
-            self._observer.start()
-            if self.refused is not None:
-                raise self.refused
-        except BaseException:
-            self.stop()
-            raise
-
-    @property
-    def alive(self) -> bool:
-        """Say whether all that should run does, and the folder is still watched."""
-        return all(thread.is_alive() for thread in self._threads()) and not (self._reader and self._reader.ended)
-
-    @property
-    def refused(self) -> OSError | None:
-        """Return why a folder below could not be watched, when the system is out of watches."""
-        return self._reader.refused if self._reader else None
-
-    def _threads(self) -> list[threading.Thread]:
-        threads: list[threading.Thread] = [self._observer, *self._observer.emitters]
-        return [*threads, self._reader] if self._reader else threads
-
-    def stop(self) -> None:
-        end = time.monotonic() + STOP_S
-        threads = self._threads()
-        self._observer.stop()
-        if self._reader:
-            self._reader.stop()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, end - time.monotonic()))
-
-
-if sys.platform == "linux":
-    from watchdog.observers.inotify import InotifyEmitter
-    from watchdog.observers.inotify_c import InotifyFD
-
-    if TYPE_CHECKING:
-        from watchdog.observers.inotify_c import CallbackId, InotifyEvent, Mask, WatchCallback, WatchDescriptor
-
-    class _Reader(InotifyFD):
-        """watchdog's reader of inotify, which keeps some things to itself that matter here.
-
-        When the kernel's queue overflows it renews its watches, writes that into the log and tells no handler. It
-        goes on without a word when a folder below the root cannot be watched, for want of watches or permission, and when
-        the root was unmounted. And it would watch the folders that we write to.
-        """
-
-        def __init__(self, root: bytes, leaves_out: Callable[[str], bool], lost: Callable[[], None]) -> None:
-            super().__init__()
-            self._root, self._leaves_out, self._tell_lost = root, leaves_out, lost
-            self._root_watch = -1
-            self.refused: OSError | None = None
-            self.ended = False
-
-        def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
-            if path != self._root and self._leaves_out(os.fsdecode(path)):
-                raise OSError(errno.ECANCELED, "not to be watched")  # as good as gone for watchdog, which then goes on
-            try:
-                watch = super().add_callback(path, mask, callback, id_)
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    self.refused = error
-                raise
-            if watch == -1:
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            if path == self._root:
-                self._root_watch = watch
-            return watch
-
-        def handle_event(self, event: InotifyEvent) -> None:
-            super().handle_event(event)
-            if event.is_queue_overflow:
-                self._tell_lost()
-            elif event.is_ignored and event.wd == self._root_watch:
-                self.ended = True
-
-
 def _identity(root: Path) -> tuple[int, int] | None:
     try:
         status = root.stat()
     except OSError:
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
-
-
-def _in_plain_words(error: Exception) -> str:
-    """Say why events do not come, and what helps."""
-    if isinstance(
-        error, RecursionError
-    ):  # os.walk, by which watchdog finds what to watch, calls itself before Python 3.12
-        return "folders lie too deep within each other to be watched; therefore"
-    what, limit, enough = {
-        errno.ENOSPC: ("watches", "max_user_watches", 524_288),
-        errno.EMFILE: ("instances", "max_user_instances", 1_024),
-    }.get(getattr(error, "errno", None) or 0, ("", "", 0))
-    if not limit:
-        return f"changes cannot be told here: {getattr(error, 'strerror', None) or error}; therefore"
-    try:
-        present = int(Path(f"/proc/sys/fs/inotify/{limit}").read_text())
-    except (OSError, ValueError):
-        return f"out of inotify {what}: raise it with `sudo sysctl fs.inotify.{limit}={enough}`; until then"
-    return (
-        f"out of inotify {what} (fs.inotify.{limit} is {present}): "
-        f"raise it with `sudo sysctl fs.inotify.{limit}={max(enough, 2 * present)}`; until then"
-    )
-
-
-def _shared_with_others(folder: Path) -> str:
-    """Say that others change this file system from elsewhere, of which inotify tells nothing; empty when they do not."""
-    try:
-        mounts = [(Path(one.mountpoint), one.fstype) for one in psutil.disk_partitions(all=True)]
-    except (OSError, psutil.Error):
-        return ""
-    over = [(len(place.parts), kind) for place, kind in reversed(mounts) if folder.is_relative_to(place)]
-    _, kind = max(over, key=itemgetter(0), default=(0, ""))  # of several in one place, the last lies on top
-    return (
-        f"other machines can change this file system ({kind}) unnoticed; therefore" if kind.lower() in _SHARED else ""
-    )
