@@ -261,6 +261,10 @@ def bench(
     via_helper: Annotated[
         bool, typer.Option("--via-helper", help="instead: what the way of 12 megapixels through the helper costs")
     ] = False,
+    hot_folder: Annotated[
+        bool, typer.Option("--hot-folder", help="instead: how much of the engine's speed the hot folder keeps")
+    ] = False,
+    pictures: Annotated[int, typer.Option(min=1, help="with --hot-folder: how many of 2 megapixels")] = 200,
     config: ConfigFile = None,
 ) -> None:
     """Measure this machine: the engine, the notebook's plain loop and the bare convolutions in one run."""
@@ -268,6 +272,11 @@ def bench(
         from deepdream_core.bench_helper import print_overhead
 
         print_overhead(repeats)
+        return
+    if hot_folder:
+        from deepdream_core.bench_hotfolder import print_throughput
+
+        print_throughput(_load_config(config), pictures)
         return
     from deepdream_core import bench as measuring
 
