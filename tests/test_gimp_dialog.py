@@ -194,12 +194,9 @@ class Person:
         until(lambda: not self.shown.windows(DIALOG), 5)
 
 
-def jobs(helper: Helper, priority: str) -> list[dict[str, Any]]:
-    """The jobs of that kind that the helper works on."""
-    return [job for job in helper.status()["jobs"] if job["priority"] == priority and job["state"] == "running"]
-
-
-def test_a_person_opens_the_dialog_sees_the_dream_and_gets_it(root: GimpRoot, tmp_path: Path) -> None:
+@contextmanager
+def somebody(root: GimpRoot, folder: Path) -> Iterator[tuple[Person, Helper]]:
+    """Somebody who sits before a photograph in GIMP, and a helper that runs."""
     with (
         installed(root) as (plug_in, environ, helper),
         screen(root) as shown,
@@ -208,8 +205,17 @@ def test_a_person_opens_the_dialog_sees_the_dream_and_gets_it(root: GimpRoot, tm
         ) as gimp,
     ):
         until(gimp.reports, 60)
-        person = Person(shown, gimp, tmp_path)
-        original = person.layer()
+        yield Person(shown, gimp, folder), helper
+
+
+def jobs(helper: Helper, priority: str) -> list[dict[str, Any]]:
+    """The jobs of that kind that the helper works on."""
+    return [job for job in helper.status()["jobs"] if job["priority"] == priority and job["state"] == "running"]
+
+
+def test_a_person_opens_the_dialog_sees_the_dream_and_gets_it(root: GimpRoot, tmp_path: Path) -> None:
+    with somebody(root, tmp_path) as (person, helper):
+        gimp, original = person.gimp, person.layer()
 
         dialog = person.opens_the_dialog()
         first = person.sees_something(dialog)
@@ -251,15 +257,8 @@ def test_a_person_opens_the_dialog_sees_the_dream_and_gets_it(root: GimpRoot, tm
 
 
 def test_every_control_does_what_it_says(root: GimpRoot, tmp_path: Path) -> None:
-    with (
-        installed(root) as (plug_in, environ, _helper),
-        screen(root) as shown,
-        start_gimp(
-            root, WATCH, display=shown.display, plug_in_folder=plug_in, environ=environ, quit_after=False
-        ) as gimp,
-    ):
-        until(gimp.reports, 60)
-        person = Person(shown, gimp, tmp_path)
+    with somebody(root, tmp_path) as (person, _helper):
+        gimp = person.gimp
 
         dialog = person.opens_the_dialog()
         person.chooses_half_of_subtle(dialog)
@@ -290,15 +289,8 @@ def test_every_control_does_what_it_says(root: GimpRoot, tmp_path: Path) -> None
 
 
 def test_cancel_beside_the_progress_bar_stops_the_dream(root: GimpRoot, tmp_path: Path) -> None:
-    with (
-        installed(root) as (plug_in, environ, helper),
-        screen(root) as shown,
-        start_gimp(
-            root, WATCH, display=shown.display, plug_in_folder=plug_in, environ=environ, quit_after=False
-        ) as gimp,
-    ):
-        until(gimp.reports, 60)
-        person = Person(shown, gimp, tmp_path)
+    with somebody(root, tmp_path) as (person, helper):
+        shown, gimp = person.shown, person.gimp
         original = person.layer()
         dialog = person.opens_the_dialog()
         person.types(dialog, "alt+i", "1000")

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from helper_process import Helper, running_helper, until
 from PIL import Image
-from watching import Watching, photograph, watching
+from watching import Watching, another_disk, photograph, watching
 
 from deepdream_core.photo import read_photo
 from deepdream_core.recipe import recipe_of
@@ -386,24 +386,9 @@ def _is_helper(process: psutil.Process, drop: Watching) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def another_disk(folder: Path, options: str = "size=2m") -> Iterator[None]:
-    """A disk of its own, mounted at `folder`; where none can be mounted, CI fails and others skip."""
-    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
-    answer = subprocess.run(command, capture_output=True, check=False)
-    if answer.returncode:
-        if os.environ.get("CI"):
-            pytest.fail(f"no disk can be mounted: {answer.stderr.decode()}")
-        pytest.skip("no disk can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=False)
-
-
 def test_a_full_disk_lets_the_folder_rest_until_there_is_room(tmp_path: Path, helper: Helper) -> None:
     (tmp_path / "own" / "drop").mkdir(parents=True)
-    with another_disk(tmp_path / "own" / "drop"), watching(tmp_path / "own", helper) as drop:
+    with another_disk(tmp_path / "own" / "drop", "size=2m"), watching(tmp_path / "own", helper) as drop:
         drop.says("watching ")
         with contextlib.suppress(OSError), (drop.drop / "full.bin").open("wb") as full:
             full.write(b"x" * 1_900_000)

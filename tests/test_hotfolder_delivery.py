@@ -7,10 +7,10 @@ import hashlib
 import itertools
 import os
 import shutil
-import subprocess
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+from watching import another_disk
 
 from deepdream_core.errors import OutputError
 from deepdream_core.hotfolder import delivery, moves
@@ -282,23 +282,6 @@ def test_hidden_folders_that_nobody_knows_are_removed(drop: Drop) -> None:
     (drop.places.out / ".deepdream-77" / "cat.bmp").write_bytes(b"half")
     drop.restarted()
     assert drop.files() == {"holiday/cat.bmp": ORIGINAL}
-
-
-@contextlib.contextmanager
-def another_disk(folder: Path, options: str = "size=1m") -> Iterator[Path]:
-    """A disk of its own, mounted at `folder`; where none can be mounted, CI fails and others skip."""
-    folder.mkdir(exist_ok=True)
-    answer = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], capture_output=True, check=False
-    )
-    if answer.returncode:
-        if os.environ.get("CI"):
-            pytest.fail(f"no disk can be mounted: {answer.stderr.decode()}")
-        pytest.skip("no disk can be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_is_no_fault_of_the_picture(drop: Drop) -> None:

@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 from helper_process import picture, until
 from PIL import Image
@@ -165,3 +166,20 @@ def watching(
         raise
     finally:
         made.kill()
+
+
+@contextmanager
+def another_disk(folder: Path, options: str = "size=1m") -> Iterator[Path]:
+    """A disk of its own, mounted at `folder`; where none can be mounted, CI fails and others skip."""
+    folder.mkdir(exist_ok=True)
+    answer = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], capture_output=True, check=False
+    )
+    if answer.returncode:
+        if os.environ.get("CI"):
+            pytest.fail(f"no disk can be mounted: {answer.stderr.decode()}")
+        pytest.skip("no disk can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
