@@ -21,6 +21,8 @@ from trouble import Exit, InstallError, disk_full, free_bytes, from_os_error
 
 NAME = "deepdream"
 PROGRAM = f"{NAME}.py"
+MARK = b"plug-in-deepdream-check"
+"""What our program holds and no other."""
 FACTS = f"{NAME}.json"
 SOURCE = Path("plugin", NAME)
 FROM_CORE = ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py")
@@ -213,6 +215,9 @@ def _check_ours(target: Path) -> bool:
     if target.is_dir() and not target.is_symlink():
         if not any(target.iterdir()):
             return False
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            if MARK in (target / PROGRAM).read_bytes():  # its deepdream.json may be missing or damaged
+                return True
         with contextlib.suppress(FileNotFoundError, IsADirectoryError):
             if _is_ours((target / FACTS).read_bytes()):
                 return True

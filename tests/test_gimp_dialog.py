@@ -41,6 +41,12 @@ def digest():
     return hashlib.sha256(layer.get_buffer().get(where, 1.0, "R'G'B' u8", Gegl.AbyssPolicy.NONE)).hexdigest()
 
 
+def black():
+    where = Gegl.Rectangle.new(0, 0, layer.get_width(), layer.get_height())
+    pixels = layer.get_buffer().get(where, 1.0, "R'G'B' u8", Gegl.AbyssPolicy.NONE)
+    return sum(pixels[at : at + 3] == bytes(3) for at in range(0, len(pixels), 3))
+
+
 """
 
 WATCH = (
@@ -50,15 +56,20 @@ Gimp.Display.new(image)
 Gimp.displays_flush()
 image.clean_all()
 seen = None
+orders = os.path.join(os.path.dirname(os.environ["DEEPDREAM_REPORTS"]), "orders")
 while True:
+    if os.path.exists(orders):
+        with open(orders) as file:
+            exec(file.read())
+        os.remove(orders)
     now = digest(), image.is_dirty(), [one.get_name() for one in image.get_layers()]
     if now != seen:
-        report(layer=now[0], dirty=now[1], layers=now[2])
+        report(layer=now[0], dirty=now[1], layers=now[2], black=black())
         seen = now
     time.sleep(0.1)
 """
 )
-"""Shows the photograph and tells of every change of it."""
+"""Shows the photograph, tells of every change of it, and does what it is ordered, as a person with a mouse would."""
 
 ASK = (
     OPEN
@@ -113,6 +124,13 @@ class Person:
         """The layer's bytes in short, and whether the image counts as changed."""
         last = self.gimp.reports()[-1]
         return last["layer"], last["dirty"]
+
+    def orders(self, script: str) -> None:
+        """Have something done to the image, and wait until it is done."""
+        order = self.gimp.folder / "orders"
+        order.with_suffix(".new").write_text(script)
+        order.with_suffix(".new").replace(order)
+        until(lambda: not order.exists(), 10)
 
     def image_window(self) -> str:
         """The window with the photograph."""
@@ -285,6 +303,45 @@ def test_every_control_does_what_it_says(root: GimpRoot, tmp_path: Path) -> None
         until(lambda: gimp.reports()[-1]["layers"] == ["DeepDream – subtle", *layers], 10)
         person.press(person.image_window(), "ctrl+z")
         until(lambda: gimp.reports()[-1]["layers"] == layers, 10)
+        person.complains_of_nothing()
+
+
+def test_what_is_selected_when_ok_is_pressed_is_dreamed(root: GimpRoot, tmp_path: Path) -> None:
+    with somebody(root, tmp_path) as (person, _helper):
+        original = person.layer()
+        person.orders("image.select_rectangle(Gimp.ChannelOps.REPLACE, 40, 30, 30, 20)")
+        before = person.gimp.reports()[-1]["black"]
+        dialog = person.opens_the_dialog()
+        person.orders("Gimp.Selection.none(image)")
+        person.gets_it(dialog)
+        until(lambda: person.layer()[0] != original[0], 20)
+        assert person.gimp.reports()[-1]["black"] < before + 500, "nothing was written that was not dreamed"
+        person.complains_of_nothing()
+
+
+CHANGES = {
+    "The selection was changed while it was being dreamed": "image.select_rectangle(Gimp.ChannelOps.REPLACE, 1, 1, 5, 5)",
+    "The layer was changed while it was being dreamed": "layer.resize(140, 96, 0, 0)",
+    "The layer is not there any more": "image.remove_layer(layer); layer = image.get_layers()[0]",
+}
+
+
+@pytest.mark.parametrize("told", CHANGES)
+def test_a_dream_that_does_not_fit_any_more_is_kept_for_last_result(root: GimpRoot, tmp_path: Path, told: str) -> None:
+    with somebody(root, tmp_path) as (person, helper):
+        person.orders("image.insert_layer(layer.copy(), None, 1); image.set_selected_layers([layer])")
+        dialog = person.opens_the_dialog()
+        person.types(dialog, "alt+i", "60")
+        person.press(dialog, "alt+o")
+        person.sees_it_gone()
+        until(lambda: jobs(helper, "interactive"), 20)
+        person.orders(CHANGES[told])
+        until(lambda: not jobs(helper, "interactive"), 40)
+        (window,) = until(lambda: person.shown.windows("GIMP Message"), 20)
+        picture = person.shown.picture(tmp_path / "told.png")
+        assert picture.exists()
+        assert window
+        assert [job for job in helper.status()["jobs"] if job["state"] == "done"], "last result can bring it"
         person.complains_of_nothing()
 
 

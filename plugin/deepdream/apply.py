@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from facts import Facts
 
 POLL_S = 0.1
+_STILL = _("the dream can still be had: DeepDream: last result")
 ARGUMENTS = (
     "preset", "layer", "finest", "octaves", "iterations", "step", "smooth", "jitter", "strength", "seed", "output",
 )  # fmt: skip
@@ -39,13 +40,13 @@ def run(
     """Be the procedure: ask where it is interactive, then dream; errors become one sentence in GIMP's own way."""
     try:
         drawable = _one_that_can_be_changed(drawables)
-        part = pixels.selected(drawable)
-        if part is None:
-            raise Trouble(
-                _("The selection does not touch this layer"), _("select a part of it, or nothing"), "selection"
-            )
-        if run_mode == Gimp.RunMode.INTERACTIVE and not _asked(procedure, config, drawable, part, facts):
-            return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
+        part = _part_of(drawable)
+        if run_mode == Gimp.RunMode.INTERACTIVE:
+            if not _asked(procedure, config, drawable, part, facts):
+                return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
+            if not _is_there(image, drawable):  # while the dialog stood, a person could do anything
+                raise Trouble(_("The layer is not there any more"), "", "gone")
+            part = _part_of(_one_that_can_be_changed([drawable]))
         dream(image, drawable, part, {name: config.get_property(name) for name in ARGUMENTS}, facts)
     except Trouble as trouble:
         return failed(procedure, str(trouble))
@@ -59,6 +60,18 @@ def failed(procedure: Gimp.Procedure, text: str) -> Gimp.ValueArray:
     """Return what makes GIMP show a message, or hand it to the script that called."""
     error = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), text, 0)
     return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)
+
+
+def _part_of(drawable: Gimp.Drawable) -> pixels.Selected:
+    """Return the part that the selection touches, or raise `Trouble`."""
+    part = pixels.selected(drawable)
+    if part is None:
+        raise Trouble(_("The selection does not touch this layer"), _("select a part of it, or nothing"), "selection")
+    return part
+
+
+def _is_there(image: Gimp.Image, drawable: Gimp.Drawable) -> bool:
+    return bool(image.is_valid() and drawable.is_valid() and _layer_of(drawable).is_valid())
 
 
 def _asked(
@@ -90,8 +103,11 @@ def _one_that_can_be_changed(drawables: list[Gimp.Drawable]) -> Gimp.Drawable:
         raise Trouble(_("DeepDream works on layers, not on channels"), _("select a layer"), "channel")
     if drawable.is_indexed():
         raise Trouble(_("The image has indexed colours"), _("choose Image ▸ Mode ▸ RGB"), "indexed")
-    if _layer_of(drawable).get_lock_content():
-        raise Trouble(_("The layer's pixels are locked"), _("unlock them in the Layers dialog"), "locked")
+    item: Gimp.Item | None = _layer_of(drawable)
+    while item is not None:
+        if item.get_lock_content():
+            raise Trouble(_("The layer's pixels are locked"), _("unlock them in the Layers dialog"), "locked")
+        item = item.get_parent()
     return drawable
 
 
@@ -110,13 +126,15 @@ def dream(
         return
     outer = part.outer
     shape = (outer.height, outer.width, pixels.channels(drawable))
+    before = pixels.Surface.of(image, drawable, part)
     Gimp.progress_init(_("DeepDream"))
     job = link.Dreaming(
         facts, pixels.read(drawable, outer), "float32", shape, settings, priority="interactive",
-        label=_where(drawable, outer), forget=False,
+        label=_where(drawable, part), forget=False,
     )  # fmt: skip
     job.start()
     dreamed = _followed(job)
+    _check_unchanged(image, drawable, part, before)
     above = arguments["output"] == "new-layer"
     with _one_step(image):
         layer = _copied_above(image, drawable, arguments["preset"]) if above else _layer_of(drawable)
@@ -125,8 +143,7 @@ def dream(
         except pixels.Refused as refused:
             if above:
                 image.remove_layer(layer)
-            next_step = _("the dream can still be had: DeepDream: last result")
-            raise Trouble(str(refused), next_step, "refused") from None
+            raise Trouble(str(refused), _STILL, "refused") from None
     Gimp.displays_flush()
     Gimp.progress_end()
     job.acknowledge()
@@ -136,6 +153,17 @@ def dream(
             if above
             else _("The layer has filters of its own; DeepDream has changed the pixels beneath them.")
         )
+
+
+def _check_unchanged(image: Gimp.Image, drawable: Gimp.Drawable, part: pixels.Selected, before: pixels.Surface) -> None:
+    """Raise `Trouble` when the dream does not fit any more: while it was computed, a person could do anything."""
+    if not _is_there(image, drawable):
+        raise Trouble(_("The layer is not there any more"), _STILL, "gone")
+    now = pixels.Surface.of(image, drawable, part)
+    if now.layer != before.layer:
+        raise Trouble(_("The layer was changed while it was being dreamed"), _STILL, "changed")
+    if now.selection != before.selection:
+        raise Trouble(_("The selection was changed while it was being dreamed"), _STILL, "changed")
 
 
 @contextmanager
@@ -153,10 +181,12 @@ def _layer_of(drawable: Gimp.Drawable) -> Gimp.Drawable:
     return Gimp.Layer.from_mask(drawable) if drawable.is_layer_mask() else drawable
 
 
-def _where(drawable: Gimp.Drawable, region: pixels.Region) -> str:
-    """Return the layer's name and the region's place on the image, which "last result" reads again."""
+def _where(drawable: Gimp.Drawable, part: pixels.Selected) -> str:
+    """Return the layer's name and where on the image what travels and what was selected lie: "last result" reads it."""
     _ok, left, top = drawable.get_offsets()
-    return f"{drawable.get_name()[:150]} {region.width}×{region.height}{left + region.x:+d}{top + region.y:+d}"
+    places = (f"{one.width}×{one.height}{left + one.x:+d}{top + one.y:+d}" for one in (part.outer, part.inner))
+    name = "".join(c if c.isprintable() else " " for c in drawable.get_name()[:100])
+    return " ".join((name, *places))
 
 
 def _followed(job: link.Dreaming) -> bytearray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 import gi
@@ -30,6 +31,9 @@ def run(procedure: Gimp.Procedure, facts: Facts) -> Gimp.ValueArray:
         lines += [_about(worker) for worker in link.asked(helper.status)["workers"]]
     except Trouble as trouble:
         lines.append(f"✗ {trouble}")
+    except Exception as error:  # GIMP would show nothing at all
+        traceback.print_exc()
+        lines.append(f"✗ {type(error).__name__}: {error}")
     Gimp.message("\n".join(lines))
     return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
 

@@ -148,6 +148,9 @@ class _Dialog:
         widget.set_scale_limits(lowest, right_end)
         widget.set_increments(arrow, 10 * arrow)
         widget.set_gamma(bend)
+        if isinstance(arrow, float):
+            widget.set_digits(2)
+        widget.set_activates_default(True)
         if name in WORDS:
             number, word = WORDS[name]
             widget.set_numeric(False)
@@ -161,7 +164,9 @@ class _Dialog:
         dice.get_accessible().set_name(_("Another seed"))
         dice.set_image(Gtk.Image.new_from_pixbuf(_dice(dice.get_style_context().get_color(Gtk.StateFlags.NORMAL))))
         dice.connect("clicked", lambda _button: self._config.set_property("seed", GLib.random_int_range(1, 100_000)))
-        return self._labelled("seed", GimpUi.prop_spin_button_new(self._config, "seed", 1, 100, 0), dice)
+        number = GimpUi.prop_spin_button_new(self._config, "seed", 1, 100, 0)
+        number.set_activates_default(True)
+        return self._labelled("seed", number, dice)
 
     # --- what depends on what
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from typing import TYPE_CHECKING
 
 import gi
@@ -18,7 +19,9 @@ from gi.repository import Gimp, GLib  # noqa: E402
 if TYPE_CHECKING:
     from facts import Facts
 
-_PLACE = re.compile(r"^(?P<name>.*) \d+×\d+(?P<x>[+-]\d+)(?P<y>[+-]\d+)$")
+_PLACE = re.compile(
+    r"^(?P<name>.*?) \d+×\d+(?P<x>[+-]\d+)(?P<y>[+-]\d+)(?: (?P<w>\d+)×(?P<h>\d+)(?P<left>[+-]\d+)(?P<top>[+-]\d+))?$"
+)
 
 
 def run(procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, facts: Facts) -> Gimp.ValueArray:
@@ -28,16 +31,32 @@ def run(procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, fa
         if found is None:
             raise Trouble(_("The helper keeps no finished picture."), _("Pictures are kept for an hour."), "none")
         label, _dtype, (height, width, count), samples, job = found
+        if image.get_base_type() != Gimp.ImageBaseType.RGB and (
+            count > 2 or image.get_base_type() == Gimp.ImageBaseType.INDEXED
+        ):
+            raise Trouble(
+                _("The dream has colours, and this image has none of its own"), _("open an RGB image"), "gray"
+            )
         _as_layer(image, label, height, width, count, samples)
         job.acknowledge()
     except Trouble as trouble:
         return failed(procedure, str(trouble))
+    except Exception as error:  # GIMP would show nothing at all
+        traceback.print_exc()
+        return failed(procedure, f"{type(error).__name__}: {error}")
     return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
 
 
 def _as_layer(image: Gimp.Image, label: str, height: int, width: int, count: int, samples: bytearray) -> None:
-    """Insert the picture as a new layer on top, where its layer's part lay."""
+    """Insert what was selected of the picture as a new layer on top, where it lay."""
     place = _PLACE.match(label)
+    left, top = (int(place["x"]), int(place["y"])) if place else (0, 0)
+    if place and place["w"]:
+        x, y = int(place["left"]) - left, int(place["top"]) - top
+        part = pixels.Region(x, y, int(place["w"]), int(place["h"]))
+        if x >= 0 and y >= 0 and x + part.width <= width and y + part.height <= height:
+            samples, width, height = pixels.cut(samples, width, part, count), part.width, part.height
+            left, top = left + x, top + y
     gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
     kind = Gimp.ImageType.GRAYA_IMAGE if gray else Gimp.ImageType.RGBA_IMAGE
     name = _("DeepDream – {name}").format(name=place["name"] if place else label)
@@ -45,8 +64,7 @@ def _as_layer(image: Gimp.Image, label: str, height: int, width: int, count: int
     try:
         layer = Gimp.Layer.new(image, name, width, height, kind, 100.0, Gimp.LayerMode.NORMAL)
         image.insert_layer(layer, None, 0)
-        if place:
-            layer.set_offsets(int(place["x"]), int(place["y"]))
+        layer.set_offsets(left, top)
         pixels.fill(layer, samples, count)
     finally:
         image.undo_group_end()

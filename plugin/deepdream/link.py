@@ -144,8 +144,13 @@ def _not_started(facts: Facts, error: client.HelperNotStarted) -> Trouble:
     if not Path(facts.command[0]).exists():
         what = _("DeepDream is not installed any more: {python} is missing").format(python=facts.command[0])
         return Trouble(what, AGAIN, "not_installed")
-    if error.hung_pid is not None or not error.log_lines:
-        return Trouble(error.what, error.next_step, "not_started" if error.hung_pid is None else "hung")
+    if error.hung_pid is not None:
+        return Trouble(error.what, error.next_step, "hung")
+    if not error.log_lines:
+        what = _("the DeepDream helper could not be started: {said}").format(said=error.what)
+        return Trouble(
+            what, _("run `{command}` in a terminal").format(command=_command(facts, "helper")), "not_started"
+        )
     said, _dash, todo = error.log_lines[-1].partition(" — ")
     said = said[len("error: ") :] if said.startswith("error: ") else said
     what = _("the DeepDream helper could not be started: {said}").format(said=said.rstrip("."))

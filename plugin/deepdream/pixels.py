@@ -6,6 +6,7 @@ colours and nothing is cut.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -67,6 +68,26 @@ def selected(drawable: Gimp.Drawable) -> Selected | None:
     right = min(drawable.get_width(), x + width + MARGIN_PX)
     bottom = min(drawable.get_height(), y + height + MARGIN_PX)
     return Selected(Region(x, y, width, height), Region(left, top, right - left, bottom - top))
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What must be the same when a dream comes back: the layer's shape, and the selection over it."""
+
+    layer: tuple[object, ...]
+    selection: tuple[object, ...]
+
+    @classmethod
+    def of(cls, image: Gimp.Image, drawable: Gimp.Drawable, part: Selected) -> Surface:
+        """Return it as it is now; `part` is what is being dreamed."""
+        layer = (drawable.get_width(), drawable.get_height(), Babl.get_name(drawable.get_format()))
+        if Gimp.Selection.is_empty(image):
+            return cls(layer, (None,))
+        _ok, left, top = drawable.get_offsets()
+        inner = part.inner
+        where = Region(inner.x + left, inner.y + top, inner.width, inner.height)
+        mask = hashlib.sha256(_got(image.get_selection(), where, "Y float", 4)).hexdigest()
+        return cls(layer, (selected(drawable), mask))
 
 
 def channels(drawable: Gimp.Drawable) -> int:
@@ -160,6 +181,15 @@ def _put_back(
         unselected = slice(run.start() * native_bytes, run.end() * native_bytes)
         after[unselected] = before[unselected]
     _set(drawable, region, native, after, native_bytes)
+
+
+def cut(samples: bytearray, width: int, part: Region, count: int) -> bytearray:
+    """Return a part of float32 samples of a picture that is `width` pixels wide, with `count` channels."""
+    row, begin, length = width * count * 4, part.x * count * 4, part.width * count * 4
+    view = memoryview(samples)
+    return bytearray().join(
+        view[(part.y + i) * row + begin : (part.y + i) * row + begin + length] for i in range(part.height)
+    )
 
 
 def fill(layer: Gimp.Layer, samples: bytearray, count: int) -> None:
