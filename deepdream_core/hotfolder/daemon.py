@@ -22,7 +22,7 @@ from deepdream_core.hotfolder.picture import Attempt, Outcome
 from deepdream_core.hotfolder.places import Places, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from deepdream_core.dreamer import Dreamer
@@ -63,7 +63,7 @@ class Daemon:
         self._works: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._attempts: dict[Path, Attempt] = {}
         self._own = threading.local()
-        self._neighbour, self._busy = Neighbour(), ""
+        self._neighbour, self._busy, self._complained = Neighbour(), "", ""
         self._turn = 0
         self._config, folders = load()
         self._folders = self._opened(folders)
@@ -111,35 +111,46 @@ class Daemon:
         if self._nudged.is_set():
             self._nudged.clear()
             for folder in self._folders:
-                folder.try_all()
+                with self._surviving():
+                    folder.try_all()
         while not self._outcomes.empty():
             self._heard(self._outcomes.get())
         for folder in self._folders:
-            try:
+            with self._surviving():
                 folder.look_around(now)
-            except DeepDreamError as error:  # the journal's disk is full
-                self._say(str(error))
         self._busy = "" if not self._folders else self._neighbour.why(self._config.engine)
-        if not self._paused() and not self._busy:
-            self._begin(now)
+        with self._surviving():
+            if not self._paused() and not self._busy:
+                self._begin(now)
         for folder in self._folders:
             self._announce(folder)
-        self._show(self.told(now))
+        with self._surviving():
+            self._show(self.told(now))
+
+    @contextlib.contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """Go on when the journal cannot be used, as its disk is full; that is told once, not in every turn."""
+        try:
+            yield
+        except DeepDreamError as error:
+            if str(error) != self._complained:
+                self._say(str(error))
+            self._complained = str(error)
 
     def _begin(self, now: float) -> None:
         """Begin as many pictures as there are hands for."""
         while len(self._attempts) < HANDS:
-            try:
+            work = None
+            with self._surviving():
                 due = {one.path: (folder, one) for folder in self._folders for one in folder.ready(now)}
                 if not due:
                     return
                 folder, one = due[chosen([one for _, one in due.values()], self._turn).path]
                 work = folder.work(one, self._config, now)
-            except DeepDreamError as error:
-                self._say(str(error))
-                return
+                if work is None:
+                    continue
             if work is None:
-                continue
+                return
             self._turn += 1
             attempt = Attempt(work, self._journal, self._opened_engine, self._stop.is_set, self._say)
             self._attempts[one.path] = attempt
@@ -152,10 +163,11 @@ class Daemon:
         self._attempts.pop(path, None)
         now = time.monotonic()
         for folder in self._folders:
-            if folder.root == outcome.work.places.root:
-                folder.heard(outcome, now)
-            elif outcome.everywhere:
-                folder.rest(outcome.why)
+            with self._surviving():
+                if folder.root == outcome.work.places.root:
+                    folder.heard(outcome, now)
+                elif outcome.everywhere:
+                    folder.rest(outcome.why)
         if outcome.ended not in ("world", "stopped", "changed"):
             self._say(_line(outcome))
 

@@ -181,7 +181,9 @@ class Folder:
         """Return the files that may be begun now; what was interrupted before is finished first."""
         if self.resting(now):
             return []
-        if not self._repaired and not self.working:
+        if not self._repaired:
+            if self.working:
+                return []  # what was interrupted cannot be told from what is being done
             try:
                 delivery.repaired(self.journal, self.places, self._say)
             except OutputError as error:

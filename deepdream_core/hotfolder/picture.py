@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +42,14 @@ if TYPE_CHECKING:
 TRIES = 3
 """What fails for a reason that may lie in the picture is tried so often before it is set aside."""
 _FOR_GOOD = ("poisonous", "too_large", "invalid", "settings", "picture")
+_DISKS = frozenset(
+    getattr(errno, name, None)  # Windows knows fewer
+    for name in (
+        "ENOSPC", "EDQUOT", "EROFS", "EIO", "EACCES", "EPERM", "ENOENT", "ENOTDIR", "ENODEV", "ENXIO", "ESTALE", "ENOTCONN",
+        "ETIMEDOUT", "EHOSTDOWN", "EBUSY", "EMFILE", "ENFILE", "ENOMEM",
+    )
+) - {None}  # fmt: skip
+"""What the system says when it is the disk, the share or the machine, and no picture's fault."""
 _WORLD = (HelperError, DeviceError, WeightsError)
 
 Ended = Literal["done", "known", "failed", "dream", "wait", "gone", "changed", "world", "stopped"]
@@ -118,19 +128,22 @@ class Attempt:
                 return self._failed(error)
             except OutputError as worse:
                 return self._later("world", str(worse))
+        except Exception as error:  # a fault of the program, or no memory: the others must go on
+            traceback.print_exc()
+            return self._faulty(f"{type(error).__name__}: {error}")
 
     # --- the way
 
     def _tried(self) -> Outcome:
         work, path, places = self.work, self.work.found.path, self.work.places
-        sha256 = sha256_of(path)
-        if self._changed():
-            return Outcome(work, "changed")
         if work.found.size > places.settings.max_file_mb * 1e6:
-            self._entry = self._journal.take(places.root, work.found, sha256)
+            self._entry = self._journal.take(places.root, work.found, "")
             raise PictureError(
                 f"{path}: larger than max_file_mb", "raise max_file_mb in config.yaml, or make it smaller"
             )
+        sha256 = sha256_of(path)
+        if self._changed():
+            return Outcome(work, "changed")
         entry = self._entry = self._journal.take(places.root, work.found, sha256)
         photo = read_photo(path, max_megapixels=work.max_megapixels)
         if photo.sha256 != sha256 or self._changed():
@@ -189,7 +202,7 @@ class Attempt:
     def _failed(self, error: DeepDreamError) -> Outcome:  # noqa: PLR0911 - one for each kind of trouble
         if isinstance(error, DamagedPictureError) and self.work.patient:
             return self._later("wait", self._plainly(error.what))
-        if isinstance(error, OutputError) and error.errno is not None:
+        if isinstance(error, OutputError) and error.errno in _DISKS:
             return self._later("world", str(error))
         if self._entry is None:
             return self._later("world", str(error))
@@ -203,6 +216,17 @@ class Attempt:
             return self._later("world", str(error), everywhere=True)
         entry = delivery.fail(self._journal, self.work.places, self._entry, self._sentences(error))
         return Outcome(self.work, "failed", self._plainly(error.what), entry)
+
+    def _faulty(self, why: str) -> Outcome:
+        tries = 1 if self._entry is None else self._entry.tries + 1
+        try:
+            if self._entry is None or tries < TRIES:
+                return self._later("wait", why, tries=tries)
+            told = f"DeepDream has a fault: {why}.\nReport it, with the picture if you can."
+            entry = delivery.fail(self._journal, self.work.places, self._entry, told)
+        except OutputError as worse:
+            return self._later("world", str(worse))
+        return Outcome(self.work, "failed", why, entry)
 
     def _later(self, ended: Ended, why: str, *, everywhere: bool = False, tries: int | None = None) -> Outcome:
         """Leave everything as it was before; the journal keeps how often it was tried."""

@@ -13,6 +13,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from filelock import FileLock, Timeout
 
 from deepdream_core import wire
@@ -123,11 +124,9 @@ def states() -> list[dict[str, Any]]:
     for path in sorted(state_folder().glob("state-*.json")):
         try:
             state = json.loads(path.read_text("utf-8"))
-            os.kill(int(state["pid"]), 0)
-        except ProcessLookupError:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            continue
+            if not psutil.pid_exists(int(state["pid"])):
+                path.unlink(missing_ok=True)
+                continue
         except (OSError, ValueError, KeyError):
             continue
         state["hangs"] = time.time() - state["at"] > STALE_S
