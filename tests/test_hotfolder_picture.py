@@ -1,0 +1,163 @@
+"""One picture's way when something is wrong with the program itself, or with the world: nothing is lost, others go on."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from watching import photograph
+
+from deepdream_core.errors import (
+    DamagedPictureError,
+    DeviceError,
+    HelperError,
+    NumericError,
+    OutOfMemoryError,
+    OutputError,
+    WeightsError,
+)
+from deepdream_core.hotfolder import picture
+from deepdream_core.hotfolder.journal import Journal
+from deepdream_core.hotfolder.picture import TRIES, Attempt, Outcome, Work
+from deepdream_core.hotfolder.places import Places
+from deepdream_core.hotfolder.scanning import look
+from deepdream_core.photo import read_photo
+from deepdream_core.settings import DreamSettings, FolderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Drop:
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "drop"
+        self.places = Places.of(FolderSettings(path=str(self.root)), ())
+        self.path = photograph(self.root / "cat.png")
+        self.journal = Journal(folder / "journal.sqlite3")
+
+    def tried(self, *, patient: bool = False) -> Outcome:
+        found = look(self.path)
+        assert found is not None
+        work = Work(self.places, found, DreamSettings(), None, 10.0, patient)
+
+        def engine() -> Any:
+            raise AssertionError("no picture comes so far here")
+
+        return Attempt(work, self.journal, engine, lambda: False, lambda _text: None).run()
+
+    def files(self) -> list[str]:
+        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> Iterator[Drop]:
+    made = Drop(tmp_path)
+    yield made
+    made.journal.close()
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def read(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(picture, "read_photo", read)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), MemoryError()])
+def test_a_fault_of_the_program_is_tried_again_and_then_set_aside(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(monkeypatch, error)
+    for _ in range(TRIES - 1):
+        assert drop.tried().ended == "wait"
+        assert drop.files() == ["cat.png"]
+    assert drop.tried().ended == "failed"
+    assert drop.files() == ["failed/cat.png", "failed/cat.png.why.txt"]
+    assert type(error).__name__ in (drop.root / "failed/cat.png.why.txt").read_text()
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HelperError("no helper answers", "start one"),
+        DeviceError("the device was lost", "look"),
+        WeightsError("the weights are gone", "fetch them"),
+    ],
+)
+def test_the_helper_the_device_and_the_weights_are_no_pictures_fault(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    raising(monkeypatch, error)
+    for _ in range(2 * TRIES):
+        outcome = drop.tried()
+        assert (outcome.ended, outcome.everywhere) == ("world", True)
+    assert drop.files() == ["cat.png"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
+def test_a_disk_is_no_pictures_fault_and_no_other_folders(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    raising(monkeypatch, OutputError("x cannot be written", "free some space", number))
+    outcome = drop.tried()
+    assert (outcome.ended, outcome.everywhere) == ("world", False)
+    assert drop.files() == ["cat.png"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutputError("TIFF ends at 10 pixels", "choose .png"),
+        OutputError("the name is too long", "rename it", errno.ENAMETOOLONG),
+        NumericError("the network returned NaN", "other settings"),
+        HelperError("two workers died of it", "another picture", "poisonous"),
+        DamagedPictureError("truncated", "get an intact copy"),
+    ],
+)
+def test_what_is_the_pictures_own_fault_sets_it_aside_at_once(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    raising(monkeypatch, error)
+    assert drop.tried().ended == "failed"
+    assert drop.files() == ["failed/cat.png", "failed/cat.png.why.txt"]
+
+
+@pytest.mark.parametrize("error", [OutOfMemoryError("9 GB", "smaller"), HelperError("it died", "again", "worker_died")])
+def test_what_may_be_the_pictures_fault_is_tried_three_times(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    raising(monkeypatch, error)
+    assert [drop.tried().ended for _ in range(TRIES)] == ["wait"] * (TRIES - 1) + ["failed"]
+
+
+def test_half_a_picture_waits_while_it_may_still_be_written(drop: Drop) -> None:
+    drop.path.write_bytes(drop.path.read_bytes()[:-50])
+    for _ in range(2 * TRIES):
+        assert drop.tried(patient=True).ended == "wait"
+    assert drop.files() == ["cat.png"]
+    assert drop.tried(patient=False).ended == "failed"
+
+
+def test_one_that_is_gone_or_has_changed_is_told(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = read_photo
+
+    def changed(path: Path, **options: Any) -> Any:
+        photo = real(path, **options)
+        path.write_bytes(path.read_bytes() + b"more")
+        return photo
+
+    monkeypatch.setattr(picture, "read_photo", changed)
+    assert drop.tried().ended == "changed"
+
+    def gone(path: Path, **options: Any) -> Any:
+        photo = real(path, **options)
+        path.unlink()
+        return photo
+
+    drop.path.write_bytes(photograph(drop.root.parent / "other.png", 3).read_bytes())
+    monkeypatch.setattr(picture, "read_photo", gone)
+    assert drop.tried().ended == "gone"
+    assert drop.files() == []
