@@ -82,7 +82,7 @@ def answer(task: Callable[[], object]) -> dict[str, Any]:
     try:
         task()
     except (PictureError, OutputError) as error:
-        outcome, message = type(error).__name__, str(error)
+        outcome, message = ("PictureError" if isinstance(error, PictureError) else "OutputError"), str(error)
     except BaseException:
         outcome, message = "raised", traceback.format_exc()
     seconds = time.perf_counter() - began
