@@ -469,8 +469,8 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(tmp_path: Path, helpe
             drop.kill()
             drop.start()
         until(lambda: len(drop.files("done")) == len(names), 120, 0.2)
-        drop.says("dreamed in")
-        until(lambda: not drop.state()["running"], 10)
+        with contextlib.closing(drop.journal()) as journal:
+            until(lambda: journal.counts(drop.drop) == {"done": len(names)}, 20)
         assert drop.stop() == 0
         assert sorted(drop.files("done")) == sorted(names)
         assert sorted(drop.files("out")) == sorted(names)
@@ -478,8 +478,6 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(tmp_path: Path, helpe
         for name in names:
             with Image.open(drop.drop / "out" / name) as dreamed:
                 dreamed.load()
-        with contextlib.closing(drop.journal()) as journal:
-            assert journal.counts(drop.drop) == {"done": len(names)}
 
 
 def test_a_name_that_no_sidecar_fits_beside_costs_only_that_picture(drop: Watching, tmp_path: Path) -> None:

@@ -137,7 +137,8 @@ class Watching:
         """What it last wrote down of the folder."""
 
         def read() -> dict[str, Any] | None:
-            for path in (self.folder / "state" / "hotfolder").glob("state-*.json"):
+            assert self.process is not None
+            for path in (self.folder / "state" / "hotfolder").glob(f"state-{self.process.pid}.json"):
                 with contextlib.suppress(OSError, ValueError):
                     found: dict[str, Any] = json.loads(path.read_text())["folders"][0]
                     return found

@@ -17,7 +17,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from deepdream_core import wire
-from deepdream_core.errors import OutputError, SettingsError
+from deepdream_core.errors import DeepDreamError, OutputError, SettingsError
 from deepdream_core.hotfolder.journal import Journal
 
 if TYPE_CHECKING:
@@ -29,15 +29,23 @@ STALE_S = 10.0
 
 
 def state_folder() -> Path:
-    """Return the folder of journal and locks, made for this user alone; raises `OutputError`."""
+    """Return the folder of journal and locks, made for this user alone; raises `SettingsError` and `OutputError`."""
     try:
-        folder = wire.state_folder() / "hotfolder"
-        wire.make_private_folder(wire.state_folder())
+        above = wire.state_folder()
+    except wire.WireError as error:
+        raise _told(error, SettingsError) from None
+    folder = above / "hotfolder"
+    try:
+        wire.make_private_folder(above)
         wire.make_private_folder(folder)
     except wire.WireError as error:
-        what, _, step = str(error).rpartition(" — ")
-        raise OutputError(what, step) from None
+        raise _told(error, OutputError) from None
     return folder
+
+
+def _told(error: wire.WireError, kind: type[DeepDreamError]) -> DeepDreamError:
+    what, _, step = str(error).rpartition(" — ")
+    return kind(what, step)
 
 
 def open_journal() -> Journal:
