@@ -471,7 +471,7 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(tmp_path: Path, helpe
         until(lambda: len(drop.files("done")) == len(names), 120, 0.2)
         with contextlib.closing(drop.journal()) as journal:
             until(lambda: journal.counts(drop.drop) == {"done": len(names)}, 20)
-        assert drop.stop() == 0
+        drop.kill()
         assert sorted(drop.files("done")) == sorted(names)
         assert sorted(drop.files("out")) == sorted(names)
         assert sorted(set(drop.files()) - {f"{part}/{name}" for part in ("out", "done") for name in names}) == []
