@@ -19,7 +19,7 @@ from deepdream_core.hotfolder.folder import Folder
 from deepdream_core.hotfolder.neighbour import Neighbour
 from deepdream_core.hotfolder.order import chosen
 from deepdream_core.hotfolder.picture import Attempt, Outcome
-from deepdream_core.hotfolder.places import Places, check
+from deepdream_core.hotfolder.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,15 +33,16 @@ HANDS = 3
 """Pictures on their way at once: one being decoded, one dreamed, one encoded."""
 TICK_S = 0.5
 END_S = 20.0
-"""A picture that is being delivered when the program ends is waited for so long; others are given up at once."""
+"""A picture that is being delivered when the program ends is waited for so long; others are given up after `LET_GO_S`."""
+LET_GO_S = 2.0
 
 
 class Daemon:
     """Watches drop folders until `stop`.
 
-    `load` reads the configuration anew and returns it with the folders to watch; it raises `SettingsError` for one that is
-    broken, and then the last good one stays. `engine` opens the helper; `say` gets one line about each picture, `show` the
-    whole state about twice a second. Raises from the constructor what `load` and `places.check` raise.
+    `load` reads the configuration anew and returns it with the folders to watch, which have been checked; it raises
+    `SettingsError` for one that is broken, and then the last good one stays. `engine` opens the helper; `say` gets one line
+    about each picture, `show` the whole state about twice a second. Raises from the constructor what `load` raises.
     """
 
     def __init__(
@@ -65,8 +66,14 @@ class Daemon:
         self._own = threading.local()
         self._neighbour, self._busy, self._complained = Neighbour(), "", ""
         self._turn = 0
-        self._config, folders = load()
-        self._folders = self._opened(folders)
+        self._show_at = float("-inf")
+        self._config, wanted = load()
+        self._folders = [self._folder(places) for places in self._places(wanted)]
+
+    @property
+    def roots(self) -> list[Path]:
+        """The folders that are watched."""
+        return [folder.root for folder in self._folders]
 
     # --- from outside, also from signal handlers
 
@@ -124,8 +131,10 @@ class Daemon:
                 self._begin(now)
         for folder in self._folders:
             self._announce(folder)
-        with self._surviving():
-            self._show(self.told(now))
+        if now >= self._show_at:
+            self._show_at = now + TICK_S
+            with self._surviving():
+                self._show(self.told(now))
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -192,13 +201,11 @@ class Daemon:
     def _ended(self, hands: Sequence[threading.Thread]) -> None:
         for _ in hands:
             self._works.put(None)
-        end = time.monotonic() + END_S
-        while self._attempts and time.monotonic() < end:
-            if (
-                not any(one.stage == "writing" for one in self._attempts.values())
-                and time.monotonic() > end - END_S + 2
-            ):
-                break  # these wait for the helper, which notices by itself
+        began = time.monotonic()
+        while self._attempts:
+            writing = any(one.stage == "writing" for one in self._attempts.values())
+            if time.monotonic() - began > (END_S if writing else LET_GO_S):
+                break  # those that wait for the helper: it notices by itself
             with contextlib.suppress(queue.Empty):
                 self._heard(self._outcomes.get(timeout=0.1))
         for folder in self._folders:
@@ -206,22 +213,20 @@ class Daemon:
 
     # --- configuration
 
-    def _opened(self, settings: Sequence[FolderSettings]) -> list[Folder]:
-        check(settings)
+    def _places(self, wanted: Sequence[FolderSettings]) -> list[Places]:
+        return [Places.of(one, tuple(self._config.presets)) for one in wanted]
+
+    def _folder(self, places: Places) -> Folder:
         uid = os.getuid() if hasattr(os, "getuid") else None
-        presets = tuple(self._config.presets)
-        return [Folder(Places.of(one, presets), self._journal, self._say, uid, self._wake) for one in settings]
+        return Folder(places, self._journal, self._say, uid, self._wake)
 
     def _reloaded(self) -> None:
         try:
-            config, settings = self._load()
-            check(settings)
+            self._config, settings = self._load()
         except SettingsError as error:
             self._say(f"{error}; the last good configuration stays")
             return
-        self._config = config
-        presets = tuple(config.presets)
-        wanted = {Places.of(one, presets).root: Places.of(one, presets) for one in settings}
+        wanted = {places.root: places for places in self._places(settings)}
         kept = []
         for folder in self._folders:
             places = wanted.pop(folder.root, None)
@@ -234,11 +239,7 @@ class Daemon:
             kept.append(folder)
         for places in wanted.values():
             self._say(f"{places.root}: is watched now")
-        uid = os.getuid() if hasattr(os, "getuid") else None
-        self._folders = [
-            *kept,
-            *(Folder(places, self._journal, self._say, uid, self._wake) for places in wanted.values()),
-        ]
+        self._folders = [*kept, *map(self._folder, wanted.values())]
         self._say("the configuration was read anew")
 
     # --- what is going on

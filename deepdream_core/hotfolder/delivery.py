@@ -210,7 +210,7 @@ def repaired(journal: Journal, places: Places, say: Callable[[str], None]) -> No
             _finished(journal, places, entry)
         else:
             clear(places, entry)
-            journal.note(entry, "waiting", retry_at=0.0)
+            journal.note(entry, "waiting")
     _sweep(journal, places)
 
 

@@ -142,6 +142,7 @@ class Folder:
         if self._uid is not None and found.uid != self._uid:
             self._left_alone[found.path] = "belongs to another user"
             return
+        self._left_alone.pop(found.path, None)
         fresh = self.arrivals.get(found.path) is None
         one = self.arrivals.saw(found, now)
         if not fresh:
@@ -151,8 +152,6 @@ class Folder:
             return
         if known.state in ("done", "known") and known.original is None:  # it stayed; one that was moved here is new
             self.arrivals.finish(one, known.why or f"is dreamed already: {known.result}")
-        elif known.state == "waiting" and known.retry_at > time.time():
-            self.arrivals.put_off(one, now, known.why, min(known.retry_at - time.time(), PAUSES_S[-1]))
 
     # --- what comes next
 

@@ -7,7 +7,7 @@ before the next one begins (WAL with `synchronous=FULL`). A picture's way::
       │          the result is    the result has   the original is where it belongs
       │          whole in out/'s   its name
       │          hidden folder
-      ├──► waiting   to be tried again at `retry_at`
+      ├──► waiting   to be tried again
       ├──► failed    the original is in failed/
       └──► known     its result was there already
 
@@ -55,7 +55,6 @@ CREATE TABLE pictures (
     why TEXT NOT NULL DEFAULT '',
     tries INTEGER NOT NULL DEFAULT 0,    -- that failed
     deaths INTEGER NOT NULL DEFAULT 0,   -- of this program while it read the file
-    retry_at REAL NOT NULL DEFAULT 0,    -- wall clock
     began REAL NOT NULL, changed REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX by_name ON pictures (folder, name);
@@ -96,7 +95,6 @@ class Entry:
     why: str
     tries: int
     deaths: int
-    retry_at: float
     began: float
     changed: float
     seconds: float
@@ -156,7 +154,7 @@ class Journal:
             else:
                 connection.execute(
                     "UPDATE pictures SET state = 'taken', staged = '[]', result = NULL, original = NULL, size = ?,"
-                    " mtime_ns = ?, inode = ?, deaths = deaths + 1, why = '', retry_at = 0, changed = ? WHERE id = ?",
+                    " mtime_ns = ?, inode = ?, deaths = deaths + 1, why = '', changed = ? WHERE id = ?",
                     (*version, now, row[0]),
                 )
         return self._one("id = ?", row[0])

@@ -14,11 +14,9 @@ from deepdream_core.errors import (
     DeepDreamError,
     DeviceError,
     HelperError,
-    NumericError,
     OutOfMemoryError,
     OutputError,
     PictureError,
-    SettingsError,
     WeightsError,
 )
 from deepdream_core.hotfolder import delivery
@@ -199,7 +197,7 @@ class Attempt:
 
     # --- what can go wrong
 
-    def _failed(self, error: DeepDreamError) -> Outcome:  # noqa: PLR0911 - one for each kind of trouble
+    def _failed(self, error: DeepDreamError) -> Outcome:
         if isinstance(error, DamagedPictureError) and self.work.patient:
             return self._later("wait", self._plainly(error.what))
         if isinstance(error, OutputError) and error.errno in _DISKS:
@@ -212,8 +210,6 @@ class Attempt:
             return self._later("world", str(error), everywhere=True)
         if maybe and self._entry.tries + 1 < TRIES:
             return self._later("wait", self._plainly(str(error)), tries=self._entry.tries + 1)
-        if not isinstance(error, (PictureError, OutputError, SettingsError, NumericError)) and not maybe and not code:
-            return self._later("world", str(error), everywhere=True)
         entry = delivery.fail(self._journal, self.work.places, self._entry, self._sentences(error))
         return Outcome(self.work, "failed", self._plainly(error.what), entry)
 

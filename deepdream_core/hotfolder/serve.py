@@ -11,7 +11,7 @@ from deepdream_core.config import builtin_config_path, load_config, user_config_
 from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.daemon import Daemon
-from deepdream_core.hotfolder.places import root_of
+from deepdream_core.hotfolder.places import check, root_of
 from deepdream_core.settings import FolderSettings
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def watch(folders: Sequence[Path], config: Path | None, *, live: bool) -> None:
         wanted = [_named(path, loaded) for path in folders] or loaded.folders
         if not wanted:
             raise SettingsError("no folder to watch", "name one, or give `folders` in config.yaml")
+        check(wanted)
         locks.hold([root_of(one) for one in wanted])
         return loaded, wanted
 
@@ -55,7 +56,7 @@ def watch(folders: Sequence[Path], config: Path | None, *, live: bool) -> None:
         daemon = Daemon(load, journal, _opened_engine, say, shown, paused=shared_state.is_paused)
         before = _signals(daemon)
         try:
-            say(f"watching {', '.join(str(root_of(one)) for one in load()[1])}; Ctrl-C ends it, and nothing is lost")
+            say(f"watching {', '.join(map(str, daemon.roots))}; Ctrl-C ends it, and nothing is lost")
             daemon.run()
         finally:
             for number, handler in before.items():
