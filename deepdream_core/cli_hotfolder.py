@@ -34,21 +34,19 @@ def explain(
     from deepdream_core.config import load_config
     from deepdream_core.hotfolder import explain as explaining
     from deepdream_core.hotfolder.shared_state import open_journal
-    from deepdream_core.hotfolder.show import plain
+    from deepdream_core.printable import printable
 
     journal = open_journal()
     try:
-        path = path.absolute()
-        typer.echo(
-            f"{plain(str(path))}: {explaining.explained(path, explaining.watched(load_config(config)), journal)}"
-        )
+        told = explaining.explained(path, explaining.watched(load_config(config)), journal)
+        typer.echo(f"{printable(str(path))}: {printable(told, lines=True)}")
     finally:
         journal.close()
 
 
 def retry(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="files in failed/, or that wait")
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="files or folders in failed/, or that wait")
     ] = None,
     all_failed: Annotated[bool, typer.Option("--all", help="everything in failed/, and whatever waits")] = False,
     config: ConfigFile = None,
@@ -56,19 +54,23 @@ def retry(
     """Put files from failed/ back, and try at once what waits."""
     from deepdream_core.config import load_config
     from deepdream_core.errors import OutputError, SettingsError
-    from deepdream_core.hotfolder import explain as explaining
-    from deepdream_core.hotfolder.show import plain
+    from deepdream_core.hotfolder.explain import watched
+    from deepdream_core.hotfolder.retry import retried
+    from deepdream_core.hotfolder.shared_state import open_journal
+    from deepdream_core.printable import printable
 
     if bool(paths) == all_failed:
         raise SettingsError("retry: give files, or --all", "`deepdream status` shows how many failed")
+    journal = open_journal()
     try:
-        given = [path.absolute() for path in paths or []]
-        back = explaining.retried(given, explaining.watched(load_config(config)))
+        told = retried(paths or [], watched(load_config(config)), journal)
     except OSError as error:
-        raise OutputError(f"{error.filename}: {error.strerror}", "check the name") from None
-    for path in back:
-        typer.echo(f"{plain(str(path))}: is tried again")
-    if not back:
+        raise OutputError(f"{error.filename}: {error.strerror}", "check the name and the permissions") from None
+    finally:
+        journal.close()
+    for path, what in told:
+        typer.echo(f"{printable(str(path))}: {printable(what)}")
+    if all_failed and not told:
         typer.echo("nothing had failed; what waits is tried at once")
 
 

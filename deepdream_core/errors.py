@@ -19,6 +19,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar
 
+from deepdream_core.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -35,8 +37,7 @@ class DeepDreamError(Exception):
 
     def __str__(self) -> str:
         """Return the one line, with control characters (odd file names) escaped."""
-        text = super().__str__()
-        return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+        return printable(super().__str__())
 
 
 class SettingsError(DeepDreamError):

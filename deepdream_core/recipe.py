@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from deepdream_core import __version__
 from deepdream_core.errors import PictureError
 from deepdream_core.photo.file import recipe_text
+from deepdream_core.printable import printable
 from deepdream_core.settings import DreamSettings  # noqa: TC001 - pydantic needs it
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def made(
     """Return the recipe of a dream of `photo`; `private` leaves out file names."""
     width, height = photo.size
     source = Source(
-        file=None if private else _plain(photo.path.name), sha256=photo.sha256, format=photo.format, width=width,
+        file=None if private else printable(photo.path.name), sha256=photo.sha256, format=photo.format, width=width,
         height=height, frames=len(photo.frames),
     )  # fmt: skip
     machine = Machine(
@@ -177,12 +178,7 @@ def _precision(name: str) -> Literal["fp32", "bf16", "fp16"]:
 
 def _weights_name(name: str) -> str:
     """Return a weights file's name without its folder, which is nobody's business."""
-    return _plain(PurePath(name).name)
-
-
-def _plain(name: str) -> str:
-    """Return a file name as text that XML and YAML can hold: bytes that are no text, and control characters, escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
+    return printable(PurePath(name).name)
 
 
 @cache

@@ -45,7 +45,7 @@ class Drop:
         self.journal = Journal(self.journal_path)
 
     def take(self) -> Entry:
-        found = look(self.path)
+        found = look(self.path, self.root)
         assert found is not None
         return self.journal.take(self.root, found, hashlib.sha256(ORIGINAL).hexdigest())
 

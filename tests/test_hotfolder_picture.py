@@ -38,7 +38,7 @@ class Drop:
         self.journal = Journal(folder / "journal.sqlite3")
 
     def tried(self, *, patient: bool = False) -> Outcome:
-        found = look(self.path)
+        found = look(self.path, self.root)
         assert found is not None
         work = Work(self.places, found, DreamSettings(), None, 10.0, patient)
 

@@ -44,7 +44,7 @@ def test_every_file_below_is_found_with_what_the_system_says_of_it(tmp_path: Pat
     status = one.stat()
     assert found[one] == Found(
         one, 5, status.st_mtime_ns, status.st_ino, status.st_dev, status.st_uid, 2
-    ) == look(one)  # fmt: skip
+    ) == look(one, tmp_path)  # fmt: skip
     assert found[tmp_path / "b/c/d.png"].links == 1
 
 
@@ -70,12 +70,13 @@ def test_links_pipes_sockets_and_devices_are_left_alone(tmp_path: Path, monkeypa
         assert [one.path for one in scan(root, ask, lambda path, _: told.append(path))] == [root / "a.jpg"]
         assert (told, asked) == ([], [root / "a.jpg"])
         for name in os.listdir(root):  # noqa: PTH208
-            assert (look(root / name) is not None) == (name == "a.jpg"), name
-    assert look(root) is None
-    assert look(root / "a.jpg" / "b") is None
-    assert look(root / "gone") is None
-    assert look(root / "\0") is None
-    assert look(root / ("n" * 300)) is None
+            assert (look(root / name, root) is not None) == (name == "a.jpg"), name
+        assert look(root / "folder link" / "secret.jpg", root) is None, "what lies behind a link"
+    assert look(root, root) is None
+    assert look(root / "a.jpg" / "b", root) is None
+    assert look(root / "gone", root) is None
+    assert look(root / "\0", root) is None
+    assert look(root / ("n" * 300), root) is None
 
 
 def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     found = {os.fsencode(one.path.name) for one in scan(tmp_path, nothing) if one.path.parent == tmp_path}
     assert found == given
     assert len(names(tmp_path)) == 2 * len(given)
-    assert look(tmp_path / os.fsdecode(b"\xff\xfe.jpg")) is not None
+    assert look(tmp_path / os.fsdecode(b"\xff\xfe.jpg"), tmp_path) is not None
 
 
 def test_ten_thousand_files_come_one_by_one_and_take_little_memory(tmp_path: Path) -> None:
@@ -286,7 +287,7 @@ def as_nobody(root: Path) -> str:
         "import os\nfrom pathlib import Path\nfrom deepdream_core.hotfolder.scanning import look, scan\n"
         f"os.chdir({str(root)!r}); os.setuid(65534)\ntold = []\n"
         "found = scan(Path('.'), lambda *_: False, lambda path, error: told.append(f'{path}: {error.strerror}'))\n"
-        "print(sorted(str(one.path) for one in found), told, look(Path('shut/b.jpg')))"
+        "print(sorted(str(one.path) for one in found), told, look(Path('shut/b.jpg'), Path('.')))"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return answer.stdout.strip()

@@ -127,6 +127,10 @@ class Arrivals:
         """Note that it stays where it is and is left alone until it changes."""
         one.standing, one.why = "finished", why
 
+    def reopen(self, one: Arrival) -> None:
+        """Note that it is to be tried after all."""
+        one.standing, one.why, one.tries = "resting", "", 0
+
     def forget(self, one: Arrival) -> None:
         """Note that it has been moved away."""
         self._files.pop(one.path, None)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HANDS = 3
 """Pictures on their way at once: one being decoded, one dreamed, one encoded."""
-TICK_S = 0.5
+TICK_S = SHOW_EVERY_S = 0.5
 END_S = 20.0
 """A picture that is being delivered when the program ends is waited for so long; others are given up after `LET_GO_S`."""
 LET_GO_S = 2.0
@@ -42,7 +42,9 @@ class Daemon:
 
     `load` reads the configuration anew and returns it with the folders to watch, which have been checked; it raises
     `SettingsError` for one that is broken, and then the last good one stays. `engine` opens the helper; `say` gets one line
-    about each picture, `show` the whole state about twice a second. Raises from the constructor what `load` raises.
+    about each picture, `show` the whole state about twice a second. `clock` and `wall_clock` count seconds, as
+    `time.monotonic` and `time.time`; `tick_s` is how long nothing may happen until the loop looks around nevertheless.
+    Raises from the constructor what `load` raises.
     """
 
     def __init__(
@@ -54,9 +56,13 @@ class Daemon:
         show: Callable[[dict[str, Any]], None],
         *,
         paused: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        tick_s: float = TICK_S,
     ) -> None:
         self._load, self._journal, self._engine = load, journal, engine
         self._say, self._show, self._paused = say, show, paused
+        self._clock, self._wall_clock, self._tick_s = clock, wall_clock, tick_s
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._nudged = threading.Event()
@@ -64,7 +70,7 @@ class Daemon:
         self._works: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._attempts: dict[Path, Attempt] = {}
         self._own = threading.local()
-        self._neighbour, self._busy, self._complained = Neighbour(), "", ""
+        self._neighbour, self._busy, self._complained = Neighbour(clock=clock), "", ""
         self._turn = 0
         self._show_at = float("-inf")
         self._config, wanted = load()
@@ -105,9 +111,9 @@ class Daemon:
             hand.start()
         try:
             while not self._stop.is_set():
-                self._turned(time.monotonic())
+                self._turned(self._clock())
                 with contextlib.suppress(queue.Empty):
-                    self._heard(self._outcomes.get(timeout=TICK_S))
+                    self._heard(self._outcomes.get(timeout=self._tick_s))
         finally:
             self._ended(hands)
 
@@ -132,7 +138,7 @@ class Daemon:
         for folder in self._folders:
             self._announce(folder)
         if now >= self._show_at:
-            self._show_at = now + TICK_S
+            self._show_at = now + SHOW_EVERY_S
             with self._surviving():
                 self._show(self.told(now))
 
@@ -170,7 +176,7 @@ class Daemon:
             return
         path = outcome.work.found.path
         self._attempts.pop(path, None)
-        now = time.monotonic()
+        now = self._clock()
         for folder in self._folders:
             with self._surviving():
                 if folder.root == outcome.work.places.root:
@@ -218,7 +224,7 @@ class Daemon:
 
     def _folder(self, places: Places) -> Folder:
         uid = os.getuid() if hasattr(os, "getuid") else None
-        return Folder(places, self._journal, self._say, uid, self._wake)
+        return Folder(places, self._journal, self._say, uid, self._wake, self._clock, self._wall_clock)
 
     def _reloaded(self) -> None:
         try:
@@ -255,7 +261,7 @@ class Daemon:
                 **{state: counts.get(state, 0) for state in ("done", "known", "failed")},
                 "running": [
                     {"path": str(path), "stage": one.stage, "fraction": round(one.fraction, 4),
-                     "seconds": round(now - one.began, 1)}
+                     "seconds": round(time.monotonic() - one.began, 1)}
                     for path, one in attempts if path.is_relative_to(folder.root)
                 ],
             })  # fmt: skip

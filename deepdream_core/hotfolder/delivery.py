@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from deepdream_core.errors import OutputError
 from deepdream_core.hotfolder.journal import Staged
 from deepdream_core.hotfolder.moves import make_folder, move, same_file, sha256_of
+from deepdream_core.hotfolder.scanning import look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -148,13 +149,10 @@ def put_away(journal: Journal, places: Places, entry: Entry, state: Settled, why
 
 def _is_still(entry: Entry) -> bool:
     """Say whether the original is where it was dropped, unchanged, and has no other name that we gave it."""
-    try:
-        found = entry.path.lstat()
-    except OSError:
+    found = look(entry.path, entry.folder)
+    if found is None or (entry.original is not None and same_file(entry.path, entry.original)):
         return False
-    if entry.original is not None and same_file(entry.path, entry.original):
-        return False
-    return (found.st_size, found.st_mtime_ns, found.st_ino) == (entry.size, entry.mtime_ns, entry.inode)
+    return (found.size, found.mtime_ns, found.inode) == (entry.size, entry.mtime_ns, entry.inode)
 
 
 def _moved(journal: Journal, places: Places, entry: Entry, state: Settled) -> Path:
@@ -245,5 +243,6 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         next_step = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space"}
         step = next_step.get(error.errno or 0, "make the folder writable")
-        what = f"{path}: {error.strerror or error}"
+        named = error.filename if isinstance(error.filename, str) else ""
+        what = f"{named if Path(named).is_absolute() else path}: {error.strerror or error}"
         raise OutputError(what, f"{step}; it goes on by itself then", error.errno or errno.EIO) from None

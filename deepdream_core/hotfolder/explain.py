@@ -1,15 +1,16 @@
-"""`deepdream explain` and `deepdream retry`: why a file is not done, and how it gets another chance."""
+"""`deepdream explain`: why a file in a drop folder is not done, or what it has become."""
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder import shared_state
-from deepdream_core.hotfolder.moves import make_folder, move
-from deepdream_core.hotfolder.places import Places
+from deepdream_core.hotfolder.journal import SETTLED
+from deepdream_core.hotfolder.places import WHY, Places
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.hotfolder.writers import has_writer
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
     from deepdream_core.hotfolder.journal import Entry, Journal
     from deepdream_core.settings import Config
+
+
+_OWN = {
+    "out": "is where results go",
+    "done": "is where originals go whose results are written",
+    "failed": "is where originals go that cannot be dreamed",
+}
 
 
 def watched(config: Config, more: Sequence[Path] = ()) -> list[Places]:
@@ -34,37 +42,42 @@ def watched(config: Config, more: Sequence[Path] = ()) -> list[Places]:
     return [Places.of(one, tuple(config.presets)) for one in folders.values()]
 
 
-def place_of(path: Path, folders: Sequence[Places]) -> Places:
-    """Return the drop folder in which a file lies; raises `SettingsError` when it lies in none."""
+def place_of(path: Path, folders: Sequence[Places]) -> tuple[Path, Places]:
+    """Return the path as the daemon writes it, and the drop folder in which it lies, or which it is.
+
+    `path` may be relative and lead over links to the drop folder. Raises `SettingsError` when it lies in none.
+    """
+    plain = Path(os.path.abspath(path))  # noqa: PTH100 - a link stays one
+    real = Path(os.path.realpath(plain.parent)) / plain.name
     for places in folders:
-        if path.is_relative_to(places.root) and path != places.root:
-            return places
+        if plain.is_relative_to(places.root):
+            return plain, places
+        for one in (real, plain):
+            if one.is_relative_to(os.path.realpath(places.root)):
+                return places.root / one.relative_to(os.path.realpath(places.root)), places
     known = ", ".join(str(places.root) for places in folders) or "none"
     raise SettingsError(f"{path}: lies in no drop folder", f"drop folders: {known}")
 
 
 def explained(path: Path, folders: Sequence[Places], journal: Journal) -> str:  # noqa: PLR0911 - one for each reason
     """Return in a sentence why this file is not done, or what it has become; raises `SettingsError`, `OutputError`."""
-    places = place_of(path, folders)
+    path, places = place_of(path, folders)
     below = path.relative_to(places.root)
-    if below.parts[0] in ("out", "done", "failed") and len(below.parts) > 1:
+    if not below.parts:
+        return "is the drop folder itself"
+    if below.parts[0] in _OWN:
         return _of_own(path, places, journal)
-    found = look(path)
+    found = look(path, places.root)
     if found is None:
-        if path.is_symlink():
-            return "is a symbolic link, and those are not followed"
-        if path.is_dir():
-            return "is a folder; the pictures in it are dreamed one by one"
-        if path.exists():
-            return "is no file but a pipe, socket or device, and is left alone"
-        entry = journal.of_name(places.root, path)
-        return "is not there, and nothing is known of it" if entry is None else _of_entry(entry)
+        return _of_no_file(path, places, journal)
     for part in [path, *path.parents][: len(below.parts)]:
         if why := places.why_passed_over(part, part != path):
             return why if part == path else f"{part.name} {why}"
+    entry = journal.of_version(places.root, found)
+    if entry is not None and entry.original is None and entry.state in SETTLED:
+        return _of_entry(entry)
     if (told := _of_daemon(path, places)) is not None:
         return told
-    entry = journal.of_version(places.root, found)
     if entry is not None and entry.original is None:
         return _of_entry(entry)
     if has_writer(path):
@@ -74,44 +87,76 @@ def explained(path: Path, folders: Sequence[Places], journal: Journal) -> str:  
     return "is waiting for its turn"
 
 
-def _of_daemon(path: Path, places: Places) -> str | None:  # noqa: PLR0911 - one for each reason
+def _of_no_file(path: Path, places: Places, journal: Journal) -> str:
+    """Say what it is that has this name, or what became of the file that had it."""
+    for part in list(path.parents)[: len(path.relative_to(places.root).parts) - 1]:
+        if part.is_symlink():
+            return f"lies behind the symbolic link {part}, and those are not followed"
+    if path.is_symlink():
+        return "is a symbolic link, and those are not followed"
+    if path.is_dir():
+        why = places.why_passed_over(path, True)
+        return f"is a folder; it {why}" if why else "is a folder; the pictures in it are dreamed one by one"
+    if os.path.lexists(path):
+        return "is no file but a pipe, socket or device, and is left alone"
+    entry = journal.of_name(places.root, path)
+    return "is not there, and nothing is known of it" if entry is None else _of_entry(entry)
+
+
+def _of_daemon(path: Path, places: Places) -> str | None:
     """Return what a daemon that runs says of a file that is there."""
     for state in shared_state.states():
         for folder in state["folders"]:
-            if folder["folder"] != str(places.root):
-                continue
-            for one in folder["running"]:
-                if one["path"] == str(path):
-                    return f"is worked on: {one['stage']}, {100 * one['fraction']:.0f} %"
-            for one in folder["left_alone"]:
-                if one["path"] == str(path):
-                    return f"{one['why']}, and is left alone"
-            if state["paused"]:
-                return "waits, because the hot folders are paused: `deepdream resume` goes on"
-            if state["busy"]:
-                return f"waits, because {state['busy']}"
-            if folder["resting"]:
-                return f"waits, because the folder rests: {folder['resting']}"
-            for one in folder["put_off"]:
-                if one["path"] == str(path):
-                    return f"{one['why']}; tried again in {one['in_s']:.0f} s"
+            if folder["folder"] == str(places.root):
+                return _of_file(path, folder) or _of_folder(state, folder)
     return None
 
 
-def _of_own(path: Path, places: Places, journal: Journal) -> str:
+def _of_file(path: Path, folder: dict[str, Any]) -> str:
+    """Return what is known of this file alone, "" if nothing keeps it but its folder."""
+    for one in folder["running"]:
+        if one["path"] == str(path):
+            return f"is worked on: {one['stage']}, {100 * one['fraction']:.0f} %"
+    for one in folder["left_alone"]:
+        if one["path"] == str(path):
+            return f"{one['why']}, and is left alone"
+    for one in folder["put_off"]:
+        if one["path"] == str(path) and (one["in_s"] > 0 or not folder["resting"]):
+            return f"{one['why']}; tried again {_in_words(one['in_s'])}"
+    return ""
+
+
+def _of_folder(state: dict[str, Any], folder: dict[str, Any]) -> str | None:
+    if state["paused"]:
+        return "waits, because the hot folders are paused: `deepdream resume` goes on"
+    if state["busy"]:
+        return f"waits, because {state['busy']}"
+    return f"waits, because the folder rests: {folder['resting']}" if folder["resting"] else None
+
+
+def _of_own(path: Path, places: Places, journal: Journal) -> str:  # noqa: PLR0911 - one for each kind of file
     """Say what a file in out/, done/ or failed/ is."""
-    own = path.relative_to(places.root).parts[0]
-    if own == "out":
-        return "is a result"
-    if own == "done":
-        return "is an original whose result is in out/"
-    note = places.why_for(path)
-    return note.read_text("utf-8", "replace").strip() if note.is_file() else "could not be dreamed"
+    parts = path.relative_to(places.root).parts
+    if len(parts) == 1:
+        return _OWN[parts[0]]
+    if not os.path.lexists(path):
+        return "is not there"
+    if path.is_dir():
+        return f"is a folder in {parts[0]}, which {_OWN[parts[0]]}"
+    entry = journal.of_place(places.root, path)
+    if parts[0] == "failed":
+        if path.name.endswith(WHY):
+            return "says why the original beside it could not be dreamed"
+        note = places.why_for(path)
+        return note.read_text("utf-8", "replace").strip() if note.is_file() else "could not be dreamed"
+    if entry is None:
+        return "was not put here by the hot folder, or its journal has been lost"
+    return f"is the dream of {entry.path}" if entry.result == path else _of_entry(entry)
 
 
 def _of_entry(entry: Entry) -> str:
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.changed))
-    if entry.state == "done":
+    if entry.state == "done" and entry.result is not None:
         where = f"; the original is {entry.original}" if entry.original else ""
         return f"was dreamed at {at}: {entry.result}{where}"
     if entry.state == "waiting":
@@ -123,33 +168,7 @@ def _of_entry(entry: Entry) -> str:
     return "is worked on, or was interrupted; it goes on when the daemon runs"
 
 
-def retried(paths: Sequence[Path], folders: Sequence[Places]) -> list[Path]:
-    """Put originals from failed/ back where they were dropped, and have what waits tried at once; return their names.
-
-    Without `paths`, all of failed/. Raises `SettingsError` for a path that is in no drop folder, `OSError`.
-    """
-    if not paths:
-        paths = [
-            found for places in folders if places.failed.is_dir() for found in sorted(places.failed.rglob("*"))
-            if found.is_file() and not found.is_symlink() and not found.name.endswith(".why.txt")
-        ]  # fmt: skip
-    back: list[Path] = []
-    for path in paths:
-        places = place_of(path, folders)
-        if path.is_relative_to(places.failed):
-            wanted = places.root / path.relative_to(places.failed)
-            make_folder(wanted.parent, places.root)
-            number = 1
-            while True:
-                target = places.numbered(wanted, number)
-                try:
-                    move(path, target)
-                    break
-                except FileExistsError:
-                    number += 1
-            places.why_for(path).unlink(missing_ok=True)
-            back.append(target)
-        else:
-            back.append(path)
-    shared_state.nudge()
-    return back
+def _in_words(seconds: float) -> str:
+    if seconds < 1:
+        return "at once"
+    return f"in {seconds:.0f} s, at {time.strftime('%H:%M:%S', time.localtime(time.time() + seconds))}"

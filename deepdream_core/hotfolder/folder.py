@@ -12,6 +12,7 @@ from deepdream_core.errors import OutputError
 from deepdream_core.hotfolder import delivery, presence
 from deepdream_core.hotfolder.announce import summary
 from deepdream_core.hotfolder.arrivals import Arrival, Arrivals
+from deepdream_core.hotfolder.journal import SETTLED
 from deepdream_core.hotfolder.picture import Outcome, Work
 from deepdream_core.hotfolder.quiet import quiet, quiet_until
 from deepdream_core.hotfolder.scanning import look, scan
@@ -42,10 +43,10 @@ class _Pause(NamedTuple):
 
 
 class Folder:
-    """A drop folder. Times are monotonic seconds, except where they are kept for after a restart.
+    """A drop folder. Times are those of `clock`, except where they are kept for after a restart: those of `wall_clock`.
 
     `uid` is the user whose files are taken, None for everybody's (where files have no owners). `wake` is called, from any
-    thread, when there is something new to look at.
+    thread, when there is something new to look at. The clocks count seconds, as `time.monotonic` and `time.time`.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Folder:
         say: Callable[[str], None],
         uid: int | None,
         wake: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.places = places
         self.journal = journal
@@ -62,6 +65,7 @@ class Folder:
         self.working: set[Path] = set()
         self.offline = ""
         self._say, self._uid, self._wake = say, uid, wake
+        self._clock, self._wall_clock = clock, wall_clock
         self._watcher: Watcher | None = None
         self._scan_at = float("-inf")
         self._repaired = False
@@ -97,6 +101,8 @@ class Folder:
                 passed_over=self.places.passed_over,
                 wake=self._wake,
                 polled_every_s=self.places.settings.poll_s,
+                clock=self._clock,
+                wall_clock=self._wall_clock,
             )
             self._watcher.start()
         self._watcher.tick(now)
@@ -130,7 +136,7 @@ class Folder:
         self.arrivals.end_scan()
 
     def _look_at(self, path: Path, now: float) -> None:
-        found = look(path)
+        found = look(path, self.root)
         if found is not None:
             self._saw(found, now)
         elif os.path.isdir(path) and not path.is_symlink():
@@ -145,13 +151,16 @@ class Folder:
         self._left_alone.pop(found.path, None)
         fresh = self.arrivals.get(found.path) is None
         one = self.arrivals.saw(found, now)
-        if not fresh:
-            return
-        known = self.journal.of_version(self.root, found)
-        if known is None:
-            return
-        if known.state in ("done", "known") and known.original is None:  # it stayed; one that was moved here is new
-            self.arrivals.finish(one, known.why or f"is dreamed already: {known.result}")
+        if fresh:
+            self._finish_if_settled(one)
+
+    def _finish_if_settled(self, one: Arrival) -> bool:
+        """Leave a file alone that was dreamed and stayed where it is; say whether that is so."""
+        known = self.journal.of_version(self.root, one.found)
+        if known is None or known.state not in SETTLED or known.original is not None:  # one that was moved here is new
+            return False
+        self.arrivals.finish(one, known.why or f"is dreamed already: {known.result}")
+        return True
 
     # --- what comes next
 
@@ -160,7 +169,7 @@ class Folder:
         if self.offline:
             return self.offline
         hours = self.places.settings.quiet_hours
-        at = datetime.datetime.now().astimezone()
+        at = datetime.datetime.fromtimestamp(self._wall_clock())
         if quiet(hours, at):
             return f"quiet hours until {quiet_until(hours, at):%H:%M}"
         if self._pause is None or now >= self._pause.until:
@@ -173,8 +182,8 @@ class Folder:
         if kept is None:
             return None
         why, tries, until = kept
-        left_s = min(until - time.time(), PAUSES_S[min(tries, len(PAUSES_S)) - 1])
-        return _Pause(why, tries, time.monotonic() + left_s)
+        left_s = min(until - self._wall_clock(), PAUSES_S[min(tries, len(PAUSES_S)) - 1])
+        return _Pause(why, tries, self._clock() + left_s)
 
     def ready(self, now: float) -> list[Arrival]:
         """Return the files that may be begun now; what was interrupted before is finished first."""
@@ -193,11 +202,11 @@ class Folder:
 
     def work(self, one: Arrival, config: Config, now: float) -> Work | None:
         """Take a file; None when it must wait, because it is still written, or is gone."""
-        found = look(one.path)
+        found = look(one.path, self.root)
         if found is None:
             self.arrivals.gone(one.path)
             return None
-        if self.arrivals.saw(found, now).changed_at == now:
+        if self.arrivals.saw(found, now).changed_at == now or self._finish_if_settled(one):
             return None
         if has_writer(one.path):
             self.arrivals.put_off(one, now, "is still being written by a program", HOLD_OFF_S)
@@ -240,7 +249,7 @@ class Folder:
     def _settled(self, one: Arrival, outcome: Outcome, now: float) -> None:
         """Forget an original that was moved away, leave one alone that stayed."""
         self.arrivals.forget(one)
-        found = look(one.path)
+        found = look(one.path, self.root)
         if found is None:
             return
         again = self.arrivals.saw(found, now)
@@ -250,7 +259,7 @@ class Folder:
 
     def rest(self, why: str) -> None:
         """Begin nothing for a while, as the world is not well; the longer the more often in a row."""
-        now = time.monotonic()
+        now = self._clock()
         if self._pause is not None and now < self._pause.until:
             return  # others of the same moment
         tries = (self._pause.tries if self._pause else 0) + 1
@@ -258,7 +267,7 @@ class Folder:
         self._pause = _Pause(why, tries, now + pause_s)
         self._say(f"{self.root}: rests for {pause_s:.0f} s: {why}")
         with contextlib.suppress(OutputError):  # it may be the journal's disk that is full
-            self.journal.pause(self.root, why, tries, time.time() + pause_s)
+            self.journal.pause(self.root, why, tries, self._wall_clock() + pause_s)
 
     def well(self) -> None:
         """Note that something went well, so that the next trouble is the first again."""
@@ -278,6 +287,9 @@ class Folder:
         """Try at once whatever waits."""
         self.well()
         self.arrivals.try_all()
+        for one in self.arrivals:
+            if one.standing == "finished" and not self._finish_if_settled(one):
+                self.arrivals.reopen(one)
         self._scan_at = float("-inf")
 
     def close(self) -> None:

@@ -153,11 +153,23 @@ class Journal:
                 ).fetchone()
             else:
                 connection.execute(
-                    "UPDATE pictures SET state = 'taken', staged = '[]', result = NULL, original = NULL, size = ?,"
-                    " mtime_ns = ?, inode = ?, deaths = deaths + 1, why = '', changed = ? WHERE id = ?",
+                    "UPDATE pictures SET state = 'taken', key = '', staged = '[]', result = NULL, original = NULL,"
+                    " size = ?, mtime_ns = ?, inode = ?, deaths = deaths + 1, why = '', changed = ? WHERE id = ?",
                     (*version, now, row[0]),
                 )
         return self._one("id = ?", row[0])
+
+    def claim(self, entry: Entry, key: str) -> Entry | None:
+        """Record with which settings and weights a picture is dreamed; return another attempt at the very same instead."""
+        with self._writing() as connection:
+            row = connection.execute(
+                "SELECT id FROM pictures WHERE folder = ? AND sha256 = ? AND key = ? AND id != ?"
+                " AND state IN ('taken', 'written')",
+                (os.fsencode(entry.folder), entry.sha256, key, entry.id),
+            ).fetchone()
+            if row is None:
+                connection.execute("UPDATE pictures SET key = ? WHERE id = ?", (key, entry.id))
+        return None if row is None else self._one("id = ?", row[0])
 
     def note(self, entry: Entry, state: State, **values: Any) -> Entry:
         """Record that a picture has come to `state`, with more `values` of its `Entry`; return it as it is now."""
@@ -189,6 +201,17 @@ class Journal:
             "folder = ? AND name = ? AND size = ? AND mtime_ns = ? AND inode = ? ORDER BY changed DESC LIMIT 1",
             os.fsencode(folder), os.fsencode(found.path.relative_to(folder)), found.size, found.mtime_ns, found.inode,
         )  # fmt: skip
+        return entries[0] if entries else None
+
+    def of_place(self, folder: Path, path: Path) -> Entry | None:
+        """Return the picture whose result or original was put at this place."""
+        place = os.fsencode(path)
+        entries = self._all(
+            "folder = ? AND (result = ? OR original = ?) ORDER BY changed DESC LIMIT 1",
+            os.fsencode(folder),
+            place,
+            place,
+        )
         return entries[0] if entries else None
 
     def dreamed(self, folder: Path, sha256: str, key: str) -> list[Entry]:

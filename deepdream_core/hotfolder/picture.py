@@ -124,8 +124,8 @@ class Attempt:
         except DeepDreamError as error:
             try:
                 return self._failed(error)
-            except OutputError as worse:
-                return self._later("world", str(worse))
+            except OutputError as worse:  # `repaired` goes on from what the journal says
+                return Outcome(self.work, "world", str(worse), self._entry)
         except Exception as error:  # a fault of the program, or no memory: the others must go on
             traceback.print_exc()
             return self._faulty(f"{type(error).__name__}: {error}")
@@ -152,8 +152,10 @@ class Attempt:
             return Outcome(work, "dream", "is a dream already", entry)
         self.stage = "waiting for the helper"
         engine = self._engine()
-        entry = self._entry = self._journal.note(entry, "taken", key=_key(work.settings, engine))
-        if (known := self._dreamed_before(entry)) is not None:
+        key = _key(work.settings, engine)
+        if (other := self._journal.claim(entry, key)) is not None:
+            return self._later("wait", f"the same picture is being dreamed: {other.name}")
+        if (known := self._dreamed_before(entry, key)) is not None:
             why = f"the same picture is dreamed already: {known}"
             return Outcome(work, "known", why, delivery.put_away(self._journal, places, entry, "known", why))
         return self._dreamt(photo, engine, entry)
@@ -174,22 +176,22 @@ class Attempt:
         del dreamed
         if self._stop():
             raise Stopped
-        found = look(work.found.path)
-        if found is None or self._changed():
-            return self._later("changed" if found else "gone", "has changed while it was dreamed")
+        if self._changed():
+            return self._later("changed", "has changed while it was dreamed")
         files = delivery.staged(stage, work.found.path.stat().st_mode)
+        self._entry = None  # from here on, only `repaired` may go back
         entry = delivery.deliver(self._journal, work.places, entry, files, time.monotonic() - self.began)
         return Outcome(work, "done", "", entry)
 
-    def _dreamed_before(self, entry: Entry) -> Path | None:
+    def _dreamed_before(self, entry: Entry, key: str) -> Path | None:
         """Return the result of the same picture with the same settings and weights, if it is still there."""
-        for known in self._journal.dreamed(entry.folder, entry.sha256, entry.key):
+        for known in self._journal.dreamed(entry.folder, entry.sha256, key):
             if known.id != entry.id and known.result is not None and known.result.is_file():
                 return known.result
         return None
 
     def _changed(self) -> bool:
-        found = look(self.work.found.path)
+        found = look(self.work.found.path, self.work.places.root)
         if found is None:
             raise FileNotFoundError(self.work.found.path)
         was = self.work.found
@@ -221,7 +223,7 @@ class Attempt:
             told = f"DeepDream has a fault: {why}.\nReport it, with the picture if you can."
             entry = delivery.fail(self._journal, self.work.places, self._entry, told)
         except OutputError as worse:
-            return self._later("world", str(worse))
+            return Outcome(self.work, "world", str(worse), self._entry)
         return Outcome(self.work, "failed", why, entry)
 
     def _later(self, ended: Ended, why: str, *, everywhere: bool = False, tries: int | None = None) -> Outcome:

@@ -58,12 +58,16 @@ def scan(
             tell(folder, error)
 
 
-def look(path: Path) -> Found | None:
-    """Return the regular file that has this name just now; None when that is none.
+def look(path: Path, root: Path) -> Found | None:
+    """Return the regular file below `root` that has this name just now; None when that is none.
 
-    None also for a link, and when the file system does not say: what is not seen now, a later scan finds. Raises nothing.
+    None also for a link, for what lies behind one, and when the file system does not say: what is not seen now, a later
+    scan finds. Raises nothing.
     """
     try:
+        for folder in path.relative_to(root).parents[:-1]:
+            if not stat.S_ISDIR((root / folder).lstat().st_mode):
+                return None
         return _found(path, path.lstat())
     except (OSError, ValueError):
         return None

@@ -12,6 +12,7 @@ from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.daemon import Daemon
 from deepdream_core.hotfolder.places import check, root_of
+from deepdream_core.printable import printable
 from deepdream_core.settings import FolderSettings
 
 if TYPE_CHECKING:
@@ -140,9 +141,6 @@ def _screen(live: bool) -> tuple[Callable[[str], None], Callable[[dict[str, Any]
         return table.say, table.show, table.close
 
     def say(text: str) -> None:
-        escaped = "".join(
-            c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text
-        )
-        print(escaped, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     return say, lambda _state: None, lambda: None

@@ -10,17 +10,13 @@ from rich.markup import escape
 from rich.table import Table as Grid
 from rich.text import Text
 
+from deepdream_core.printable import printable
 from deepdream_core.report import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUNNING_SHOWN = 3
-
-
-def plain(text: str) -> str:
-    """Return a name or sentence with control characters escaped, as names may hold any byte."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 class Table:
@@ -33,7 +29,7 @@ class Table:
 
     def say(self, text: str) -> None:
         """Tell a line."""
-        self._console.print(escape(plain(text)), soft_wrap=True)
+        self._console.print(escape(printable(text)), soft_wrap=True)
 
     def show(self, state: dict[str, Any]) -> None:
         """Show how things stand."""
@@ -51,14 +47,14 @@ def drawn(state: dict[str, Any]) -> Iterator[Grid | Text]:
         grid.add_column(title, justify="right" if title in ("waiting", "done", "failed") else "left", overflow="fold")
     for folder in state["folders"]:
         grid.add_row(
-            Text(plain(folder["folder"])), str(folder["waiting"]), str(folder["done"]),
+            Text(printable(folder["folder"])), str(folder["waiting"]), str(folder["done"]),
             Text(str(folder["failed"]), style="red" if folder["failed"] else ""), Text(_now(state, folder)),
         )  # fmt: skip
     yield grid
     for folder in state["folders"]:
         for one in folder["running"][:RUNNING_SHOWN]:
             percent = f"{100 * one['fraction']:3.0f} %" if one["stage"] == "dreaming" else ""
-            name = plain(one["path"])[len(plain(folder["folder"])) + 1 :]
+            name = printable(one["path"])[len(printable(folder["folder"])) + 1 :]
             yield Text(f"  {name}: {one['stage']} {percent} {clock(one['seconds'])}", overflow="ellipsis", no_wrap=True)
         if folder["known"]:
             yield Text(
@@ -72,9 +68,9 @@ def _now(state: dict[str, Any], folder: dict[str, Any]) -> str:
     if state["paused"]:
         return "paused; `deepdream resume` goes on"
     if state["busy"]:
-        return plain(str(state["busy"]))
+        return printable(str(state["busy"]))
     if folder["resting"]:
-        return plain(str(folder["resting"]))
+        return printable(str(folder["resting"]))
     if folder["running"]:
         return "working"
     return "waits for pictures" if not folder["waiting"] else "waits until files have settled"
