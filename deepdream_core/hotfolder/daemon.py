@@ -11,6 +11,7 @@ import os
 import queue
 import threading
 import time
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import DeepDreamError, SettingsError
@@ -63,12 +64,12 @@ class Daemon:
         self._load, self._journal, self._engine = load, journal, engine
         self._say, self._show, self._paused = say, show, paused
         self._clock, self._wall_clock, self._tick_s = clock, wall_clock, tick_s
-        self._stop = threading.Event()
-        self._reload = threading.Event()
-        self._nudged = threading.Event()
+        # Signal handlers set these: an Event's lock would shut out the very thread that holds it.
+        self._stopped = self._to_reload = self._was_nudged = False
         self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         self._works: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._attempts: dict[Path, Attempt] = {}
+        self._leaving: dict[Path, Folder] = {}
         self._own = threading.local()
         self._neighbour, self._busy, self._complained = Neighbour(clock=clock), "", ""
         self._turn = 0
@@ -85,17 +86,17 @@ class Daemon:
 
     def stop(self) -> None:
         """End within one iteration."""
-        self._stop.set()
+        self._stopped = True
         self._wake()
 
     def reload(self) -> None:
         """Read the configuration anew."""
-        self._reload.set()
+        self._to_reload = True
         self._wake()
 
     def nudge(self) -> None:
         """Try at once whatever waits."""
-        self._nudged.set()
+        self._was_nudged = True
         self._wake()
 
     def _wake(self) -> None:
@@ -110,7 +111,7 @@ class Daemon:
         for hand in hands:
             hand.start()
         try:
-            while not self._stop.is_set():
+            while not self._stopped:
                 self._turned(self._clock())
                 with contextlib.suppress(queue.Empty):
                     self._heard(self._outcomes.get(timeout=self._tick_s))
@@ -118,11 +119,11 @@ class Daemon:
             self._ended(hands)
 
     def _turned(self, now: float) -> None:
-        if self._reload.is_set():
-            self._reload.clear()
+        if self._to_reload:
+            self._to_reload = False
             self._reloaded()
-        if self._nudged.is_set():
-            self._nudged.clear()
+        if self._was_nudged:
+            self._was_nudged = False
             for folder in self._folders:
                 with self._surviving():
                     folder.try_all()
@@ -167,9 +168,13 @@ class Daemon:
             if work is None:
                 return
             self._turn += 1
-            attempt = Attempt(work, self._journal, self._opened_engine, self._stop.is_set, self._say)
+            attempt = Attempt(work, self._journal, self._opened_engine, self._stopping(folder), self._say)
             self._attempts[one.path] = attempt
             self._works.put(attempt)
+
+    def _stopping(self, folder: Folder) -> Callable[[], bool]:
+        """Return what says to a picture of this folder that it is to be given up."""
+        return lambda: self._stopped or folder.root in self._leaving
 
     def _heard(self, outcome: Outcome | None) -> None:
         if outcome is None:
@@ -177,12 +182,13 @@ class Daemon:
         path = outcome.work.found.path
         self._attempts.pop(path, None)
         now = self._clock()
-        for folder in self._folders:
+        for folder in (*self._folders, *self._leaving.values()):
             with self._surviving():
                 if folder.root == outcome.work.places.root:
                     folder.heard(outcome, now)
                 elif outcome.everywhere:
                     folder.rest(outcome.why)
+        self._leaving = {root: folder for root, folder in self._leaving.items() if folder.working}
         if outcome.ended not in ("world", "stopped", "changed"):
             self._say(_line(outcome))
 
@@ -195,7 +201,12 @@ class Daemon:
 
     def _hand(self) -> None:
         while (attempt := self._works.get()) is not None:
-            self._outcomes.put(attempt.run())
+            try:
+                outcome = attempt.run()
+            except Exception as error:  # a fault of the program that must not cost a hand
+                traceback.print_exc()
+                outcome = Outcome(attempt.work, "wait", f"{type(error).__name__}: {error}")
+            self._outcomes.put(outcome)
 
     def _opened_engine(self) -> Dreamer:
         """Return the helper in the engine's place, one for each thread."""
@@ -239,13 +250,18 @@ class Daemon:
             if places is None:
                 folder.close()
                 self._say(f"{folder.root}: is not watched any more")
+                if folder.working:
+                    self._leaving[folder.root] = folder
                 continue
-            folder.places = places
-            folder.arrivals.settle_s = places.settings.settle_s
+            folder.change(places)
             kept.append(folder)
-        for places in wanted.values():
-            self._say(f"{places.root}: is watched now")
-        self._folders = [*kept, *map(self._folder, wanted.values())]
+        for root, places in wanted.items():
+            self._say(f"{root}: is watched now")
+            folder = self._leaving.pop(root) if root in self._leaving else self._folder(places)
+            folder.change(places)
+            kept.append(folder)
+        self._folders = kept
+        self.nudge()
         self._say("the configuration was read anew")
 
     # --- what is going on

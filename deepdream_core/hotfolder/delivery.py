@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from deepdream_core.errors import OutputError
 from deepdream_core.hotfolder.journal import Staged
-from deepdream_core.hotfolder.moves import make_folder, move, same_file, sha256_of
+from deepdream_core.hotfolder.moves import make_folder, move, same_file, sha256_of, unfinished_copy
 from deepdream_core.hotfolder.scanning import look
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 DEATHS = 5
 """A file that this program has died of so often in a row, while reading it, is set aside."""
 _STAGE = ".deepdream-"
+_NAMES = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP})
+"""What the system says of a name that cannot be, which is one picture's trouble and not the folder's."""
 
 
 def stage_of(places: Places, entry: Entry) -> Path:
@@ -41,7 +43,7 @@ def prepared(places: Places, entry: Entry) -> Path:
     """Return that folder, made and empty; raises `OutputError`."""
     stage = stage_of(places, entry)
     with translated(stage):
-        make_folder(places.out, places.root)
+        make_folder(places.out, places.out)
         if stage.exists():
             shutil.rmtree(stage)
         stage.mkdir(mode=0o700)
@@ -61,6 +63,7 @@ def staged(stage: Path, permissions: int) -> tuple[Staged, ...]:
 def deliver(journal: Journal, places: Places, entry: Entry, files: Sequence[Staged], seconds: float) -> Entry:
     """Give a result that is whole its name, and the original its place; return the entry as it is then.
 
+    It is `failed` when the system allows no such name there.
     Raises `OutputError`; what was done until then stays done, and `repaired` goes on from there.
     """
     wanted = places.result_for(entry.path, Path(files[-1].name).suffix)
@@ -71,7 +74,12 @@ def deliver(journal: Journal, places: Places, entry: Entry, files: Sequence[Stag
 def _finished(journal: Journal, places: Places, entry: Entry) -> Entry:
     """Do what is missing of a picture whose result is written."""
     if entry.state == "written":
-        entry = _named(journal, places, entry)
+        try:
+            entry = _named(journal, places, entry)
+        except OutputError as error:
+            if error.errno not in _NAMES:
+                raise
+            return fail(journal, places, entry, f"No name fits the result: {error.what}.")
         entry = journal.note(entry, "delivered")
         with contextlib.suppress(OSError):
             stage_of(places, entry).rmdir()
@@ -86,7 +94,9 @@ def _named(journal: Journal, places: Places, entry: Entry) -> Entry:
     stage = stage_of(places, entry)
     wanted = places.result_for(entry.path, entry.result.suffix)
     with translated(entry.result):
-        make_folder(entry.result.parent, places.root)
+        wanted = make_folder(wanted.parent, places.out) / wanted.name
+        if wanted.parent != entry.result.parent:
+            entry = journal.note(entry, "written", result=_free(wanted, places, entry.staged))
         while True:
             pairs = _pairs(stage, entry)
             try:
@@ -113,8 +123,9 @@ def _pairs(stage: Path, entry: Entry) -> list[tuple[Path, Path]]:
 def _free(wanted: Path, places: Places, files: Sequence[Staged]) -> Path:
     """Return the first of `name`, `name (2)`, … that none of the files would find taken."""
     picture = files[-1].name
+    reserved = max(len(os.fsencode(one.name)) for one in files) - len(os.fsencode(picture))
     for number in itertools.count(1):
-        path = places.numbered(wanted, number)
+        path = places.numbered(wanted, number, reserved)
         if not any(os.path.lexists(path.with_name(path.name + one.name[len(picture) :])) for one in files):
             return path
     raise AssertionError
@@ -128,16 +139,22 @@ def clear(places: Places, entry: Entry) -> None:
 def put_away(journal: Journal, places: Places, entry: Entry, state: Settled, why: str = "") -> Entry:
     """Put the original where it belongs in that `state`: done, known or failed; raises `OutputError`.
 
-    An original that is not there any more, or is another by now, is left alone.
+    An original that is not there any more, or is another by now, is left alone, and so is one that no name fits there.
     """
     kept = places.settings.originals == "keep" and state != "failed"
     moved: Path | None = None
     with translated(entry.path):
+        if entry.original is not None:
+            unfinished_copy(entry.original).unlink(missing_ok=True)
         if not kept and _is_still(entry):
-            if state != "failed" and places.settings.originals == "trash":
+            if entry.original is not None and _is_copy(entry, entry.original):
+                entry.path.unlink()  # killed after the copy to another disk
+                moved = entry.original
+            elif state != "failed" and places.settings.originals == "trash":
                 _trashed(entry.path)
             else:
                 moved = _moved(journal, places, entry, state)
+                why = why if moved else f"{why} The original stays where it is, as no name fits it there.".strip()
         elif not kept and entry.original is not None and entry.original.exists():
             moved = entry.original  # this was done, and only the journal does not know it yet
             if same_file(entry.path, moved):  # killed between its two names
@@ -155,20 +172,29 @@ def _is_still(entry: Entry) -> bool:
     return (found.size, found.mtime_ns, found.inode) == (entry.size, entry.mtime_ns, entry.inode)
 
 
-def _moved(journal: Journal, places: Places, entry: Entry, state: Settled) -> Path:
-    wanted = places.failed_for(entry.path) if state == "failed" else places.done_for(entry.path)
-    make_folder(wanted.parent, places.root)
-    for number in itertools.count(1):
-        target = places.numbered(wanted, number)
-        if os.path.lexists(target):
-            continue
-        journal.note(entry, entry.state, original=target)
-        try:
-            move(entry.path, target)
-        except FileExistsError:
-            continue
-        return target
-    raise AssertionError
+def _is_copy(entry: Entry, path: Path) -> bool:
+    """Say whether that is the whole original."""
+    return path.is_file() and not path.is_symlink() and sha256_of(path) == entry.sha256
+
+
+def _moved(journal: Journal, places: Places, entry: Entry, state: Settled) -> Path | None:
+    """Move the original to done/ or failed/; return where it is, None when the system allows no such name there."""
+    failed = state == "failed"
+    wanted = places.failed_for(entry.path) if failed else places.done_for(entry.path)
+    try:
+        wanted = make_folder(wanted.parent, places.failed if failed else places.done) / wanted.name
+        for number in itertools.count(1):
+            target = places.numbered(wanted, number)
+            if os.path.lexists(target):
+                continue
+            journal.note(entry, entry.state, original=target)
+            with contextlib.suppress(FileExistsError):
+                move(entry.path, target)
+                return target
+    except OSError as error:
+        if error.errno not in _NAMES:
+            raise
+    return None
 
 
 def _trashed(path: Path) -> None:
@@ -176,10 +202,10 @@ def _trashed(path: Path) -> None:
 
     try:
         send2trash.send2trash(path)
-    except OSError:
-        raise
-    except Exception as error:  # its own, for disks without a trash
-        raise OutputError(f"{path}: cannot be put into the trash: {error}", "set originals to move or keep") from None
+    except Exception as error:  # OSError, and its own for disks without a trash
+        reason = getattr(error, "strerror", None) or error
+        step = "set `originals` to move or keep, or make the trash writable"
+        raise OutputError(f"{path}: cannot be put into the trash: {reason}", step, errno.EACCES) from None
 
 
 def fail(journal: Journal, places: Places, entry: Entry, why: str) -> Entry:
@@ -241,8 +267,12 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        next_step = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space"}
-        step = next_step.get(error.errno or 0, "make the folder writable")
         named = error.filename if isinstance(error.filename, str) else ""
         what = f"{named if Path(named).is_absolute() else path}: {error.strerror or error}"
-        raise OutputError(what, f"{step}; it goes on by itself then", error.errno or errno.EIO) from None
+        raise OutputError(what, advice(error.errno), error.errno or errno.EIO) from None
+
+
+def advice(number: int | None) -> str:
+    """Return what to do when the disk refuses with this number of an error."""
+    room = number in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
+    return f"{'free some space' if room else 'make the folder writable'}; it goes on by itself then"

@@ -13,6 +13,7 @@ from deepdream_core.hotfolder import delivery, presence
 from deepdream_core.hotfolder.announce import summary
 from deepdream_core.hotfolder.arrivals import Arrival, Arrivals
 from deepdream_core.hotfolder.journal import SETTLED
+from deepdream_core.hotfolder.lease import Lease
 from deepdream_core.hotfolder.picture import Outcome, Work
 from deepdream_core.hotfolder.quiet import quiet, quiet_until
 from deepdream_core.hotfolder.scanning import look, scan
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 PAUSES_S = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 """How long a folder rests when the world is not well, the longer the more often in a row."""
+OTHERS_FIRST_S = 1.0
+"""After such a rest, the picture that met with the trouble is the last to be tried: it may be its own."""
 HOLD_OFF_S = 1.0
 """A file that somebody has open for writing is looked at again so soon."""
 
@@ -67,6 +70,7 @@ class Folder:
         self._say, self._uid, self._wake = say, uid, wake
         self._clock, self._wall_clock = clock, wall_clock
         self._watcher: Watcher | None = None
+        self._lease = Lease(places.root, journal.identity())
         self._scan_at = float("-inf")
         self._repaired = False
         self._told = ""
@@ -87,7 +91,7 @@ class Folder:
             gone = presence.missing(self.journal, self.root)
         except OSError as error:
             gone = f"cannot be used: {error.strerror or error}"
-        if gone:
+        if gone or (gone := self._lease.refused(now)):
             self._offline(gone)
             return
         if self.offline:
@@ -217,7 +221,8 @@ class Folder:
         patient = now - one.changed_at < self.places.settings.give_up_s
         self.arrivals.take(one)
         self.working.add(one.path)
-        return Work(self.places, found, settings, preset, config.engine.max_megapixels, patient)
+        shared = self._watcher is not None and self._watcher.shared
+        return Work(self.places, found, settings, preset, config.engine.max_megapixels, patient, shared)
 
     # --- what became of it
 
@@ -240,11 +245,13 @@ class Folder:
         elif outcome.ended == "changed":
             self.arrivals.forget(one)
             self._look_at(path, now)
+        elif outcome.ended == "world":
+            self._repaired = False
+            self.rest(outcome.why)
+            rests_s = self._pause.until - now if self._pause else 0.0
+            self.arrivals.put_off(one, now, outcome.why, rests_s + OTHERS_FIRST_S)
         else:
-            self.arrivals.put_off(one, now, outcome.why, 0.0 if outcome.ended in ("world", "stopped") else None)
-            if outcome.ended == "world":
-                self._repaired = False
-                self.rest(outcome.why)
+            self.arrivals.put_off(one, now, outcome.why, 0.0 if outcome.ended == "stopped" else None)
 
     def _settled(self, one: Arrival, outcome: Outcome, now: float) -> None:
         """Forget an original that was moved away, leave one alone that stayed."""
@@ -292,10 +299,17 @@ class Folder:
                 self.arrivals.reopen(one)
         self._scan_at = float("-inf")
 
+    def change(self, places: Places) -> None:
+        """Go by other settings from now on."""
+        self.places = places
+        self.arrivals.settle_s = places.settings.settle_s
+
     def close(self) -> None:
-        """Watch no more."""
+        """Watch no more, until `look_around` is called again."""
         if self._watcher is not None:
             self._watcher.stop()
+            self._watcher = None
+        self._lease.release()
 
     def told(self, now: float) -> dict[str, Any]:
         """Return the folder's state for `status`."""

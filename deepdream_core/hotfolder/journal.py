@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -37,8 +38,8 @@ VERSION = 1
 BUSY_S = 10.0
 State = Literal["taken", "written", "delivered", "done", "waiting", "failed", "known"]
 UNFINISHED: tuple[State, ...] = ("taken", "written", "delivered")
-SETTLED: tuple[State, ...] = ("done", "known")
-"""States in which an original that stayed where it was is not to be dreamed again."""
+SETTLED: tuple[State, ...] = ("done", "known", "failed")
+"""States in which an original that stayed where it was is left alone."""
 
 _SCHEMA = """
 CREATE TABLE pictures (
@@ -247,7 +248,7 @@ class Journal:
         """Record that a folder rests until a wall-clock time, and how often that was so in a row."""
         with self._writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?)", (os.fsencode(folder), why, tries, until)
+                "INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?)", (os.fsencode(folder), _stored(why), tries, until)
             )
 
     def paused(self, folder: Path) -> tuple[str, int, float] | None:
@@ -273,6 +274,12 @@ class Journal:
         """Keep the folder's mark."""
         with self._writing() as connection:
             connection.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", (os.fsencode(folder), mark))
+
+    def identity(self) -> str:
+        """Return what tells this journal from every other: a random text."""
+        with self._writing() as connection:
+            connection.execute("INSERT OR IGNORE INTO folders VALUES (x'', ?)", (secrets.token_hex(8),))
+            return str(connection.execute("SELECT mark FROM folders WHERE folder = x''").fetchone()[0])
 
     # --- SQLite
 
@@ -359,6 +366,8 @@ def _entry(row: tuple[Any, ...]) -> Entry:
 def _stored(value: Any) -> Any:
     if isinstance(value, Path):
         return os.fsencode(value)
+    if isinstance(value, str):  # sentences name files, whose names may be of any bytes
+        return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, (tuple, list)):
         return json.dumps([[os.fsencode(one.name).hex(), one.size, one.sha256] for one in value])
     return value

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import hashlib
+import itertools
 import os
-import secrets
 import shutil
+import stat
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.atomic import flush_folder
+from deepdream_core.hotfolder.places import fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
@@ -82,7 +83,7 @@ def _rename_noreplace() -> Callable[[bytes, bytes], int] | None:
 def _carried(source: Path, target: Path) -> None:
     """Copy a file to another disk, read it again there, and only then remove it here."""
     before = source.stat()
-    temporary = target.with_name(f".deepdream-{secrets.token_hex(8)}.tmp")
+    temporary = unfinished_copy(target)
     try:
         shutil.copy2(source, temporary, follow_symlinks=False)
         with temporary.open("rb") as file:
@@ -97,22 +98,49 @@ def _carried(source: Path, target: Path) -> None:
     source.unlink()
 
 
+def unfinished_copy(target: Path) -> Path:
+    """Return what a copy to another disk is called until it is whole: the same after a kill, so that it can be removed."""
+    return target.with_name(f".deepdream-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp")
+
+
 def sha256_of(path: Path) -> str:
     """Return the hash of a file's content, in hexadecimal; raises `OSError`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def make_folder(folder: Path, within: Path) -> None:
-    """Make a folder and what is missing above it, on disk; raises `OSError`, also when `within` is not there itself."""
-    missing: list[Path] = []
-    while folder != within and not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
-    for one in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            one.mkdir()
-        flush_folder(one.parent)
+def make_folder(folder: Path, own: Path) -> Path:
+    """Make a folder below `own` (out/, done/ or failed/) and what is missing above it, on disk; return it.
+
+    Each is open to those to whom its counterpart in the drop folder is, and to no others. Where a file has a folder's name,
+    that is called `name (2)`. Raises `OSError`, also when the drop folder is not there itself.
+    """
+    if not own.is_dir() and not _made(own, own.parent):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(own))
+    made, like = own, own.parent
+    for part in folder.relative_to(own).parts:
+        like /= part
+        made = next(one for one in _names(made / part) if one.is_dir() or _made(one, like))
+    return made
+
+
+def _names(wanted: Path) -> Iterator[Path]:
+    yield wanted
+    yield from (wanted.with_name(fitted(wanted.name, f" ({number})")) for number in itertools.count(2))
+
+
+def _made(folder: Path, like: Path) -> bool:
+    """Make one folder; say no when a file has its name."""
+    try:
+        mode = like.stat().st_mode | stat.S_IRWXU
+    except OSError:
+        mode = 0o700
+    try:
+        folder.mkdir(mode & 0o777)
+    except FileExistsError:
+        return folder.is_dir()
+    flush_folder(folder.parent)
+    return True
 
 
 def same_file(one: Path, other: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import time
 import traceback
 from dataclasses import dataclass
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
     from deepdream_core.photo import Photo
     from deepdream_core.settings import DreamSettings
 
+_OPTION = re.compile(r"(^|\s)--?[a-z]")
 TRIES = 3
 """What fails for a reason that may lie in the picture is tried so often before it is set aside."""
+_TAIL = 4096
 _FOR_GOOD = ("poisonous", "too_large", "invalid", "settings", "picture")
 _DISKS = frozenset(
     getattr(errno, name, None)  # Windows knows fewer
@@ -68,6 +71,8 @@ class Work:
     max_megapixels: float
     patient: bool
     """Whether a file that cannot be decoded is given more time, since it may still be written."""
+    shared: bool = False
+    """Whether other machines may be writing it, of which this one's kernel knows nothing."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ class Attempt:
         self.work = work
         self._journal, self._engine, self._stop, self._say = journal, engine, stop, say
         self._entry: Entry | None = None
+        self._stage: Path | None = None
         self.stage = "reading"
         self.fraction = 0.0
         self.began = time.monotonic()
@@ -132,7 +138,7 @@ class Attempt:
 
     # --- the way
 
-    def _tried(self) -> Outcome:
+    def _tried(self) -> Outcome:  # noqa: PLR0911 - one for each way it can end
         work, path, places = self.work, self.work.found.path, self.work.places
         if work.found.size > places.settings.max_file_mb * 1e6:
             self._entry = self._journal.take(places.root, work.found, "")
@@ -143,6 +149,8 @@ class Attempt:
         if self._changed():
             return Outcome(work, "changed")
         entry = self._entry = self._journal.take(places.root, work.found, sha256)
+        if work.patient and work.shared and _ends_in_nothing(path):
+            return self._later("wait", "its end is still empty, as of a copy that is not whole")
         photo = read_photo(path, max_megapixels=work.max_megapixels)
         if photo.sha256 != sha256 or self._changed():
             return self._later("changed", "has changed")
@@ -162,8 +170,8 @@ class Attempt:
 
     def _dreamt(self, photo: Photo, engine: Dreamer, entry: Entry) -> Outcome:
         work = self.work
-        stage = delivery.prepared(work.places, entry)
-        target = stage / f"{work.found.path.stem}{_ending(photo, work.found.path)}"
+        stage = self._stage = delivery.prepared(work.places, entry)
+        target = stage / f"dream{_ending(photo, work.found.path)}"
         options = WriteOptions()
         check_target(photo, target, options, overwrite=False, recipe=True, will_change=work.settings.strength > 0)
         engine.label = work.found.path.name
@@ -181,7 +189,7 @@ class Attempt:
         files = delivery.staged(stage, work.found.path.stat().st_mode)
         self._entry = None  # from here on, only `repaired` may go back
         entry = delivery.deliver(self._journal, work.places, entry, files, time.monotonic() - self.began)
-        return Outcome(work, "done", "", entry)
+        return Outcome(work, "failed" if entry.state == "failed" else "done", entry.why, entry)
 
     def _dreamed_before(self, entry: Entry, key: str) -> Path | None:
         """Return the result of the same picture with the same settings and weights, if it is still there."""
@@ -203,7 +211,7 @@ class Attempt:
         if isinstance(error, DamagedPictureError) and self.work.patient:
             return self._later("wait", self._plainly(error.what))
         if isinstance(error, OutputError) and error.errno in _DISKS:
-            return self._later("world", str(error))
+            return self._later("world", f"{self._in_out(error.what)} — {delivery.advice(error.errno)}")
         if self._entry is None:
             return self._later("world", str(error))
         code = getattr(error, "code", "")
@@ -213,7 +221,7 @@ class Attempt:
         if maybe and self._entry.tries + 1 < TRIES:
             return self._later("wait", self._plainly(str(error)), tries=self._entry.tries + 1)
         entry = delivery.fail(self._journal, self.work.places, self._entry, self._sentences(error))
-        return Outcome(self.work, "failed", self._plainly(error.what), entry)
+        return Outcome(self.work, "failed", self._plainly(self._in_out(error.what)), entry)
 
     def _faulty(self, why: str) -> Outcome:
         tries = 1 if self._entry is None else self._entry.tries + 1
@@ -238,12 +246,22 @@ class Attempt:
                 return Outcome(self.work, "world", str(error), entry)
         return Outcome(self.work, ended, why, entry, everywhere)
 
+    def _in_out(self, text: str) -> str:
+        """Return a sentence that names the result instead of its hidden folder, which means nothing to people."""
+        if self._stage is None:
+            return text
+        below = self.work.places.relative(self.work.found.path)
+        return re.sub(
+            rf"{re.escape(str(self._stage))}/dream\b", str(self.work.places.out / below.with_suffix("")), text
+        )
+
     def _plainly(self, text: str) -> str:
         """Return a sentence without the file's name, which stands before it already."""
         return text.removeprefix(f"{self.work.found.path}: ")
 
     def _sentences(self, error: DeepDreamError) -> str:
-        parts = (self._plainly(error.what), error.next_step)
+        step = "" if _OPTION.search(error.next_step) else error.next_step  # there is no command line here
+        parts = (self._plainly(self._in_out(error.what)), step)
         return "\n".join(f"{part[0].upper()}{part[1:].rstrip('.')}." for part in parts if part)
 
     # --- what the engine tells
@@ -265,6 +283,13 @@ class Attempt:
 def _key(settings: DreamSettings, engine: Dreamer) -> str:
     """Return what makes two dreams of one picture the same: settings and weights."""
     return hashlib.sha256(f"{settings.model_dump_json()} {engine.weights.sha256}".encode()).hexdigest()
+
+
+def _ends_in_nothing(path: Path) -> bool:
+    """Say whether the last bytes are all zero: some programs make a file as long as it will be, and fill it then."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        return not any(file.read(_TAIL))
 
 
 def _ending(photo: Photo, path: Path) -> str:

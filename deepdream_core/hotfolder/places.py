@@ -119,7 +119,7 @@ class Places:
         own, ending = wanted.suffix.lower(), ending.lower()
         if own == ending or (own in ENDINGS and ENDINGS[own] == ENDINGS.get(ending)):
             return wanted
-        return wanted.with_name(_fitted(wanted.stem, ending))
+        return wanted.with_name(fitted(wanted.stem, ending))
 
     def done_for(self, path: Path) -> Path:
         """Return where an original goes that is done; raises `ValueError` for one that does not lie below the root."""
@@ -139,18 +139,21 @@ class Places:
         name = failed.name + WHY
         if len(os.fsencode(name)) > LONGEST_NAME:
             # Names that differ in their last letters only must not share one text.
-            name = _fitted(failed.name, f"~{hashlib.sha256(os.fsencode(failed.name)).hexdigest()[:8]}{WHY}")
+            name = fitted(failed.name, f"~{hashlib.sha256(os.fsencode(failed.name)).hexdigest()[:8]}{WHY}")
         return failed.with_name(name)
 
     @staticmethod
-    def numbered(path: Path, n: int) -> Path:
-        """Return `name (2).jpg` for `name.jpg` and 2, with a stem cut short where it must be; for 1 the path itself."""
-        if n == 1:
+    def numbered(path: Path, n: int, reserved: int = 0) -> Path:
+        """Return `name (2).jpg` for `name.jpg` and 2, with a stem cut short where it must be; for 1 the path itself.
+
+        `reserved` bytes are left for what another file's name adds to this one.
+        """
+        if n == 1 and (not reserved or len(os.fsencode(path.name)) + reserved <= LONGEST_NAME):
             return path
         stem, ending = path.stem, path.suffix
         if len(os.fsencode(ending)) > _LONGEST_ENDING:
             stem, ending = path.name, ""
-        return path.with_name(_fitted(stem, f" ({n}){ending}"))
+        return path.with_name(fitted(stem, f" ({n}){ending}" if n > 1 else ending, reserved))
 
     def passed_over(self, path: Path, is_folder: bool) -> bool:
         """Return whether a file is never taken, or a folder never looked into; `ValueError` for one not below the root."""
@@ -189,9 +192,9 @@ def _why_no_picture(name: str) -> str | None:
     return f"is no picture by its name: known endings are {', '.join(ENDINGS)}"
 
 
-def _fitted(stem: str, rest: str) -> str:
+def fitted(stem: str, rest: str, reserved: int = 0) -> str:
     """Return a name of both parts, the stem without as many of its last characters as are too many."""
-    room = LONGEST_NAME - len(os.fsencode(rest))
+    room = LONGEST_NAME - len(os.fsencode(rest)) - reserved
     while stem and len(os.fsencode(stem)) > room:
         stem = stem[:-1]
     return stem + rest

@@ -94,6 +94,11 @@ class Watcher:
         return "polling" if self._events is None or self._trouble or self._shared or self._unheard else "events"
 
     @property
+    def shared(self) -> bool:
+        """Say whether other machines can change the folder unnoticed."""
+        return bool(self._shared)
+
+    @property
     def why(self) -> str:
         """Return why it polls and what would help, or what is not known of the events; empty when all is well."""
         if self.mode == "events":
