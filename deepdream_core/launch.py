@@ -22,6 +22,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_OWN = [sys.executable or "", "-m", "deepdream_core"]
 LOG_LIMIT = 256 * 1024
 """A log of starts that has become longer is begun anew at the next one."""
 
@@ -45,6 +46,12 @@ def _is_anothers(name: str) -> bool:
     return name.startswith(_HOSTS) or name in _HOSTS_OWN or name in _SERVICES
 
 
+def own_command(config: str | os.PathLike[str] | None = None) -> list[str]:
+    """Return this Python's `deepdream helper`, with a configuration file of its own if one is given."""
+    options = [] if config is None else ["--config", os.path.abspath(config)]  # noqa: PTH100
+    return [*_OWN, "helper", "--on-demand", *options]
+
+
 def start(command: Sequence[str] | None) -> tuple[Started, Path]:
     """Start the helper so that it outlives this program and shares neither its console, signals, files nor environment.
 
@@ -52,8 +59,8 @@ def start(command: Sequence[str] | None) -> tuple[Started, Path]:
     None stands for this Python's `deepdream helper`. Raises `HelperNotStarted`.
     """
     environment = scrubbed(os.environ)
-    if command is None:
-        command = [sys.executable or "", "-m", "deepdream_core", "helper", "--on-demand"]
+    command = list(command or own_command())
+    if command[: len(_OWN)] == _OWN:
         environment["PYTHONSAFEPATH"] = "1"  # -m would look for modules in the home folder first
     try:
         wire.make_private_folder(wire.state_folder())
@@ -66,7 +73,7 @@ def start(command: Sequence[str] | None) -> tuple[Started, Path]:
                 output.truncate(0)
             begin = output.seek(0, os.SEEK_END)  # also because the child inherits the place: Windows knows no O_APPEND
             process = Started(
-                list(command),
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepdream_core import __version__, client
+from deepdream_core import __version__, client, launch
 from deepdream_core.dreamer import Progress
 from deepdream_core.errors import (
     DeepDreamError,
@@ -25,6 +25,7 @@ from deepdream_core.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -66,6 +67,16 @@ class RemoteEngine:
         self._helper = reach()
         with translated():
             self._learn(self._helper.warm()["workers"][0])
+
+    def look_again(self) -> None:
+        """Learn what the helper is like now, as another may have been started with other weights; raises as before."""
+        with translated():
+            try:
+                about = self._helper.warm()
+            except (client.NoHelper, client.HelperLost):
+                self._helper = self._reach()
+                about = self._helper.warm()
+            self._learn(about["workers"][0])
 
     def _learn(self, about: dict[str, Any]) -> None:
         self.device: str = about["device"]
@@ -143,10 +154,11 @@ def _shown(name: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)[:200]
 
 
-def connect(*, start: bool) -> client.HelperClient:
-    """Return a client of this version's helper, started if wanted; raises `HelperError`."""
+def connect(*, start: bool, config: Path | None = None) -> client.HelperClient:
+    """Return a client of this version's helper, started if wanted, with that configuration; raises `HelperError`."""
     with translated():
-        return client.connect(start=start, version=__version__, client=f"deepdream-{os.getpid()}")
+        command = launch.own_command(config)
+        return client.connect(start=start, version=__version__, client=f"deepdream-{os.getpid()}", command=command)
 
 
 def _interleaved(planes: NDArray[np.float32]) -> NDArray[np.float32]:

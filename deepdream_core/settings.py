@@ -158,8 +158,13 @@ def _not_before_settled(give_up_s: float, info: ValidationInfo) -> float:
 @cache
 def ends_of(hours: str) -> tuple[datetime.time, datetime.time]:
     """Return when hours such as `22:00-07:00` begin and end; raises `ValueError` for what is not two times of day."""
-    begin, end = (datetime.datetime.strptime(part, "%H:%M").time() for part in hours.split("-"))
-    return begin, end
+    begin, end = (part.strip() for part in hours.split("-"))
+    end = "00:00" if end == "24:00" else end
+    return _time_of(begin), _time_of(end)
+
+
+def _time_of(text: str) -> datetime.time:
+    return datetime.datetime.strptime(text, "%H:%M").time()
 
 
 def _some_hours(hours: str) -> str:
@@ -172,7 +177,7 @@ def _some_hours(hours: str) -> str:
 _TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
 Hours = Annotated[
     str,
-    Field(pattern=f"^{_TIME}-{_TIME}$", description='hours in quotes, as "22:00-07:00"'),
+    Field(pattern=f"^ *{_TIME} *- *({_TIME}|24:00) *$", description='hours in quotes, as "22:00-07:00"'),
     AfterValidator(_some_hours),
 ]
 

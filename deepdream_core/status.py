@@ -14,6 +14,7 @@ from deepdream_core.errors import HelperError
 from deepdream_core.helper.endpoint import check_silent, place
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.show import drawn
+from deepdream_core.hotfolder.unwatched import unwatched
 from deepdream_core.report import clock
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def print_status(*, as_json: bool) -> None:
     Raises `HelperError` when one runs and does not answer, or is of another protocol.
     """
     folders = shared_state.states()
+    folders += unwatched(folders)
     try:
         helper = client.connect()
         status = helper.status()

@@ -210,9 +210,7 @@ def test_the_root_itself_is_looked_into() -> None:
 
 OVER = [
     ("out", "is one of this folder's own folders: out"),
-    ("OUT", "is one of this folder's own folders: OUT"),
     ("done", "is one of this folder's own folders: done"),
-    ("Failed", "is one of this folder's own folders: Failed"),
     (".hidden", "is hidden"),
     (".a.jpg", "is hidden"),
     (".~lock.a.jpg#", "is a lock file of LibreOffice"),
@@ -248,6 +246,14 @@ def test_what_belongs_to_others_is_passed_over(name: str, why: str) -> None:
     for is_folder in (False, True):
         assert places().passed_over(ROOT / name, is_folder)
         assert places().why_passed_over(ROOT / name, is_folder) == why
+
+
+def test_a_folder_called_nearly_so_is_ours_only_where_the_disk_takes_both_for_one(tmp_path: Path) -> None:
+    made = Places.of(FolderSettings(path=str(tmp_path)), ())
+    (tmp_path / "OUT").mkdir()
+    assert not made.passed_over(tmp_path / "OUT" / "a.jpg", False)
+    (tmp_path / "out").symlink_to("OUT")
+    assert made.why_passed_over(tmp_path / "OUT") == "is one of this folder's own folders: OUT"
 
 
 @pytest.mark.parametrize(("name", "why"), OVER)

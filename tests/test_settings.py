@@ -243,8 +243,8 @@ def test_layers_by_name_index_or_with_weights(given: Any, expected: dict[str, fl
             r'quiet_hours: 1320 is not allowed — allowed: hours in quotes, as "22:00-07:00" or null',
         ),
         (
-            "folders: [{path: /a, quiet_hours: 22:00-24:00}]",
-            r"quiet_hours: '22:00-24:00' is not allowed — allowed: hours",
+            "folders: [{path: /a, quiet_hours: 22:00-24:01}]",
+            r"quiet_hours: '22:00-24:01' is not allowed — allowed: hours",
         ),
         ('folders: [{path: /a, quiet_hours: "22:00-٠7:00"}]', r"quiet_hours: '22:00-٠7:00' is not allowed"),
         (

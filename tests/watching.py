@@ -70,10 +70,10 @@ class Watching:
         temporary.write_text(text)
         temporary.replace(self.config)
 
-    def start(self, *before: str) -> None:
-        """Start it; `before` is a command under which it runs."""
+    def start(self, *before: str, program: Sequence[str] = ("-m", "deepdream_core")) -> None:
+        """Start it; `before` is a command under which it runs, `program` what Python runs."""
         with self.log.open("ab") as log:
-            command = [*before, sys.executable, "-m", "deepdream_core", "watch", "--config", str(self.config)]
+            command = [*before, sys.executable, *program, "watch", "--config", str(self.config)]
             self.process = subprocess.Popen(
                 command, env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from deepdream_core.hotfolder.scanning import Found
 
 BATCH_S = 5.0
-"""Files that come no more than this apart came together."""
+"""Files that come no more than this apart came together …"""
+LONGEST_BATCH_S = 60.0
+"""… but a copy that lasts for hours is many batches, so that something fresh need not wait for its end."""
 TRY_AGAIN_S = (5.0, 10.0, 20.0, 40.0, 60.0)
 """Pauses between tries of a file that could not be read yet."""
 
@@ -43,14 +45,25 @@ class Arrival:
         return self.found.path
 
 
-class Arrivals:
-    """The files of one drop folder; `settle_s` is how long size and time must not have changed."""
+@dataclass(slots=True)
+class _Batch:
+    number: int
+    first: float
+    last: float
 
-    def __init__(self, settle_s: float) -> None:
+
+class Arrivals:
+    """The files of one drop folder; `settle_s` is how long size and time must not have changed.
+
+    Only files for which `drop_of` returns the same can have come together: those in one folder that was dropped.
+    """
+
+    def __init__(self, settle_s: float, drop_of: Callable[[Path], object] = lambda _path: None) -> None:
         self.settle_s = settle_s
+        self._drop_of = drop_of
         self._files: dict[Path, Arrival] = {}
         self._batch = self._order = self._scan = 0
-        self._last_came = float("-inf")
+        self._batches: dict[object, _Batch] = {}
 
     def __len__(self) -> int:
         return len(self._files)
@@ -73,13 +86,20 @@ class Arrivals:
             if known.standing != "taken":  # whoever has it looks again afterwards
                 known.standing, known.not_before, known.tries, known.why = "resting", 0.0, 0, ""
             return known
-        if now - self._last_came > BATCH_S:
-            self._batch += 1
-        self._last_came = now
         self._order += 1
-        arrival = Arrival(found, self._batch, self._order, now, now, scan=self._scan)
+        arrival = Arrival(found, self._batch_of(found.path, now), self._order, now, now, scan=self._scan)
         self._files[found.path] = arrival
         return arrival
+
+    def _batch_of(self, path: Path, now: float) -> int:
+        drop = self._drop_of(path)
+        batch = self._batches.get(drop)
+        if batch is None or now - batch.last > BATCH_S or now - batch.first > LONGEST_BATCH_S:
+            self._batch += 1
+            self._batches = {key: one for key, one in self._batches.items() if now - one.last <= BATCH_S}
+            batch = self._batches[drop] = _Batch(self._batch, now, now)
+        batch.last = now
+        return batch.number
 
     def gone(self, path: Path) -> None:
         """Forget a file that is not there any more, unless somebody has taken it."""

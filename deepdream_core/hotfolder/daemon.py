@@ -42,7 +42,8 @@ class Daemon:
     """Watches drop folders until `stop`.
 
     `load` reads the configuration anew and returns it with the folders to watch, which have been checked; it raises
-    `SettingsError` for one that is broken, and then the last good one stays. `engine` opens the helper; `say` gets one line
+    `SettingsError` for one that is broken, and then the last good one stays. `engine` opens the helper, given what it
+    returned to the same thread before, or None; `say` gets one line
     about each picture, `show` the whole state about twice a second. `clock` and `wall_clock` count seconds, as
     `time.monotonic` and `time.time`; `tick_s` is how long nothing may happen until the loop looks around nevertheless.
     Raises from the constructor what `load` raises.
@@ -52,7 +53,7 @@ class Daemon:
         self,
         load: Callable[[], tuple[Config, Sequence[FolderSettings]]],
         journal: Journal,
-        engine: Callable[[], Dreamer],
+        engine: Callable[[Dreamer | None], Dreamer],
         say: Callable[[str], None],
         show: Callable[[dict[str, Any]], None],
         *,
@@ -210,9 +211,8 @@ class Daemon:
 
     def _opened_engine(self) -> Dreamer:
         """Return the helper in the engine's place, one for each thread."""
-        engine: Dreamer | None = getattr(self._own, "engine", None)
-        if engine is None:
-            engine = self._own.engine = self._engine()
+        engine = self._engine(getattr(self._own, "engine", None))
+        self._own.engine = engine
         return engine
 
     def _ended(self, hands: Sequence[threading.Thread]) -> None:
@@ -238,6 +238,7 @@ class Daemon:
         return Folder(places, self._journal, self._say, uid, self._wake, self._clock, self._wall_clock)
 
     def _reloaded(self) -> None:
+        engine = self._config.engine
         try:
             self._config, settings = self._load()
         except SettingsError as error:
@@ -263,6 +264,10 @@ class Daemon:
         self._folders = kept
         self.nudge()
         self._say("the configuration was read anew")
+        if self._config.engine != engine:
+            self._say(
+                "`engine` has changed: a helper that runs goes by it when it starts anew (deepdream helper --stop)"
+            )
 
     # --- what is going on
 
@@ -277,7 +282,7 @@ class Daemon:
                 **{state: counts.get(state, 0) for state in ("done", "known", "failed")},
                 "running": [
                     {"path": str(path), "stage": one.stage, "fraction": round(one.fraction, 4),
-                     "seconds": round(time.monotonic() - one.began, 1)}
+                     "seconds": round(max(0.0, time.monotonic() - one.began), 1)}
                     for path, one in attempts if path.is_relative_to(folder.root)
                 ],
             })  # fmt: skip

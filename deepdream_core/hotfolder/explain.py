@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder import shared_state
-from deepdream_core.hotfolder.journal import SETTLED
 from deepdream_core.hotfolder.places import WHY, Places
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.hotfolder.writers import has_writer
@@ -74,7 +73,7 @@ def explained(path: Path, folders: Sequence[Places], journal: Journal) -> str:  
         if why := places.why_passed_over(part, part != path):
             return why if part == path else f"{part.name} {why}"
     entry = journal.of_version(places.root, found)
-    if entry is not None and entry.original is None and entry.state in SETTLED:
+    if entry is not None and entry.stays:
         return _of_entry(entry)
     if (told := _of_daemon(path, places)) is not None:
         return told
@@ -108,7 +107,7 @@ def _of_daemon(path: Path, places: Places) -> str | None:
     for state in shared_state.states():
         for folder in state["folders"]:
             if folder["folder"] == str(places.root):
-                return _of_file(path, folder) or _of_folder(state, folder)
+                return (not state["hangs"] and _of_file(path, folder)) or _of_folder(state, folder)
     return None
 
 
@@ -127,6 +126,8 @@ def _of_file(path: Path, folder: dict[str, Any]) -> str:
 
 
 def _of_folder(state: dict[str, Any], folder: dict[str, Any]) -> str | None:
+    if state["hangs"]:
+        return f"waits, but the daemon does not answer: end process {state['pid']}, and run `deepdream watch` again"
     if state["paused"]:
         return "waits, because the hot folders are paused: `deepdream resume` goes on"
     if state["busy"]:

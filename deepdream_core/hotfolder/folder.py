@@ -12,7 +12,6 @@ from deepdream_core.errors import OutputError
 from deepdream_core.hotfolder import delivery, presence
 from deepdream_core.hotfolder.announce import summary
 from deepdream_core.hotfolder.arrivals import Arrival, Arrivals
-from deepdream_core.hotfolder.journal import SETTLED
 from deepdream_core.hotfolder.lease import Lease
 from deepdream_core.hotfolder.picture import Outcome, Work
 from deepdream_core.hotfolder.quiet import quiet, quiet_until
@@ -64,7 +63,7 @@ class Folder:
     ) -> None:
         self.places = places
         self.journal = journal
-        self.arrivals = Arrivals(places.settings.settle_s)
+        self.arrivals = Arrivals(places.settings.settle_s, self._drop_of)
         self.working: set[Path] = set()
         self.offline = ""
         self._say, self._uid, self._wake = say, uid, wake
@@ -82,6 +81,11 @@ class Folder:
     def root(self) -> Path:
         """The folder."""
         return self.places.root
+
+    def _drop_of(self, path: Path) -> object:
+        """Return what a person dropped: the folder just below ours, or None for a file by itself."""
+        below = path.relative_to(self.root).parts
+        return below[0] if len(below) > 1 else None
 
     # --- what is there
 
@@ -161,7 +165,7 @@ class Folder:
     def _finish_if_settled(self, one: Arrival) -> bool:
         """Leave a file alone that was dreamed and stayed where it is; say whether that is so."""
         known = self.journal.of_version(self.root, one.found)
-        if known is None or known.state not in SETTLED or known.original is not None:  # one that was moved here is new
+        if known is None or not known.stays:  # one that was moved here is new
             return False
         self.arrivals.finish(one, known.why or f"is dreamed already: {known.result}")
         return True
@@ -303,6 +307,8 @@ class Folder:
         """Go by other settings from now on."""
         self.places = places
         self.arrivals.settle_s = places.settings.settle_s
+        if self._watcher is not None:
+            self._watcher.polled_every_s = places.settings.poll_s
 
     def close(self) -> None:
         """Watch no more, until `look_around` is called again."""

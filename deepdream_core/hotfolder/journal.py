@@ -17,6 +17,7 @@ Names are kept as bytes, since they may be of any.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from deepdream_core.hotfolder.scanning import Found
 
 VERSION = 1
-BUSY_S = 10.0
+BUSY_S = 3.0
 State = Literal["taken", "written", "delivered", "done", "waiting", "failed", "known"]
 UNFINISHED: tuple[State, ...] = ("taken", "written", "delivered")
 SETTLED: tuple[State, ...] = ("done", "known", "failed")
@@ -104,6 +105,11 @@ class Entry:
     def path(self) -> Path:
         """Where the original was dropped."""
         return self.folder / self.name
+
+    @property
+    def stays(self) -> bool:
+        """Whether all is done and the original has been left where it was dropped."""
+        return self.state in SETTLED and self.original is None
 
 
 class Journal:
@@ -275,6 +281,31 @@ class Journal:
         with self._writing() as connection:
             connection.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", (os.fsencode(folder), mark))
 
+    def marked(self, mark: str) -> Path | None:
+        """Return the folder that bears this mark."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT folder FROM folders WHERE mark = ?", (mark,)).fetchone()
+            return None if row is None else Path(os.fsdecode(row[0]))
+
+    def folders(self) -> list[Path]:
+        """Return all folders that have ever been watched, sorted."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT folder FROM folders WHERE folder != x'' ORDER BY folder").fetchall()
+            return [Path(os.fsdecode(row[0])) for row in rows]
+
+    def moved(self, old: Path, new: Path) -> None:
+        """Record that a folder has another name now, and with it all that lies in it."""
+        before, after = os.fsencode(old), os.fsencode(new)
+        with self._writing() as connection:
+            for column in ("result", "original"):
+                connection.execute(
+                    f"UPDATE pictures SET {column} = CAST(? || substr({column}, ?) AS BLOB)"
+                    f" WHERE folder = ? AND substr({column}, 1, ?) = ?",
+                    (after, len(before) + 1, before, len(before) + 1, before + os.fsencode(os.sep)),
+                )
+            for table in ("pictures", "pauses", "folders"):
+                connection.execute(f"UPDATE OR REPLACE {table} SET folder = ? WHERE folder = ?", (after, before))
+
     def identity(self) -> str:
         """Return what tells this journal from every other: a random text."""
         with self._writing() as connection:
@@ -335,10 +366,14 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            raise OutputError(f"{self.path}: the journal cannot be used: {error}", "free some space there") from None
+            number, step = errno.EIO, "free some space there; it goes on by itself then"
+            if "locked" in str(error):
+                number, step = errno.EBUSY, "end the program that holds it; it goes on by itself then"
+            raise OutputError(f"{self.path}: the journal cannot be used: {error}", step, number) from None
         except OSError as error:
             step = "make that folder writable"
-            raise OutputError(f"{self.path}: the journal cannot be used: {error.strerror}", step) from None
+            what = f"{self.path}: the journal cannot be used: {error.strerror}"
+            raise OutputError(what, step, error.errno or errno.EIO) from None
 
     def _all(self, where: str, *values: object) -> list[Entry]:
         with self._reading() as connection:

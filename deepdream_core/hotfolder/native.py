@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import time
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from watchdog.events import FileSystemEvent
+
+# It warns of threads that end in another order than usual, which nobody can do anything about.
+logging.getLogger("watchdog").setLevel(logging.ERROR)
 
 STOP_S = 2.0
 """Threads that have not ended by then are left."""

@@ -24,7 +24,7 @@ from deepdream_core.hotfolder import delivery
 from deepdream_core.hotfolder.moves import sha256_of
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.photo import ENDINGS, FORMATS, WriteOptions, check_target, read_photo, write_photo
-from deepdream_core.recipe import made
+from deepdream_core.recipe import made, recipe_of
 from deepdream_core.sequence import dreamed_photo
 
 if TYPE_CHECKING:
@@ -160,10 +160,10 @@ class Attempt:
             return Outcome(work, "dream", "is a dream already", entry)
         self.stage = "waiting for the helper"
         engine = self._engine()
-        key = _key(work.settings, engine)
+        key = _key(work.settings, engine.weights.sha256)
         if (other := self._journal.claim(entry, key)) is not None:
             return self._later("wait", f"the same picture is being dreamed: {other.name}")
-        if (known := self._dreamed_before(entry, key)) is not None:
+        if (known := self._dreamed_before(entry, key, photo)) is not None:
             why = f"the same picture is dreamed already: {known}"
             return Outcome(work, "known", why, delivery.put_away(self._journal, places, entry, "known", why))
         return self._dreamt(photo, engine, entry)
@@ -191,12 +191,28 @@ class Attempt:
         entry = delivery.deliver(self._journal, work.places, entry, files, time.monotonic() - self.began)
         return Outcome(work, "failed" if entry.state == "failed" else "done", entry.why, entry)
 
-    def _dreamed_before(self, entry: Entry, key: str) -> Path | None:
+    def _dreamed_before(self, entry: Entry, key: str, photo: Photo) -> Path | None:
         """Return the result of the same picture with the same settings and weights, if it is still there."""
         for known in self._journal.dreamed(entry.folder, entry.sha256, key):
             if known.id != entry.id and known.result is not None and known.result.is_file():
                 return known.result
-        return None
+        return self._dreamed_by_another(key, photo)
+
+    def _dreamed_by_another(self, key: str, photo: Photo) -> Path | None:
+        """Return the result that lies in this picture's place if its recipe says that it is the same.
+
+        So another machine's work is known, and one's own where the journal was lost.
+        """
+        places = self.work.places
+        wanted = places.result_for(photo.path, _ending(photo, photo.path))
+        if not wanted.is_file() or self._journal.of_place(places.root, wanted) is not None:
+            return None
+        try:
+            recipe = recipe_of(wanted, max_megapixels=self.work.max_megapixels)
+        except DeepDreamError:
+            return None
+        same = recipe.source.sha256 == photo.sha256 and _key(recipe.settings, recipe.weights.sha256) == key
+        return wanted if same and recipe.mask is None else None
 
     def _changed(self) -> bool:
         found = look(self.work.found.path, self.work.places.root)
@@ -211,7 +227,8 @@ class Attempt:
         if isinstance(error, DamagedPictureError) and self.work.patient:
             return self._later("wait", self._plainly(error.what))
         if isinstance(error, OutputError) and error.errno in _DISKS:
-            return self._later("world", f"{self._in_out(error.what)} — {delivery.advice(error.errno)}")
+            step = delivery.advice(error.errno) if _OPTION.search(error.next_step) else error.next_step
+            return self._later("world", f"{self._in_out(error.what)} — {step}")
         if self._entry is None:
             return self._later("world", str(error))
         code = getattr(error, "code", "")
@@ -280,9 +297,9 @@ class Attempt:
             raise Stopped
 
 
-def _key(settings: DreamSettings, engine: Dreamer) -> str:
+def _key(settings: DreamSettings, weights_sha256: str) -> str:
     """Return what makes two dreams of one picture the same: settings and weights."""
-    return hashlib.sha256(f"{settings.model_dump_json()} {engine.weights.sha256}".encode()).hexdigest()
+    return hashlib.sha256(f"{settings.model_dump_json()} {weights_sha256}".encode()).hexdigest()
 
 
 def _ends_in_nothing(path: Path) -> bool:

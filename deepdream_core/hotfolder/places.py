@@ -1,6 +1,6 @@
 """Where things lie in a drop folder: what is taken, which preset it gets, and where results and originals go.
 
-Names only: no file is opened here, and but for `check` the disk is not even asked.
+Names only: no file is opened here, and the disk is hardly asked.
 """
 
 from __future__ import annotations
@@ -155,6 +155,11 @@ class Places:
             stem, ending = path.name, ""
         return path.with_name(fitted(stem, f" ({n}){ending}" if n > 1 else ending, reserved))
 
+    def _is_own(self, name: str) -> bool:
+        """Say whether that is one of our folders; where names differ by case alone, the disk says whether both are one."""
+        plain = name.casefold()
+        return name in OWN or (plain in OWN and _same(self.root / name, self.root / plain))
+
     def passed_over(self, path: Path, is_folder: bool) -> bool:
         """Return whether a file is never taken, or a folder never looked into; `ValueError` for one not below the root."""
         return self.why_passed_over(path, is_folder) is not None
@@ -166,7 +171,7 @@ class Places:
         `ValueError` for a path that does not lie below the root.
         """
         parts = self.relative(path).parts
-        if parts and parts[0].casefold() in OWN:
+        if parts and self._is_own(parts[0]):
             is_it = len(parts) == 1
             return f"{'is' if is_it else 'lies in'} one of this folder's own folders: {parts[0]}"
         for number, part in enumerate(parts, 1):

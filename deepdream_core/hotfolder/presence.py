@@ -19,9 +19,9 @@ _LONGEST = 64
 def missing(journal: Journal, root: Path) -> str | None:
     """Return why the folder is not there to be worked in, or None.
 
-    A folder that was never seen is made and marked; one that has lost its mark, or bears another, is taken for a bare
-    mount point unless pictures or our own folders lie in it. Raises `OSError` when it cannot be made or read, `OutputError`
-    as the journal.
+    A folder that was never seen is made and marked; one that was moved or renamed is known by its mark. One that has lost
+    its mark, or bears another, is taken for a bare mount point unless pictures or our own folders lie in it. Raises
+    `OSError` when it cannot be made or read, `OutputError` as the journal.
     """
     known = journal.mark(root)
     if not root.is_dir():
@@ -41,5 +41,7 @@ def missing(journal: Journal, root: Path) -> str | None:
     if not found:
         found = secrets.token_hex(8)
         mark.write_text(found + "\n", "ascii")
+    elif known is None and (was := journal.marked(found)) is not None and not (was / MARK).exists():
+        journal.moved(was, root)
     journal.set_mark(root, found)
     return None

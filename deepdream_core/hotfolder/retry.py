@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.explain import place_of
-from deepdream_core.hotfolder.journal import SETTLED
 from deepdream_core.hotfolder.moves import move
 from deepdream_core.hotfolder.places import WHY
 from deepdream_core.hotfolder.scanning import look, scan
@@ -78,7 +77,7 @@ def _again(path: Path, places: Places, journal: Journal) -> tuple[Path, str]:
         return _put_back(path, places), "is tried again"
     found = look(path, places.root)
     entry = journal.of_version(places.root, found) if found is not None else None
-    if entry is None or entry.original is not None or entry.state not in SETTLED:
+    if entry is None or not entry.stays:
         return path, "is tried at once"
     if entry.result is not None and entry.result.is_file():
         return path, f"is dreamed already: {entry.result}"

@@ -54,7 +54,9 @@ def watch(folders: Sequence[Path], config: Path | None, *, live: bool) -> None:
         show(state)
 
     try:
-        daemon = Daemon(load, journal, _opened_engine, say, shown, paused=shared_state.is_paused)
+        daemon = Daemon(
+            load, journal, lambda before: _opened_engine(before, config), say, shown, paused=shared_state.is_paused
+        )
         before = _signals(daemon)
         try:
             say(f"watching {', '.join(map(str, daemon.roots))}; Ctrl-C ends it, and nothing is lost")
@@ -123,13 +125,18 @@ def _signals(daemon: Daemon) -> dict[int, Any]:
     return {number: signal.signal(number, handler) for number, handler in wanted.items()}
 
 
-def _opened_engine() -> Dreamer:
-    """Return the helper in the engine's place, started if none runs; raises `HelperError`."""
+def _opened_engine(before: Dreamer | None, config: Path | None) -> Dreamer:
+    """Return the helper in the engine's place, the one from `before` if there is one, started if none runs.
+
+    Raises `DeepDreamError` as that does.
+    """
     from deepdream_core import remote
 
-    return remote.RemoteEngine(
-        lambda: remote.connect(start=True), lambda _text: None
-    )  # that others are before is usual
+    if isinstance(before, remote.RemoteEngine):
+        before.look_again()
+        return before
+    # That others are before is usual, and told to nobody.
+    return remote.RemoteEngine(lambda: remote.connect(start=True, config=config), lambda _text: None)
 
 
 def _screen(live: bool) -> tuple[Callable[[str], None], Callable[[dict[str, Any]], None], Callable[[], None]]:

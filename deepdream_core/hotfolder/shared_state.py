@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+JOURNAL = "journal.sqlite3"
 STALE_S = 10.0
 """A state that was written longer ago is that of a daemon that hangs or has died."""
 
@@ -50,7 +51,7 @@ def _told(error: wire.WireError, kind: type[DeepDreamError]) -> DeepDreamError:
 
 def open_journal() -> Journal:
     """Return this user's journal; raises `OutputError`."""
-    return Journal(state_folder() / "journal.sqlite3")
+    return Journal(state_folder() / JOURNAL)
 
 
 class Locks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
@@ -54,8 +55,11 @@ def drawn(state: dict[str, Any]) -> Iterator[Grid | Text]:
     for folder in state["folders"]:
         for one in folder["running"][:RUNNING_SHOWN]:
             percent = f"{100 * one['fraction']:3.0f} %" if one["stage"] == "dreaming" else ""
-            name = printable(one["path"])[len(printable(folder["folder"])) + 1 :]
-            yield Text(f"  {name}: {one['stage']} {percent} {clock(one['seconds'])}", overflow="ellipsis", no_wrap=True)
+            path = Path(one["path"])
+            above = path.parent.relative_to(folder["folder"])
+            where = f" (in {printable(str(above))})" if above.parts else ""
+            told = f"  {printable(path.name)}: {one['stage']} {percent} {clock(one['seconds'])}{where}"
+            yield Text(told, overflow="ellipsis", no_wrap=True)
         if folder["known"]:
             yield Text(
                 f"  {folder['known']} not dreamed again: the same picture had been dreamed, or was a dream itself"
