@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from watchdog.events import FileSystemEvent
 
-# It warns of threads that end in another order than usual, which nobody can do anything about.
-logging.getLogger("watchdog").setLevel(logging.ERROR)
+# An emitter that is stopped while it reads complains of that, as of an error; to a person it would be a riddle.
+logging.getLogger("watchdog.observers.inotify").addFilter(lambda record: "thread is inactive" not in str(record.msg))
 
 STOP_S = 2.0
 """Threads that have not ended by then are left."""
