@@ -161,11 +161,12 @@ class Attempt:
         self.stage = "waiting for the helper"
         engine = self._engine()
         key = _key(work.settings, engine.weights.sha256)
-        if (other := self._journal.claim(entry, key)) is not None:
-            return self._later("wait", f"the same picture is being dreamed: {other.name}")
+        other = self._journal.claim(entry, key)  # before the next question, so that no answer can change meanwhile
         if (known := self._dreamed_before(entry, key, photo)) is not None:
             why = f"the same picture is dreamed already: {known}"
             return Outcome(work, "known", why, delivery.put_away(self._journal, places, entry, "known", why))
+        if other is not None:
+            return self._later("wait", f"the same picture is being dreamed: {other.name}")
         return self._dreamt(photo, engine, entry)
 
     def _dreamt(self, photo: Photo, engine: Dreamer, entry: Entry) -> Outcome:
