@@ -26,7 +26,7 @@ def missing(journal: Journal, root: Path) -> str | None:
     known = journal.mark(root)
     if not root.is_dir():
         if known is not None or os.path.lexists(root):
-            return "is offline: the folder is not there"
+            return "is offline: the folder is not there; mount its disk, or make it anew"
         root.mkdir(parents=True)
     mark = root / MARK
     try:
@@ -37,7 +37,7 @@ def missing(journal: Journal, root: Path) -> str | None:
     if found and known == found:
         return None
     if not found and known is not None and not list(root.iterdir()):
-        return "is offline: the disk that lay here is not mounted"
+        return "is offline: empty and without its mark, as when its disk is not mounted; if you have emptied it, drop something in"
     if not found:
         found = secrets.token_hex(8)
         mark.write_text(found + "\n", "ascii")

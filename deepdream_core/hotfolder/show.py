@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,8 @@ class Table:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
+        self._quiet = contextlib.ExitStack()
+        self._quiet.enter_context(_no_echo_of_control())
         self._live = Live(console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
@@ -39,6 +43,29 @@ class Table:
     def close(self) -> None:
         """Leave the terminal as it was."""
         self._live.stop()
+        self._quiet.close()
+
+
+@contextlib.contextmanager
+def _no_echo_of_control() -> Iterator[None]:
+    """Return a context in which the terminal does not write `^C` into the table, which would push it down a line."""
+    try:
+        import termios
+    except ImportError:  # no Unix
+        yield
+        return
+    try:
+        before = termios.tcgetattr(sys.stdin)
+    except (OSError, ValueError, AttributeError, termios.error):  # no terminal
+        yield
+        return
+    quiet = [*before[:3], before[3] & ~termios.ECHOCTL, *before[4:]]
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def drawn(state: dict[str, Any]) -> Iterator[Grid | Text]:
