@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepdream_core.hotfolder.arrivals import BATCH_S, Arrival, Arrivals
+from deepdream_core.hotfolder.arrivals import BATCH_S, LONGEST_BATCH_S, Arrival, Arrivals
 from deepdream_core.hotfolder.order import OLDEST_EVERY, chosen
 from deepdream_core.hotfolder.scanning import Found
 
@@ -104,6 +104,14 @@ def test_what_a_scan_does_not_see_is_forgotten(files: Arrivals) -> None:
 def test_files_that_come_together_are_one_drop(files: Arrivals) -> None:
     batches = [files.saw(found(str(at)), at).batch for at in (0.0, 1.0, 1.0 + BATCH_S, 20.0, 21.0)]
     assert batches == [1, 1, 1, 2, 2]
+
+
+def test_a_copy_that_lasts_is_many_drops_and_each_folder_is_one_of_its_own() -> None:
+    files = Arrivals(1.0, lambda path: path.name[0])
+    long = [files.saw(found(f"a{at}"), float(at)).batch for at in range(0, 200, 4)]
+    assert len(set(long)) == 200 // (LONGEST_BATCH_S + 4) + 1
+    assert files.saw(found("b"), 197.0).batch not in long, "beside it, something else was dropped"
+    assert files.saw(found("a"), 198.0).batch == long[-1]
 
 
 def arrivals(*sizes: int) -> list[Arrival]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -21,7 +23,6 @@ from deepdream_core.settings import FolderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from deepdream_core.hotfolder.journal import Entry
 
@@ -156,6 +157,62 @@ def test_killed_in_any_moment_of_a_delivery_it_is_finished_or_begun_anew(
         assert drop.journal.counts(drop.root) == {"done": 1}
     assert {1, 3} == set(ends)
     assert ends == sorted(ends), "from one moment on it is finished, and never begun anew after that"
+
+
+def test_killed_in_any_moment_while_files_go_to_another_disk_none_is_half_or_double(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, copy = moves._renamed, shutil.copy2
+
+    def renamed(source: Path, target: Path) -> None:
+        if source.parent != target.parent:
+            raise OSError(errno.EXDEV, "another disk")
+        rename(source, target)
+
+    def copied(source: Path, target: Path, **options: Any) -> None:
+        target.write_bytes(source.read_bytes()[:3])
+        halves.append(at_half())
+        copy(source, target, **options)
+
+    halves: list[bool] = []
+    for at in itertools.count():
+        drop = Drop(tmp_path / str(at))
+        with monkeypatch.context() as patching:
+            steps = itertools.count()
+
+            def at_half(steps: Iterator[int] = steps, at: int = at) -> bool:
+                if next(steps) == at:
+                    raise Killed
+                return True
+
+            def killed_around(call: Callable[..., Any], half: Callable[[], bool] = at_half) -> Callable[..., Any]:
+                def step(*arguments: Any, **options: Any) -> None:
+                    half()
+                    call(*arguments, **options)
+                    half()
+
+                return step
+
+            patching.setattr(moves, "_renamed", killed_around(renamed))
+            patching.setattr(shutil, "copy2", copied)
+            patching.setattr(moves, "_remove_unfinished", lambda _path: None)  # a kill runs no clean-up
+            patching.setattr(Path, "unlink", killed_around(Path.unlink))
+            try:
+                drop.dream_and_deliver()
+                ended = True
+            except Killed:
+                ended = False
+        with monkeypatch.context() as patching:
+            patching.setattr(moves, "_renamed", renamed)
+            drop.restarted()
+            if drop.files() == {"holiday/cat.bmp": ORIGINAL}:
+                drop.dream_and_deliver()
+        assert drop.files() == DELIVERED
+        drop.journal.close()
+        if ended:
+            break
+    assert at > 10
+    assert halves
 
 
 FAILED = {"failed/holiday/cat.bmp": ORIGINAL, "failed/holiday/cat.bmp.why.txt": b"It is no picture.\nGive one.\n"}

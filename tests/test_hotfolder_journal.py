@@ -14,6 +14,7 @@ import pytest
 
 from deepdream_core.errors import OutputError
 from deepdream_core.hotfolder.journal import Journal, Staged
+from deepdream_core.hotfolder.lease import LEASE, RENEWED_EVERY_S, SILENT_S, Lease
 from deepdream_core.hotfolder.presence import MARK, missing
 from deepdream_core.hotfolder.scanning import Found
 
@@ -143,6 +144,77 @@ def test_one_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
         Journal(tmp_path / "file" / "journal.sqlite3")
 
 
+def test_a_folder_that_moves_takes_its_pictures_along(journal: Journal, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / os.fsdecode(b"n\xe9w")
+    missing(journal, old)
+    entry = journal.take(old, Found(old / "a.png", 1, 2, 3, 1, 0, 1), "ab")
+    journal.note(entry, "done", key="k", result=old / "out" / "a.png", original=tmp_path / "oldest" / "a.png")
+    journal.pause(old, "full", 2, 5.0)
+    old.rename(new)
+    assert missing(journal, new) is None
+    (entry,) = journal.dreamed(new, "ab", "k")
+    assert (entry.path, entry.result) == (new / "a.png", new / "out" / "a.png")
+    assert entry.original == tmp_path / "oldest" / "a.png", "what lay elsewhere still does"
+    assert journal.paused(new) == ("full", 2, 5.0)
+    assert journal.folders() == [new]
+
+
+def test_a_copy_of_a_folder_is_another_folder(journal: Journal, tmp_path: Path) -> None:
+    missing(journal, tmp_path / "one")
+    journal.take(tmp_path / "one", Found(tmp_path / "one" / "a.png", 1, 2, 3, 1, 0, 1), "ab")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / MARK).write_bytes((tmp_path / "one" / MARK).read_bytes())
+    assert missing(journal, tmp_path / "two") is None
+    assert journal.counts(tmp_path / "one") == {"taken": 1}
+    assert journal.counts(tmp_path / "two") == {}
+
+
+def test_the_very_same_is_claimed_once(journal: Journal) -> None:
+    one, other = journal.take(DROP, found("a"), "ab"), journal.take(DROP, found("b"), "ab")
+    assert journal.claim(one, "k") is None
+    refused = journal.claim(other, "k")
+    assert refused is not None
+    assert refused.id == one.id
+    assert journal.claim(other, "with other settings") is None
+    journal.note(one, "delivered")
+    assert journal.claim(journal.take(DROP, found("c"), "ab"), "k") is None
+
+
+def test_each_journal_is_known_by_a_text_of_its_own(journal: Journal, tmp_path: Path) -> None:
+    other = Journal(tmp_path / "other.sqlite3")
+    assert journal.identity() == journal.identity() != other.identity()
+    assert journal.folders() == []
+    other.close()
+
+
+# --- who works in the folder
+
+
+def test_another_machines_lease_is_respected_until_it_is_silent(tmp_path: Path) -> None:
+    mine, other = Lease(tmp_path, "mine"), Lease(tmp_path, "other")
+    assert mine.refused(0.0) == ""
+    assert "another DeepDream works in this folder, on" in other.refused(1000.0)
+    for number in range(1, 20):
+        assert mine.refused(number * RENEWED_EVERY_S) == ""
+        assert other.refused(1000.0 + number * RENEWED_EVERY_S) != ""
+    last = 1000.0 + 19 * RENEWED_EVERY_S
+    assert other.refused(last + SILENT_S - 1) != ""
+    assert other.refused(last + SILENT_S) == ""
+    assert mine.refused(1e6) != "", "it has slept, and somebody else has taken over"
+    other.release()
+    assert mine.refused(1e6) == ""
+    assert mine.refused(1e6 + 1) == ""
+    mine.release()
+    assert not list(tmp_path.iterdir())
+
+
+def test_ones_own_lease_is_taken_up_at_once_after_a_kill(tmp_path: Path) -> None:
+    assert Lease(tmp_path, "mine").refused(0.0) == ""
+    assert Lease(tmp_path, "mine").refused(0.0) == ""
+    (tmp_path / LEASE).write_bytes(b"\xff\x00 \x1b]0;x\x07")
+    assert "\x1b" not in Lease(tmp_path, "mine").refused(0.0)
+
+
 # --- whether the folder is there
 
 
@@ -157,10 +229,10 @@ def test_a_folder_that_was_there_once_is_offline_and_never_made_again(journal: J
     root = tmp_path / "drop"
     missing(journal, root)
     (root / MARK).rename(tmp_path / "mark")
-    assert missing(journal, root) == "is offline: the disk that lay here is not mounted"
+    assert str(missing(journal, root)).startswith("is offline: it is empty, as when its disk is not mounted; ")
     assert list(root.iterdir()) == []
     root.rmdir()
-    assert missing(journal, root) == "is offline: the folder is not there"
+    assert missing(journal, root) == "is offline: the folder is not there; mount its disk, or make it anew"
     assert not root.exists()
     root.mkdir()
     (tmp_path / "mark").rename(root / MARK)

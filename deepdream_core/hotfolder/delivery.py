@@ -100,8 +100,10 @@ def _named(journal: Journal, places: Places, entry: Entry) -> Entry:
         while True:
             pairs = _pairs(stage, entry)
             try:
-                for source, target in pairs:
-                    if source.exists():
+                for one, (source, target) in zip(entry.staged, pairs, strict=True):
+                    if source.exists() and _is_whole(one, target):
+                        source.unlink()  # killed after the copy to another disk
+                    elif source.exists():
                         move(source, target)
                 return entry
             except FileExistsError:
@@ -242,14 +244,18 @@ def _all_there(places: Places, entry: Entry) -> bool:
     """Say whether every file of a written result is whole, in its hidden folder or under its name."""
     if not entry.staged or entry.result is None:
         return False
-    for one, (source, target) in zip(entry.staged, _pairs(stage_of(places, entry), entry), strict=True):
-        path = source if source.exists() else target
-        try:
-            if path.stat().st_size != one.size or sha256_of(path) != one.sha256:
-                return False
-        except OSError:
-            return False
-    return True
+    return all(
+        _is_whole(one, source if source.exists() else target)
+        for one, (source, target) in zip(entry.staged, _pairs(stage_of(places, entry), entry), strict=True)
+    )
+
+
+def _is_whole(one: Staged, path: Path) -> bool:
+    """Say whether this is that file of a result, with all that is in it."""
+    try:
+        return path.stat().st_size == one.size and sha256_of(path) == one.sha256
+    except OSError:
+        return False
 
 
 def _sweep(journal: Journal, places: Places) -> None:

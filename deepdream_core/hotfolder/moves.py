@@ -94,8 +94,12 @@ def _carried(source: Path, target: Path) -> None:
             raise OSError(errno.EBUSY, "has changed while it was copied", str(source))
         _renamed(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove_unfinished(temporary)
     source.unlink()
+
+
+def _remove_unfinished(temporary: Path) -> None:
+    temporary.unlink(missing_ok=True)
 
 
 def unfinished_copy(target: Path) -> Path:

@@ -37,7 +37,7 @@ def missing(journal: Journal, root: Path) -> str | None:
     if found and known == found:
         return None
     if not found and known is not None and not list(root.iterdir()):
-        return "is offline: empty and without its mark, as when its disk is not mounted; if you have emptied it, drop something in"
+        return "is offline: it is empty, as when its disk is not mounted; if you have emptied it, drop something in"
     if not found:
         found = secrets.token_hex(8)
         mark.write_text(found + "\n", "ascii")
