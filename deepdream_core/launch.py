@@ -22,7 +22,6 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_OWN = [sys.executable or "", "-m", "deepdream_core"]
 LOG_LIMIT = 256 * 1024
 """A log of starts that has become longer is begun anew at the next one."""
 
@@ -49,7 +48,11 @@ def _is_anothers(name: str) -> bool:
 def own_command(config: str | os.PathLike[str] | None = None) -> list[str]:
     """Return this Python's `deepdream helper`, with a configuration file of its own if one is given."""
     options = [] if config is None else ["--config", os.path.abspath(config)]  # noqa: PTH100
-    return [*_OWN, "helper", "--on-demand", *options]
+    return [*_own(), "helper", "--on-demand", *options]
+
+
+def _own() -> list[str]:
+    return [sys.executable or "", "-m", "deepdream_core"]
 
 
 def start(command: Sequence[str] | None) -> tuple[Started, Path]:
@@ -60,7 +63,7 @@ def start(command: Sequence[str] | None) -> tuple[Started, Path]:
     """
     environment = scrubbed(os.environ)
     command = list(command or own_command())
-    if command[: len(_OWN)] == _OWN:
+    if command[:3] == _own():
         environment["PYTHONSAFEPATH"] = "1"  # -m would look for modules in the home folder first
     try:
         wire.make_private_folder(wire.state_folder())

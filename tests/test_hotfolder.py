@@ -480,15 +480,6 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(tmp_path: Path, helpe
                 dreamed.load()
 
 
-def test_a_name_that_no_sidecar_fits_beside_costs_only_that_picture(drop: Watching, tmp_path: Path) -> None:
-    long = "x" * 245 + ".bmp"  # a BMP has no place for a recipe, and `.dream.yaml` makes its name too long
-    photograph(tmp_path / "x.bmp", 32).rename(drop.drop / long)
-    photograph(tmp_path / "good.png", 33).rename(drop.drop / "good.png")
-    delivered(drop, "good.png")
-    drop.comes(f"failed/{long}")
-    assert "too long" in drop.explain(drop.drop / "failed" / long).lower()
-
-
 def test_a_journal_that_cannot_be_written_is_told_once_and_the_daemon_goes_on(tmp_path: Path, helper: Helper) -> None:
     (tmp_path / "own" / "state").mkdir(parents=True, mode=0o700)
     with another_disk(tmp_path / "own" / "state", "size=256k"), watching(tmp_path / "own", helper) as drop:

@@ -26,11 +26,10 @@ Standing = Literal["resting", "taken", "waiting", "finished"]
 
 @dataclass(slots=True)
 class Arrival:
-    """A file in a drop folder. `batch` counts the groups in which files came, `order` the files."""
+    """A file in a drop folder. `batch` counts the groups in which files came."""
 
     found: Found
     batch: int
-    order: int
     seen_at: float
     changed_at: float
     standing: Standing = "resting"
@@ -62,7 +61,7 @@ class Arrivals:
         self.settle_s = settle_s
         self._drop_of = drop_of
         self._files: dict[Path, Arrival] = {}
-        self._batch = self._order = self._scan = 0
+        self._batch = self._scan = 0
         self._batches: dict[object, _Batch] = {}
 
     def __len__(self) -> int:
@@ -86,8 +85,7 @@ class Arrivals:
             if known.standing != "taken":  # whoever has it looks again afterwards
                 known.standing, known.not_before, known.tries, known.why = "resting", 0.0, 0, ""
             return known
-        self._order += 1
-        arrival = Arrival(found, self._batch_of(found.path, now), self._order, now, now, scan=self._scan)
+        arrival = Arrival(found, self._batch_of(found.path, now), now, now, scan=self._scan)
         self._files[found.path] = arrival
         return arrival
 

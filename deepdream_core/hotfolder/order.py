@@ -18,9 +18,9 @@ def chosen(due: Sequence[Arrival], turn: int) -> Arrival:
     """Return the one of these that comes next; `turn` counts the pictures chosen so far.
 
     Files that came together are a drop. The smallest drop comes first, of equal ones the newest, and within a drop they
-    come in the order in which they came.
+    come by their names, as a camera has numbered them.
     """
     left = Counter(one.batch for one in due)
     oldest_turn = turn % OLDEST_EVERY == OLDEST_EVERY - 1
     batch = min(left) if oldest_turn else min(left, key=lambda one: (left[one], -one))
-    return min((one for one in due if one.batch == batch), key=lambda one: one.order)
+    return min((one for one in due if one.batch == batch), key=lambda one: str(one.path))
