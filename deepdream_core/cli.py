@@ -13,7 +13,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them
 
 import typer
 
-from deepdream_core import __version__, cli_hotfolder
+from deepdream_core import __version__, cli_doctor, cli_hotfolder
 from deepdream_core.errors import DeepDreamError, SettingsError, nearest
 from deepdream_core.settings import DreamSettings, EngineSettings
 
@@ -315,6 +315,7 @@ def helper(
 
 
 cli_hotfolder.register(app)
+cli_doctor.register(app)
 
 
 def _load_config(path: Path | None) -> Config:

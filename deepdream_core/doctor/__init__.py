@@ -1,0 +1,1 @@
+"""`deepdream doctor`: small looks at everything the program needs, and what mends what is not well."""

@@ -1,0 +1,225 @@
+"""All checks in their order, each given what it needs."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepdream_core import __version__, wire
+from deepdream_core.doctor import computing, folders, gimp, manifest, program, reach, service, space
+from deepdream_core.doctor.asking import HELPER_UNIT, Answer, ask, service_environment
+from deepdream_core.doctor.check import Check, Finding, apart, well, wrong
+from deepdream_core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from deepdream_core.doctor.here import Here
+    from deepdream_core.doctor.manifest import Manifest
+    from deepdream_core.settings import Config, FolderSettings
+
+TORCH_S = 60.0
+START_S = 15.0
+"""For what may start a Python or the helper."""
+
+
+def all_checks(here: Here, config_file: Path | None) -> Iterator[Check]:
+    """Yield the checks, in the order in which one thing needs another; `config_file` as with --config.
+
+    Nothing but config.yaml and the manifest is read before a check is looked at.
+    """
+    run = partial(ask, environ=_with_runtime_folder(here))
+    config, trouble = _config(config_file)
+    record = _manifest(here)
+    yield from _of_program(here, run)
+    yield from _of_computing(here, run, config, record, config_file)
+    yield Check("config.yaml", partial(_check_config, config, trouble, config_file))
+    yield from _of_folders(here, config, record)
+    yield Check("disk space", lambda: space.check_space(_places(here)))
+    yield from _of_helper(here, config)
+    yield from _of_service(here, run, record)
+    yield from _of_gimp(here, record)
+
+
+def _of_program(here: Here, run: Callable[[Sequence[str]], Answer]) -> Iterator[Check]:
+    yield Check("program", lambda: program.check_program(here, __version__, run), START_S)
+    yield Check("left over", lambda: program.check_leftovers(here, time.time()))
+    yield Check("command", lambda: program.check_command(here))
+    yield Check(
+        "Python", lambda: program.check_python(program.service_python(here), sys.version_info[:3], run), START_S
+    )
+
+
+def _of_computing(
+    here: Here,
+    run: Callable[[Sequence[str]], Answer],
+    config: Config | None,
+    record: Manifest | None,
+    file: Path | None,
+) -> Iterator[Check]:
+    has_unit = here.linux and _has_unit(here, record)
+    is_service = False
+
+    def ask_python() -> dict[str, Any]:
+        nonlocal is_service
+        if config is None:
+            raise computing.ProbeError("config.yaml says what to compute with", "mend it first")
+        environ, is_service = service_environment(here.environ, has_unit, run)
+        return computing.probed(program.service_python(here), environ, config.engine)
+
+    seen = computing.Seen(ask_python)
+    nvidia = Path("/proc/driver/nvidia/version").exists()
+    wants_cpu = config is not None and (config.engine.device == "cpu" or config.engine.devices == ["cpu"])
+    yield Check("torch", lambda: computing.check_torch(seen, nvidia, wants_cpu), TORCH_S)
+    yield Check("weights", lambda: computing.check_weights(seen), TORCH_S)
+    yield Check("memory", lambda: computing.check_memory(seen), TORCH_S)
+    if file is None:
+        yield Check(
+            "same folders", lambda: computing.check_same_folders(seen, _own_folders(), is_service=is_service), TORCH_S
+        )
+
+
+def _of_folders(here: Here, config: Config | None, record: Manifest | None) -> Iterator[Check]:
+    if config is None:
+        yield Check("drop folder", lambda: apart("config.yaml names them, and is not valid"))
+        return
+    from deepdream_core.hotfolder.places import root_of
+
+    if not config.folders:
+        yield Check("drop folder", lambda: apart("none is named in config.yaml"))
+    wanted = record is not None and bool({"folder", "service"} & record.parts.keys())
+
+    def folder(one: FolderSettings) -> Finding:
+        journal = wire.state_folder() / "hotfolder" / "journal.sqlite3"
+        return folders.check_folder(root_of(one), wanted, folders.known_to(journal), here.short)
+
+    def events(one: FolderSettings) -> Finding:
+        return folders.check_events(root_of(one), f"{folders.CANARY}doctor-{os.getpid()}")
+
+    for one in config.folders:
+        yield Check("drop folder", partial(folder, one))
+        yield Check("events", partial(events, one))
+
+    def inotify() -> Finding:
+        used = folders.inotify_used(os.geteuid())
+        watched = _is_watched(wire.state_folder() / "hotfolder")
+        return folders.check_inotify(map(root_of, config.folders), folders.inotify_limits(), used, watched)
+
+    if here.linux:
+        yield Check("inotify", inotify)
+
+
+def _of_helper(here: Here, config: Config | None) -> Iterator[Check]:
+    def prepared() -> wire.Endpoint | None:
+        return reach.service_endpoint(wire.state_folder() / "service.json")
+
+    port = config.helper.port if config else 0
+    install = program.install_command(here, "service")
+    yield Check("helper", lambda: reach.check_helper(wire.endpoint_path(), prepared(), __version__), START_S)
+    yield Check("port", lambda: reach.check_port(wire.endpoint_path(), prepared(), port, install), START_S)
+
+
+def _of_service(here: Here, run: Callable[[Sequence[str]], Answer], record: Manifest | None) -> Iterator[Check]:
+    install = program.install_command(here, "service")
+    yield Check("unit files", lambda: service.check_unit_files(record, here.units, install))
+    names = {path.name for path in record.files("service")} if record else set()
+    if here.linux:
+        for unit in service.UNITS:
+            if unit in names or (here.units / unit).exists():
+                yield Check(unit.removeprefix("deepdream-"), partial(service.check_unit, unit, run))
+        yield Check("lingering", lambda: service.check_lingering(record, getpass.getuser(), run))
+    elif record:
+        uid = os.getuid() if hasattr(os, "getuid") else 0
+        for name in record.parts.get("service", {}).get("units", []):
+            yield Check("service", partial(service.check_agent, str(name), here.platform, uid, run))
+
+
+def _of_gimp(here: Here, record: Manifest | None) -> Iterator[Check]:
+    found = gimp.folders(here)
+    if not found:
+        yield Check("GIMP", lambda: apart("no GIMP 3 has run here"))
+    elsewhere = any(map(gimp.has_plug_in, found)) or (record is not None and bool(record.files("gimp")))
+    install = program.install_command(here, "gimp")
+    for folder in found:
+        look = partial(_check_plug_in, folder, elsewhere, record, install)
+        yield Check(f"GIMP {folder.name}" if folder.name.startswith("3.") else "GIMP", look)
+
+
+def _check_plug_in(folder: Path, elsewhere: bool, record: Manifest | None, install: str) -> Finding:
+    facts: dict[str, Any] = {"version": __version__, "protocol": wire.PROTOCOL}
+    facts |= {"endpoint": str(wire.endpoint_path()), "state": str(wire.state_folder())}
+    prepared = reach.service_endpoint(wire.state_folder() / "service.json")
+    if prepared is not None:
+        facts["service"] = {"host": prepared.host, "port": prepared.port, "token": prepared.token}
+    return gimp.check_plug_in(folder, elsewhere, facts, record, install)
+
+
+def _config(file: Path | None) -> tuple[Config | None, SettingsError | None]:
+    from deepdream_core.config import load_config
+
+    try:
+        return load_config(file), None
+    except SettingsError as error:
+        return None, error
+
+
+def _check_config(config: Config | None, trouble: SettingsError | None, file: Path | None) -> Finding:
+    from deepdream_core.config import user_config_path
+    from deepdream_core.hotfolder.places import check
+
+    if config is None:
+        return wrong(trouble.what, trouble.next_step) if trouble else wrong("it cannot be read", "mend it")
+    try:
+        check(config.folders)
+    except SettingsError as error:
+        return wrong(f"folders: {error.what}", error.next_step)
+    own = file or user_config_path()
+    return well(f"{own} over the built-in one" if own.exists() else f"the built-in one; {own} would override it")
+
+
+def _manifest(here: Here) -> Manifest | None:
+    """Return the manifest, None also for a damaged one: the check of the program tells of that."""
+    try:
+        return manifest.read(here.data)
+    except (manifest.ManifestError, OSError):
+        return None
+
+
+def _has_unit(here: Here, record: Manifest | None) -> bool:
+    names = {path.name for path in record.files("service")} if record else set()
+    return HELPER_UNIT in names or (here.units / HELPER_UNIT).exists()
+
+
+def _own_folders() -> dict[str, Path]:
+    from deepdream_core.config import user_config_path
+
+    return {"config.yaml": user_config_path(), "state": wire.state_folder()}
+
+
+def _places(here: Here) -> dict[str, Path]:
+    places = {"data": here.data, "state": wire.state_folder(), "temporary files": Path(tempfile.gettempdir())}
+    shared = Path("/dev/shm")
+    return {**places, "shared memory": shared} if here.linux and shared.is_dir() else places
+
+
+def _is_watched(states: Path) -> bool:
+    """Say whether a daemon runs, whose watches are counted already."""
+    import psutil
+
+    return any(psutil.pid_exists(int(path.stem.partition("-")[2])) for path in states.glob("state-*.json"))
+
+
+def _with_runtime_folder(here: Here) -> dict[str, str]:
+    """Return the variables with XDG_RUNTIME_DIR, which a session by `su` lacks, where its folder is there."""
+    environ = dict(here.environ)
+    if here.linux and not environ.get("XDG_RUNTIME_DIR"):
+        folder = Path(f"/run/user/{os.geteuid()}")
+        if folder.is_dir() and folder.stat().st_uid == os.geteuid():
+            environ["XDG_RUNTIME_DIR"] = str(folder)
+    return environ

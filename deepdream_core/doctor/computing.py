@@ -1,0 +1,128 @@
+"""Checks of what computes: torch, its device, the weights and the memory, as the service sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepdream_core.doctor import probe
+from deepdream_core.doctor.asking import ask
+from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, apart, well, wrong
+from deepdream_core.errors import DeepDreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from deepdream_core.settings import EngineSettings
+
+PROBE_S = 60.0
+"""How long a first start of torch from a slow disk may take."""
+PHOTO = "a photo of 24 megapixels"
+CPU_BYTES = 4_000_000_000
+"""On a CPU that photo takes less in all, whatever the precision (`engine/device.py`; measured 3.3 GB in bf16)."""
+READING_BYTES = 1_500_000_000
+"""In main memory when a GPU computes: reading and writing it was measured to take 0.6 to 1.24 GB."""
+GPU_BYTES = 2_500_000_000
+"""On a GPU: the CPU was measured to take 2.9 GB in all with tiles of 250 MB, 0.4 GB of them for Python and torch."""
+
+
+class ProbeError(DeepDreamError):
+    """The service's Python could not be asked."""
+
+
+class Seen:
+    """What the service sees, asked once for all checks that need it."""
+
+    def __init__(self, ask_it: Callable[[], dict[str, Any]]) -> None:
+        self._ask, self._lock = ask_it, threading.Lock()
+        self._told: dict[str, Any] | None = None
+        self._error: Exception | None = None
+
+    def __call__(self) -> dict[str, Any]:
+        """Return it; raises the same error each time."""
+        with self._lock:
+            if self._told is None and self._error is None:
+                try:
+                    self._told = self._ask()
+                except Exception as error:
+                    self._error = error
+        if self._told is None:
+            raise self._error or ProbeError("the service's Python was not asked")
+        return self._told
+
+
+def probed(python: Path, environ: Mapping[str, str], engine: EngineSettings) -> dict[str, Any]:
+    """Return what `probe.py` tells, run by that Python in that environment; raises `ProbeError`."""
+    given = json.dumps({"device": engine.device, "precision": engine.precision, "weights": engine.weights})
+    answer = ask([str(python), "-P", os.fspath(probe.__file__), given], environ, PROBE_S - 2)
+    if answer.code != 0:
+        raise ProbeError(f"{python} cannot load the program: {answer.last:.300}", INSTALL_AGAIN)
+    told: dict[str, Any] = json.loads(answer.out.strip().splitlines()[-1])
+    return told
+
+
+def check_torch(seen: Seen, nvidia: bool, wants_cpu: bool) -> Finding:
+    """Look which device torch finds; `nvidia`: the machine has such a card, `wants_cpu`: none is to be used."""
+    told = seen()
+    if "torch_trouble" in told:
+        what, step = told["torch_trouble"]
+        return wrong(what, step or INSTALL_AGAIN)
+    torch = told["torch"]
+    on = f"{torch['version']} on {torch['device']} ({torch['name']}), {torch['precision']}"
+    if torch["device"] == "cpu" and nvidia and not wants_cpu:
+        if torch["cuda"] is None:
+            fix = "run `python3 install` again without --torch-index, or with the one for CUDA"
+            return wrong(f"{on}: there is an NVIDIA card, but this torch was built without CUDA", fix)
+        return wrong(f"{on}: there is an NVIDIA card, but CUDA does not find it", "see what `nvidia-smi` says")
+    return well(f"{on}, {_gb(torch['free'])} of {_gb(torch['total'])} free")
+
+
+def check_weights(seen: Seen) -> Finding:
+    """Look whether the network's weights are there and whole."""
+    told = seen()
+    if "weights_trouble" in told:
+        what, step = told["weights_trouble"]
+        return wrong(what, step or INSTALL_AGAIN)
+    if "weights" not in told:
+        return apart("torch does not run")
+    weights = told["weights"]
+    return well(f"{weights['name']}, sha256 {weights['sha256'][:12]}…")
+
+
+def check_memory(seen: Seen) -> Finding:
+    """Look whether there is memory for a large photo, on the device and in the machine."""
+    torch = seen().get("torch")
+    if torch is None:
+        return apart("torch does not run")
+    on_gpu = torch["device"] != "cpu"
+    for place, free, needed in [
+        *([(f"on {torch['device']}", torch["free"], GPU_BYTES)] if on_gpu else []),
+        ("in memory", torch["host_free"], READING_BYTES if on_gpu else CPU_BYTES),
+    ]:
+        if free < needed:
+            return wrong(
+                f"{PHOTO} needs {_gb(needed)} {place}, {_gb(free)} are free",
+                "close other programs, or dream smaller pictures",
+            )
+    where = f"{_gb(torch['free'])} on {torch['device']} and " if on_gpu else ""
+    return well(f"{where}{_gb(torch['host_free'])} in memory are free, enough for {PHOTO}")
+
+
+def check_same_folders(seen: Seen, own: Mapping[str, Path], is_service: bool) -> Finding:
+    """Look whether the service finds its configuration and state where commands in this terminal do."""
+    told = {name: Path(place) for name, place in seen()["folders"].items()}
+    who = "the service" if is_service else "a helper started by a program"
+    for name, place in own.items():
+        if told[name] != place:
+            return wrong(
+                f"{who} looks for {name} at {told[name]}, this terminal at {place}",
+                "set the variable for both: XDG_... and DEEPDREAM_... belong into ~/.config/environment.d/deepdream.conf",
+            )
+    return well(f"{who} has the same folders as this terminal")
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

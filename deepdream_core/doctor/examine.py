@@ -1,0 +1,180 @@
+"""Looking at the checks one after the other, mending where that is wanted, and telling what was found as it is known."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from deepdream_core import __version__
+from deepdream_core.doctor.check import looked_at
+from deepdream_core.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from deepdream_core.doctor.check import Check, Finding
+
+MOST_FAILED = 100
+"""The exit code is the number of ✗, but no larger: above 125 codes have other meanings."""
+NAME_WIDTH = 15
+_SIGNS = {True: ("✓", "32"), False: ("✗", "31;1"), None: ("–", "2")}
+_PLAIN_SIGNS = {"✓": "+", "✗": "x", "–": "-"}
+
+
+class Report(Protocol):
+    """Who is told of the checks."""
+
+    def begins(self, check: Check) -> None:
+        """Tell that a check is looked at now."""
+
+    def found(self, check: Check, finding: Finding) -> None:
+        """Tell what it has found."""
+
+    def mended(self, check: Check, name: str, trouble: str) -> None:
+        """Tell of a fix that was done, or met with trouble; the check follows once more."""
+
+    def ends(self, failed: int, mendable: int) -> None:
+        """Tell that all have been looked at, and how many failed, of which `--fix` can mend some."""
+
+
+def examine(checks: Iterable[Check], report: Report, *, mend: bool) -> int:
+    """Look at each check, with `mend` do its safe fix and look again; return how many failed in the end, at most 100."""
+    failed = mendable = 0
+    for check in checks:
+        report.begins(check)
+        finding = looked_at(check)
+        if mend and finding.ok is False and finding.mend is not None:
+            report.found(check, finding)
+            try:
+                finding.mend.do()
+                trouble = ""
+            except Exception as error:
+                trouble = str(error) or type(error).__name__
+            report.mended(check, finding.mend.name, trouble)
+            finding = looked_at(check)
+        report.found(check, finding)
+        failed += finding.ok is False
+        mendable += finding.ok is False and finding.mend is not None
+    report.ends(failed, mendable)
+    return min(failed, MOST_FAILED)
+
+
+@dataclass
+class TextReport:
+    """A line for each check; in a terminal coloured and wrapped at its width, elsewhere plain and one line each."""
+
+    out: TextIO
+
+    def __post_init__(self) -> None:
+        """See what the output can show."""
+        self._live = self.out.isatty()
+        self._width = shutil.get_terminal_size().columns if self._live else 0
+        self._colours = self._live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        try:
+            "✓✗–—→…".encode(self.out.encoding or "ascii")
+            self._ascii = False
+        except (UnicodeEncodeError, LookupError):
+            self._ascii = True
+
+    def begins(self, check: Check) -> None:
+        """Show what is looked at, until something is known of it."""
+        if self._colours:
+            self._write(self._coloured(f"  {check.name} …", "2"), end="")
+
+    def found(self, check: Check, finding: Finding) -> None:
+        """Print the line, and the fix."""
+        self._clear()
+        sign, colour = _SIGNS[finding.ok]
+        sign = self._coloured(_PLAIN_SIGNS[sign] if self._ascii else sign, colour)
+        what = printable(finding.what)
+        fix = printable(finding.fix) if finding.ok is False else ""
+        if not self._live:
+            self._write(f"{sign} {check.name}: {what}{f' — {fix}' if fix else ''}")
+            return
+        head = f"{check.name:<{NAME_WIDTH}} "
+        lines = self._wrapped(what, len(head) + 2)
+        self._write(f"{sign} {head}" + (self._coloured(lines[0], "2") if finding.ok is None else lines[0]))
+        for line in lines[1:]:
+            self._write(" " * (len(head) + 2) + (self._coloured(line, "2") if finding.ok is None else line))
+        for number, line in enumerate(self._wrapped(fix, len(head) + 4) if fix else ()):
+            self._write(" " * (len(head) + 2) + ("  " if number else self._coloured("→ ", "33")) + line)
+
+    def mended(self, check: Check, name: str, trouble: str) -> None:
+        """Print what was done."""
+        self._write(f"  {'mending' if not trouble else 'could not mend'} {check.name}: {printable(name)}"
+                    f"{f': {printable(trouble)}' if trouble else ''}")  # fmt: skip
+
+    def ends(self, failed: int, mendable: int) -> None:
+        """Print the sum."""
+        self._clear()
+        if not failed:
+            self._write("all is well")
+            return
+        can = f"; `deepdream doctor --fix` can mend {mendable} of them" if mendable else ""
+        self._write(f"{failed} {'check' if failed == 1 else 'checks'} failed{can}")
+
+    def _wrapped(self, text: str, indent: int) -> list[str]:
+        """Return the text in lines; a command in backticks is kept in one piece, so that it can be copied."""
+        parts = text.split("`")
+        parts[1::2] = [part.replace(" ", "\0") for part in parts[1::2]]
+        width = max(20, self._width - 1 - indent)
+        lines = textwrap.wrap("`".join(parts), width, break_long_words=False, break_on_hyphens=False) or [""]
+        return [line.replace("\0", " ") for line in lines]
+
+    def _coloured(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text
+
+    def _clear(self) -> None:
+        if self._colours:
+            self._write("\r\x1b[K", end="")
+
+    def _write(self, text: str, end: str = "\n") -> None:
+        if self._ascii:
+            text = text.translate({ord("—"): "-", ord("→"): ">", ord("…"): "..."})
+            text = text.encode(self.out.encoding or "ascii", "backslashreplace").decode(self.out.encoding or "ascii")
+        self.out.write(text + end)
+        self.out.flush()
+
+
+@dataclass
+class JsonReport:
+    """One object when all is known: what each check found in the end, and what `--fix` did."""
+
+    out: TextIO
+
+    def __post_init__(self) -> None:
+        """Begin with nothing."""
+        self._found: dict[int, dict[str, Any]] = {}
+        self._mended: list[dict[str, Any]] = []
+
+    def begins(self, check: Check) -> None:
+        """Tell nothing yet."""
+
+    def found(self, check: Check, finding: Finding) -> None:
+        """Keep what was found; what is found after a fix takes its place."""
+        self._found[id(check)] = {
+            "check": check.name, "ok": finding.ok, "what": finding.what, "fix": finding.fix if finding.ok is False else "",
+        }  # fmt: skip
+
+    def mended(self, check: Check, name: str, trouble: str) -> None:
+        """Keep what was done."""
+        self._mended.append({"check": check.name, "did": name, "trouble": trouble})
+
+    def ends(self, failed: int, mendable: int) -> None:
+        """Print it all."""
+        told = {
+            "version": __version__, "failed": failed, "mendable": mendable,
+            "checks": list(self._found.values()), "mended": self._mended,
+        }  # fmt: skip
+        self.out.write(json.dumps(told) + "\n")
+        self.out.flush()
+
+
+def report_for(as_json: bool) -> Report:
+    """Return what tells on stdout."""
+    return JsonReport(sys.stdout) if as_json else TextReport(sys.stdout)

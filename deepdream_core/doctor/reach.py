@@ -1,0 +1,136 @@
+"""Checks of the helper: does it answer, is it of this version, and has a stranger its port."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import psutil
+
+from deepdream_core import client, connection, wire
+from deepdream_core.doctor.check import Finding, Mend, apart, well, wrong
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START_S = 8.0
+"""How long the service may take to start the helper when somebody connects."""
+STOP_IT = "`deepdream helper --stop`; it starts again when it is needed"
+
+
+def check_helper(endpoint: Path, service: wire.Endpoint | None, version: str) -> Finding:
+    """Look whether the helper answers and is of this version; none is started but by the service's own socket.
+
+    `endpoint` is where a running helper's endpoint file is, `service` the address at which the service's can be reached.
+    """
+    try:
+        running = client.connect(endpoint_file=endpoint, client="deepdream-doctor")
+    except client.NoHelper as error:
+        if error.hung_pid is not None:
+            return wrong(error.what, error.next_step)
+        return _by_service(service, version)
+    except client.HelperVersion as error:
+        return wrong(error.what, error.next_step)
+    at = f"process {running.endpoint.pid} at port {running.endpoint.port}"
+    if running.version == version:
+        return well(f"{version}, {at}")
+    mend = Mend("stop the helper of another version, which has nothing to do", running.shutdown)
+    what = f"a helper of version {running.version} runs ({at}), and this is {version}"
+    return wrong(what, STOP_IT, mend if _is_idle(running) else None)
+
+
+def _by_service(service: wire.Endpoint | None, version: str) -> Finding:
+    if service is None:
+        return apart("none runs; programs start one when they need it")
+    try:
+        with connection.Connection(service, START_S) as opened:
+            found, protocol = opened.version, opened.protocol
+    except connection.FOREIGN as error:
+        why = connection.reason(error, START_S)
+        if isinstance(error, ConnectionRefusedError):
+            return wrong(f"nobody listens at the service's port {service.port}", "`deepdream service start`")
+        who = listener(service.port)
+        if isinstance(error, wire.WireError):
+            return wrong(f"port {service.port}: {why}{f' ({who})' if who else ''}", "see the check of the port")
+        return wrong(f"no answer at the service's port {service.port}: {why}", "`deepdream service logs` says more")
+    if (found, protocol) != (version, wire.PROTOCOL):
+        return wrong(f"the service's helper is of version {found}, and this is {version}", STOP_IT)
+    return well(f"{version}, reached at the service's port {service.port}")
+
+
+def check_port(endpoint: Path, service: wire.Endpoint | None, chosen: int, install: str) -> Finding:
+    """Look whether a stranger has the port that is the helper's: the service's, or `chosen`, that of config.yaml.
+
+    `install` is the command that installs the service again, on another port then.
+    """
+    port = service.port if service else chosen
+    if port == 0:
+        return apart("any free one")
+    if not _listens(port):
+        return well(f"{port} is free for the helper")
+    own = service
+    with contextlib.suppress(wire.WireError):
+        found = wire.read_endpoint(endpoint)
+        own = found if found is not None and found.port == port else service
+    if own is not None:
+        try:
+            connection.Connection(own, START_S).close()
+            return well(f"the helper has {port}")
+        except connection.FOREIGN as error:
+            if not isinstance(error, wire.WireError):
+                return well(f"{port}: {connection.reason(error, START_S)}")
+    step = f"end that program, or {install} to have another port" if service else (
+        "end that program, or set another helper.port in config.yaml"
+    )  # fmt: skip
+    return wrong(f"another program has port {port}{f': {who}' if (who := listener(port)) else ''}", step)
+
+
+def service_endpoint(path: Path) -> wire.Endpoint | None:
+    """Return where the service's helper is reached and with what token, None when no service was set up.
+
+    Raises `WireError` for a file that is damaged, another user's, or open to others.
+    """
+    try:
+        status = path.stat()
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
+        raise wire.WireError(
+            f"{path} belongs to another user, or others can read it — run `python3 install service` again"
+        )
+    try:
+        told = json.loads(data)
+        return wire.Endpoint(
+            host=told["host"], port=told["port"], token=told["token"],
+            pid=os.getpid(), version="service", protocol=wire.PROTOCOL, log="",
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise wire.WireError(f"{path} is damaged — run `python3 install service` again") from None
+
+
+def listener(port: int) -> str:
+    """Return who listens at a port, as far as the system tells: `python3, process 12`; empty where it does not."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for one in psutil.net_connections("tcp"):
+            if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:
+                return f"{psutil.Process(one.pid).name()}, process {one.pid}"
+    return ""
+
+
+def _listens(port: int) -> bool:
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as asking:
+            asking.settimeout(2.0)
+            asking.connect((host, port))
+            return True
+    return False
+
+
+def _is_idle(running: client.HelperClient) -> bool:
+    with contextlib.suppress(client.HelperError):
+        return not [job for job in running.status()["jobs"] if job["state"] not in ("done", "failed", "cancelled")]
+    return False
