@@ -71,8 +71,13 @@ def _shown(text: str) -> dict[str, str]:
     for line in text.splitlines():
         escaped = _ANSI_C.fullmatch(line)
         if escaped:
-            found[escaped[1]] = escaped[2].encode("latin-1", "backslashreplace").decode("unicode_escape")
+            found[escaped[1]] = _unescaped(escaped[2])
         elif "=" in line:
             name, value = line.split("=", 1)
             found[name] = value
     return found
+
+
+def _unescaped(text: str) -> str:
+    """Return what stands between $' and ' for a shell: UTF-8, bytes of it perhaps as \\NNN."""
+    return text.encode().decode("unicode_escape").encode("latin-1", "replace").decode("utf-8", "replace")

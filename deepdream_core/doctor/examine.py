@@ -76,7 +76,7 @@ class TextReport:
         self._width = shutil.get_terminal_size().columns if self._live else 0
         self._colours = self._live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         try:
-            "✓✗–—→…".encode(self.out.encoding or "ascii")
+            "✓✗–—→…".encode(self.out.encoding or "utf-8")
             self._ascii = False
         except (UnicodeEncodeError, LookupError):
             self._ascii = True
@@ -136,7 +136,7 @@ class TextReport:
     def _write(self, text: str, end: str = "\n") -> None:
         if self._ascii:
             text = text.translate({ord("—"): "-", ord("→"): ">", ord("…"): "..."})
-            text = text.encode(self.out.encoding or "ascii", "backslashreplace").decode(self.out.encoding or "ascii")
+            text = text.encode(self.out.encoding or "utf-8", "backslashreplace").decode(self.out.encoding or "utf-8")
         self.out.write(text + end)
         self.out.flush()
 
@@ -149,15 +149,16 @@ class JsonReport:
 
     def __post_init__(self) -> None:
         """Begin with nothing."""
-        self._found: dict[int, dict[str, Any]] = {}
+        self._found: list[dict[str, Any]] = []
         self._mended: list[dict[str, Any]] = []
 
     def begins(self, check: Check) -> None:
-        """Tell nothing yet."""
+        """Make room for what it will find."""
+        self._found.append({})
 
     def found(self, check: Check, finding: Finding) -> None:
         """Keep what was found; what is found after a fix takes its place."""
-        self._found[id(check)] = {
+        self._found[-1] = {
             "check": check.name, "ok": finding.ok, "what": finding.what, "fix": finding.fix if finding.ok is False else "",
         }  # fmt: skip
 
@@ -169,7 +170,7 @@ class JsonReport:
         """Print it all."""
         told = {
             "version": __version__, "failed": failed, "mendable": mendable,
-            "checks": list(self._found.values()), "mended": self._mended,
+            "checks": self._found, "mended": self._mended,
         }  # fmt: skip
         self.out.write(json.dumps(told) + "\n")
         self.out.flush()
