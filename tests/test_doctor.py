@@ -28,7 +28,7 @@ from deepdream_core.config import load_config
 from deepdream_core.doctor import computing, folders, gimp, manifest, program, reach, service, space
 from deepdream_core.doctor.asking import Answer, ask, service_environment
 from deepdream_core.doctor.check import Check, Finding, Mend, apart, looked_at, well, wrong
-from deepdream_core.doctor.examine import TextReport, examine
+from deepdream_core.doctor.examine import JsonReport, TextReport, examine
 from deepdream_core.doctor.here import Here
 from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.launch import scrubbed
@@ -247,12 +247,14 @@ def test_a_torch_that_only_the_service_finds_broken_is_told(tmp_path: Path) -> N
     assert found.ok is False
     assert found.what == "ImportError: libcudart.so.13: cannot open shared object file"
     assert computing.check_weights(broken) == apart("torch does not run")
-    assert computing.check_memory(broken) == apart("torch does not run")
+    assert computing.check_memory(broken) == apart("torch has no device to compute on")
 
 
 def test_a_device_that_is_not_there_is_told() -> None:
-    found = computing.check_torch(seen({"device": "cuda:63"}), nvidia=False, wants_cpu=False)
+    there = seen({"device": "cuda:63"})
+    found = computing.check_torch(there, nvidia=False, wants_cpu=False)
     assert found.ok is False
+    assert computing.check_weights(there).ok, "they can be looked at all the same"
     assert "cuda" in found.what.lower()
     assert found.fix
 
@@ -891,6 +893,38 @@ def test_a_mend_that_fails_is_told_and_counts() -> None:
     assert "`deepdream doctor --fix` can mend 1 of them" in out.getvalue()
     assert examine(checks, TextReport(out), mend=True) == 1
     assert "could not mend a: open it: [Errno 13] Permission denied: '/place'" in out.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_in_a_terminal_lines_keep_to_its_width_and_commands_stay_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    command = "`sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=1024`"
+    what, fix = (
+        "not enough of what is needed here, " * 4,
+        f"raise it with {command}; then look again, as often as it takes",
+    )
+    checks = [Check("inotify", lambda: wrong(what, fix))]
+    for no_colour in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", no_colour)
+        out = Terminal()
+        examine(checks, TextReport(out), mend=False)
+        assert ("\x1b" in out.getvalue()) is (not no_colour)
+        plain = re.sub(r"\x1b\[[0-9;]*[mK]|.*\r", "", out.getvalue()).splitlines()
+        assert plain[0].startswith("✗ inotify         not enough of what")
+        assert [line for line in plain if len(line) > 79] == [f"{' ' * 20}{command};"], plain
+
+
+def test_what_was_mended_is_in_the_json(tmp_path: Path) -> None:
+    root = tmp_path / "drop"
+    out = io.StringIO()
+    assert examine([Check("drop folder", lambda: looked_into(root))], JsonReport(out), mend=True) == 0
+    told = json.loads(out.getvalue())
+    assert told["mended"] == [{"check": "drop folder", "did": f"make {root}", "trouble": ""}]
+    assert [(one["check"], one["ok"]) for one in told["checks"]] == [("drop folder", True)]
 
 
 def test_an_output_that_knows_no_ticks_gets_plain_ones() -> None:

@@ -79,5 +79,5 @@ def _shown(text: str) -> dict[str, str]:
 
 
 def _unescaped(text: str) -> str:
-    """Return what stands between $' and ' for a shell: UTF-8, bytes of it perhaps as \\NNN."""
+    r"""Return what stands between $' and ' for a shell: UTF-8, bytes of it perhaps as \NNN."""
     return text.encode().decode("unicode_escape").encode("latin-1", "replace").decode("utf-8", "replace")

@@ -96,7 +96,7 @@ def check_memory(seen: Seen) -> Finding:
     """Look whether there is memory for a large photo, on the device and in the machine."""
     torch = seen().get("torch")
     if torch is None:
-        return apart("torch does not run")
+        return apart("torch has no device to compute on")
     on_gpu = torch["device"] != "cpu"
     for place, free, needed in [
         *([(f"on {torch['device']}", torch["free"], GPU_BYTES)] if on_gpu else []),

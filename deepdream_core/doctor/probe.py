@@ -26,7 +26,8 @@ def probe(device: str, precision: str, weights: str) -> dict[str, Any]:
         told["torch"] = _torch(device, precision)
     except Exception as error:  # a broken torch raises nearly anything
         told["torch_trouble"] = _trouble(error)
-        return told
+        if isinstance(error, (ImportError, OSError)):  # a library it needs: nothing else will work
+            return told
     try:
         told["weights"] = _weights(weights)
     except Exception as error:
