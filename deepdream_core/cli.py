@@ -311,7 +311,7 @@ def helper(
     if stop:
         serve.stop_running(partial(typer.echo, err=True))
     else:
-        serve.serve(_load_config(config), on_demand=on_demand, say=partial(typer.echo, err=True))
+        serve.serve(partial(_load_config, config), on_demand=on_demand, say=partial(typer.echo, err=True))
 
 
 cli_hotfolder.register(app)

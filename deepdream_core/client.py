@@ -1,6 +1,6 @@
 """Let the helper dream: find it or start it, hand over pixels, follow the job, fetch the picture.
 
-Standard library only and Python 3.9, because the GIMP plug-in carries a copy of this file and of the four it imports.
+Standard library only and Python 3.9, because the GIMP plug-in carries a copy of this file and of the five it imports.
 Every wait has an end, and whatever goes wrong is one of the errors drawn in `helper_errors.py`. What the caller got wrong
 (a buffer of the wrong length, an unknown dtype) is a `WireError`, before anything is sent.
 
@@ -16,16 +16,17 @@ import os
 import re
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if __package__:
-    from . import connection, helper_errors, launch, wire
+    from . import connection, helper_errors, launch, service_endpoint, wire
 else:
     import connection  # type: ignore[import-not-found, no-redef]
     import helper_errors  # type: ignore[import-not-found, no-redef]
     import launch  # type: ignore[import-not-found, no-redef]
+    import service_endpoint  # type: ignore[import-not-found, no-redef]
     import wire  # type: ignore[import-not-found, no-redef]
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 HELLO_S, CALL_S = 2.0, 30.0  # for all of the first hello; for each step of a later call
+SERVICE_S = 5.0  # for a service's first hello: it may have to start for it
 GAVE_WAY_S = 1.0  # how long one that ended because another was there waits for that one's answer, before a new start
 ANSWER_LIMIT, LINE_LIMIT = connection.ANSWER_LIMIT, connection.LINE_LIMIT
 
@@ -65,14 +67,16 @@ def connect(
     version: str | None = None,
     command: Sequence[str] | None = None,
     endpoint_file: str | os.PathLike[str] | None = None,
+    service: wire.Endpoint | None = None,
     wait_s: float = 15.0,
     launching: Callable[[], object] | None = None,
 ) -> HelperClient:
     """Return a client of the running helper; with `start`, launch `command` if none runs and wait up to `wait_s` seconds.
 
     `client` is what this program calls itself (1…64 printable ASCII characters), `version` the only helper's version that
-    will do, `endpoint_file` where to look instead of `wire.endpoint_path()`. `launching` is called before a launch; what it
-    raises ends the call. A last question may take 1 s beyond `wait_s`.
+    will do, `endpoint_file` where to look instead of `wire.endpoint_path()`. Where no helper answers there, the `service`
+    is asked, which starts one: the one given, or with `start` and without an `endpoint_file` that of this user.
+    `launching` is called before a launch; what it raises ends the call. A last question may take 1 s beyond `wait_s`.
     Raises `NoHelper`, `HelperNotStarted` or `HelperVersion`; `WireError` for a `client` that cannot be sent.
     """
     client = _own_name() if client is None else client
@@ -83,14 +87,40 @@ def connect(
     except wire.WireError as error:
         raise NoHelper(str(error)) from None
     until = time.monotonic() + wait_s
+    if service is None and start and not endpoint_file:
+        service = _own_service()
     try:
         return _reach(path, client, version, HELLO_S)
     except NoHelper:
-        if not start:
+        if not start and service is None:
             raise
+    if service is not None:
+        try:
+            return _by_service(service, path, client, version, min(SERVICE_S, wait_s) if start else wait_s)
+        except NoHelper:
+            if not start:
+                raise
     if launching:
         launching()
     return _started(path, client, version, command, wait_s, until)
+
+
+def _own_service() -> wire.Endpoint | None:
+    """Return this user's service, None where there is none; what is wrong with its file, `deepdream doctor` tells."""
+    try:
+        return service_endpoint.read_service(service_endpoint.service_path())
+    except wire.WireError:
+        return None
+
+
+def _by_service(service: wire.Endpoint, path: Path, client: str, version: str | None, limit_s: float) -> HelperClient:
+    """Return a client of the helper that the service starts, or has started, as its endpoint file has it where seen."""
+    found = _proved(service, client, version, limit_s)
+    with contextlib.suppress(wire.WireError):
+        written = wire.read_endpoint(path)
+        if written is not None and written.port == service.port and wire.same(written.token, service.token):
+            found.endpoint = written
+    return found
 
 
 def _started(
@@ -146,6 +176,11 @@ def _reach(path: Path, client: str, version: str | None, limit_s: float) -> Help
         raise NoHelper(str(error)) from None
     if endpoint is None:
         raise NoHelper("no helper is running", "start one with `deepdream helper`")
+    return _proved(endpoint, client, version, limit_s)
+
+
+def _proved(endpoint: wire.Endpoint, client: str, version: str | None, limit_s: float) -> HelperClient:
+    """Return a client of what listens there, once it has proved within the limit to know the token."""
     try:
         with connection.Connection(endpoint, limit_s) as opened:
             running, protocol = opened.version, opened.protocol
@@ -160,13 +195,13 @@ def _reach(path: Path, client: str, version: str | None, limit_s: float) -> Help
         wanted = f"version {version}, " if version else ""
         next_step = f"`deepdream helper --stop`, then try again ({wanted}protocol {wire.PROTOCOL} is needed)"
         raise HelperVersion(what, next_step)
-    return HelperClient(endpoint, client, running)
+    return HelperClient(endpoint if endpoint.pid else replace(endpoint, version=running), client, running)
 
 
 def _lives(pid: int) -> bool:
     """Say whether a process of this user has the number; the helper that had it may be gone, and another one have it."""
-    if os.name != "posix" or pid == os.getpid():
-        return False  # Windows' os.kill would end the process
+    if os.name != "posix" or pid in (0, os.getpid()):
+        return False  # Windows' os.kill would end the process; 0 is none
     with contextlib.suppress(OSError, OverflowError):
         os.kill(pid, 0)
         return True

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from deepdream_core import __version__, wire
+from deepdream_core import __version__, service_endpoint, wire
 from deepdream_core.config import load_config
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.layers import LAYERS
@@ -24,9 +24,10 @@ _BOUNDS = {"minimum": "minimum", "maximum": "maximum", "exclusiveMinimum": "abov
 
 
 def plugin_facts(config: Config) -> dict[str, Any]:
-    """Return the content of `deepdream.json`; raises `WireError` for a user without folders.
+    """Return the content of `deepdream.json`, which is secret: it lets its reader use the helper.
 
-    Presets come with all their settings, those of the user's own config.yaml included.
+    Raises `WireError` for a user without folders, and for a damaged service file. Presets come with all their
+    settings, those of the user's own config.yaml included.
     """
     presets = {
         name: {"description": preset.description, "settings": config.dream_settings(name, {}).model_dump()}
@@ -37,12 +38,19 @@ def plugin_facts(config: Config) -> dict[str, Any]:
         "protocol": wire.PROTOCOL,
         "endpoint": str(wire.endpoint_path()),
         "state": str(wire.state_folder()),
+        "service": _service(),
         "command": helper_command(),
         "presets": presets,
         "defaults": config.dream.model_dump(),
         "layers": [layer.name for layer in LAYERS],
         "ranges": ranges(),
     }
+
+
+def _service() -> dict[str, Any] | None:
+    """Return host, port and token of the helper as a service, None where none is installed."""
+    endpoint = service_endpoint.read_service(service_endpoint.service_path())
+    return None if endpoint is None else service_endpoint.words_of(endpoint)
 
 
 def helper_command() -> list[str]:

@@ -50,7 +50,8 @@ _HEADER = re.compile(
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 _NONCE = re.compile(r"(?:[0-9a-f]{2}){16,64}")
 _OURS = re.compile(
-    r"endpoint\.json|\.endpoint-[0-9a-f]+\.tmp|helper\.lock|helper\.log.*|helper-start\.log|run-[A-Za-z0-9_-]*"
+    r"endpoint\.json|service\.json|\.endpoint-[0-9a-f]+\.tmp|helper\.lock|helper\.log.*|helper-start\.log"
+    r"|run-[A-Za-z0-9_-]*|hotfolder|watch\.log.*"
     r"|config\.yaml|weights|\.DS_Store"  # the user's, which macOS has in one folder with the logs
 )
 _WINDOWS = os.name == "nt"
@@ -130,6 +131,7 @@ class Endpoint:
     """Where the helper listens and what it takes to be let in: the content of the endpoint file.
 
     `host` is 127.0.0.1 or ::1, `token` 64 hexadecimal digits, `version` the package's, `log` the path of its log file.
+    `pid` is 0 where it is not known: of a service that was found without an endpoint file.
     """
 
     host: str
@@ -142,7 +144,7 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         """Raise `WireError` for a value that no helper writes."""
-        numbers = {"port": (1, 65535), "pid": (1, 2**32), "protocol": (1, 2**16)}
+        numbers = {"port": (1, 65535), "pid": (0, 2**32), "protocol": (1, 2**16)}
         for name, (low, high) in numbers.items():
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
@@ -244,10 +246,10 @@ def _variable(folder: Path) -> str:
     return "DEEPDREAM_RUNTIME_DIR"
 
 
-def read_endpoint(path: Path) -> Endpoint | None:
-    """Return what the endpoint file says, or None when there is none.
+def read_private(path: Path) -> bytes | None:
+    """Return what a file holds that only this user can read, or None when there is none.
 
-    Raises `WireError` when it is not ours alone (POSIX: another owner, readable by others, a link), or malformed.
+    Raises `WireError` when it is not ours alone (POSIX: another owner, readable by others, a link), or too long.
     """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -272,26 +274,46 @@ def read_endpoint(path: Path) -> Endpoint | None:
         os.close(descriptor)
     if len(data) > ENDPOINT_LIMIT:
         raise WireError(f"{path} is too long for an endpoint file — remove it")
+    return data
+
+
+def read_endpoint(path: Path) -> Endpoint | None:
+    """Return what the endpoint file says, or None when there is none.
+
+    Raises `WireError` like `read_private`, and when it is malformed.
+    """
+    data = read_private(path)
+    if data is None:
+        return None
     try:
         words: Any = json.loads(data.decode("utf-8"))
-        return Endpoint(**{name: words[name] for name in Endpoint.__dataclass_fields__})
+        endpoint = Endpoint(**{name: words[name] for name in Endpoint.__dataclass_fields__})
+        if endpoint.pid == 0:
+            raise WireError("an endpoint of no process")
     except WireError as error:
         raise WireError(f"{path} holds {error} — remove it") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise WireError(f"{path} is not an endpoint file, or a truncated one — remove it") from None
+    return endpoint
 
 
 def write_endpoint(path: Path, endpoint: Endpoint) -> None:
+    """Write the endpoint file as `write_private` does."""
+    write_private(path, json.dumps(asdict(endpoint), indent=1).encode("ascii"), "DEEPDREAM_RUNTIME_DIR")
+
+
+def write_private(path: Path, data: bytes, variable: str) -> None:
     """Write the file completely or not at all, readable by this user alone; its folder must exist.
 
-    Raises `WireError` when the folder or the disk refuses; nothing is left behind then.
+    Raises `WireError` when the folder or the disk refuses, naming the `variable` that chooses the folder; nothing is left
+    behind then.
     """
     temporary = path.with_name(f".endpoint-{secrets.token_hex(8)}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(json.dumps(asdict(endpoint), indent=1).encode("ascii"))
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             _replace(temporary, path)
@@ -299,7 +321,7 @@ def write_endpoint(path: Path, endpoint: Endpoint) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
     except OSError as error:
-        next_step = "mend that, or set DEEPDREAM_RUNTIME_DIR to another folder"
+        next_step = f"mend that, or set {variable} to another folder"
         raise WireError(f"{path} cannot be written: {error.strerror or error} — {next_step}") from None
 
 

@@ -25,7 +25,7 @@ MARK = b"plug-in-deepdream-check"
 """What our program holds and no other."""
 FACTS = f"{NAME}.json"
 SOURCE = Path("plugin", NAME)
-FROM_CORE = ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py")
+FROM_CORE = ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py", "service_endpoint.py")
 """The helper's client, which the plug-in carries a copy of."""
 ASK_WITHIN_S = 60.0
 SIZE = 10_000_000

@@ -21,12 +21,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepdream_core import client, connection, helper_errors, launch, wire
+from deepdream_core import client, connection, helper_errors, launch, service_endpoint, wire
 from deepdream_core.wire import ArrayHeader, Endpoint, WireError
 
 SIDES = st.integers(1, wire.SIDE_LIMIT)
 HEADERS = st.builds(ArrayHeader, st.sampled_from(sorted(wire.DTYPES)), st.tuples(SIDES, SIDES, st.integers(1, 4)))
-MODULES = [Path(str(module.__file__)) for module in (wire, helper_errors, connection, launch, client)]
+MODULES = [Path(str(module.__file__)) for module in (wire, helper_errors, connection, launch, service_endpoint, client)]
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")
 
@@ -551,8 +551,8 @@ EXERCISE = """
 import sys
 before = set(sys.modules)
 sys.path.insert(0, sys.argv[1])
-import wire, helper_errors, connection, launch, client
-ours = {"wire", "helper_errors", "connection", "launch", "client"}
+import wire, helper_errors, connection, launch, service_endpoint, client
+ours = {"wire", "helper_errors", "connection", "launch", "service_endpoint", "client"}
 if sys.version_info >= (3, 10):
     new = {name.partition(".")[0] for name in set(sys.modules) - before} - ours
     assert new <= sys.stdlib_module_names, new - sys.stdlib_module_names

@@ -70,17 +70,17 @@ class Door:
         assert self._application is not None
         try:
             self._check_caller(scope)
-            nonce = _nonce(scope) if scope["path"] == HELLO else None
+            nonce = nonce_of(scope) if scope["path"] == HELLO else None
             if scope["path"] != HELLO:
                 self._check_token(scope)
                 scope.get(KNOWN, _forget_nobody)()
             elif not self._application.done():
-                await _answer(send, 200, self._early_hello(scope, nonce), {})
+                await answer(send, 200, self._early_hello(scope, nonce), {})
                 return
             if scope["method"] != "PUT":
                 receive = await _with_small_body(scope, receive)
         except RefusalError as refusal:
-            await _answer(send, refusal.status, refusal.body, {"connection": "close", **refusal.headers})
+            await answer(send, refusal.status, refusal.body, {"connection": "close", **refusal.headers})
             return
         application = await asyncio.shield(self._application)
         await application(scope, receive, send)
@@ -108,7 +108,7 @@ class Door:
         return self.hello(nonce)
 
 
-def _nonce(scope: Scope) -> str | None:
+def nonce_of(scope: Scope) -> str | None:
     """Return the nonce of a hello, if it has one; raises `RefusalError` for what is none, or several."""
     nonces = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("nonce", [])
     if len(nonces) > 1 or any(not _NONCE.fullmatch(nonce) for nonce in nonces):
@@ -175,7 +175,8 @@ def _check_json(body: bytes) -> None:
         raise RefusalError(422, "invalid", f"the body cannot be taken: {error}", "see openapi.json") from None
 
 
-async def _answer(send: Send, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
+async def answer(send: Send, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
+    """Answer a request with JSON."""
     text = json.dumps(body).encode()
     fixed = {"content-type": "application/json", "content-length": str(len(text)), "cache-control": "no-store"}
     if status == 401:

@@ -5,44 +5,49 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
+from dataclasses import replace
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
-
 from deepdream_core import __version__, client, wire
-from deepdream_core.errors import HelperError
+from deepdream_core.errors import DeepDreamError, HelperError
+from deepdream_core.helper import activation, beside
 from deepdream_core.helper.dispatcher import TICK_S, Dispatcher
-from deepdream_core.helper.door import Door, TimedProtocol
+from deepdream_core.helper.door import Door
 from deepdream_core.helper.endpoint import bind, check_silent, describe, lock_endpoint, place, polls, silent
-from deepdream_core.helper.notify import notify, watchdog_s
+from deepdream_core.helper.server import Server
 from deepdream_core.helper.shared import remove_left_behind
+from deepdream_core.notify import notify, watchdog_s
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from deepdream_core.helper.endpoint import Lock
     from deepdream_core.settings import Config
 
-KEEP_ALIVE_S = 30
 ANSWER_WITHIN_S = 10.0
-STOP_WITHIN_S = 1
-ACCEPTED_AT_ONCE, WAITING = 32, 2048
-"""Connections taken in one turn of the event loop, before `TimedProtocol` can turn any away: each is an open file; and
-those that the system keeps waiting for their turn."""
+LOCK_WITHIN_S = 2.0
+"""One that is ending has gone by then; to another one, calls are handed on."""
+SERVICE_IDLE_S = 3.0
+"""A service lives at least so long: systemd takes more than five starts in ten seconds for a fault."""
 
 log = logging.getLogger("deepdream.helper")
 
 
-def serve(config: Config, *, on_demand: bool, say: Callable[[str], None]) -> None:
+def serve(load: Callable[[], Config], *, on_demand: bool, say: Callable[[str], None]) -> None:
     """Be this user's helper until told to stop; return at once when there is one already.
 
-    Raises `HelperError` when it cannot start, and when the one there is does not answer.
+    Where a service manager listens for us, its sockets are used, and then we end when idle. `load` reads the
+    configuration. Raises what that raises; `HelperError` when it cannot start, and when the one there is does not answer.
     """
+    sockets = activation.inherited()
+    if sockets:
+        _serve_for_manager(load, sockets)
+        return
+    config = load()
     path = place()
     for _ in polls(ANSWER_WITHIN_S):  # one that is ending gives the place free, one that is starting answers soon
         lock = lock_endpoint(path)
@@ -61,6 +66,46 @@ def serve(config: Config, *, on_demand: bool, say: Callable[[str], None]) -> Non
         sockets = bind(config.helper.port)
         endpoint = describe(sockets[0].getsockname()[1], logfile)
         asyncio.run(_serve(config, sockets, endpoint, lock, on_demand=on_demand))
+
+
+def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket]) -> None:
+    """Be the helper that a service manager has started because a client connected to these sockets.
+
+    As that client waits for an answer, it gets one in any case: from us, from the helper that has the lock already, or why
+    there can be none; what is wrong is raised only when nobody asks any more.
+    """
+    logfile = _start_log(on_demand=False)
+    service, said = activation.address(sockets)
+    if said:
+        log.warning("%s", said)
+    endpoint = replace(describe(service.port, logfile), host=sockets[0].getsockname()[0], token=service.token)
+    path = place()
+    lock = None
+    try:
+        lock = lock_endpoint(path)
+        if lock is None:
+            _make_way(path)
+            lock = beside.lock_within(path, LOCK_WITHIN_S) or beside.relayed(path, endpoint, sockets)
+        if lock is None:
+            return
+        config = load()
+        _allow_many_files()
+        remove_left_behind()
+        copies = [one.dup() for one in sockets]
+        asyncio.run(_serve(config, copies, endpoint, lock, on_demand=True, inherited=sockets))
+    except DeepDreamError as error:
+        if lock is not None:
+            lock.held.release(force=True)
+        if not beside.refused(error, endpoint, sockets):
+            raise
+
+
+def _make_way(path: Path) -> None:
+    """End a helper of another version that has nothing to do and nothing to keep: programs would not talk to it."""
+    with contextlib.suppress(client.HelperError):
+        other = client.connect(endpoint_file=path)
+        if other.version != __version__ and not other.status()["jobs"]:
+            other.shutdown()
 
 
 def stop_running(say: Callable[[str], None]) -> None:
@@ -121,10 +166,17 @@ def _start_log(*, on_demand: bool) -> Path:
 
 
 async def _serve(
-    config: Config, sockets: list[socket.socket], endpoint: wire.Endpoint, lock: Lock, *, on_demand: bool
+    config: Config,
+    sockets: list[socket.socket],
+    endpoint: wire.Endpoint,
+    lock: Lock,
+    *,
+    on_demand: bool,
+    inherited: Sequence[socket.socket] = (),
 ) -> None:
+    """Serve on `sockets`, which are closed at the end; `inherited` are those that a service manager holds open too."""
     dispatcher = Dispatcher(config, on_demand=on_demand)
-    server: _Server
+    server: Server
 
     def load() -> Any:
         from deepdream_core.helper.app import build
@@ -132,16 +184,11 @@ async def _serve(
         return build(dispatcher, door.hello, server.stop)
 
     door = Door(endpoint.token, endpoint.port, load)
-    server = _Server(
-        uvicorn.Config(
-            door, http=TimedProtocol, ws="none", lifespan="off", log_config=None, access_log=False, loop="asyncio",
-            timeout_keep_alive=KEEP_ALIVE_S, server_header=False, date_header=False,
-            timeout_graceful_shutdown=STOP_WITHIN_S, proxy_headers=False, backlog=ACCEPTED_AT_ONCE,
-        ),
-        dispatcher,
-    )  # fmt: skip
+    server = Server(door, dispatcher.stop)
     door.open()
-    ticking = asyncio.ensure_future(_tick(dispatcher, server, door, sockets, endpoint, lock))
+    if inherited:  # who has connected already looks there as soon as it is answered
+        _publish(lock, endpoint)
+    ticking = asyncio.ensure_future(_tick(dispatcher, server, door, sockets, inherited, endpoint, lock))
     ticking.add_done_callback(lambda _: server.stop())
     try:
         await server.serve(sockets)
@@ -156,11 +203,21 @@ async def _serve(
         raise outcome
 
 
+def _publish(lock: Lock, endpoint: wire.Endpoint) -> None:
+    try:
+        wire.write_endpoint(lock.endpoint, endpoint)
+    except OSError as error:
+        raise HelperError(f"{lock.endpoint}: {error.strerror}", "mend that, or set DEEPDREAM_RUNTIME_DIR") from None
+    except wire.WireError as error:
+        raise HelperError(str(error)) from None
+
+
 async def _tick(
     dispatcher: Dispatcher,
-    server: _Server,
+    server: Server,
     door: Door,
-    sockets: list[socket.socket],
+    sockets: Sequence[socket.socket],
+    inherited: Sequence[socket.socket],
     endpoint: wire.Endpoint,
     lock: Lock,
 ) -> None:
@@ -168,16 +225,9 @@ async def _tick(
 
     Returns when the helper shall end. Raises `HelperError` when it cannot go on.
     """
-    while not server.started:
-        await asyncio.sleep(0.001)
-    for listening in sockets:
-        listening.listen(WAITING)  # asyncio takes as many at once as it lets wait
-    try:
-        wire.write_endpoint(lock.endpoint, endpoint)
-    except OSError as error:
-        raise HelperError(f"{lock.endpoint}: {error.strerror}", "mend that, or set DEEPDREAM_RUNTIME_DIR") from None
-    except wire.WireError as error:
-        raise HelperError(str(error)) from None
+    await server.listening(sockets)
+    if not inherited:
+        _publish(lock, endpoint)
     log.info("helper %s listens on http://%s:%d, process %d", __version__, endpoint.host, endpoint.port, endpoint.pid)
     notify(f"READY=1\nSTATUS=listening on port {endpoint.port}")
     period = watchdog_s()
@@ -193,38 +243,15 @@ async def _tick(
         if period is not None and loop.time() >= next_sign:
             notify("WATCHDOG=1")
             next_sign = loop.time() + period / 3
-        if dispatcher.on_demand and dispatcher.idle_s > dispatcher.limits.idle_exit_s:
+        if dispatcher.on_demand and await _may_end(dispatcher, server, inherited):
             log.info("idle for %.0f s: the helper ends itself", dispatcher.idle_s)
             return
         await asyncio.sleep(TICK_S)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, which first lets clients know that it stops, and for which a signal to stop is no failure."""
-
-    def __init__(self, config: uvicorn.Config, dispatcher: Dispatcher) -> None:
-        super().__init__(config)
-        self._dispatcher = dispatcher
-
-    def stop(self) -> None:
-        """End the main loop soon."""
-        self.should_exit = True
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Take SIGINT and SIGTERM as the wish to stop; a second one changes nothing, it takes less than five seconds."""
-        numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-        before = {number: signal.signal(number, lambda *_: self.stop()) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell clients, end workers, and then let uvicorn close what is open."""
-        notify("STOPPING=1")
-        for server in self.servers:
-            server.close()
-        await self._dispatcher.stop()
-        await super().shutdown(sockets)
+async def _may_end(dispatcher: Dispatcher, server: Server, inherited: Sequence[socket.socket]) -> bool:
+    """Say whether it has been idle for long enough; if a service manager listens for us, nobody is let in from then on."""
+    limit_s = dispatcher.limits.idle_exit_s
+    if not inherited:
+        return dispatcher.idle_s > limit_s
+    return dispatcher.idle_s > max(limit_s, SERVICE_IDLE_S) and await server.rest(inherited)

@@ -44,7 +44,8 @@ class Daemon:
     `load` reads the configuration anew and returns it with the folders to watch, which have been checked; it raises
     `SettingsError` for one that is broken, and then the last good one stays. `engine` opens the helper, given what it
     returned to the same thread before, or None; `say` gets one line
-    about each picture, `show` the whole state about twice a second. `clock` and `wall_clock` count seconds, as
+    about each picture, `show` the whole state about twice a second, and `beat` is called in every turn of the loop, and for
+    each file in a long one. `clock` and `wall_clock` count seconds, as
     `time.monotonic` and `time.time`; `tick_s` is how long nothing may happen until the loop looks around nevertheless.
     Raises from the constructor what `load` raises.
     """
@@ -58,12 +59,13 @@ class Daemon:
         show: Callable[[dict[str, Any]], None],
         *,
         paused: Callable[[], bool] = lambda: False,
+        beat: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         tick_s: float = TICK_S,
     ) -> None:
         self._load, self._journal, self._engine = load, journal, engine
-        self._say, self._show, self._paused = say, show, paused
+        self._say, self._show, self._paused, self._beat = say, show, paused, beat
         self._clock, self._wall_clock, self._tick_s = clock, wall_clock, tick_s
         # Signal handlers set these: an Event's lock would shut out the very thread that holds it.
         self._stopped = self._to_reload = self._was_nudged = False
@@ -71,6 +73,7 @@ class Daemon:
         self._works: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._attempts: dict[Path, Attempt] = {}
         self._leaving: dict[Path, Folder] = {}
+        self._hands: list[threading.Thread] = []
         self._own = threading.local()
         self._neighbour, self._busy, self._complained = Neighbour(clock=clock), "", ""
         self._turn = 0
@@ -108,8 +111,10 @@ class Daemon:
 
     def run(self) -> None:
         """Work until `stop`."""
-        hands = [threading.Thread(target=self._hand, name=f"hand {number}", daemon=True) for number in range(HANDS)]
-        for hand in hands:
+        self._hands = [
+            threading.Thread(target=self._hand, name=f"hand {number}", daemon=True) for number in range(HANDS)
+        ]
+        for hand in self._hands:
             hand.start()
         try:
             while not self._stopped:
@@ -117,7 +122,7 @@ class Daemon:
                 with contextlib.suppress(queue.Empty):
                     self._heard(self._outcomes.get(timeout=self._tick_s))
         finally:
-            self._ended(hands)
+            self._ended()
 
     def _turned(self, now: float) -> None:
         if self._to_reload:
@@ -143,6 +148,21 @@ class Daemon:
             self._show_at = now + SHOW_EVERY_S
             with self._surviving():
                 self._show(self.told(now))
+        self._beat()
+
+    def ailing(self) -> str:
+        """Return what is broken so that only a new start helps, "" when nothing is; for the loop's thread.
+
+        Asked are the threads that take pictures through, those that bring the system's events, and the journal, which is
+        read and written for it; when that does not return, nothing is well either.
+        """
+        for hand in self._hands:
+            if not hand.is_alive():
+                return f"{hand.name}, a thread that takes pictures through, has died"
+        for folder in self._folders:
+            if folder.unwatched:
+                return f"{folder.root}: the thread that tells of changes has died"
+        return self._journal.ailing()
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -215,8 +235,8 @@ class Daemon:
         self._own.engine = engine
         return engine
 
-    def _ended(self, hands: Sequence[threading.Thread]) -> None:
-        for _ in hands:
+    def _ended(self) -> None:
+        for _ in self._hands:
             self._works.put(None)
         began = time.monotonic()
         while self._attempts:
@@ -235,7 +255,7 @@ class Daemon:
 
     def _folder(self, places: Places) -> Folder:
         uid = os.getuid() if hasattr(os, "getuid") else None
-        return Folder(places, self._journal, self._say, uid, self._wake, self._clock, self._wall_clock)
+        return Folder(places, self._journal, self._say, uid, self._wake, self._clock, self._wall_clock, self._beat)
 
     def _reloaded(self) -> None:
         engine = self._config.engine

@@ -20,7 +20,7 @@ from deepdream_core.hotfolder.watching import Watcher
 from deepdream_core.hotfolder.writers import has_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from deepdream_core.hotfolder.journal import Journal
@@ -48,7 +48,8 @@ class Folder:
     """A drop folder. Times are those of `clock`, except where they are kept for after a restart: those of `wall_clock`.
 
     `uid` is the user whose files are taken, None for everybody's (where files have no owners). `wake` is called, from any
-    thread, when there is something new to look at. The clocks count seconds, as `time.monotonic` and `time.time`.
+    thread, when there is something new to look at; `beat`, for each file that is looked at, shows that we live. The clocks
+    count seconds, as `time.monotonic` and `time.time`.
     """
 
     def __init__(
@@ -60,13 +61,14 @@ class Folder:
         wake: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        beat: Callable[[], object] = lambda: None,
     ) -> None:
         self.places = places
         self.journal = journal
         self.arrivals = Arrivals(places.settings.settle_s, self._drop_of)
         self.working: set[Path] = set()
         self.offline = ""
-        self._say, self._uid, self._wake = say, uid, wake
+        self._say, self._uid, self._wake, self._beat = say, uid, wake, beat
         self._clock, self._wall_clock = clock, wall_clock
         self._watcher: Watcher | None = None
         self._lease = Lease(places.root, journal.identity())
@@ -81,6 +83,11 @@ class Folder:
     def root(self) -> Path:
         """The folder."""
         return self.places.root
+
+    @property
+    def unwatched(self) -> bool:
+        """Say whether changes are neither told of nor looked for, though the folder is there."""
+        return not self.offline and self._watcher is not None and not self._watcher.sound
 
     def _drop_of(self, path: Path) -> object:
         """Return what a person dropped: the folder just below ours, or None for a file by itself."""
@@ -136,12 +143,18 @@ class Folder:
         self._scan_at = now + self.places.settings.rescan_s
         self.arrivals.begin_scan()
         try:
-            for found in sorted(scan(self.root, self.places.passed_over), key=lambda one: str(one.path)):
+            for found in sorted(self._scanned(), key=lambda one: str(one.path)):
                 self._saw(found, now)
+                self._beat()
         except OSError as error:
             self._offline(f"cannot be looked through: {error.strerror or error}")
             return  # what was not seen may still be there
         self.arrivals.end_scan()
+
+    def _scanned(self) -> Iterator[Found]:
+        for found in scan(self.root, self.places.passed_over):
+            self._beat()
+            yield found
 
     def _look_at(self, path: Path, now: float) -> None:
         found = look(path, self.root)

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 VERSION = 1
 BUSY_S = 3.0
+_WORLDS = {
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM,
+}  # fmt: skip
+"""Errors of the disk and of other programs: opening the journal anew mends none of them."""
 State = Literal["taken", "written", "delivered", "done", "waiting", "failed", "known"]
 UNFINISHED: tuple[State, ...] = ("taken", "written", "delivered")
 SETTLED: tuple[State, ...] = ("done", "known", "failed")
@@ -132,11 +137,38 @@ class Journal:
                     raise
                 self._set_aside(error)
                 self._connection = self._opened()
+            status = path.stat()
+            self._file = (status.st_dev, status.st_ino)
 
     def close(self) -> None:
         """Close it; it can be opened again."""
         with self._lock:
             self._connection.close()
+
+    def ailing(self) -> str:
+        """Read and write for real; return why the journal must be opened anew, "" when there is no need.
+
+        A full disk, or another program that holds it, is an answer, and goes by; that it is damaged or gone does not.
+        """
+        try:
+            with self._lock:
+                status = self.path.stat()
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    self._connection.execute(f"PRAGMA user_version = {VERSION}")  # written even if it is the same
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._connection.execute("ROLLBACK")
+                    raise
+        except FileNotFoundError:
+            return f"{self.path}: the journal was removed"
+        except OSError:
+            return ""
+        except sqlite3.Error as error:
+            world = getattr(error, "sqlite_errorcode", -1) & 0xFF in _WORLDS
+            return "" if world else f"{self.path}: the journal cannot be used: {error}"
+        return "" if (status.st_dev, status.st_ino) == self._file else f"{self.path}: the journal was replaced"
 
     # --- one picture
 

@@ -12,6 +12,7 @@ from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.daemon import Daemon
 from deepdream_core.hotfolder.places import check, root_of
+from deepdream_core.hotfolder.pulse import Pulse
 from deepdream_core.printable import printable
 from deepdream_core.settings import FolderSettings
 
@@ -35,6 +36,7 @@ def watch(folders: Sequence[Path], config: Path | None, *, live: bool) -> None:
     locks = shared_state.Locks()
 
     def load() -> tuple[Config, Sequence[FolderSettings]]:
+        pulse.reloading()
         loaded = load_config(config)
         wanted = [_named(path, loaded) for path in folders] or loaded.folders
         if not wanted:
@@ -45,23 +47,30 @@ def watch(folders: Sequence[Path], config: Path | None, *, live: bool) -> None:
 
     journal = shared_state.open_journal()
     say, show, close = _screen(live)
+    pulse = Pulse(say)
     if journal.said:
         say(journal.said)
     watching = _Attention(config)
 
     def shown(state: dict[str, Any]) -> None:
         watching.turn(daemon, state)
+        pulse.show(state)
         show(state)
+
+    def beat() -> None:
+        pulse.beat(daemon.ailing)
 
     try:
         daemon = Daemon(
-            load, journal, lambda before: _opened_engine(before, config), say, shown, paused=shared_state.is_paused
-        )
+            load, journal, lambda before: _opened_engine(before, config), say, shown, paused=shared_state.is_paused,
+            beat=beat,
+        )  # fmt: skip
         before = _signals(daemon)
         try:
             say(f"watching {', '.join(map(str, daemon.roots))}; Ctrl-C ends it, and nothing is lost")
             daemon.run()
         finally:
+            pulse.stopping()
             for number, handler in before.items():
                 signal.signal(number, handler)
     finally:

@@ -94,6 +94,11 @@ class Watcher:
         return "polling" if self._events is None or self._trouble or self._shared or self._unheard else "events"
 
     @property
+    def sound(self) -> bool:
+        """Say whether changes are noticed in one way or the other: by events, or knowingly by polling."""
+        return self.mode == "polling" or (self._events is not None and self._events.alive)
+
+    @property
     def shared(self) -> bool:
         """Say whether other machines can change the folder unnoticed."""
         return bool(self._shared)

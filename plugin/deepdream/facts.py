@@ -43,9 +43,10 @@ def _sentence(text: str) -> str:
 class Facts:
     """The content of `deepdream.json`, as `deepdream_core/plugin_facts.py` makes it.
 
-    `endpoint` is the helper's endpoint file, `state` the folder of its logs, `command` what starts it. `presets` has for
-    each name `description` and all `settings`; `defaults` are all settings without a preset. `ranges` has for each setting
-    `description`, `words`, and what there is of `minimum`, `maximum`, `above` and `below`.
+    `endpoint` is the helper's endpoint file, `state` the folder of its logs, `command` what starts it, `service` host, port
+    and token of the helper as a service where one is installed. `presets` has for each name `description` and all
+    `settings`; `defaults` are all settings without a preset. `ranges` has for each setting `description`, `words`, and what
+    there is of `minimum`, `maximum`, `above` and `below`.
     """
 
     version: str
@@ -57,6 +58,7 @@ class Facts:
     defaults: dict[str, Any]
     layers: tuple[str, ...]
     ranges: dict[str, dict[str, Any]]
+    service: dict[str, Any] | None = None
 
     @property
     def default_preset(self) -> str:
@@ -73,6 +75,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Facts:
             version=told["version"], protocol=told["protocol"], endpoint=Path(told["endpoint"]), state=Path(told["state"]),
             command=tuple(told["command"]), presets=told["presets"], defaults=told["defaults"],
             layers=tuple(told["layers"]), ranges=told["ranges"],
+            service=told.get("service"),
         )  # fmt: skip
         if not facts.presets or not facts.command:
             raise ValueError("no presets, or no command")

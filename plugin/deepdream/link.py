@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from facts import Facts
 
-    from deepdream_core import client, wire
+    from deepdream_core import client, service_endpoint, wire
 else:  # the copies that lie beside this file
     import client
+    import service_endpoint
     import wire
 
 __all__ = ["Dreaming", "Kept", "Told", "Trouble", "asked", "helper", "last_result", "sandbox"]
@@ -72,13 +73,14 @@ def helper(
 ) -> client.HelperClient:
     """Return a client of the helper, started if wanted and if none runs; `starting` is called before that.
 
+    In a sandbox nothing can be started, but where there is a service, connecting to it does so.
     Takes at most 15 s when it has to be started, 2 s else; a set `cancelled` ends the wait. Raises `Trouble`: no_helper,
     not_installed, not_started, hung, sandboxed, version, cancelled.
     """
     if start and not sandbox():
         return _started(facts, cancelled or threading.Event(), starting or (lambda: None))
     try:
-        return _connected(facts)
+        return _connected(facts, **({"service": _service(facts), "wait_s": START_S} if sandbox() else {}))
     except client.NoHelper as missing:
         if sandbox():
             raise _sandboxed(facts, missing) from None
@@ -104,6 +106,22 @@ def _connected(facts: Facts, **options: Any) -> client.HelperClient:
     return found
 
 
+def _service(facts: Facts) -> wire.Endpoint | None:
+    """Return the helper as a service, None where none was installed: as its file says, or as this plug-in was told.
+
+    A sandbox may hide the file; and it may have been made anew since.
+    """
+    with contextlib.suppress(wire.WireError):
+        found = service_endpoint.read_service(facts.state / service_endpoint.FILE)
+        if found is not None:
+            return found
+    with contextlib.suppress(wire.WireError):
+        return (
+            None if facts.service is None else service_endpoint.endpoint_of(facts.service, facts.state / "helper.log")
+        )
+    return None
+
+
 def _ordered(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)]
 
@@ -122,7 +140,16 @@ def _started(facts: Facts, stop: threading.Event, starting: Callable[[], object]
 
     def wait() -> None:
         try:
-            came.put(_connected(facts, start=True, command=facts.command, wait_s=START_S, launching=launching))
+            came.put(
+                _connected(
+                    facts,
+                    start=True,
+                    service=_service(facts),
+                    command=facts.command,
+                    wait_s=START_S,
+                    launching=launching,
+                )
+            )
         except Exception as error:
             came.put(error)
 
