@@ -13,7 +13,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them
 
 import typer
 
-from deepdream_core import __version__, cli_doctor, cli_hotfolder
+from deepdream_core import __version__, cli_doctor, cli_hotfolder, cli_service
 from deepdream_core.errors import DeepDreamError, SettingsError, nearest
 from deepdream_core.settings import DreamSettings, EngineSettings
 
@@ -316,6 +316,7 @@ def helper(
 
 cli_hotfolder.register(app)
 cli_doctor.register(app)
+cli_service.register(app)
 
 
 def _load_config(path: Path | None) -> Config:

@@ -18,12 +18,16 @@ def watch(
     plain: Annotated[
         bool, typer.Option("--plain", help="one line for each picture, as without a terminal, instead of a live table")
     ] = False,
+    log: Annotated[
+        Path | None, typer.Option("--log", metavar="FILE", help="write the lines into this file: how services do it")
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
     """Dream every picture that is dropped into a folder, until Ctrl-C."""
     from deepdream_core.hotfolder.serve import watch as run
 
-    run(folders or [], config, live=not plain and sys.stderr.isatty())
+    in_terminal = sys.stderr is not None and sys.stderr.isatty()  # None: a Windows program without a console
+    run(folders or [], config, live=in_terminal and not plain and log is None, log=log)
 
 
 def explain(

@@ -11,7 +11,8 @@
     ├── DeviceError         6   the device or precision asked for is not there
     │   └── OutOfMemoryError 6  even the smallest tile does not fit
     ├── NumericError        7   the network returned NaN or infinity
-    └── HelperError         8   the helper: none runs, cannot start, another version's, lost
+    ├── HelperError         8   the helper: none runs, cannot start, another version's, lost
+    └── ServiceError        9   the background service: not installed, failed, nobody to look after it
 """
 
 from __future__ import annotations
@@ -99,6 +100,12 @@ class HelperError(DeepDreamError):
     def __init__(self, what: str, next_step: str = "", code: str = "") -> None:
         super().__init__(what, next_step)
         self.code = code
+
+
+class ServiceError(DeepDreamError):
+    """The background service is not installed, has failed, or the system has nobody to look after it."""
+
+    exit_code = 9
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import time
+from functools import partial
+from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.config import builtin_config_path, load_config, user_config_path
-from deepdream_core.errors import SettingsError
+from deepdream_core.errors import DeepDreamError, OutputError, SettingsError
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.daemon import Daemon
 from deepdream_core.hotfolder.places import check, root_of
@@ -23,16 +26,32 @@ if TYPE_CHECKING:
     from deepdream_core.dreamer import Dreamer
     from deepdream_core.settings import Config
 
+    Screen = tuple[Callable[[str], None], Callable[[dict[str, Any]], None], Callable[[], None]]
+
 STATE_EVERY_S = 1.0
+LOG_LIMIT = 1_000_000
 RELOAD = getattr(signal, "SIGHUP", None)
 
 
-def watch(folders: Sequence[Path], config: Path | None, *, live: bool) -> None:
+def watch(folders: Sequence[Path], config: Path | None, *, live: bool, log: Path | None = None) -> None:
     """Watch the folders named, or those of the configuration, until Ctrl-C or SIGTERM; SIGHUP reads the configuration.
 
-    `live`: show a table instead of a line for each picture. Raises `SettingsError` for a folder that cannot be meant and
-    for one that is watched already, `OutputError` when the journal cannot be used.
+    `live`: show a table instead of a line for each picture; `log`: write the lines into this file, also the one of the
+    error that ends it. Raises `SettingsError` for a folder that cannot be meant and for one that is watched already,
+    `OutputError` when the journal or the log cannot be used.
     """
+    if log is None:
+        _watch(folders, config, partial(_screen, live))
+        return
+    say = _logged(log)
+    try:
+        _watch(folders, config, lambda: (say, lambda _state: None, lambda: None))
+    except DeepDreamError as error:
+        say(f"error: {error}")
+        raise
+
+
+def _watch(folders: Sequence[Path], config: Path | None, screen: Callable[[], Screen]) -> None:
     locks = shared_state.Locks()
 
     def load() -> tuple[Config, Sequence[FolderSettings]]:
@@ -46,7 +65,7 @@ def watch(folders: Sequence[Path], config: Path | None, *, live: bool) -> None:
         return loaded, wanted
 
     journal = shared_state.open_journal()
-    say, show, close = _screen(live)
+    say, show, close = screen()
     pulse = Pulse(say)
     if journal.said:
         say(journal.said)
@@ -148,7 +167,7 @@ def _opened_engine(before: Dreamer | None, config: Path | None) -> Dreamer:
     return remote.RemoteEngine(lambda: remote.connect(start=True, config=config), lambda _text: None)
 
 
-def _screen(live: bool) -> tuple[Callable[[str], None], Callable[[dict[str, Any]], None], Callable[[], None]]:
+def _screen(live: bool) -> Screen:
     """Return how to tell a line, how to show the state, and how to end both."""
     if live:
         from deepdream_core.hotfolder.show import Table
@@ -160,3 +179,19 @@ def _screen(live: bool) -> tuple[Callable[[str], None], Callable[[dict[str, Any]
         print(printable(text), file=sys.stderr, flush=True)
 
     return say, lambda _state: None, lambda: None
+
+
+def _logged(path: Path) -> Callable[[str], None]:
+    """Return what writes a line into a file that is begun anew when it has become long; raises `OutputError`."""
+    log = logging.getLogger("deepdream.hotfolder.lines")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(path, maxBytes=LOG_LIMIT, backupCount=3, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}", "give another file with --log") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.addHandler(handler)
+    logging.raiseExceptions = False  # a full disk is no reason to stop
+    return lambda text: log.info("%s", printable(text))

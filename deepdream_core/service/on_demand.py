@@ -1,0 +1,28 @@
+"""The helper where nobody listens in its place: programs start it when they need it, and it ends itself when idle."""
+
+from __future__ import annotations
+
+import contextlib
+
+from deepdream_core import client
+from deepdream_core.service.parts import HELPER, Part
+
+
+def part() -> Part:
+    """Return how it stands; it is not started for that."""
+    try:
+        helper = client.connect()
+        status = helper.status()
+    except client.NoHelper as error:
+        if error.hung_pid is not None:
+            return Part(HELPER, "failed", error.what, pid=error.hung_pid, next_step=error.next_step)
+        return Part(HELPER, "waits", "programs start it when they need it")
+    except client.HelperError as error:
+        return Part(HELPER, "failed", error.what, next_step=error.next_step)
+    return Part(HELPER, "runs", f"listening on port {helper.endpoint.port}", status["uptime_s"], status["pid"])
+
+
+def end() -> None:
+    """End it if it runs."""
+    with contextlib.suppress(client.HelperError):
+        client.connect().shutdown()

@@ -1,0 +1,224 @@
+"""The service under systemd's user manager: a socket that starts the helper, and the hot folder's daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepdream_core.errors import ServiceError, SettingsError
+from deepdream_core.service import logfile
+from deepdream_core.service.parts import (
+    HELPER,
+    HOT_FOLDER,
+    INSTALL,
+    START_WITHIN_S,
+    Answer,
+    Part,
+    checked,
+    not_installed,
+)
+
+if TYPE_CHECKING:
+    from deepdream_core.service.parts import Run, State
+
+SOCKET_UNIT, HELPER_UNIT, WATCH_UNIT = "deepdream-helper.socket", "deepdream-helper.service", "deepdream-watch.service"
+UNITS = (SOCKET_UNIT, HELPER_UNIT, WATCH_UNIT)
+_ASKED = (
+    "Id", "LoadState", "ActiveState", "SubState", "Result", "NRestarts", "ExecMainCode", "ExecMainStatus", "MainPID",
+    "StatusText", "ActiveEnterTimestampMonotonic", "InactiveEnterTimestampMonotonic", "NeedDaemonReload", "Listen",
+)  # fmt: skip
+_WHY = {
+    "watchdog": "gave no sign of life",
+    "timeout": "did not start or end in time",
+    "oom-kill": "was ended because the machine ran out of memory",
+    "start-limit-hit": "was started too often in a row",
+    "service-start-limit-hit": "the helper was started too often in a row",
+    "trigger-limit-hit": "the helper was asked for too often in a row",
+    "resources": "the system lacks what it needs to start it",
+    "protocol": "ended without having said that it is ready",
+}
+_KILLED, _DUMPED = "2", "3"  # of ExecMainCode, as of waitid(2)
+_TWO = str(SettingsError.exit_code)
+
+Unit = dict[str, str]
+
+
+class Systemd:
+    """systemd's manager of this user; `run` runs commands."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def parts(self) -> list[Part]:
+        """Return how hot folder and helper stand."""
+        units = self._units()
+        return [self._watch(units[WATCH_UNIT]), self._helper(units[SOCKET_UNIT], units[HELPER_UNIT])]
+
+    def start(self) -> None:
+        """Start socket and daemon, also after systemd has given them up."""
+        units = self._units()
+        there = [unit for unit in (SOCKET_UNIT, WATCH_UNIT) if _is_there(units[unit])]
+        if not there:
+            raise not_installed()
+        if any(unit["NeedDaemonReload"] == "yes" for unit in units.values()):
+            checked(self._systemctl("daemon-reload"), "systemd does not read its units")
+        # The helper first: while it is given up, its socket fails again at once.
+        for unit in (HELPER_UNIT, SOCKET_UNIT, WATCH_UNIT):
+            self._systemctl("reset-failed", unit)  # one that has not failed is none of its business, and it says so
+        for unit in there:
+            self._systemctl("start", unit, within_s=START_WITHIN_S)  # how that went, its state tells better
+
+    def stop(self) -> None:
+        """Stop all; the socket first, which would start the helper again."""
+        units = self._units()
+        there = [unit for unit in UNITS if _is_there(units[unit])]
+        if not there:
+            raise not_installed()
+        checked(self._systemctl("stop", *there), "the service could not be stopped", "see `deepdream service logs`")
+
+    def logs(self, lines: int, *, follow: bool) -> None:
+        """Print what systemd's journal has of it, or our own log where there is no journal for us."""
+        if not any(_is_there(unit) for unit in self._units().values()):
+            raise not_installed()
+        command = ["journalctl", "--user", "--no-pager", "--quiet", f"--lines={lines}"]
+        command += [f"--unit={unit}" for unit in UNITS]
+        try:
+            found = self._run(command)
+        except FileNotFoundError:
+            found = Answer(1, "", "")
+        if found.code or not found.out.strip():
+            logfile.show(lines, follow=follow)
+        elif follow:
+            with contextlib.suppress(KeyboardInterrupt):
+                subprocess.run([*command, "--follow"], check=False, env=_environ())
+        else:
+            print(found.out, end="")
+
+    # --- what systemd knows
+
+    def _systemctl(self, *words: str, within_s: float = 30.0) -> Answer:
+        try:
+            answer = self._run(["env", *_runtime(), "systemctl", "--user", *words], within_s)
+        except FileNotFoundError:
+            answer = Answer(127, "", "")
+        if answer.code == 127:
+            raise ServiceError("this system has no systemd", "run `deepdream watch` by yourself, or from your session")
+        if answer.code and "bus" in answer.err and "onnect" in answer.err:
+            raise ServiceError(
+                "systemd does not run for this user here (no user manager answers)",
+                "log in as this user, not by su or sudo; on a machine without logins: `loginctl enable-linger`",
+            )
+        return answer
+
+    def _units(self) -> dict[str, Unit]:
+        answer = checked(
+            self._systemctl("show", *UNITS, f"--property={','.join(_ASKED)}"), "systemd does not tell of the service"
+        )
+        units = {}
+        for block in answer.out.strip().split("\n\n"):
+            unit = dict(line.partition("=")[::2] for line in block.splitlines())
+            units[unit.get("Id", "")] = unit
+        return {name: {**dict.fromkeys(_ASKED, ""), **units.get(name, {})} for name in UNITS}
+
+    def _watch(self, unit: Unit) -> Part:
+        if not _is_there(unit):
+            return _missing(HOT_FOLDER, unit)
+        if unit["ActiveState"] in ("active", "reloading"):
+            return Part(HOT_FOLDER, "runs", unit["StatusText"], _since(unit), _pid(unit))
+        if unit["SubState"] == "auto-restart":
+            about = f"{_ending(unit)}; it is started again in a moment"
+            return Part(HOT_FOLDER, "failed", about, _since(unit), None, "see `deepdream service logs`")
+        if unit["ActiveState"] in ("activating", "deactivating"):
+            return Part(HOT_FOLDER, "starts", unit["StatusText"], pid=_pid(unit))
+        if unit["ActiveState"] == "failed":
+            return self._failed(HOT_FOLDER, WATCH_UNIT, unit)
+        return Part(HOT_FOLDER, "stopped", since_s=_since(unit), next_step="`deepdream service start`")
+
+    def _helper(self, listening: Unit, unit: Unit) -> Part:
+        if not _is_there(listening) or not _is_there(unit):
+            return _missing(HELPER, unit if _is_there(listening) else listening)
+        if unit["ActiveState"] in ("active", "activating"):
+            state: State = "runs" if unit["ActiveState"] == "active" else "starts"
+            return Part(HELPER, state, unit["StatusText"], _since(unit), _pid(unit))
+        if listening["ActiveState"] == "failed":
+            return self._failed(HELPER, HELPER_UNIT, {**listening, "ExecMainStatus": unit["ExecMainStatus"]})
+        if listening["ActiveState"] == "active":
+            place = listening["Listen"].split(" ")[0]
+            if unit["ActiveState"] == "failed":
+                failed = self._failed(HELPER, HELPER_UNIT, unit)
+                about = f"{failed.about}; it is tried again when a program needs it, at {place}"
+                return Part(HELPER, "failed", about, failed.since_s, None, failed.next_step)
+            return Part(HELPER, "waits", f"it is started when a program needs it, at {place}", _since(listening))
+        return Part(HELPER, "stopped", since_s=_since(listening), next_step="`deepdream service start`")
+
+    def _failed(self, name: str, unit_name: str, unit: Unit) -> Part:
+        said = self._last_error(unit_name)
+        about = _ending(unit) + (f": {said}" if said else "")
+        again = "then `deepdream service start`"
+        if unit["ExecMainStatus"] == _TWO and unit["Result"] != "signal":
+            step = f"mend that in config.yaml, {again}"
+        else:
+            step = f"see `deepdream service logs`, {again}"
+        return Part(name, "failed", about, _since(unit), None, step)
+
+    def _last_error(self, unit_name: str) -> str:
+        """Return the error that the program told last, "" when there is none, or no journal."""
+        with contextlib.suppress(FileNotFoundError, ServiceError):
+            command = ["journalctl", "--user", "--quiet", "--no-pager", "--output=cat", "--lines=20"]
+            answer = self._run([*command, f"--unit={unit_name}"])
+            errors = [line for line in answer.out.splitlines() if line.startswith("error: ")]
+            return errors[-1].removeprefix("error: ") if errors else ""
+        return ""
+
+
+def _is_there(unit: Unit) -> bool:
+    return unit["LoadState"] == "loaded"
+
+
+def _missing(name: str, unit: Unit) -> Part:
+    if unit["LoadState"] in ("masked", "bad-setting", "error"):
+        return Part(name, "failed", f"systemd says of its unit: {unit['LoadState']}", next_step=f"{INSTALL} again")
+    return Part(name, "missing", "it is not installed", next_step=INSTALL)
+
+
+def _ending(unit: Unit) -> str:
+    """Say in words how it ended last."""
+    times = int(unit["NRestarts"] or 0)
+    again = f", also after {times} more start{'' if times == 1 else 's'}" if times else ""
+    if unit["Result"] in _WHY:
+        return _WHY[unit["Result"]] + again
+    if unit["ExecMainCode"] in (_KILLED, _DUMPED) and unit["ExecMainStatus"].isdigit():
+        number = int(unit["ExecMainStatus"])
+        with contextlib.suppress(ValueError):
+            return f"was killed ({signal.Signals(number).name}){again}"
+    if unit["ExecMainStatus"] == _TWO:
+        return f"its configuration is bad{again}"
+    return f"ended with exit code {unit['ExecMainStatus'] or '?'}{again}"
+
+
+def _since(unit: Unit) -> float | None:
+    """Return for how many seconds it has been so."""
+    key = "ActiveEnterTimestampMonotonic" if unit["ActiveState"] == "active" else "InactiveEnterTimestampMonotonic"
+    at = int(unit[key] or 0) if (unit[key] or "0").isdigit() else 0
+    return max(0.0, time.monotonic() - at / 1e6) if at else None
+
+
+def _pid(unit: Unit) -> int | None:
+    return int(unit["MainPID"]) or None if unit["MainPID"].isdigit() else None
+
+
+def _runtime() -> list[str]:
+    """Return where the user manager is, as `su` and cron do not tell it."""
+    ours = Path(f"/run/user/{os.getuid()}")
+    if not os.environ.get("XDG_RUNTIME_DIR") and ours.is_dir():
+        return [f"XDG_RUNTIME_DIR={ours}"]
+    return []
+
+
+def _environ() -> dict[str, str]:
+    return {**os.environ, **dict(pair.split("=", 1) for pair in _runtime())}
