@@ -70,7 +70,8 @@ def _tell(parts: list[Part], *, as_json: bool = False) -> None:
     if ill and as_json:
         raise typer.Exit(ServiceError.exit_code)
     if ill:
-        raise ServiceError(f"the {' and the '.join(part.name for part in ill)} needs help", ill[0].next_step)
+        needs = "needs" if len(ill) == 1 else "need"
+        raise ServiceError(f"the {' and the '.join(part.name for part in ill)} {needs} help", ill[0].next_step)
 
 
 def _line(part: Part) -> str:

@@ -128,7 +128,11 @@ def test_a_socket_that_was_given_up_and_a_helper_that_failed() -> None:
     failed = unit(HELPER_UNIT) | FAILED | {"ExecMainStatus": "2"}
     helper = systemd(unit(SOCKET_UNIT, "active"), failed, journal="error: dream.step: no\n")[0].parts()[1]
     assert helper.state == "failed"
-    assert helper.about.startswith("its configuration is bad: dream.step: no; it is tried again")
+    assert helper.about.startswith("its configuration is bad: dream.step: no; it is started when")
+    killed = unit(HELPER_UNIT, "failed", Result="signal", ExecMainCode="2", ExecMainStatus="9")
+    helper = systemd(unit(SOCKET_UNIT, "active"), killed)[0].parts()[1]
+    assert (helper.state, helper.well) == ("waits", True), "the next client starts another one"
+    assert helper.about.startswith("the last one was killed (SIGKILL); it is started when")
 
 
 def test_the_start_repairs_what_systemd_gave_up_in_the_right_order() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,13 +149,18 @@ class Systemd:
         if listening["ActiveState"] == "failed":
             return self._failed(HELPER, HELPER_UNIT, {**listening, "ExecMainStatus": unit["ExecMainStatus"]})
         if listening["ActiveState"] == "active":
-            place = listening["Listen"].split(" ")[0]
-            if unit["ActiveState"] == "failed":
-                failed = self._failed(HELPER, HELPER_UNIT, unit)
-                about = f"{failed.about}; it is tried again when a program needs it, at {place}"
-                return Part(HELPER, "failed", about, failed.since_s, None, failed.next_step)
-            return Part(HELPER, "waits", f"it is started when a program needs it, at {place}", _since(listening))
+            return self._waiting(listening, unit)
         return Part(HELPER, "stopped", since_s=_since(listening), next_step="`deepdream service start`")
+
+    def _waiting(self, listening: Unit, unit: Unit) -> Part:
+        """Return how the helper stands while only its socket is there."""
+        waits = f"it is started when a program needs it, at {listening['Listen'].split(' ')[0]}"
+        if unit["ActiveState"] != "failed":
+            return Part(HELPER, "waits", waits, _since(listening))
+        if unit["Result"] != "exit-code":  # the next one may well live
+            return Part(HELPER, "waits", f"the last one {_ending(unit)}; {waits}", _since(unit))
+        failed = self._failed(HELPER, HELPER_UNIT, unit)
+        return replace(failed, about=f"{failed.about}; {waits}")
 
     def _failed(self, name: str, unit_name: str, unit: Unit) -> Part:
         said = self._last_error(unit_name)
