@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepdream_core import __version__, client, launch
+from deepdream_core import __version__, client, launch, wire
 from deepdream_core.dreamer import Progress
 from deepdream_core.errors import (
     DeepDreamError,
@@ -155,10 +155,22 @@ def _shown(name: str) -> str:
 
 
 def connect(*, start: bool, config: Path | None = None) -> client.HelperClient:
-    """Return a client of this version's helper, started if wanted, with that configuration; raises `HelperError`."""
+    """Return a client of this version's helper, started if wanted, with that configuration; raises `HelperError`.
+
+    A service's helper has a configuration of its own, so with another one it is not the service that is started.
+    """
     with translated():
-        command = launch.own_command(config)
-        return client.connect(start=start, version=__version__, client=f"deepdream-{os.getpid()}", command=command)
+        return client.connect(
+            start=start, version=__version__, client=f"deepdream-{os.getpid()}", command=launch.own_command(config),
+            endpoint_file=None if config is None else _place(),
+        )  # fmt: skip
+
+
+def _place() -> Path:
+    try:
+        return wire.endpoint_path()
+    except wire.WireError as error:
+        raise client.NoHelper(str(error)) from None
 
 
 def _interleaved(planes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ import yaml
 from activating import EXEC, Manager, activating
 from helper_process import Helper, followed, picture, running_endlessly, running_helper, submitted, until
 
-from deepdream_core import __version__, client, wire
+from deepdream_core import __version__, client, remote, wire
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +80,18 @@ def test_a_program_that_would_start_one_uses_the_service(tmp_path: Path, monkeyp
         assert manager.process is not None
         assert found.endpoint.pid == manager.process.pid
         assert found.endpoint.log == str(tmp_path / "state" / "helper.log")
+
+
+def test_the_service_is_not_started_for_another_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with activating(tmp_path) as manager:
+        for name in ("DEEPDREAM_RUNTIME_DIR", "DEEPDREAM_STATE_DIR"):
+            monkeypatch.setenv(name, manager.environ[name])
+        found = remote.connect(start=True, config=manager.config)
+        assert found.endpoint.port != manager.service.port
+        assert manager.starts == []
+        found.shutdown()
+        until(lambda: not manager.endpoint_file.exists())
+        assert remote.connect(start=True).endpoint.port == manager.service.port
 
 
 def test_a_service_that_nobody_listens_for_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
