@@ -35,6 +35,8 @@ weights_app = typer.Typer(help="List the weights there are; fetch those that do 
 app.add_typer(weights_app, name="weights", invoke_without_command=True)
 
 INTERRUPTED = 130
+COMPLETE = "_DEEPDREAM_COMPLETE"
+"""The variable by which a shell asks for what can follow, and the installer for the script that makes the shell ask."""
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's, which typer may carry inside itself
 
 
@@ -386,8 +388,12 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 def run() -> int:
     """Run the command line and return its exit code; every error a user can cause is one line on stderr."""
+    if COMPLETE in os.environ:  # a shell asks; typer prepares for it only where it adds options of its own as well
+        from typer._completion_classes import completion_init
+
+        completion_init()
     try:
-        return int(app(standalone_mode=False) or 0)
+        return int(app(standalone_mode=False, prog_name="deepdream") or 0)
     except DeepDreamError as error:
         return _complain(str(error), error.exit_code)
     except UsageError as error:

@@ -1,7 +1,6 @@
 """The commands of `python3 install`, in one table, and the way from the command line to them."""
 
 import difflib
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,9 @@ from pathlib import Path
 import checks
 import environment
 import gimp
+import locations
 import processes
+from parts import Installation, Options
 from screen import Screen
 from trouble import Exit, InstallError
 
@@ -52,27 +53,79 @@ def test(request: Request, screen: Screen) -> int:
 
 def plug_in(request: Request, screen: Screen) -> int:
     """Lay the plug-in into GIMP's folders; the project is installed first if there is a GIMP."""
-    return gimp.run(ROOT, request.words, request.torch_index, screen)
+    wanted = gimp.parse(request.words)
+    options = Options(dry_run=wanted.dry_run, into=wanted.into)
+    with Installation(ROOT, options, request.torch_index, screen).opened() as installation:
+        return installation.gimp()
 
 
+def _part(name: str, run: Callable[[Installation], int], *known: str) -> Callable[[Request, Screen], int]:
+    """Return the command for a part of the installation that takes `known` options beside --dry-run."""
+
+    def command(request: Request, screen: Screen) -> int:
+        for word in request.words:
+            if word not in ("--dry-run", *known):
+                takes = " ".join(f"[{option}]" for option in ("--dry-run", *known))
+                raise InstallError(f"`{name}` does not take {word}", f"`python3 install {name} {takes}`", Exit.USAGE)
+        given = {word[2:].replace("-", "_"): True for word in request.words}
+        installation = Installation(ROOT, Options(**given), request.torch_index, screen)  # type: ignore[arg-type]
+        with installation.opened(make=name != "uninstall"):
+            return run(installation)
+
+    return command
+
+
+def doctor(request: Request, screen: Screen) -> int:
+    """Become `deepdream doctor` of the installed program, else of the clone's environment, made if need be."""
+    python = locations.here().python() or environment.ensure(ROOT, (), request.torch_index, screen)
+    argv = [str(python), "-P", "-m", "deepdream_core", "doctor", *request.words]
+    return processes.become(argv, processes.clean_environment())
+
+
+HANDS_ON = ("dream", "test", "doctor")
+"""Commands whose words another program takes, --help among them."""
+ALL = "all"
+"""The name of the command that stands for none."""
 COMMANDS = (
-    Command("dream", "PHOTO [OPTION ...]", "dream on a photo; the options are those of `deepdream dream`", dream),
+    Command(ALL, "[--dry-run] [--linger]", "all of it for this user: app, folder, service, gimp",
+            _part(ALL, Installation.everything, "--linger")),
+    Command("app", "[--dry-run]", "the program in a place of its own, and the command `deepdream`",
+            _part("app", Installation.app)),
     Command("gimp", "[--dry-run] [--into FOLDER] ...", "add the filter to GIMP 3, to all that are found", plug_in),
+    Command("folder", "[--dry-run]", "the folder into which pictures are dropped, ~/DeepDream",
+            _part("folder", Installation.folder)),
+    Command("service", "[--dry-run] [--linger]", "hot folder and helper in the background, from login on",
+            _part("service", Installation.service, "--linger")),
+    Command("doctor", "[--json] [--fix]", "look whether everything is well", doctor),
+    Command("uninstall", "[--dry-run] [--purge]", "remove what was installed; your pictures stay in any case",
+            _part("uninstall", Installation.uninstall, "--purge")),
+    Command("dream", "PHOTO [OPTION ...]", "dream on a photo; the options are those of `deepdream dream`", dream),
     Command("test", "[PYTEST-OPTION ...]", "run all checks: ruff, mypy and pytest", test),
-)
+)  # fmt: skip
+HELP = """\
+`python3 install` alone sets up everything for this user and needs no root: the program in a place of its own, the
+drop folder, the background service, and the filter in every GIMP 3 that is found. Run it again from a newer clone to
+upgrade. What was done is written down, and `uninstall` removes exactly that.
+
+  --dry-run  print every file and command, and change nothing
+  --linger   let the service run without a login as well (Linux; undone by uninstall)
+  --purge    remove configuration, journal, logs and fetched weights too; pictures never
+
+`dream` and `test` work from the clone: they first install what they need into .venv."""
 
 
 def usage() -> str:
     """Return the help text."""
-    width = max(len(f"{command.name} {command.operands}") for command in COMMANDS)
-    rows = [f"  {f'{command.name} {command.operands}':<{width}}  {command.summary}" for command in COMMANDS]
+    heads = [f"{command.name} {command.operands}" for command in COMMANDS]
+    width = max(map(len, heads))
+    rows = [f"  {head:<{width}}  {command.summary}" for head, command in zip(heads, COMMANDS, strict=True)]
     return "\n".join(
         [
-            "usage: python3 install [--torch-index URL] COMMAND ...",
-            "",
-            "Each command first installs what it needs into .venv, which takes minutes once and no time after that.",
+            "usage: python3 install [--torch-index URL] [COMMAND] ...",
             "",
             *rows,
+            "",
+            HELP,
             "",
             "  --torch-index URL  take torch and torchvision from this package index, for example a CPU-only one;",
             f"                     remembered until another is given; `{environment.USUAL_INDEX}` is pip's usual one",
@@ -98,12 +151,13 @@ def split(argv: Sequence[str]) -> Request:
                 raise _misused(f"{TORCH_INDEX} needs a URL")
         elif not words and word in ("-h", "--help"):
             return Request("help", (), torch_index)
+        elif not words and word in ("--dry-run", "--linger"):
+            words += [ALL, word]
         elif not words and word.startswith("-"):
             raise _misused(f"there is no option {word} before the command")
         else:
             words.append(word)
-    if not words:
-        raise _misused("no command given")
+    words = words or [ALL]
     return Request(words[0], tuple(words[1:]), torch_index)
 
 
@@ -132,15 +186,16 @@ def main(argv: Sequence[str]) -> int:
     """Run one command line; return the exit code, troubles told on stderr in one line."""
     screen = Screen()
     try:
-        if not argv:
-            sys.stderr.write(usage() + "\n")
-            return Exit.USAGE
         request = split(argv)
         if request.command == "help":
             print(usage())
             return 0
+        command = _find(request.command)
+        if command.name not in HANDS_ON and {"-h", "--help"} & set(request.words):
+            print(f"usage: python3 install {command.name} {command.operands}\n\n{command.summary}\n\n{HELP}")
+            return 0
         request = Request(request.command, request.words, _local_as_url(request.torch_index))
-        return _find(request.command).run(request, screen)
+        return command.run(request, screen)
     except InstallError as error:
         screen.line(str(error))
         return error.code

@@ -33,30 +33,29 @@ def ensure(root: Path, extras: tuple[str, ...], torch_index: str | None, screen:
     python = python_of(venv)
     needs: Space | None = None
     try:
-        if _serves(venv, Stamp.wanted(root, extras, _chosen_index(venv, torch_index))):
+        if _serves(venv, Stamp.wanted(root, extras, chosen_index(torch_index, venv))):
             return python
         project = Project.read(root)
         needs = space_for(project, "")
         _make_folder(venv)
         with processes.ended_by_signals(), install_lock.install_lock(venv, screen):
             # Asked again: another install may have done it all while this one waited.
-            index = _chosen_index(venv, torch_index)
+            index = chosen_index(torch_index, venv)
             wanted = Stamp.wanted(root, extras, index)
             if not _serves(venv, wanted):
                 needs = space_for(project, index)
                 started = screen.clock()
-                _install(Target(project, venv, needs, screen), wanted, index)
+                fill(Target(project, venv, needs, screen), wanted, index)
                 screen.line(f"Ready after {clock_text(screen.clock() - started)}")
         return python
     except OSError as error:
         raise from_os_error(error, venv, needs.likely if needs else GB) from error
 
 
-def _chosen_index(venv: Path, torch_index: str | None) -> str:
-    """Return the URL torch is to come from, empty for the usual index: the one given now, else the one given before."""
+def chosen_index(torch_index: str | None, *venvs: Path) -> str:
+    """Return the URL torch is to come from, empty for the usual index: the one given, else that of the first of `venvs`."""
     if torch_index is None:
-        have = Stamp.read(venv)
-        return have.torch_index if have else ""
+        return next((have.torch_index for venv in venvs if (have := Stamp.read(venv))), "")
     return "" if torch_index == USUAL_INDEX else torch_index
 
 
@@ -77,8 +76,11 @@ def _make_folder(venv: Path) -> None:
         ) from None
 
 
-def _install(target: Target, wanted: Stamp, index: str) -> None:
-    """Bring the environment to what is wanted; the caller holds the lock."""
+def fill(target: Target, wanted: Stamp, index: str) -> None:
+    """Bring the target's environment to what is wanted, torch from `index`; the caller holds the lock, the folder is there.
+
+    What an earlier run has left is gone on with where it can be. Raises InstallError and OSError.
+    """
     venv = target.venv
     have = Stamp.read(venv)
     if have and have.can_become(wanted):
@@ -88,7 +90,7 @@ def _install(target: Target, wanted: Stamp, index: str) -> None:
     if not usable:
         if have:
             replace(have, complete=False).write(venv)
-        _clear(venv, target.screen)
+        _clear(target)
         check_space(venv, target.needs, target.screen)
     wanted.write(venv)
     with (venv / LOG).open("a", encoding="utf-8") as log:
@@ -132,12 +134,12 @@ def _ask(venv: Path, code: str) -> str:
     return ""
 
 
-def _clear(venv: Path, screen: Screen) -> None:
-    """Empty the environment's folder, but for the lock that is being held and the stamp."""
-    kept = (install_lock.NAME, stamp.NAME)
-    old = [path for path in venv.iterdir() if path.name not in kept]
+def _clear(target: Target) -> None:
+    """Empty the environment's folder, but for the lock that is being held, the stamp and what the target keeps."""
+    kept = (install_lock.NAME, stamp.NAME, *target.kept)
+    old = [path for path in target.venv.iterdir() if path.name not in kept]
     if any(path.name != LOG for path in old):
-        screen.line("Removing the old .venv, which cannot be used here")
+        target.screen.line(f"Removing the old {target.venv.name}, which cannot be used here")
     for path in old:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -155,7 +157,7 @@ def _create(target: Target, log: TextIO) -> None:
     # Inside another environment its own base is asked: an environment of an environment breaks when that one goes.
     base = getattr(sys, "_base_executable", None) or sys.executable
     venv = target.venv
-    with target.screen.stage("Creating .venv") as stage:
+    with target.screen.stage(f"Creating {venv.name}") as stage:
         done = processes.run(
             [base, "-m", "venv", venv],
             log=log,

@@ -5,17 +5,16 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import environment
 import gimp_folders
 import processes
-from packages import python_of
+from acts import Acts
+from manifest import digest
 from screen import Screen
 from trouble import Exit, InstallError, disk_full, free_bytes, from_os_error
 
@@ -42,14 +41,14 @@ class Request:
     into: tuple[Path, ...]
 
 
-def run(root: Path, words: Sequence[str], torch_index: str | None, screen: Screen) -> int:
+def run(root: Path, request: Request, python: Callable[[], Path | None], acts: Acts, screen: Screen) -> int:
     """Install the plug-in of the project at `root`; return the exit code, that of the first folder that failed.
 
-    That no GIMP is there is said, and is no failure. Raises InstallError.
+    `python` gives the one that has the package, made if need be, or None in a dry run before there is one. That no GIMP is
+    there is said, and is no failure. Raises InstallError and OSError.
     """
-    told = Screen(sys.stdout)
-    request = parse(words)
-    folders = list(request.into) or _found(request.dry_run, told)
+    told = acts.told
+    folders = list(request.into) or _found(acts.dry_run, told)
     if not folders:
         told.line(
             "No GIMP 3 was found, so nothing was installed. When there is one: start it once, then run "
@@ -60,25 +59,58 @@ def run(root: Path, words: Sequence[str], torch_index: str | None, screen: Scree
             "`python3 install gimp --into FOLDER`"
         )
         return 0
-    if request.dry_run:
-        files = wanted_files(
-            root, facts(root, python_of(root / ".venv")) if python_of(root / ".venv").exists() else None
-        )
-    else:
-        files = wanted_files(root, facts(root, environment.ensure(root, (), torch_index, screen)))
+    there = python()
+    files = wanted_files(root, facts(root, there) if there else None)
     code = changed = 0
     for folder in folders:
         try:
-            outcome = install(folder, files, dry_run=request.dry_run)
+            outcome = lay(folder, files, acts)
         except InstallError as error:
             screen.line(str(error))
             code = code or error.code
             continue
-        told.line(f"{'would be ' if request.dry_run and outcome != 'unchanged' else ''}{outcome}: {folder / NAME}")
+        told.line(f"{'would be ' if acts.dry_run and outcome != 'unchanged' else ''}{outcome}: {folder / NAME}")
         changed += outcome != "unchanged"
-    if changed and not request.dry_run:
+    if changed and not acts.dry_run:
         told.line("Start GIMP, again if it runs: Filters > Artistic > DeepDream...")
     return code
+
+
+def lay(plug_ins: Path, files: Files, acts: Acts) -> str:
+    """Install into one folder as `install` does, and write down what lies there then; return what that took."""
+    target = plug_ins / NAME
+    outcome = install(plug_ins, files, dry_run=True)
+    if acts.dry_run:
+        if outcome != "unchanged":
+            acts.folder(plug_ins)
+            for name in sorted(files):
+                acts.would(f"write {target.joinpath(*PurePosixPath(name).parts)}")
+        return outcome
+    acts.folder(plug_ins)
+    part = acts.part
+    for name, content in files.items():
+        path = str(target.joinpath(*PurePosixPath(name).parts))
+        if path in part.files and part.files[path] != digest(content):
+            part.replacing[path] = part.files[path]
+        part.files[path] = digest(content)
+    inside = {str(target / folder) for name in files for folder in PurePosixPath(name).parents}
+    part.folders += sorted(inside - set(part.folders))
+    acts.manifest.save()
+    if outcome != "unchanged":
+        install(plug_ins, files)
+    gone = [path for path in part.files if Path(path).is_relative_to(target) and not os.path.lexists(path)]
+    for path in gone:  # no longer part of it
+        part.files.pop(path)
+    for path in [path for path in part.replacing if Path(path).is_relative_to(target)]:
+        part.replacing.pop(path)
+    acts.manifest.save()
+    return outcome
+
+
+def recorded(acts: Acts) -> tuple[Path, ...]:
+    """Return the folders of plug-ins in which ours was laid, as far as they are still there."""
+    programs = (Path(path) for path in acts.part.files if Path(path).name == PROGRAM and Path(path).parent.name == NAME)
+    return tuple(dict.fromkeys(path.parent.parent for path in programs if path.parent.parent.is_dir()))
 
 
 def parse(words: Sequence[str]) -> Request:
@@ -151,12 +183,12 @@ def facts(root: Path, python: Path) -> bytes:
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise InstallError(said[-1] if said else f"{module} ended with {done.returncode}", todo, Exit.ENVIRONMENT)
-    if not _is_ours(done.stdout):
+    if not _are_facts(done.stdout):
         raise InstallError(f"{module} did not print what the plug-in needs", todo, Exit.ENVIRONMENT)
     return done.stdout
 
 
-def _is_ours(data: bytes) -> bool:
+def _are_facts(data: bytes) -> bool:
     """Return whether this is the content of a `deepdream.json`, the mark of our plug-in."""
     try:
         told = json.loads(data)
@@ -208,6 +240,13 @@ def install(plug_ins: Path, files: Files, *, dry_run: bool = False) -> str:
     return "updated" if was_there else "installed"
 
 
+def is_ours(target: Path) -> bool:
+    """Return whether a folder holds our plug-in."""
+    with contextlib.suppress(InstallError, OSError):
+        return _check_ours(target)
+    return False
+
+
 def _check_ours(target: Path) -> bool:
     """Return whether our plug-in is there; raises InstallError if something else has its name."""
     if not os.path.lexists(target):
@@ -219,7 +258,7 @@ def _check_ours(target: Path) -> bool:
             if MARK in (target / PROGRAM).read_bytes():  # its deepdream.json may be missing or damaged
                 return True
         with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-            if _is_ours((target / FACTS).read_bytes()):
+            if _are_facts((target / FACTS).read_bytes()):
                 return True
     raise InstallError(
         f"{target} is there already, and was not installed by this project",
@@ -239,6 +278,7 @@ def _holds(target: Path, files: Files) -> bool:
         there.keys() == files.keys()
         and all(there[name].read_bytes() == content for name, content in files.items())
         and os.access(target / PROGRAM, os.X_OK)
+        and (os.name != "posix" or (target / FACTS).stat().st_mode & 0o077 == 0)
     )
 
 
@@ -282,8 +322,13 @@ def _fill(folder: Path, files: Files, when: float) -> None:
             file.write(files[name])
             file.flush()
             os.fsync(file.fileno())
-        path.chmod(0o755 if name == PROGRAM else 0o644)
+        path.chmod(_mode(name))
     os.utime(folder / PROGRAM, (when, when))
+
+
+def _mode(name: str) -> int:
+    """Return the mode of a file: what is told to the plug-in holds the key to the helper and is for this user alone."""
+    return 0o755 if name == PROGRAM else 0o600 if name == FACTS else 0o644
 
 
 def _later_than(program: Path) -> float:

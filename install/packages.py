@@ -60,12 +60,18 @@ def _is_whole(site: Path, info: Path) -> bool:
 
 @dataclass(frozen=True)
 class Target:
-    """What goes where: the `project` into the environment `venv`, which `needs` space, told on the `screen`."""
+    """What goes where: the `project` into the environment `venv`, which `needs` space, told on the `screen`.
+
+    `editable`: the environment runs the project's own files; otherwise they are copied into it. `kept` are names in the
+    environment's folder that are not the environment's.
+    """
 
     project: Project
     venv: Path
     needs: Space
     screen: Screen
+    editable: bool = True
+    kept: tuple[str, ...] = ()
 
 
 class Pip:
@@ -75,6 +81,7 @@ class Pip:
         self.project = target.project
         self.venv = target.venv
         self.needs = target.needs
+        self.editable = target.editable
         self.screen = target.screen
         self.log = log
         # On the environment's own disk: /tmp is often a small one in memory, and torch is large.
@@ -93,7 +100,7 @@ class Pip:
                 self._fill_torch(pair, torch_index)
             target = f".[{','.join(extras)}]" if extras else "."
             title = f"Installing {self.project.summary(extras)}{self._size(torch_index)}"
-            words = ["-e", target]
+            words = ["-e", target] if self.editable else [target]
             if torch_index:
                 # What torch itself needs, Triton for AMD for one, is found nowhere else.
                 words += ["--extra-index-url", torch_index]
@@ -106,7 +113,7 @@ class Pip:
         # In pip's eyes variables outrank its config files, where other indexes may be named; empty ones do not count.
         # The empty folder is named from the project's, where pip runs: pip would split a path with blanks.
         (self.scratch / "empty").mkdir()
-        nowhere = f"{self.venv.name}/{self.scratch.name}/empty"
+        nowhere = os.path.relpath(self.scratch / "empty", self.project.root)
         only = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": nowhere, "PIP_EXTRA_INDEX_URL": torch_index}
         # Without dependencies: the index may not have the versions of them that the constraints name.
         words = ["--index-url", torch_index, "--no-deps", *pair]

@@ -21,7 +21,9 @@ _UNITS = {"bytes": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
 _STEPS = (
     ("Installing build dependencies", "getting the build tool"),
     ("Preparing editable metadata", "reading the project"),
+    ("Preparing metadata", "reading the project"),
     ("Building editable", "building the project"),
+    ("Building wheel for deepdream", "building the project"),
 )
 # Downloading takes about this part of an install, unpacking the rest.
 DOWNLOAD_SHARE = 0.6

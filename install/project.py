@@ -25,6 +25,7 @@ class Project:
     requirements: tuple[str, ...]
     extras: dict[str, tuple[str, ...]]
     pins: int
+    version: str = ""
 
     @classmethod
     def read(cls, root: Path) -> "Project":
@@ -39,7 +40,7 @@ class Project:
                 Exit.ENVIRONMENT,
             ) from None
         extras = {name: tuple(items) for name, items in told.get("optional-dependencies", {}).items()}
-        return cls(root, tuple(told.get("dependencies", ())), extras, len(pins))
+        return cls(root, tuple(told.get("dependencies", ())), extras, len(pins), str(told.get("version", "")))
 
     def torch(self) -> list[str]:
         """Return the requirements of torch and torchvision, which are installed together or not at all."""

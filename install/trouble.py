@@ -26,6 +26,7 @@ class Exit(IntEnum):
     NO_MATCHING_VERSION = 15
     PIP_FAILED = 16
     ENVIRONMENT = 17
+    SERVICE = 18
     INTERRUPTED = 130
 
 

@@ -454,7 +454,15 @@ def test_a_folder_that_cannot_be_written_is_told(fresh: Clone) -> None:
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [((), 2), (("--help",), 0), (("-h",), 0), (("drema",), 2), (("--fast",), 2), (("dream", "--torch-index"), 2)],
+    [
+        (("--help",), 0),
+        (("-h",), 0),
+        (("drema",), 2),
+        (("--fast",), 2),
+        (("dream", "--torch-index"), 2),
+        (("app", "--fast"), 2),
+        (("uninstall", "-h"), 0),
+    ],
 )
 def test_usage(fresh: Clone, words: tuple[str, ...], code: int) -> None:
     done = fresh.install(*words)

@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "install"))
 
 import gimp
 import gimp_folders
+from acts import Acts
+from manifest import Manifest
 from screen import Screen
 from trouble import Exit, InstallError
 
@@ -66,7 +68,8 @@ def test_the_plug_in_is_installed_as_gimp_wants_it(plug_ins: Path) -> None:
     if os.name == "posix":
         modes = {path.name: path.stat().st_mode & 0o777 for path in (plug_ins / "deepdream").rglob("*")}
         assert modes.pop("deepdream.py") == 0o755
-        assert {mode for name, mode in modes.items() if "." in name} == {0o644}
+        assert modes.pop("deepdream.json") == 0o600, "it holds the key to the helper"
+    assert {mode for name, mode in modes.items() if "." in name} == {0o644}
         assert (plug_ins / "deepdream").stat().st_mode & 0o777 == 0o755
 
 
@@ -386,6 +389,7 @@ class Place:
             "XDG_CONFIG_HOME": str(home / ".config"),
             "PATH": path,
             "GIMP3_DIRECTORY": "",
+            "XDG_DATA_HOME": "",
         }
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -515,8 +519,10 @@ def test_a_path_that_the_terminal_cannot_show_is_no_failure(
 ) -> None:
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setattr("environment.ensure", lambda *_: Path(sys.executable))
     monkeypatch.setattr(gimp, "facts", lambda *_: TOLD)
-    assert gimp.run(project(tmp_path / "project"), ["--into", str(plug_ins)], None, Screen(io.StringIO())) == 0
+    request = gimp.parse(["--into", str(plug_ins)])
+    acts = Acts(Manifest(tmp_path / "manifest.json"), "gimp", Screen(terminal))
+    python = Path(sys.executable)
+    assert gimp.run(project(tmp_path / "project"), request, lambda: python, acts, Screen(io.StringIO())) == 0
     monkeypatch.undo()
     assert b"installed: " in terminal.detach().getvalue()

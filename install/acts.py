@@ -1,0 +1,196 @@
+"""What an installation does to the disk, each act recorded before it happens; a dry run prints them and does none."""
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import processes
+from manifest import Manifest, Part, digest, in_the_making
+from screen import Screen
+from trouble import Exit, InstallError
+
+YOURS = ".yours"
+"""What is added to the name of a file of ours that the user has changed, when it is written anew."""
+
+
+class Acts:
+    """Makes and removes files for one part of the `manifest`, telling on the screen `told`."""
+
+    def __init__(self, manifest: Manifest, part: str, told: Screen) -> None:
+        self.manifest = manifest
+        self.name = part
+        self.told = told
+        self.dry_run = manifest.dry_run
+        self._shown: set[Path] = set()
+
+    @property
+    def part(self) -> Part:
+        """The record of this part."""
+        return self.manifest.part(self.name)
+
+    def of(self, part: str) -> "Acts":
+        """Return the same for another part."""
+        other = Acts(self.manifest, part, self.told)
+        other._shown = self._shown
+        return other
+
+    def would(self, what: str) -> bool:
+        """Say what would be done and return True, if this is a dry run."""
+        if self.dry_run:
+            self.told.line(f"  would {what}")
+        return self.dry_run
+
+    def folder(self, path: Path) -> None:
+        """Make a folder and those it lies in, as far as they are not there; raises OSError."""
+        missing = []
+        while not path.is_dir():
+            missing.append(path)
+            if path == path.parent:
+                break
+            path = path.parent
+        for folder in reversed(missing):
+            if self.dry_run:
+                if folder not in self._shown:  # once is enough, though the next file needs it too
+                    self.would(f"make the folder {folder}")
+                    self._shown.add(folder)
+                continue
+            if str(folder) not in self.part.folders:
+                self.part.folders.append(str(folder))
+            # DATA itself has to be there before anything can be written down.
+            with contextlib.suppress(FileNotFoundError):
+                self.manifest.save()
+            folder.mkdir(exist_ok=True)
+
+    def write(self, path: Path, content: bytes, mode: int = 0o644, *, ours: bool = False) -> bool:
+        """Make a file hold this content, with its folder; return whether that changed anything.
+
+        `ours`: what lies there is known to be of our making. Raises InstallError for a file that is not, OSError.
+        """
+        there = content_of(path)
+        known = self.part.wrote(path, there) if there is not None else False
+        if there is not None and there != content and not known:
+            if not ours and str(path) not in self.part.files:
+                raise not_ours(path)
+            if str(path) in self.part.files and not self.would(f"keep your changes as {path.name}{YOURS}"):
+                os.replace(path, path.with_name(path.name + YOURS))  # noqa: PTH105
+                self.told.line(f"{path} had been changed; what was in it is now {path.name}{YOURS}")
+        if there == content and (os.name != "posix" or path.stat().st_mode & 0o777 == mode):
+            if self.part.files.get(str(path)) != digest(content):
+                self.part.files[str(path)] = digest(content)
+                self.manifest.save()
+            return False
+        if self.dry_run:
+            self.folder(path.parent)
+            return self.would(f"write {path} ({len(content)} bytes)")
+        self.folder(path.parent)
+        if there is not None:
+            self.part.replacing[str(path)] = digest(there)
+        self.part.files[str(path)] = digest(content)
+        self.manifest.save()
+        put(path, content, mode)
+        if self.part.replacing.pop(str(path), None):
+            self.manifest.save()
+        return True
+
+    def link(self, path: Path, target: str) -> None:
+        """Make a link, in the place of the one there in one step; raises OSError."""
+        if self.would(f"link {path} -> {target}"):
+            return
+        self.part.links[str(path)] = target
+        self.manifest.save()
+        new = in_the_making(path)
+        new.unlink(missing_ok=True)
+        new.symlink_to(target)
+        os.replace(new, path)  # noqa: PTH105
+
+    def tree(self, path: Path) -> None:
+        """Record that a folder, yet to be made, is ours with all that will be in it."""
+        if str(path) not in self.part.trees:
+            self.part.trees.append(str(path))
+            self.manifest.save()
+
+    def remove_tree(self, path: Path) -> None:
+        """Remove a folder of ours with all that is in it; raises OSError."""
+        if os.path.lexists(path) and not self.would(f"remove {path} and all in it"):
+            remove_tree(path)
+        if not self.dry_run and str(path) in self.part.trees:
+            self.part.trees.remove(str(path))
+            self.manifest.save()
+
+    def run(self, *argv: str | Path, within_s: float, env: Mapping[str, str] | None = None) -> processes.Finished:
+        """Run a command that changes something, and return how it ended, 127 if it cannot be started; a dry run: well."""
+        if self.would(f"run: {shlex.join(map(str, argv))}"):
+            return processes.Finished(0, [])
+        return ask(*argv, within_s=within_s, env=env)
+
+
+def ask(*argv: str | Path, within_s: float, env: Mapping[str, str] | None = None) -> processes.Finished:
+    """Run a command that only tells something; its lines are those of stdout, then those of stderr."""
+    try:
+        done = subprocess.run(
+            [str(word) for word in argv], capture_output=True, stdin=subprocess.DEVNULL, timeout=within_s, check=False,
+            env=dict(env) if env is not None else processes.clean_environment(), cwd=Path(sys.prefix),
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return processes.Finished(124, [f"no answer within {within_s:.0f} s"])
+    except OSError as error:
+        return processes.Finished(127, [str(error)])
+    return processes.Finished(done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace").splitlines())
+
+
+def said(done: processes.Finished) -> str:
+    """Return the last words of a command that failed."""
+    return next((line.strip() for line in reversed(done.lines) if line.strip()), f"exit code {done.code}")
+
+
+def content_of(path: Path) -> bytes | None:
+    """Return what is in a file, None if there is none; raises OSError if something else has its name."""
+    if path.is_symlink() and not path.exists():
+        raise not_ours(path)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except IsADirectoryError:
+        raise not_ours(path) from None
+
+
+def not_ours(path: Path) -> InstallError:
+    """Return the trouble of something in the way that the installer has not made."""
+    return InstallError(
+        f"{path} is there already, and was not written by this installer",
+        "move or delete it, then run this again",
+        Exit.ENVIRONMENT,
+    )
+
+
+def put(path: Path, content: bytes, mode: int) -> None:
+    """Write a file, whole or not at all; raises OSError."""
+    new = in_the_making(path)
+    try:
+        with new.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.chmod(mode)
+        os.replace(new, path)  # noqa: PTH105
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder with all that is in it, folders closed against writing too; a link is removed and not followed."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    for folder, _, _ in os.walk(path):
+        if os.name == "posix" and not os.access(folder, os.W_OK | os.X_OK):
+            Path(folder).chmod(0o700)
+    shutil.rmtree(path)

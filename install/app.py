@@ -1,0 +1,187 @@
+"""`python3 install app`: the program in a place of its own, where it needs the clone no more.
+
+Each version is one complete environment, `DATA/app/<name>`, that is made beside the one in use and takes its place in one
+step when it has shown that it runs. What it was made from lies in `source/` in it, installer and plug-in among it, so that
+everything can be repaired and removed after the clone is gone.
+"""
+
+import hashlib
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import environment
+import launcher
+import processes
+from acts import Acts, ask, said
+from environment import LOG
+from locations import Places
+from packages import Target
+from project import Project, space_for
+from screen import Screen
+from stamp import Stamp
+from trouble import Exit, InstallError, without_credentials
+
+SOURCE = "source"
+COPIED = ("pyproject.toml", "README.md", "LICENSE", "config.yaml", "deepdream_core", "plugin", "install")
+"""What is copied of the clone: all that the program, its installer and the plug-in are made of."""
+CHECK_WITHIN_S = 300.0
+
+
+class App:
+    """The program at `root`, a clone, and its installed versions at `places`; `acts` belong to the part "app"."""
+
+    def __init__(self, root: Path, places: Places, acts: Acts, screen: Screen, torch_index: str | None = None) -> None:
+        self.root = root
+        self.places = places
+        self.acts = acts
+        self.screen = screen
+        used = places.used()
+        venvs = [root / ".venv"] if used is None else [used, root / ".venv"]
+        self.index = environment.chosen_index(torch_index, *venvs)
+        self.before = used
+        """The version that was in use when this began."""
+        self.project = Project.read(root)
+        wanted = Stamp.wanted(root, (), self.index)
+        self.wanted = replace(wanted, root=str(places.app), inputs=fingerprint(root))
+
+    def is_current(self) -> bool:
+        """Return whether the version in use is this one, whole, and has a Python to run it."""
+        return self.before is not None and self._serves(self.before)
+
+    def _serves(self, version: Path) -> bool:
+        have = Stamp.read(version)
+        return have is not None and have.serves(self.wanted) and self.places.python_in(version).exists()
+
+    def build(self) -> Path:
+        """Return the folder of this version, made and checked, not yet in use; raises InstallError and OSError."""
+        launcher.check(self.places, self.acts)
+        left = [path for path in self._versions() if path != self.before]
+        version = next((path for path in left if self._can_go_on(path)), None) or self._new_name()
+        for path in left:
+            if path != version:
+                self.acts.remove_tree(path)
+        self.acts.folder(self.places.app)
+        if self.acts.would(f"make {version} with a copy of the project in {SOURCE}/, and in there:"):
+            for line in self._commands(version):
+                self.acts.would(f"run: {line}")
+            return version
+        self.acts.tree(version)
+        version.mkdir(exist_ok=True)
+        source = version / SOURCE
+        self._copy(source)
+        if not self._serves(version):
+            needs = space_for(self.project, self.index)
+            target = Target(Project.read(source), version, needs, self.screen, editable=False, kept=(SOURCE,))
+            environment.fill(target, self.wanted, self.index)
+        self._check(version)
+        return version
+
+    def _versions(self) -> list[Path]:
+        """Return the folders of all versions that are there, whole or not."""
+        if not self.places.app.is_dir():
+            return []
+        return sorted(path for path in self.places.app.iterdir() if path.is_dir() and not path.is_symlink())
+
+    def _can_go_on(self, version: Path) -> bool:
+        """Return whether a folder is of an earlier try to install just this."""
+        have = Stamp.read(version)
+        return have is not None and have.can_become(self.wanted) and have.inputs == self.wanted.inputs
+
+    def _new_name(self) -> Path:
+        name = f"{self.project.version}-{self.wanted.inputs[:8]}-{time.strftime('%Y%m%d-%H%M%S')}"
+        path = self.places.app / name
+        while path.exists():  # twice within a second
+            path = path.with_name(f"{path.name}.1")
+        return path
+
+    def _commands(self, version: Path) -> list[str]:
+        """Return what a dry run shows of the commands that fill the folder."""
+        python = self.places.python_in(version)
+        pip = [str(python), "-m", "pip", "install"]
+        index = ["--extra-index-url", without_credentials(self.index)] if self.index else []
+        torch = [[*pip, "--index-url", index[1], "--no-deps", *self.project.torch()]] if index else []
+        commands = [
+            [sys.executable, "-m", "venv", str(version)],
+            *torch,
+            [*pip, "-c", "install/constraints.txt", ".", *index],
+            [str(python), "-P", "-m", "deepdream_core", "--version"],
+        ]
+        return [shlex.join(command) for command in commands]
+
+    def _copy(self, source: Path) -> None:
+        """Copy what the program is made of; what an earlier try has copied is exchanged."""
+        if source.exists():
+            self.acts.remove_tree(source)
+        for name, path in sources(self.root):
+            to = source / name
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(path.read_bytes())
+            to.chmod(0o755 if os.access(path, os.X_OK) else 0o644)
+
+    def _check(self, version: Path) -> None:
+        """Let the new version show that it runs; raises InstallError."""
+        python = self.places.python_in(version)
+        trials: list[list[str | Path]] = [[python, "-P", "-m", "deepdream_core", "--version"]]
+        if self.project.torch():
+            trials.append([python, "-P", "-c", "import torch, torchvision"])
+        with self.screen.stage("Checking that it runs"):
+            for trial in trials:
+                done = ask(*trial, within_s=CHECK_WITHIN_S, env=processes.clean_environment(PYTHONNOUSERSITE="1"))
+                if done.code == 0:
+                    continue
+                replace(self.wanted, complete=False).write(version)
+                raise InstallError(
+                    f"the new version does not run: {said(done)}",
+                    f"{'the one before is still in use; ' if self.before else ''}pip's output is in {version / LOG}",
+                    Exit.ENVIRONMENT,
+                )
+
+    def switch(self, version: Path) -> None:
+        """Put a version in the place of the one in use, in one step."""
+        current = self.places.current
+        if self.places.windows:
+            self.acts.write(current, f"{version.name}\n".encode(), ours=True)
+        elif not current.is_symlink() or os.readlink(current) != version.name:  # noqa: PTH115
+            self.acts.link(current, version.name)
+        manifest = self.acts.manifest
+        if not self.acts.dry_run:
+            manifest.version = Project.read(version / SOURCE).version
+            manifest.app, manifest.clone = f"app/{version.name}", None
+            manifest.save()
+
+    def remove_others(self, version: Path) -> None:
+        """Remove all versions but this one."""
+        for path in self._versions():
+            if path != version:
+                self.acts.remove_tree(path)
+        if not self.acts.dry_run:
+            kept = str(version)
+            self.acts.part.trees = [tree for tree in self.acts.part.trees if tree == kept]
+            self.acts.tree(version)
+            self.acts.manifest.save()
+
+
+def sources(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield each file that is copied: its name with `/`, and its path; what Python compiled and hidden files are not."""
+    for top in COPIED:
+        path = root / top
+        found = [path] if path.is_file() else sorted(path.rglob("*"))
+        for file in found:
+            inside = file.relative_to(root)
+            if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in inside.parts):
+                yield inside.as_posix(), file
+
+
+def fingerprint(root: Path) -> str:
+    """Return the hash of all that is copied; raises OSError."""
+    digest = hashlib.sha256()
+    for name, path in sources(root):
+        content = path.read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()

@@ -1,0 +1,100 @@
+"""The background service on macOS: a launchd agent for the hot folder. The helper is started by whoever needs it.
+
+launchd has nothing like systemd's exit codes that are not worth a restart: after a bad configuration it tries again once a
+minute, which costs nothing and finds the mended one.
+"""
+
+import os
+import plistlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from acts import Acts, ask, said
+from locations import Places
+from systemd import HANDED_ON, Endpoint
+from trouble import Exit, InstallError
+
+WATCH = "deepdream.watch"
+WITHIN_S = 30.0
+
+
+def agent(places: Places, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the agent's property list, see launchd.plist(5)."""
+    log = str(places.state / "watch.log")
+    given = {name: environ[name] for name in HANDED_ON if os.path.isabs(environ.get(name, ""))}  # noqa: PTH117
+    return {
+        "Label": WATCH,
+        "ProgramArguments": [str(places.python_in(places.current)), "-P", "-m", "deepdream_core", "watch", "--plain"],
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        "ThrottleInterval": 60,
+        # Not "Background", which slows disk and network down and keeps to the small cores.
+        "ProcessType": "Standard",
+        "ExitTimeOut": 5,
+        "Umask": 0o077,
+        "WorkingDirectory": str(places.home),
+        "EnvironmentVariables": {"PYTHONUTF8": "1", "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", **given},
+        "StandardOutPath": log,
+        "StandardErrorPath": log,
+    }
+
+
+class Launchd:
+    """This user's launchd."""
+
+    kind = "launchd"
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+
+    def files(self, endpoint: Endpoint | None) -> dict[Path, bytes]:
+        """Return the agent's file and content; launchd needs no endpoint."""
+        folder = self.places.home / "Library" / "LaunchAgents"
+        return {folder / f"{WATCH}.plist": plistlib.dumps(agent(self.places, os.environ))}
+
+    def names(self, files: Mapping[Path, bytes]) -> list[str]:
+        """Return the agents' labels."""
+        return [path.stem for path in files]
+
+    def running(self, names: Sequence[str]) -> list[str]:
+        """Return those of the agents that launchd has loaded."""
+        return [name for name in names if ask("launchctl", "print", self._target(name), within_s=WITHIN_S).code == 0]
+
+    def stop(self, acts: Acts, names: Sequence[str]) -> None:
+        """End agents and unload them."""
+        for name in names:
+            acts.run("launchctl", "bootout", self._target(name), within_s=WITHIN_S)
+
+    def read_again(self, acts: Acts) -> None:
+        """Nothing to do: an agent is read when it is loaded."""
+
+    def start(self, acts: Acts, names: Sequence[str]) -> None:
+        """Load agents, which starts them; raises InstallError."""
+        for name in names:
+            file = self.places.home / "Library" / "LaunchAgents" / f"{name}.plist"
+            if not acts.dry_run and self.running([name]):
+                continue
+            acts.run("launchctl", "enable", self._target(name), within_s=WITHIN_S)
+            done = acts.run("launchctl", "bootstrap", self._domain(), file, within_s=WITHIN_S)
+            if done.code:
+                raise InstallError(
+                    f"the service does not start: {said(done)}", f"`launchctl print {self._target(name)}` tells more",
+                    Exit.SERVICE,
+                )  # fmt: skip
+
+    def enable(self, acts: Acts, names: Sequence[str]) -> None:
+        """Nothing to do: what lies in LaunchAgents is loaded at login."""
+
+    def disable(self, acts: Acts, names: Sequence[str]) -> None:
+        """End agents and unload them."""
+        self.stop(acts, names if acts.dry_run else self.running(names))
+
+    def forget(self, acts: Acts, names: Sequence[str]) -> None:
+        """Nothing to do: an agent without its file is not loaded again."""
+
+    def _domain(self) -> str:
+        return f"gui/{os.getuid() if hasattr(os, 'getuid') else 0}"
+
+    def _target(self, name: str) -> str:
+        return f"{self._domain()}/{name}"

@@ -1,0 +1,121 @@
+"""The command `deepdream`: a launcher in the user's folder of commands, and what makes shells complete its words."""
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import processes
+from acts import Acts, ask, content_of, not_ours
+from locations import NAME, Places
+
+COMPLETE_WITHIN_S = 60.0
+SHELLS = ("bash", "zsh", "fish")
+_OURS = re.compile(rb'#!/bin/sh\nexec .*/app/current/bin/python.? -P -m deepdream_core "\$@"\n')
+_OURS_ON_WINDOWS = b"rem The DeepDream launcher"
+
+
+def text(places: Places) -> bytes:
+    """Return the launcher's content."""
+    if places.windows:
+        # Read anew at each start, as an upgrade writes another name into current.txt.
+        lines = (
+            "@echo off",
+            _OURS_ON_WINDOWS.decode(),
+            "setlocal",
+            'set /p DEEPDREAM_APP=<"%~dp0..\\app\\current.txt"',
+            '"%~dp0..\\app\\%DEEPDREAM_APP%\\Scripts\\python.exe" -P -m deepdream_core %*',
+        )
+        return "".join(f"{line}\r\n" for line in lines).encode()
+    python = os.fsencode(shlex.quote(str(places.python_in(places.current))))
+    return b"#!/bin/sh\nexec " + python + b' -P -m deepdream_core "$@"\n'
+
+
+def is_ours(content: bytes) -> bool:
+    """Return whether this is a launcher that we have written, at whatever time and place."""
+    return _OURS.fullmatch(content) is not None or _OURS_ON_WINDOWS in content
+
+
+def check(places: Places, acts: Acts) -> None:
+    """Raise InstallError if something that is not ours has the launcher's name, before hours of work are done."""
+    there = content_of(places.launcher)
+    if there is not None and str(places.launcher) not in acts.part.files and not is_ours(there):
+        raise not_ours(places.launcher)
+
+
+def lay(places: Places, acts: Acts, *, renew: bool) -> bool:
+    """Write launcher and completion; return whether that changed anything. Raises InstallError and OSError.
+
+    `renew`: ask the program for completion that is there already as well, since it is another version.
+    """
+    there = content_of(places.launcher)
+    changed = acts.write(places.launcher, text(places), 0o755, ours=there is not None and is_ours(there))
+    for shell, path in completions(places).items():
+        if not renew and acts.part.wrote(path, content_of(path) or b""):
+            continue
+        if acts.dry_run:
+            acts.would(f"write {path} (completion for {shell})")
+        elif script := completion(places, shell):
+            changed = acts.write(path, script) or changed
+    return changed
+
+
+def completions(places: Places) -> dict[str, Path]:
+    """Return for each shell on this machine the file in which it looks for the completion of `deepdream`."""
+    return {shell: file for shell, file in everywhere(places).items() if not places.windows and shutil.which(shell)}
+
+
+def everywhere(places: Places) -> dict[str, Path]:
+    """Return the same for each shell there is."""
+    return {
+        "bash": places.xdg_data / "bash-completion" / "completions" / NAME,
+        "zsh": places.xdg_data / "zsh" / "site-functions" / f"_{NAME}",
+        "fish": places.xdg_config / "fish" / "completions" / f"{NAME}.fish",
+    }
+
+
+def completion(places: Places, shell: str) -> bytes:
+    """Return the script with which a shell completes, as the installed program prints it; empty if it does not."""
+    python = places.python()
+    if python is None:
+        return b""
+    env = processes.clean_environment(_DEEPDREAM_COMPLETE=f"source_{shell}", PYTHONUTF8="1")
+    done = ask(python, "-P", "-m", "deepdream_core", within_s=COMPLETE_WITHIN_S, env=env)
+    script = "\n".join(done.lines).strip()
+    return f"{script}\n".encode() if done.code == 0 and NAME in script else b""
+
+
+def advice(places: Places, environ: Mapping[str, str]) -> list[str]:
+    """Return what the user has to do so that the shell finds the command and completes its words, if anything."""
+    shell = Path(environ.get("SHELL", "")).name
+    folder = places.bin
+    lines = []
+    if not _on_path(folder, environ):
+        if places.windows:
+            how = f'once: setx PATH "%PATH%;{folder}", then open a new terminal'
+        elif shell == "fish":
+            how = f"once: fish_add_path {shlex.quote(str(folder))}"
+        else:
+            file = {"zsh": "~/.zshrc", "bash": "~/.bashrc"}.get(shell, "~/.profile")
+            how = f"add to {file}: export PATH={_quoted(folder, places)}:$PATH"
+        lines.append(f"{folder} is not on PATH, so `{NAME}` is found by its whole path only; {how}")
+    script = completions(places).get("zsh")
+    if shell == "zsh" and script:
+        lines.append(f"For completion in zsh, before `compinit` in ~/.zshrc: fpath+=({_quoted(script.parent, places)})")
+    return lines
+
+
+def _quoted(folder: Path, places: Places) -> str:
+    """Return a folder as a shell reads it, with $HOME for the home folder if it can be so."""
+    if folder.is_relative_to(places.home):
+        below = str(folder.relative_to(places.home))
+        return f'"$HOME/{below}"' if shlex.quote(below) == below else shlex.quote(str(folder))
+    return shlex.quote(str(folder))
+
+
+def _on_path(folder: Path, environ: Mapping[str, str]) -> bool:
+    """Return whether commands in a folder are found by their name."""
+    entries = environ.get("PATH", "").split(os.pathsep)
+    return any(os.path.realpath(entry) == os.path.realpath(folder) for entry in entries if entry)

@@ -1,0 +1,231 @@
+"""The parts of an installation put together: in which order, what each needs of the others, and what is told."""
+
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import environment
+import folder
+import gimp
+import install_lock
+import launcher
+import locations
+import processes
+import recover
+import service
+from acts import Acts
+from app import SOURCE, App
+from locations import Places
+from manifest import Manifest
+from packages import python_of
+from screen import Screen
+from trouble import GB, Exit, InstallError, from_os_error
+from uninstall import Uninstall
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for beside the part itself; `into` are GIMP's folders of plug-ins, none for all that are found."""
+
+    dry_run: bool = False
+    linger: bool = False
+    purge: bool = False
+    into: tuple[Path, ...] = ()
+
+
+class Installation:
+    """Everything that is or is to be installed for this user, from the clone at `root`; use `opened`."""
+
+    def __init__(self, root: Path, options: Options, torch_index: str | None, screen: Screen) -> None:
+        self.root = root
+        self.options = options
+        self.torch_index = torch_index
+        self.screen = screen
+        self.told = Screen(sys.stdout)
+        self.places: Places = locations.here()
+        self.manifest = Manifest(self.places.manifest, dry_run=options.dry_run)
+
+    @contextlib.contextmanager
+    def opened(self, *, make: bool = True) -> Iterator["Installation"]:
+        """Hold the lock and the record; troubles of the system become an InstallError. `make`: DATA if it is not there."""
+        refuse_another_home(self.places)
+        data = self.places.data
+        try:
+            if not self.options.dry_run and make and not data.is_dir():
+                self.acts("app").folder(data)
+            locked = not self.options.dry_run and data.is_dir()
+            lock = install_lock.install_lock(data, self.screen) if locked else contextlib.nullcontext()
+            with processes.ended_by_signals(), lock:
+                made = self.manifest.parts.get("app")
+                self.manifest = Manifest.read(self.places.manifest, dry_run=self.options.dry_run)
+                if self.manifest.damaged and make:
+                    self._set_aside()
+                if made:
+                    known = self.manifest.part("app").folders
+                    known[:0] = [folder for folder in made.folders if folder not in known]
+                yield self
+        except OSError as error:
+            raise _told(error, data) from error
+
+    def _set_aside(self) -> None:
+        """Begin a new record where the one there cannot be understood, with what is recognised as ours."""
+        self.told.line(f"{self.places.manifest} cannot be read; a new one is made of what is recognised")
+        recover.parts(self.places, self.manifest)
+        self.manifest.damaged = False
+
+    def acts(self, part: str) -> Acts:
+        """Return what writes down what is done for a part."""
+        return Acts(self.manifest, part, self.told)
+
+    # --- the parts ---
+
+    def app(self) -> int:
+        """Install the program or bring it up to this clone's; return the exit code."""
+        acts = self.acts("app")
+        app = App(self.root, self.places, acts, self.screen, self.torch_index)
+        pause = service.Pause(self.places, self.acts("service"))
+        new = not app.is_current()
+        if new:
+            self._exchange(app, pause)
+        elif app.before is not None:
+            app.switch(app.before)  # the record may lack it, if the last run was killed
+            app.remove_others(app.before)
+            pause.end()
+        changed = launcher.lay(self.places, acts, renew=new)
+        version = app.project.version
+        if acts.dry_run:
+            self.told.line(
+                f"DeepDream {version}: " + ("nothing to do" if not new and not changed else "nothing was changed")
+            )
+        elif new:
+            self.told.line(f"DeepDream {version} is installed in {app.places.used()}")
+        else:
+            self.told.line(
+                f"DeepDream {version} is installed already" + ("; repaired" if changed else ": nothing to do")
+            )
+        if new:
+            self._renew_plug_ins()
+        for line in launcher.advice(self.places, os.environ):
+            self.told.line(line)
+        return 0
+
+    def _exchange(self, app: App, pause: service.Pause) -> None:
+        """Make this version and put it in the place of the one before, which comes back if the service will not run."""
+        before = app.before
+        version = app.build()
+        pause.begin(self.places.python() if before else None)
+        units: dict[Path, bytes] = {}
+        try:
+            app.switch(version)
+            if python := self.places.python():
+                units = pause.renew(python)
+            pause.end()
+        except (InstallError, OSError) as error:
+            if before is None or app.acts.dry_run:
+                raise
+            app.switch(before)
+            with contextlib.suppress(InstallError, OSError):
+                pause.take_back(units)
+                pause.end()
+            raise InstallError(
+                f"the new version was taken back: {getattr(error, 'what', error)}",
+                f"the one before is in use again; {getattr(error, 'todo', 'mend that, then run this again')}",
+                getattr(error, "code", Exit.SERVICE),
+            ) from error
+        app.remove_others(version)
+
+    def _renew_plug_ins(self) -> None:
+        """Bring the plug-in to this version wherever it was laid."""
+        if folders := gimp.recorded(self.acts("gimp")):
+            self.gimp(gimp.Request(self.options.dry_run, folders))
+
+    def gimp(self, request: gimp.Request | None = None) -> int:
+        """Lay the plug-in into GIMP's folders, for the installed program or else for the clone's; return the exit code."""
+        installed = self.places.python() is not None
+        used = self.places.used()
+        root = used / SOURCE if installed and used else self.root
+        if not installed and not self.options.dry_run:
+            self.manifest.clone = str(self.root)
+        request = request or gimp.Request(self.options.dry_run, self.options.into)
+        return gimp.run(root, request, self._python, self.acts("gimp"), self.screen)
+
+    def folder(self) -> int:
+        """Make the drop folders and say what they are for; return the exit code."""
+        acts = self.acts("folder")
+        python = self._python()
+        wanted = folder.wanted(python) if python else [self.places.home / folder.USUAL]
+        for line in folder.explain(folder.make(wanted, acts)):
+            self.told.line(line)
+        return 0
+
+    def service(self) -> int:
+        """Set the background service up, and tell GIMP's plug-in how to reach it; return the exit code."""
+        python = self.places.python()
+        if python is None and not self.options.dry_run:
+            raise InstallError(
+                "the service needs the program in a place of its own",
+                "run `python3 install app` first, or `python3 install` for everything",
+                Exit.ENVIRONMENT,
+            )
+        python = python or self.places.python_in(self.places.current)
+        for line in service.install(python, self.places, self.acts("service"), linger=self.options.linger):
+            self.told.line(line)
+        return 0
+
+    def everything(self) -> int:
+        """Install all parts; return the exit code, that of the first that failed."""
+        code = self.app()
+        for step in (self.folder, self.service, self.gimp):
+            try:
+                code = step() or code
+            except InstallError as error:
+                self.screen.line(str(error))
+                code = code or error.code
+        source = (self.places.used() or self.places.current) / SOURCE / "install"
+        if not self.places.windows:
+            source = self.places.current / SOURCE / "install"
+        again = f"python3 {shlex.quote(str(source))} uninstall"
+        self.told.line(f"To remove it all: `python3 install uninstall`, or without the clone: {again}")
+        return code
+
+    def uninstall(self) -> int:
+        """Remove everything that the record names; return the exit code."""
+        for line in Uninstall(self.places, self.manifest, self.acts("app"), purge=self.options.purge).run():
+            self.told.line(line)
+        return 0
+
+    def _python(self) -> Path | None:
+        """Return the Python of the installed program, else that of the clone's environment, made if need be."""
+        if installed := self.places.python():
+            return installed
+        if self.options.dry_run:
+            there = python_of(self.root / ".venv")
+            return there if there.exists() else None
+        return environment.ensure(self.root, (), self.torch_index, self.screen)
+
+
+def refuse_another_home(places: Places) -> None:
+    """Raise InstallError for root at work in the home folder of another, or by `sudo` for an ordinary user."""
+    if os.name != "posix" or os.geteuid() != 0:
+        return
+    owner = 0
+    with contextlib.suppress(OSError):
+        owner = places.home.stat().st_uid
+    if owner != 0 or os.environ.get("SUDO_UID", "0") not in ("0", ""):
+        raise InstallError(
+            "this was run by root for the home folder of another user",
+            "run it without sudo, as the user who is to have DeepDream: no part needs root",
+            Exit.USAGE,
+        )
+
+
+def _told(error: OSError, folder: Path) -> InstallError:
+    """Return what an error of the system met in the user's folders stands for."""
+    told = from_os_error(error, folder, GB // 100)
+    if told.code == Exit.NOT_WRITABLE:
+        return InstallError(told.what, "make it writable for you, then run the same command again", told.code)
+    return told

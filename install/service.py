@@ -1,0 +1,232 @@
+"""`python3 install service`: the hot folder and the helper in the background, by what each platform has for that.
+
+systemd's units for one user, a launchd agent or a task at logon; where none of them is, it is said how to start by hand.
+"""
+
+import contextlib
+import getpass
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import processes
+import systemd
+from acts import Acts, ask, said
+from launchd import Launchd
+from locations import Places
+from systemd import Endpoint, Systemd
+from tasks import Tasks
+from trouble import Exit, InstallError
+
+ASK_WITHIN_S = 60.0
+MODULE = "deepdream_core.service_endpoint"
+
+
+class Supervisor(Protocol):
+    """What starts the service and watches over it: systemd, launchd or the Task Scheduler."""
+
+    kind: str
+
+    def files(self, endpoint: Endpoint | None) -> dict[Path, bytes]:
+        """Return the files that describe the service, and their content."""
+
+    def names(self, files: Mapping[Path, bytes]) -> list[str]:
+        """Return what these files describe, by the supervisor's names."""
+
+    def running(self, names: Sequence[str]) -> list[str]:
+        """Return those that run."""
+
+    def stop(self, acts: Acts, names: Sequence[str]) -> None:
+        """Stop them; no failure if they do not run."""
+
+    def read_again(self, acts: Acts) -> None:
+        """Take note of changed files."""
+
+    def start(self, acts: Acts, names: Sequence[str]) -> None:
+        """Start them; raises InstallError."""
+
+    def enable(self, acts: Acts, names: Sequence[str]) -> None:
+        """Have them started at login; raises InstallError."""
+
+    def disable(self, acts: Acts, names: Sequence[str]) -> None:
+        """Stop them and have them started no more; no failure if they are not there."""
+
+    def forget(self, acts: Acts, names: Sequence[str]) -> None:
+        """Take note of removed files."""
+
+
+def supervisor(places: Places) -> Supervisor | None:
+    """Return what watches over services here, or None."""
+    if places.platform == "darwin":
+        return Launchd(places)
+    if places.windows:
+        return Tasks(places)
+    return Systemd.find(places) if places.platform.startswith("linux") else None
+
+
+def install(python: Path, places: Places, acts: Acts, *, linger: bool) -> list[str]:
+    """Set the service up and start it; return the lines that tell about it. Raises InstallError and OSError."""
+    found = supervisor(places)
+    if found is None:
+        return [
+            "No background service, as no systemd runs for this user here; by hand, in a terminal or from your own "
+            "start-up: `deepdream watch`"
+        ]
+    point = endpoint(python, acts, asked=found.kind == "systemd")
+    files = found.files(point)
+    names = found.names(files)
+    acts.part.facts |= {"kind": found.kind, "units": names}
+    before = {path for path in map(Path, acts.part.files) if path not in files and path.exists()}
+    changed = [path for path, text in files.items() if acts.write(path, text)]
+    for path in before:  # of a version that had more of them
+        _remove_file(path, acts)
+    changed += before
+    ran = found.running(names) if changed else []
+    if changed:
+        found.read_again(acts)
+    if ran:  # they go by what they were told before
+        found.stop(acts, ran)
+    found.enable(acts, names)
+    found.start(acts, names)
+    told = [f"Background service: {', '.join(names)}, started now and at each login"]
+    return told + _linger(acts, found, wanted=linger)
+
+
+def _remove_file(path: Path, acts: Acts) -> None:
+    """Remove a file of the service, and from the record."""
+    if not acts.would(f"remove {path}"):
+        path.unlink(missing_ok=True)
+        acts.part.files.pop(str(path), None)
+        acts.manifest.save()
+
+
+def _linger(acts: Acts, found: Supervisor, *, wanted: bool) -> list[str]:
+    """Let the service run without a session if that is wanted, and note it if that was our doing; return what to tell."""
+    if not wanted:
+        return []
+    if found.kind != "systemd":
+        return ["--linger is for systemd; here the service runs while you are logged in"]
+    user = getpass.getuser()
+    if systemd.lingers(user):
+        return ["The service runs without a login as well (lingering was on already)"]
+    if not acts.dry_run:
+        acts.part.facts["lingering"] = True
+        acts.manifest.save()
+    done = systemd.set_lingering(acts, user, on=True)
+    if done.code == 0:
+        return ["The service runs without a login as well (lingering switched on)"]
+    acts.part.facts.pop("lingering", None)
+    acts.manifest.save()
+    return [f"Lingering could not be switched on: {said(done)} — an administrator can: loginctl enable-linger {user}"]
+
+
+def endpoint(python: Path, acts: Acts, *, asked: bool) -> Endpoint | None:
+    """Return where the service's helper is to be reached, prepared by the program; None if it has nothing of the kind.
+
+    Raises InstallError.
+    """
+    if not asked:
+        return None
+    if acts.would(f"run: {python} -P -m {MODULE}"):
+        return Endpoint(Path("service.json"), "127.0.0.1", 0)
+    env = processes.clean_environment(PYTHONUTF8="1")
+    done = ask(python, "-P", "-m", MODULE, within_s=ASK_WITHIN_S, env=env)
+    if done.code and any("No module named" in line and "service_endpoint" in line for line in done.lines):
+        return None
+    with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
+        if done.code == 0:
+            told = json.loads("\n".join(done.lines))
+            found = Endpoint(Path(told["path"]), str(told["host"]), int(told["port"]))
+            if found.path.is_absolute() and 0 < found.port < 65536:
+                acts.part.facts["endpoint"] = str(found.path)
+                return found
+    raise InstallError(
+        f"the service's address cannot be prepared: {said(done)}", "mend that, then run this again", Exit.SERVICE
+    )
+
+
+class Pause:
+    """The service while the program under it is exchanged: what ran is stopped, and started again afterwards."""
+
+    def __init__(self, places: Places, acts: Acts) -> None:
+        self.places = places
+        self.acts = acts
+        names = [name for name in acts.part.facts.get("units", []) if isinstance(name, str)]
+        self.supervisor = supervisor(places) if names else None
+        self.names = names
+        self.ran: list[str] = []
+
+    def begin(self, old: Path | None) -> None:
+        """Stop what runs, written down first; also a helper that a program started, by `old`, the Python in use."""
+        if self.supervisor:
+            self.ran = self.supervisor.running(self.names)
+            if self.ran:
+                self._note(self.ran)
+                self.supervisor.stop(self.acts, self.ran)
+        if old is not None:
+            self.acts.run(old, "-P", "-m", "deepdream_core", "helper", "--stop", within_s=ASK_WITHIN_S)
+
+    def end(self) -> None:
+        """Start what ran before, also before an earlier run that was killed; raises InstallError."""
+        resume = self.acts.part.facts.get("resume", [])
+        names = self.ran or [name for name in self.names if name in resume]
+        if self.supervisor and names:
+            self.supervisor.start(self.acts, names)
+        self._note([])
+
+    def renew(self, python: Path) -> dict[Path, bytes]:
+        """Write the units as this version has them; return what was in them before. Raises InstallError and OSError."""
+        if not self.supervisor:
+            return {}
+        files = self.supervisor.files(endpoint(python, self.acts, asked=self.supervisor.kind == "systemd"))
+        before = {path: path.read_bytes() for path in files if path.is_file()}
+        written = [path for path, text in files.items() if self.acts.write(path, text)]
+        if written:
+            self.supervisor.read_again(self.acts)
+        return {path: before[path] for path in written if path in before}
+
+    def take_back(self, before: Mapping[Path, bytes]) -> None:
+        """Write the units as they were."""
+        for path, content in before.items():
+            self.acts.write(path, content)
+        if before and self.supervisor:
+            self.supervisor.read_again(self.acts)
+
+    def _note(self, names: list[str]) -> None:
+        facts = self.acts.part.facts
+        if self.acts.dry_run or facts.get("resume", []) == names:
+            return
+        facts["resume"] = names
+        if not names:
+            facts.pop("resume")
+        self.acts.manifest.save()
+
+
+def remove(places: Places, acts: Acts) -> list[str]:
+    """Stop the service and have it started no more; return what to tell. The files are the caller's to remove."""
+    facts = acts.part.facts
+    found = supervisor(places)
+    names = [name for name in facts.get("units", []) if isinstance(name, str)]
+    if found is not None and not names:  # no record: by the well-known places
+        files = found.files(Endpoint(Path(), "127.0.0.1", 1))
+        names = found.names(files) if any(path.exists() for path in files) else []
+    told = []
+    if found is not None and names:
+        found.disable(acts, names)
+    if facts.get("lingering") is True:
+        done = systemd.set_lingering(acts, getpass.getuser(), on=False)
+        if done.code == 0:
+            facts.pop("lingering")
+        else:
+            told.append(
+                f"Lingering could not be switched off: {said(done)} — loginctl disable-linger {getpass.getuser()}"
+            )
+    return told
+
+
+def forget(places: Places, acts: Acts) -> None:
+    """Let the supervisor take note of the removed files."""
+    found = supervisor(places)
+    if found is not None:
+        found.forget(acts, [name for name in acts.part.facts.get("units", []) if isinstance(name, str)])

@@ -1,0 +1,194 @@
+"""The background service on Linux: systemd's units for one user, and the words to its manager."""
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import processes
+from acts import Acts, ask, said
+from locations import Places
+from trouble import Exit, InstallError
+
+UNITS = Path(__file__).resolve().parent / "units"
+SOCKET, HELPER, WATCH = "deepdream-helper.socket", "deepdream-helper.service", "deepdream-watch.service"
+ALL = (SOCKET, HELPER, WATCH)
+WANTED = {SOCKET: "sockets.target.wants", WATCH: "default.target.wants"}
+"""The folder in which `systemctl enable` lays a link to a unit."""
+HANDED_ON = (
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "XDG_CACHE_HOME",
+    "DEEPDREAM_STATE_DIR",
+    "DEEPDREAM_RUNTIME_DIR",
+)
+"""Variables that say where things lie: the user's manager need not have those of the user's shell."""
+WITHIN_S = 20.0
+_SYSTEMCTL = ("systemctl", "--user")
+START_WITHIN_S = 90.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the helper is reached: the address that systemd listens on, and the file with the token."""
+
+    path: Path
+    host: str
+    port: int
+
+
+def quoted(text: str) -> str:
+    """Return a text as one word of a unit's setting: blanks, quotes, backslashes, % and control characters are meant."""
+    escaped = "".join(f"\\x{ord(c):02x}" if ord(c) < 32 or ord(c) == 127 else c for c in text.replace("\\", "\\\\"))
+    return '"' + escaped.replace('"', '\\"').replace("%", "%%") + '"'
+
+
+def units(places: Places, endpoint: Endpoint | None, environ: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the content of each unit; without an endpoint there is no helper among them: its clients start it."""
+    given = {name: environ[name] for name in HANDED_ON if os.path.isabs(environ.get(name, ""))}  # noqa: PTH117
+    words = {
+        "PYTHON": quoted(str(places.python_in(places.current))),
+        "ENVIRONMENT": "\n".join(f"Environment={quoted(f'{name}={value}')}" for name, value in given.items()),
+        "AFTER": f"Wants={SOCKET}\nAfter={SOCKET}" if endpoint else "",
+        "HOST": endpoint.host if endpoint else "",
+        "PORT": str(endpoint.port if endpoint else 0),
+    }
+    names = ALL if endpoint else (WATCH,)
+    return {name: filled((UNITS / name).read_text("utf-8"), words).encode("utf-8", "surrogateescape") for name in names}
+
+
+def filled(template: str, words: Mapping[str, str]) -> str:
+    """Return a template with its @WORDS@ exchanged; a line that was nothing but an empty one is left out."""
+    lines = []
+    for line in template.splitlines():
+        new = re.sub(r"@([A-Z]+)@", lambda found: words[found[1]], line)
+        if new or not line:
+            lines.append(new)
+    return "\n".join(lines) + "\n"
+
+
+class Systemd:
+    """This user's manager of units; `environ` is what its commands are run with."""
+
+    kind = "systemd"
+
+    def __init__(self, places: Places, environ: Mapping[str, str], unit_path: Sequence[Path] = ()) -> None:
+        self.places = places
+        self.environ = dict(environ)
+        self.unit_path = unit_path
+
+    @classmethod
+    def find(cls, places: Places) -> "Systemd | None":
+        """Return the manager that runs for this user, or None."""
+        if shutil.which("systemctl") is None:
+            return None
+        env = with_runtime_folder(processes.clean_environment())
+        done = ask("systemctl", "--user", "show", "--property=UnitPath", within_s=WITHIN_S, env=env)
+        if done.code or not done.lines or not done.lines[0].startswith("UnitPath="):
+            return None
+        return cls(places, env, [path for path in paths_of(done.lines[0].partition("=")[2]) if path.is_absolute()])
+
+    def folder(self) -> Path:
+        """Return where the user's own units belong: where the shell's variables say, if the manager looks there too."""
+        wanted = self.places.xdg_config / "systemd" / "user"
+        usual = self.places.home / ".config" / "systemd" / "user"
+        return usual if usual in self.unit_path and wanted not in self.unit_path else wanted
+
+    def files(self, endpoint: Endpoint | None) -> dict[Path, bytes]:
+        """Return each unit's file and content."""
+        return {self.folder() / name: text for name, text in units(self.places, endpoint, os.environ).items()}
+
+    def names(self, files: Mapping[Path, bytes]) -> list[str]:
+        """Return the units' names, in the order in which they are started."""
+        return [name for name in ALL if self.folder() / name in files]
+
+    def running(self, names: Sequence[str]) -> list[str]:
+        """Return those of the units that run or are about to."""
+        if not names:
+            return []
+        done = ask(*_SYSTEMCTL, "is-active", *names, within_s=WITHIN_S, env=self.environ)
+        words = ("active", "activating", "reloading")
+        return [name for name, state in zip(names, done.lines, strict=False) if state in words]
+
+    def stop(self, acts: Acts, names: Sequence[str]) -> None:
+        """Stop units; the socket among them, or the next client would start the helper again."""
+        if names:
+            acts.run(*_SYSTEMCTL, "stop", *names, within_s=START_WITHIN_S, env=self.environ)
+
+    def read_again(self, acts: Acts) -> None:
+        """Let the manager read the changed units."""
+        acts.run(*_SYSTEMCTL, "daemon-reload", within_s=WITHIN_S, env=self.environ)
+
+    def start(self, acts: Acts, names: Sequence[str]) -> None:
+        """Start units, and wait until they are up; raises InstallError."""
+        # What failed before is forgiven; in this order, as a socket fails again above a failed service.
+        wanted = [name for name in names if name != HELPER]
+        acts.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, env=self.environ)
+        if wanted:
+            self._must("the service does not start", acts.run(
+                *_SYSTEMCTL, "start", *wanted, within_s=START_WITHIN_S, env=self.environ
+            ))  # fmt: skip
+
+    def enable(self, acts: Acts, names: Sequence[str]) -> None:
+        """Have units started at login; raises InstallError."""
+        wanted = [name for name in names if name in WANTED]
+        for name in wanted:
+            folder = self.folder() / WANTED[name]
+            acts.folder(folder)
+            acts.part.links[str(folder / name)] = str(self.folder() / name)
+        if not acts.dry_run:
+            acts.manifest.save()
+        self._must("the service cannot be enabled", acts.run(
+            *_SYSTEMCTL, "enable", *wanted, within_s=WITHIN_S, env=self.environ
+        ))  # fmt: skip
+
+    def disable(self, acts: Acts, names: Sequence[str]) -> None:
+        """Stop units and have them started no more, as far as they are known."""
+        if names:
+            acts.run(*_SYSTEMCTL, "disable", "--now", *names, within_s=START_WITHIN_S, env=self.environ)
+
+    def forget(self, acts: Acts, names: Sequence[str]) -> None:
+        """Let the manager forget units whose files are gone."""
+        self.read_again(acts)
+        if names:
+            acts.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, env=self.environ)
+
+    @staticmethod
+    def _must(what: str, done: processes.Finished) -> None:
+        if done.code:
+            todo = "`systemctl --user status 'deepdream-*'` and `journalctl --user -u 'deepdream-*'` tell more"
+            raise InstallError(f"{what}: {said(done)}", todo, Exit.SERVICE)
+
+
+def paths_of(listed: str) -> list[Path]:
+    r"""Return the paths of a list as `systemctl show` prints it: blanks, backslashes and all but ASCII as \xNN."""
+    raw = os.fsencode(listed).split(b" ")
+    return [Path(os.fsdecode(re.sub(rb"\\x([0-9a-f]{2})", lambda f: bytes([int(f[1], 16)]), word))) for word in raw]
+
+
+def with_runtime_folder(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return variables with XDG_RUNTIME_DIR, which a session by `su` lacks, if the folder is there."""
+    env = dict(environ)
+    if hasattr(os, "getuid") and not env.get("XDG_RUNTIME_DIR"):
+        runtime = Path(f"/run/user/{os.getuid()}")
+        with contextlib.suppress(OSError):
+            if runtime.stat().st_uid == os.getuid():
+                env["XDG_RUNTIME_DIR"] = str(runtime)
+    return env
+
+
+def lingers(user: str) -> bool:
+    """Return whether a user's services go on without a session."""
+    with contextlib.suppress(OSError):
+        return Path("/var/lib/systemd/linger", user).exists()
+    return False
+
+
+def set_lingering(acts: Acts, user: str, *, on: bool) -> processes.Finished:
+    """Have a user's services go on without a session, or no more."""
+    # Where polkit is broken it takes half a minute to say no.
+    return acts.run("loginctl", "enable-linger" if on else "disable-linger", user, within_s=60)

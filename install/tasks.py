@@ -1,0 +1,97 @@
+"""The background service on Windows: a task that the Task Scheduler starts when the user logs on, in their own session.
+
+Not a Windows service: those live in session 0, without the user's folders, drives and GPU. The helper is started by whoever
+needs it.
+"""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import processes
+from acts import Acts, ask, said
+from locations import Places
+from systemd import UNITS, Endpoint, filled
+from trouble import Exit, InstallError
+
+WATCH = "DeepDream\\watch"
+WITHIN_S = 30.0
+# Without a console there is nowhere to write to: a log takes its place before anything of the program is loaded.
+_RUN = (
+    "import os, runpy, sys; os.makedirs(os.path.dirname({log!r}), exist_ok=True); "
+    "sys.stdout = sys.stderr = open({log!r}, 'a', 1, 'utf-8', 'replace'); sys.argv = ['deepdream', 'watch', '--plain']; "
+    "runpy.run_module('deepdream_core', run_name='__main__', alter_sys=True)"
+)
+
+
+def task(places: Places, version: Path, environ: Mapping[str, str]) -> bytes:
+    """Return the task as XML in UTF-16, as schtasks reads it; it names the version, as there are no links to rely on."""
+    user = "\\".join(filter(None, (environ.get("USERDOMAIN", ""), environ.get("USERNAME", ""))))
+    code = _RUN.format(log=str(places.state / "watch.log"))
+    words = {
+        "USER": user,
+        "PYTHON": str(places.python_in(version).with_name("pythonw.exe")),
+        "ARGUMENTS": subprocess.list2cmdline(["-P", "-c", code]),
+        "HOME": str(places.home),
+    }
+    template = (UNITS / "deepdream-watch.xml").read_text("utf-8")
+    return filled(template, {name: escape(word) for name, word in words.items()}).encode("utf-16")
+
+
+class Tasks:
+    """This user's tasks in the Task Scheduler."""
+
+    kind = "task scheduler"
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+
+    def files(self, endpoint: Endpoint | None) -> dict[Path, bytes]:
+        """Return the file from which the task is made, and its content; no endpoint is needed."""
+        version = self.places.used() or self.places.current
+        return {self.places.data / "watch-task.xml": task(self.places, version, os.environ)}
+
+    def names(self, files: Mapping[Path, bytes]) -> list[str]:
+        """Return the tasks' names."""
+        return [WATCH]
+
+    def running(self, names: Sequence[str]) -> list[str]:
+        """Return those of the tasks that are there."""
+        return [name for name in names if ask("schtasks", "/Query", "/TN", name, within_s=WITHIN_S).code == 0]
+
+    def stop(self, acts: Acts, names: Sequence[str]) -> None:
+        """End what the tasks have started."""
+        for name in names:
+            acts.run("schtasks", "/End", "/TN", name, within_s=WITHIN_S)
+
+    def read_again(self, acts: Acts) -> None:
+        """Make the task anew from its file; raises InstallError."""
+        done = acts.run(
+            "schtasks", "/Create", "/TN", WATCH, "/XML", self.places.data / "watch-task.xml", "/F", within_s=WITHIN_S
+        )
+        self._must("the task cannot be made", done)
+
+    def start(self, acts: Acts, names: Sequence[str]) -> None:
+        """Start what the tasks stand for; raises InstallError."""
+        for name in names:
+            self._must("the service does not start", acts.run("schtasks", "/Run", "/TN", name, within_s=WITHIN_S))
+
+    def enable(self, acts: Acts, names: Sequence[str]) -> None:
+        """Nothing to do: a task that is there is started at logon."""
+
+    def disable(self, acts: Acts, names: Sequence[str]) -> None:
+        """End what the tasks have started, and remove them."""
+        self.stop(acts, names)
+        for name in names:
+            acts.run("schtasks", "/Delete", "/TN", name, "/F", within_s=WITHIN_S)
+
+    def forget(self, acts: Acts, names: Sequence[str]) -> None:
+        """Nothing to do: a removed task leaves nothing."""
+
+    @staticmethod
+    def _must(what: str, done: processes.Finished) -> None:
+        if done.code:
+            todo = "`schtasks /Query /TN DeepDream\\watch /V` tells more"
+            raise InstallError(f"{what}: {said(done)}", todo, Exit.SERVICE)

@@ -1,0 +1,185 @@
+"""`python3 install uninstall`: remove what the record names, and nothing else; with --purge what the program wrote as well.
+
+Files go whose content is still what was written, folders when they are empty. The user's pictures, results and originals
+are never touched. Without a readable record what can be recognised is taken from the well-known places.
+"""
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+import gimp
+import recover
+import service
+from acts import Acts
+from locations import Places
+from manifest import Manifest, Part, in_the_making
+
+OWN_FOLDERS = ("out", "done", "failed")
+MARK = ".deepdream-folder"
+"""What the program makes in a drop folder."""
+STATE = re.compile(
+    r"endpoint\.json|\.endpoint-[0-9a-f]+\.tmp|helper\.lock|helper\.log.*|helper-start\.log|watch\.log|service\.json|"
+    r"\.service-[0-9a-f]+\.tmp|run-[A-Za-z0-9_-]*|hotfolder|last\.json"
+)
+"""What the program writes into its folder for state, which on macOS and Windows holds config.yaml and weights too."""
+HELPER_STOPS_WITHIN_S = 60.0
+
+
+class Uninstall:
+    """One removal by the record in `manifest`; what is left, and why, is told as it goes."""
+
+    def __init__(self, places: Places, manifest: Manifest, acts: Acts, *, purge: bool) -> None:
+        self.places = places
+        self.manifest = manifest
+        self.acts = acts
+        self.purge = purge
+        self.left: list[str] = []
+        self.removed = 0
+
+    def run(self) -> list[str]:
+        """Remove everything; return what to tell. Raises OSError."""
+        if self.manifest.damaged:
+            self.acts.told.line(f"{self.manifest.path} cannot be read; what can be recognised is removed")
+        if self.manifest.damaged or not self.manifest.path.exists():
+            recover.parts(self.places, self.manifest)
+        if not self.manifest.parts and not self._purgeable():
+            return ["Nothing of DeepDream is installed here"]
+        told = service.remove(self.places, self.acts.of("service"))
+        python = self.places.python()
+        if python is not None:
+            self.acts.run(python, "-P", "-m", "deepdream_core", "helper", "--stop", within_s=HELPER_STOPS_WITHIN_S)
+        parts = list(self.manifest.parts.values())
+        for part in parts:
+            self._files(part)
+            self._links(part)
+        service.forget(self.places, self.acts.of("service"))
+        self._endpoint()
+        for tree in [tree for part in parts for tree in part.trees]:
+            # A record that was tampered with must not lead anywhere else.
+            if Path(tree).parent == self.places.app:
+                self._count(tree)
+                self.acts.remove_tree(Path(tree))
+        if self.purge:
+            self._purge()
+        self._drop_folders()
+        self._last(parts)
+        return [*told, *self._report()]
+
+    def _count(self, path: str | Path) -> None:
+        self.removed += os.path.lexists(path)
+
+    def _files(self, part: Part) -> None:
+        """Remove the files whose content is ours still, and what was in the making."""
+        for name in part.files:
+            path = Path(name)
+            self._unlink(in_the_making(path))
+            if not path.is_file():
+                continue
+            if part.wrote(path, path.read_bytes()) or self.purge:
+                self._unlink(path)
+            else:
+                self.left.append(f"{path}, which was changed")
+            if path.name == gimp.PROGRAM:
+                for left in [
+                    *path.parent.parent.glob(".deepdream-*.new"),
+                    *path.parent.parent.glob(".deepdream-*.old"),
+                ]:
+                    self.acts.remove_tree(left)
+
+    def _unlink(self, path: Path) -> None:
+        if os.path.lexists(path):
+            self._count(path)
+            if not self.acts.would(f"remove {path}"):
+                path.unlink()
+
+    def _links(self, part: Part) -> None:
+        """Remove the links that still lead where they did."""
+        for name, target in part.links.items():
+            path = Path(name)
+            self._unlink(in_the_making(path))
+            if path.is_symlink():
+                leads = os.readlink(path)  # noqa: PTH115
+                if leads == target or Path(leads).name == Path(target).name or path == self.places.current:
+                    self._unlink(path)
+                else:
+                    self.left.append(f"{path}, which leads elsewhere now")
+
+    def _endpoint(self) -> None:
+        """Remove the service's endpoint, whose token opens nothing any more."""
+        told = self.manifest.part("service").facts.get("endpoint")
+        if isinstance(told, str) and Path(told).is_absolute() and Path(told).name == "service.json":
+            self._unlink(Path(told))
+            self._remove_if_empty(Path(told).parent)
+
+    def _drop_folders(self) -> None:
+        """Take our own traces out of the drop folders that we made, if no picture is in them."""
+        for name in self.manifest.part("folder").folders:
+            folder = Path(name)
+            if not (folder / MARK).is_file():
+                continue
+            if not self.purge:
+                # The journal knows the folder by its mark: without it, it would be taken for a disk that is not there.
+                self.left.append(f"{folder}, which the journal knows")
+                continue
+            self._unlink(folder / MARK)
+            for own in OWN_FOLDERS:
+                self._remove_if_empty(folder / own)
+
+    def _last(self, parts: list[Part]) -> None:
+        """Remove folders, the innermost first, then the record itself and what it lay in."""
+        made = {Path(folder) for part in parts for folder in part.folders} | {self.places.app}
+        data = {folder for folder in made if self.places.data.is_relative_to(folder)}
+        for folder in sorted(made - data, key=lambda path: len(path.parts), reverse=True):
+            self._remove_if_empty(folder)
+        self._unlink(in_the_making(self.places.manifest))
+        self._unlink(self.places.manifest)
+        self._unlink(self.places.data / "install.lock")
+        for folder in sorted({*data, self.places.data}, key=lambda path: len(path.parts), reverse=True):
+            if folder in data or folder == self.places.data:
+                self._remove_if_empty(folder)
+
+    def _remove_if_empty(self, folder: Path) -> None:
+        """Remove a folder that holds nothing, or nothing but what Python compiled of our files."""
+        if folder.is_symlink() or not folder.is_dir():
+            return
+        if self.acts.dry_run:
+            self.acts.would(f"remove the folder {folder} if it is empty then")
+            return
+        compiled = folder / "__pycache__"
+        with contextlib.suppress(OSError):
+            if [path.name for path in folder.iterdir()] == ["__pycache__"] and folder.name == gimp.NAME:
+                for path in compiled.glob("*.pyc"):
+                    path.unlink()
+                compiled.rmdir()
+        with contextlib.suppress(OSError):  # not empty: what is in there is not ours
+            folder.rmdir()
+
+    def _purgeable(self) -> list[Path]:
+        """Return what --purge removes and is there: configuration, journal, logs and fetched weights."""
+        places = self.places
+        found = [places.config / "config.yaml", places.weights]
+        with contextlib.suppress(OSError):
+            found += [path for path in sorted(places.state.iterdir()) if STATE.fullmatch(path.name)]
+        return [path for path in found if os.path.lexists(path)]
+
+    def _purge(self) -> None:
+        for path in self._purgeable():
+            self._count(path)
+            self.acts.remove_tree(path)
+        for folder in (self.places.config, self.places.state):
+            self._remove_if_empty(folder)
+
+    def _report(self) -> list[str]:
+        lines = [] if self.acts.dry_run else [f"DeepDream is removed ({self.removed} things)"]
+        lines += [f"Left: {what}" for what in self.left]
+        if not self.purge:
+            kept = [
+                str(path)
+                for path in (self.places.config / "config.yaml", self.places.state, self.places.weights)
+                if path.exists()
+            ]
+            if kept:
+                lines.append(f"Kept: {', '.join(kept)} — `python3 install uninstall --purge` removes them too")
+        return lines
