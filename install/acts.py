@@ -66,6 +66,14 @@ class Acts:
                 self.manifest.save()
             folder.mkdir(exist_ok=True)
 
+    def expect(self, path: Path) -> None:
+        """Record the folders that the program will make on the way to a folder of its own, as far as they are not there."""
+        missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+        new = [str(folder) for folder in reversed(missing) if str(folder) not in self.part.folders]
+        if new and not self.dry_run:
+            self.part.folders += new
+            self.manifest.save()
+
     def write(self, path: Path, content: bytes, mode: int = 0o644, *, ours: bool = False) -> bool:
         """Make a file hold this content, with its folder; return whether that changed anything.
 

@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from stamp import Stamp
 from trouble import Exit, InstallError, without_credentials
 
 SOURCE = "source"
+CACHE = "cache"
 COPIED = ("pyproject.toml", "README.md", "LICENSE", "config.yaml", "deepdream_core", "plugin", "install")
 """What is copied of the clone: all that the program, its installer and the plug-in are made of."""
 CHECK_WITHIN_S = 300.0
@@ -76,7 +77,11 @@ class App:
         self._copy(source)
         if not self._serves(version):
             needs = space_for(self.project, self.index)
-            target = Target(Project.read(source), version, needs, self.screen, editable=False, kept=(SOURCE,))
+            # Gigabytes that pip keeps for another time belong where it keeps such already, or nowhere.
+            cache = None if pip_cache(self.places, os.environ).is_dir() else version / CACHE
+            target = Target(
+                Project.read(source), version, needs, self.screen, editable=False, kept=(SOURCE, CACHE), cache=cache
+            )
             environment.fill(target, self.wanted, self.index)
         self._check(version)
         return version
@@ -164,6 +169,18 @@ class App:
             self.acts.part.trees = [tree for tree in self.acts.part.trees if tree == kept]
             self.acts.tree(version)
             self.acts.manifest.save()
+
+
+def pip_cache(places: Places, environ: Mapping[str, str]) -> Path:
+    """Return where this user's pip keeps what it has fetched."""
+    if own := environ.get("PIP_CACHE_DIR"):
+        return Path(own)
+    if places.windows:
+        return places.xdg_data / "pip" / "Cache"
+    if places.platform == "darwin":
+        return places.home / "Library" / "Caches" / "pip"
+    chosen = environ.get("XDG_CACHE_HOME", "")
+    return Path(chosen if os.path.isabs(chosen) else places.home / ".cache", "pip")  # noqa: PTH117
 
 
 def sources(root: Path) -> Iterator[tuple[str, Path]]:

@@ -63,7 +63,8 @@ class Target:
     """What goes where: the `project` into the environment `venv`, which `needs` space, told on the `screen`.
 
     `editable`: the environment runs the project's own files; otherwise they are copied into it. `kept` are names in the
-    environment's folder that are not the environment's.
+    environment's folder that are not the environment's. `cache`: where pip keeps what it fetches, until it is done; None
+    for where the user's pip does.
     """
 
     project: Project
@@ -72,6 +73,7 @@ class Target:
     screen: Screen
     editable: bool = True
     kept: tuple[str, ...] = ()
+    cache: Path | None = None
 
 
 class Pip:
@@ -82,6 +84,7 @@ class Pip:
         self.venv = target.venv
         self.needs = target.needs
         self.editable = target.editable
+        self.cache = target.cache
         self.screen = target.screen
         self.log = log
         # On the environment's own disk: /tmp is often a small one in memory, and torch is large.
@@ -105,6 +108,8 @@ class Pip:
                 # What torch itself needs, Triton for AMD for one, is found nowhere else.
                 words += ["--extra-index-url", torch_index]
             self._install(words, title, expected=self._expected(torch_index))
+            if self.cache:
+                shutil.rmtree(self.cache, ignore_errors=True)
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
@@ -152,6 +157,8 @@ class Pip:
         )
         for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_QUIET", "PIP_VERBOSE"):
             env.pop(name, None)
+        if self.cache:
+            env["PIP_CACHE_DIR"] = str(self.cache)
         if free_bytes(self.venv) < self.needs.likely + self.needs.download:
             env["PIP_NO_CACHE_DIR"] = "1"  # a second copy of all that is fetched would be the one too many
         return env | extra

@@ -89,6 +89,7 @@ class Installation:
         app = App(self.root, self.places, acts, self.screen, self.torch_index)
         pause = service.Pause(self.places, self.acts("service"))
         new = not app.is_current()
+        acts.expect(self.places.state)
         if new:
             self._exchange(app, pause)
         elif app.before is not None:

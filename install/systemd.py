@@ -27,6 +27,7 @@ HANDED_ON = (
     "DEEPDREAM_RUNTIME_DIR",
 )
 """Variables that say where things lie: the user's manager need not have those of the user's shell."""
+_EXEC = 'exec "$0" "$@"'
 WITHIN_S = 20.0
 _SYSTEMCTL = ("systemctl", "--user")
 START_WITHIN_S = 90.0
@@ -47,11 +48,16 @@ def quoted(text: str) -> str:
     return '"' + escaped.replace('"', '\\"').replace("%", "%%") + '"'
 
 
+def program(path: str) -> str:
+    """Return the words of ExecStart= for a program; systemd refuses one with quotes or backslashes in its path."""
+    return f"/bin/sh -c {quoted(_EXEC)} {quoted(path)}" if re.search(r"[\"'\\]", path) else quoted(path)
+
+
 def units(places: Places, endpoint: Endpoint | None, environ: Mapping[str, str]) -> dict[str, bytes]:
     """Return the content of each unit; without an endpoint there is no helper among them: its clients start it."""
     given = {name: environ[name] for name in HANDED_ON if os.path.isabs(environ.get(name, ""))}  # noqa: PTH117
     words = {
-        "PYTHON": quoted(str(places.python_in(places.current))),
+        "PYTHON": program(str(places.python_in(places.current))),
         "ENVIRONMENT": "\n".join(f"Environment={quoted(f'{name}={value}')}" for name, value in given.items()),
         "AFTER": f"Wants={SOCKET}\nAfter={SOCKET}" if endpoint else "",
         "HOST": endpoint.host if endpoint else "",

@@ -192,45 +192,45 @@ def _build(suite: Suite, path: Path) -> None:
     """Build a root from nothing, or lay what this file asks for into a finished one."""
     part = path.with_suffix(".part")
     if _packages_in(path) is None:
-        _remove(path)
-        _remove(part)
+        remove(path)
+        remove(part)
         if shutil.disk_usage(path.parent).free < NEEDED_BYTES:
             raise NoRootError(f"less than {NEEDED_BYTES >> 30} GiB free in {path.parent}")
         if not shutil.which("debootstrap"):
-            _do("apt-get", "-q", "-y", "install", "--no-install-recommends", "debootstrap")
+            do("apt-get", "-q", "-y", "install", "--no-install-recommends", "debootstrap")
         # In a namespace of its own, because debootstrap mounts /proc in there and may be killed.
         own = ("unshare", "--mount", "--propagation", "private")
-        _do(*own, "debootstrap", "--variant=minbase", suite.name, str(part), _mirror(), suite.script)
+        do(*own, "debootstrap", "--variant=minbase", suite.name, str(part), mirror(), suite.script)
     else:
         path.rename(part)
-    _like_outside(part)
+    like_outside(part)
     root = GimpRoot("", part)
     options = ("-q", "-y", "-o", "APT::Keep-Downloaded-Packages=false")
-    _do(*root.command("apt-get", "-q", "update"))
-    _do(*root.command("apt-get", *options, "install", "--no-install-recommends", *PACKAGES))
-    _do(*root.command("apt-get", "clean"))
-    _do(*root.command("localedef", "-i", "de_DE", "-f", "UTF-8", "de_DE.UTF-8"))
+    do(*root.command("apt-get", "-q", "update"))
+    do(*root.command("apt-get", *options, "install", "--no-install-recommends", *PACKAGES))
+    do(*root.command("apt-get", "clean"))
+    do(*root.command("localedef", "-i", "de_DE", "-f", "UTF-8", "de_DE.UTF-8"))
     home = f"/{TEMPLATE}"
-    _remove(part / TEMPLATE)
+    remove(part / TEMPLATE)
     (part / TEMPLATE).mkdir(parents=True)
-    _do(*root.command("gimp-console", "-i", "-d", "-f", "--quit"), HOME=home)
+    do(*root.command("gimp-console", "-i", "-d", "-f", "--quit"), HOME=home)
     (part / STAMP).write_text(json.dumps(sorted(PACKAGES)))
     part.rename(path)
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """Where this machine's own Debian packages come from."""
     for update in (False, True):
         if update:
-            _do("apt-get", "-q", "update")
-        lines = _do("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)").splitlines()
+            do("apt-get", "-q", "update")
+        lines = do("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)").splitlines()
         targets = sorted({tuple(line.split()) for line in lines if "security" not in line})
         if targets:
             return str(targets[0][0])
     raise NoRootError("apt knows no Debian packages on this machine")
 
 
-def _like_outside(root: Path) -> None:
+def like_outside(root: Path) -> None:
     """Names are resolved and packages fetched inside as they are outside."""
     for name in ("resolv.conf", "hosts"):
         if Path("/etc", name).exists():
@@ -239,7 +239,7 @@ def _like_outside(root: Path) -> None:
         shutil.copy(file, root / file.relative_to("/"))
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Remove a folder, but never through something that is mounted in it."""
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     if below := [point for point in mounted if Path(point).is_relative_to(folder)]:
@@ -248,7 +248,7 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _do(*command: str, **environ: str) -> str:
+def do(*command: str, **environ: str) -> str:
     """Run a step of the building and return its output; raises NoRootError with its last lines."""
     try:
         answer = subprocess.run(

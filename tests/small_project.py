@@ -8,8 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from test_install import Clone, surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_SECONDS = 120
@@ -83,7 +87,8 @@ else:
 FACTS = """
 import json, os, sys
 from deepdream_core import __version__
-print(json.dumps({"version": __version__, "protocol": 1, "command": [sys.executable, "-P", "-m", "deepdream_core", "helper"]}))
+command = [sys.executable, "-P", "-m", "deepdream_core", "helper"]
+print(json.dumps({"version": __version__, "protocol": 1, "command": command}))
 """
 
 ENDPOINT = """
@@ -209,16 +214,16 @@ def listing(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
         if path.is_symlink():
-            what = os.readlink(path)
+            what = str(path.readlink())
         else:
             what = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
         found[path.relative_to(folder).as_posix()] = f"{status.st_mode:o} {what}"
     return found
 
 
-def soon(true: object, within_s: float = 20.0) -> None:
+def soon(true: Callable[[], bool], within_s: float = 20.0) -> None:
     """Wait until a function says True."""
     end = time.monotonic() + within_s
-    while not true():  # type: ignore[operator]
+    while not true():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.05)

@@ -69,7 +69,7 @@ def test_the_plug_in_is_installed_as_gimp_wants_it(plug_ins: Path) -> None:
         modes = {path.name: path.stat().st_mode & 0o777 for path in (plug_ins / "deepdream").rglob("*")}
         assert modes.pop("deepdream.py") == 0o755
         assert modes.pop("deepdream.json") == 0o600, "it holds the key to the helper"
-    assert {mode for name, mode in modes.items() if "." in name} == {0o644}
+        assert {mode for name, mode in modes.items() if "." in name} == {0o644}
         assert (plug_ins / "deepdream").stat().st_mode & 0o777 == 0o755
 
 

@@ -1,0 +1,210 @@
+"""`python3 install uninstall`: exactly what was installed goes, and nothing that is the user's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from small_project import House, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX's")
+
+
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> tuple[House, dict[str, str]]:
+    """A home with a user's own things in it and everything installed, and what was in it before."""
+    house = House.make(tmp_path_factory.mktemp("un"))
+    for name, text in {
+        ".local/bin/mine": "mine",
+        ".config/deepdream/config.yaml": "~/DeepDream",
+        ".config/fish/config.fish": "mine",
+        ".config/GIMP/3.0/plug-ins/other/other.py": "other",
+        ".config/GIMP/3.2/gimprc": "mine",
+        "Pictures/a.jpg": "picture",
+    }.items():
+        (house.home / name).parent.mkdir(parents=True, exist_ok=True)
+        (house.home / name).write_text(text)
+    before = listing(house.home)
+    done = house.install()
+    assert done.returncode == 0, done.stderr
+    return house, before
+
+
+@pytest.fixture
+def house(pattern: tuple[House, dict[str, str]]) -> House:
+    """The home, installed; a test may remove it all, the next one gets it again."""
+    house, _ = pattern
+    kept = house.home.with_name("kept")
+    if not kept.exists():
+        shutil.copytree(house.home, kept, symlinks=True)
+    shutil.rmtree(house.home)
+    shutil.copytree(kept, house.home, symlinks=True)
+    return house
+
+
+@pytest.fixture
+def before(pattern: tuple[House, dict[str, str]]) -> dict[str, str]:
+    return dict(pattern[1])
+
+
+def uninstall(house: House, *words: str) -> str:
+    done = house.install("uninstall", *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_everything_goes_and_nothing_else(house: House, before: dict[str, str]) -> None:
+    assert (house.home / ".config/GIMP/3.2/plug-ins/deepdream/deepdream.py").is_file()
+    told = uninstall(house)
+    assert listing(house.home) == before
+    assert "config.yaml" in told
+    assert "--purge" in told
+    assert "Nothing of DeepDream" not in uninstall(house, "--dry-run")
+    assert listing(house.home) == before
+
+
+def test_what_gimp_compiled_goes_too(house: House, before: dict[str, str]) -> None:
+    compiled = house.home / ".config/GIMP/3.2/plug-ins/deepdream/__pycache__"
+    compiled.mkdir()
+    (compiled / "wire.cpython-313.pyc").write_bytes(b"x")
+    uninstall(house)
+    assert listing(house.home) == before
+
+
+def test_it_can_be_removed_after_the_clone_is_gone(house: House, before: dict[str, str]) -> None:
+    installer = house.data / "app" / "current" / "source" / "install"
+    done = subprocess.run(
+        [sys.executable, installer, "uninstall"],
+        cwd="/",
+        env=house.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert listing(house.home) == before
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "nonsense"])
+def test_without_a_readable_record_what_is_recognised_goes(house: House, before: dict[str, str], damage: str) -> None:
+    record = house.data / "manifest.json"
+    text = record.read_text()
+    {
+        "missing": record.unlink,
+        "empty": lambda: record.write_text(""),
+        "cut": lambda: record.write_text(text[: len(text) // 2]),
+        "nonsense": lambda: record.write_text("[1, 2]"),
+    }[damage]()
+    uninstall(house)
+    left = {name for name in listing(house.home) if name not in before}
+    # Which folders were there before nobody knows now.
+    assert all((house.home / name).is_dir() and "deepdream" not in Path(name).parts for name in left), left
+    assert {name: what for name, what in listing(house.home).items() if name in before} == before
+
+
+def change(path: Path) -> None:
+    path.write_text(path.read_text() + "# mine\n")
+
+
+@pytest.mark.parametrize("name", [".local/bin/deepdream", ".config/GIMP/3.2/plug-ins/deepdream/wire.py"])
+def test_a_file_that_the_user_changed_stays_and_is_told(house: House, before: dict[str, str], name: str) -> None:
+    change(house.home / name)
+    told = uninstall(house)
+    assert f"{house.home / name}, which was changed" in told
+    files = {name for name in listing(house.home) if (house.home / name).is_file()}
+    assert files == {one for one in before if (house.home / one).is_file()} | {name}
+
+
+def test_purge_removes_what_was_changed_and_what_the_program_wrote(house: House, before: dict[str, str]) -> None:
+    change(house.home / ".local/bin/deepdream")
+    state, drop = house.home / ".local/state/deepdream", house.home / "DeepDream"
+    for name in ("hotfolder/journal.sqlite3", "helper.log", "helper.log.1", "service.json", "run-host/helper.lock"):
+        (state / name).parent.mkdir(parents=True, exist_ok=True)
+        (state / name).write_text("ours")
+    (house.data / "weights").mkdir()
+    (house.data / "weights" / "x.safetensors").write_text("ours")
+    (drop / ".deepdream-folder").write_text("mark")
+    for own in ("out", "done", "failed"):
+        (drop / own).mkdir()
+    uninstall(house, "--purge")
+    del before[".config/deepdream/config.yaml"], before[".config/deepdream"]
+    assert listing(house.home) == before
+
+
+@pytest.mark.parametrize("words", [(), ("--purge",)])
+def test_pictures_stay_in_any_case(house: House, words: tuple[str, ...]) -> None:
+    drop = house.home / "DeepDream"
+    pictures = [drop / "new.jpg", drop / "out" / "a.dream.jpg", drop / "done" / "a.jpg", drop / "failed" / "b.jpg"]
+    for picture in pictures:
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_text("picture")
+    (drop / ".deepdream-folder").write_text("mark")
+    uninstall(house, *words)
+    assert all(picture.read_text() == "picture" for picture in pictures)
+
+
+def test_without_purge_journal_and_drop_folder_stay_together(house: House) -> None:
+    """The journal knows the folder by its mark; one without the other would be taken for a disk that is not there."""
+    journal, drop = house.home / ".local/state/deepdream/hotfolder/journal.sqlite3", house.home / "DeepDream"
+    journal.parent.mkdir(parents=True)
+    journal.write_text("ours")
+    (drop / ".deepdream-folder").write_text("mark")
+    told = uninstall(house)
+    assert journal.exists()
+    assert (drop / ".deepdream-folder").exists()
+    assert f"Left: {drop}" in told
+    assert str(journal.parent.parent) in told
+
+
+def rewritten(house: House, edit: Callable[[dict[str, dict[str, object]]], None]) -> None:
+    record = house.data / "manifest.json"
+    told = json.loads(record.read_text())
+    edit(told["parts"])
+    record.write_text(json.dumps(told))
+
+
+def test_a_record_that_was_tampered_with_leads_nowhere_else(house: House, before: dict[str, str]) -> None:
+    pictures = house.home / "Pictures"
+
+    def edit(parts: dict[str, dict[str, object]]) -> None:
+        app = parts["app"]
+        app["trees"] = [str(pictures), "/", str(house.data / "app" / ".." / ".." / ".."), *app["trees"]]  # type: ignore[misc]
+        app["files"] = {str(pictures / "a.jpg"): "0" * 64, **app["files"]}  # type: ignore[dict-item]
+        app["folders"] = [str(pictures), "/", *app["folders"]]  # type: ignore[misc]
+        app["links"] = {str(pictures / "a.jpg"): "x", **app["links"]}  # type: ignore[dict-item]
+
+    rewritten(house, edit)
+    uninstall(house)
+    assert listing(house.home) == before
+
+
+def test_a_command_of_the_same_name_made_later_stays(house: House) -> None:
+    house.launcher.unlink()
+    house.launcher.symlink_to("mine")
+    uninstall(house)
+    assert house.launcher.is_symlink()
+    assert (house.home / ".local/bin/mine").read_text() == "mine"
+
+
+def test_nothing_installed_is_told(tmp_path: Path) -> None:
+    house = House.make(tmp_path)
+    assert "Nothing of DeepDream is installed here" in uninstall(house)
+    assert "Nothing of DeepDream is installed here" in uninstall(house, "--purge")
+    assert listing(house.home) == {}
+
+
+def test_again_after_it_was_removed_it_is_installed(house: House, before: dict[str, str]) -> None:
+    uninstall(house)
+    assert house.install().returncode == 0
+    assert house.version() == "1.0"
+    uninstall(house)
+    assert listing(house.home) == before
