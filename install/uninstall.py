@@ -44,8 +44,8 @@ class Uninstall:
             self.acts.told.line(f"{self.manifest.path} cannot be read; what can be recognised is removed")
         if self.manifest.damaged or not self.manifest.path.exists():
             recover.parts(self.places, self.manifest)
-        if not self.manifest.parts and not self._purgeable():
-            return ["Nothing of DeepDream is installed here"]
+        if not self.manifest.parts and not (self.purge and self._purgeable()):
+            return ["Nothing of DeepDream is installed here", *self._kept()]
         told = service.remove(self.places, self.acts.of("service"))
         python = self.places.python()
         if python is not None:
@@ -77,7 +77,7 @@ class Uninstall:
             self._unlink(in_the_making(path))
             if not path.is_file():
                 continue
-            if part.wrote(path, path.read_bytes()) or self.purge:
+            if part.wrote(path, path.read_bytes()) or (self.purge and not path.is_symlink()):
                 self._unlink(path)
             else:
                 self.left.append(f"{path}, which was changed")
@@ -174,12 +174,13 @@ class Uninstall:
     def _report(self) -> list[str]:
         lines = [] if self.acts.dry_run else [f"DeepDream is removed ({self.removed} things)"]
         lines += [f"Left: {what}" for what in self.left]
-        if not self.purge:
-            kept = [
-                str(path)
-                for path in (self.places.config / "config.yaml", self.places.state, self.places.weights)
-                if path.exists()
-            ]
-            if kept:
-                lines.append(f"Kept: {', '.join(kept)} — `python3 install uninstall --purge` removes them too")
-        return lines
+        return lines + self._kept()
+
+    def _kept(self) -> list[str]:
+        """Return a line about what only --purge removes, if there is any."""
+        places = self.places
+        kept = [path for path in (places.config / "config.yaml", places.state, places.weights) if path.exists()]
+        if self.purge or not kept:
+            return []
+        names = ", ".join(map(str, kept))
+        return [f"Kept: {names} — `python3 install uninstall --purge` removes them too"]

@@ -68,7 +68,9 @@ def test_everything_goes_and_nothing_else(house: House, before: dict[str, str]) 
     assert listing(house.home) == before
     assert "config.yaml" in told
     assert "--purge" in told
-    assert "Nothing of DeepDream" not in uninstall(house, "--dry-run")
+    told = uninstall(house)
+    assert "Nothing of DeepDream" in told
+    assert "config.yaml" in told
     assert listing(house.home) == before
 
 
@@ -98,12 +100,9 @@ def test_it_can_be_removed_after_the_clone_is_gone(house: House, before: dict[st
 def test_without_a_readable_record_what_is_recognised_goes(house: House, before: dict[str, str], damage: str) -> None:
     record = house.data / "manifest.json"
     text = record.read_text()
-    {
-        "missing": record.unlink,
-        "empty": lambda: record.write_text(""),
-        "cut": lambda: record.write_text(text[: len(text) // 2]),
-        "nonsense": lambda: record.write_text("[1, 2]"),
-    }[damage]()
+    record.unlink()
+    if damage != "missing":
+        record.write_text({"empty": "", "cut": text[: len(text) // 2], "nonsense": "[1, 2]"}[damage])
     uninstall(house)
     left = {name for name in listing(house.home) if name not in before}
     # Which folders were there before nobody knows now.
