@@ -167,15 +167,14 @@ def test_idle_ends_lose_no_client(tmp_path: Path) -> None:
             found = manager.connect()
             pids.append(found.status()["pid"])
 
-        for _ in range(3):
-            assert manager.process is not None
+        asked = 0
+        while len(set(pids)) < 3:
+            assert asked < 1200, "no helper has ended, whatever the gaps between the clients"
             begun = manager.starts[-1] + 3.0  # SERVICE_IDLE_S, of which the start is a part
             with ThreadPoolExecutor(60) as pool:
-                list(pool.map(ask, [number * 0.012 for number in range(120)]))
-            until(lambda: time.monotonic() - manager.starts[-1] > 1.0)
-            manager.connect()
-        assert len(pids) == 360
-        assert len(set(pids)) > 1, "an end was among it"
+                list(pool.map(ask, [number * 0.03 for number in range(60)]))
+            asked += 60
+        assert len(pids) == asked
         assert set(manager.codes) == {0}
         assert "Traceback" not in manager.said()
 

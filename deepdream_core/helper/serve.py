@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from dataclasses import replace
 from logging.handlers import RotatingFileHandler
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core import __version__, client, wire
 from deepdream_core.errors import DeepDreamError, HelperError
-from deepdream_core.helper import activation, beside
 from deepdream_core.helper.dispatcher import TICK_S, Dispatcher
 from deepdream_core.helper.door import Door
 from deepdream_core.helper.endpoint import bind, check_silent, describe, lock_endpoint, place, polls, silent
@@ -43,10 +43,13 @@ def serve(load: Callable[[], Config], *, on_demand: bool, say: Callable[[str], N
     Where a service manager listens for us, its sockets are used, and then we end when idle. `load` reads the
     configuration. Raises what that raises; `HelperError` when it cannot start, and when the one there is does not answer.
     """
-    sockets = activation.inherited()
-    if sockets:
-        _serve_for_manager(load, sockets)
-        return
+    if "LISTEN_FDS" in os.environ:
+        from deepdream_core.helper import activation
+
+        sockets = activation.inherited()
+        if sockets:
+            _serve_for_manager(load, sockets)
+            return
     config = load()
     path = place()
     for _ in polls(ANSWER_WITHIN_S):  # one that is ending gives the place free, one that is starting answers soon
@@ -74,6 +77,8 @@ def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket])
     As that client waits for an answer, it gets one in any case: from us, from the helper that has the lock already, or why
     there can be none; what is wrong is raised only when nobody asks any more.
     """
+    from deepdream_core.helper import activation, beside
+
     logfile = _start_log(on_demand=False)
     service, said = activation.address(sockets)
     if said:
