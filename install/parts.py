@@ -95,7 +95,9 @@ class Installation:
         elif app.before is not None:
             app.switch(app.before)  # the record may lack it, if the last run was killed
             app.remove_others(app.before)
-            pause.end()
+            if pause.interrupted and (python := self.places.python()):
+                pause.renew(python)
+                pause.end()
         changed = launcher.lay(self.places, acts, renew=new)
         version = app.project.version
         if acts.dry_run:
@@ -108,8 +110,7 @@ class Installation:
             self.told.line(
                 f"DeepDream {version} is installed already" + ("; repaired" if changed else ": nothing to do")
             )
-        if new:
-            self._renew_plug_ins()
+        self._renew_plug_ins(new=new)
         for line in launcher.advice(self.places, os.environ):
             self.told.line(line)
         return 0
@@ -139,9 +140,11 @@ class Installation:
             ) from error
         app.remove_others(version)
 
-    def _renew_plug_ins(self) -> None:
-        """Bring the plug-in to this version wherever it was laid."""
-        if folders := gimp.recorded(self.acts("gimp")):
+    def _renew_plug_ins(self, *, new: bool) -> None:
+        """Bring the plug-in to this version wherever it was laid, also if an earlier run was killed before that."""
+        acts = self.acts("gimp")
+        folders = gimp.recorded(acts)
+        if folders and (new or acts.part.facts.get("for") != self.manifest.app):
             self.gimp(gimp.Request(self.options.dry_run, folders))
 
     def gimp(self, request: gimp.Request | None = None) -> int:
@@ -152,7 +155,12 @@ class Installation:
         if not installed and not self.options.dry_run:
             self.manifest.clone = str(self.root)
         request = request or gimp.Request(self.options.dry_run, self.options.into)
-        return gimp.run(root, request, self._python, self.acts("gimp"), self.screen)
+        acts = self.acts("gimp")
+        code = gimp.run(root, request, self._python, acts, self.screen)
+        if installed and code == 0 and acts.part.files and acts.part.facts.get("for") != self.manifest.app:
+            acts.part.facts["for"] = self.manifest.app
+            self.manifest.save()
+        return code
 
     def folder(self) -> int:
         """Make the drop folders and say what they are for; return the exit code."""

@@ -161,9 +161,11 @@ class Pause:
         """Stop what runs, written down first; also a helper that a program started, by `old`, the Python in use."""
         if self.supervisor:
             self.ran = self.supervisor.running(self.names)
-            if self.ran:
-                self._note(self.ran)
-                self.supervisor.stop(self.acts, self.ran)
+            # What an earlier run that was killed has stopped is to be started again as well.
+            resume = self.acts.part.facts.get("resume", [])
+            self.ran += [name for name in self.names if name in resume and name not in self.ran]
+            self._note(self.ran)
+            self.supervisor.stop(self.acts, self.ran)
         if old is not None:
             self.acts.run(old, "-P", "-m", "deepdream_core", "helper", "--stop", within_s=ASK_WITHIN_S)
 
@@ -173,7 +175,12 @@ class Pause:
         names = self.ran or [name for name in self.names if name in resume]
         if self.supervisor and names:
             self.supervisor.start(self.acts, names)
-        self._note([])
+        self._note(None)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an earlier run was killed while the program was being exchanged."""
+        return "resume" in self.acts.part.facts
 
     def renew(self, python: Path) -> dict[Path, bytes]:
         """Write the units as this version has them; return what was in them before. Raises InstallError and OSError."""
@@ -193,12 +200,13 @@ class Pause:
         if before and self.supervisor:
             self.supervisor.read_again(self.acts)
 
-    def _note(self, names: list[str]) -> None:
+    def _note(self, names: list[str] | None) -> None:
+        """Write down what is to be started again, or with None that all is done."""
         facts = self.acts.part.facts
-        if self.acts.dry_run or facts.get("resume", []) == names:
+        if self.acts.dry_run or facts.get("resume") == names:
             return
         facts["resume"] = names
-        if not names:
+        if names is None:
             facts.pop("resume")
         self.acts.manifest.save()
 

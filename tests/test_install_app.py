@@ -188,6 +188,12 @@ def test_a_plug_in_is_renewed_with_the_program(house: House) -> None:
     assert house.install("app").returncode == 0
     assert json.loads((plug_in / "deepdream.json").read_text())["version"] == "1.1"
     assert (plug_in / "wire.py").read_text() == "# new\n"
+    record = json.loads((house.data / "manifest.json").read_text())
+    record["parts"]["gimp"]["for"] = "app/1.0"  # as after a kill between the switch and the plug-in
+    (house.data / "manifest.json").write_text(json.dumps(record))
+    (plug_in / "wire.py").write_text("# old\n")
+    assert house.install("app").returncode == 0
+    assert (plug_in / "wire.py").read_text() == "# new\n"
 
 
 def test_killed_at_any_point_the_old_one_works_and_the_next_run_ends_well(house: House) -> None:

@@ -332,6 +332,32 @@ def test_a_service_that_was_stopped_stays_so_through_an_upgrade(machine: Machine
         install(machine, "1.1", "uninstall", "--purge")
 
 
+def test_killed_in_an_upgrade_the_service_is_running_again_after_the_next_run(machine: Machine) -> None:
+    with machine.logged_in(JOERG):
+        install(machine, "1.0")
+        for seconds in ("0.3", "1.5", "3", "4", "5"):
+            kill = ("timeout", "--signal=KILL", seconds, "python3", "/clones/1.1/clone/install", "app")
+            machine.run(*kill, user=JOERG, timeout=120)
+            install(machine, "1.1", "app")
+            assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.1"
+            assert show(machine, systemd.SOCKET, "ActiveState") == "active"
+            assert "resume" not in record(machine)["service"]
+            install(machine, "1.0", "app")
+            assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.0"
+        # At the worst moment: all is stopped, and nothing is exchanged yet.
+        machine.check("systemctl", "--user", "stop", systemd.SOCKET, systemd.WATCH, user=JOERG)
+        edit = (
+            "import json, pathlib; path = pathlib.Path.home() / '.local/share/deepdream/manifest.json'; "
+            "told = json.loads(path.read_text()); told['parts']['service']['resume'] = told['parts']['service']['units']; "
+            "path.write_text(json.dumps(told))"
+        )
+        machine.check("python3", "-c", edit, user=JOERG)
+        install(machine, "1.0", "app")
+        assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.0"
+        assert show(machine, systemd.SOCKET, "ActiveState") == "active"
+        install(machine, "1.0", "uninstall", "--purge")
+
+
 def test_lingering_is_undone_only_if_we_switched_it_on(machine: Machine) -> None:
     lingering = Path("/var/lib/systemd/linger", JOERG)
     with machine.logged_in(JOERG):
