@@ -87,7 +87,7 @@ class Day:
 def test_a_day_with_quiet_hours_a_lost_helper_a_sleep_a_wrong_clock_and_a_disk_that_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "CANARY_S", 600.0)  # the kernel's time does not run with ours
+    monkeypatch.setattr(watching, "CANARY_S", 3000.0)  # the kernel's time does not run with ours
     day = Day(tmp_path)
     settings = FolderSettings(path=str(day.drop), preset="tiny", quiet_hours="22:00-07:00")
     config = load_config(None)
