@@ -1194,7 +1194,7 @@ def test_what_is_started_unless_told_otherwise(tmp_path: Path, monkeypatch: pyte
     script = tmp_path / "python"
     script.write_text('#!/bin/sh\necho "$@" safe=$PYTHONSAFEPATH\nexit 3\n')
     script.chmod(0o700)
-    monkeypatch.setattr(launch, "_OWN", [str(script), "-m", "deepdream_core"])
+    monkeypatch.setattr(sys, "executable", str(script))
     with pytest.raises(HelperNotStarted) as caught:
         connect(start=True)
     assert caught.value.log_lines == ["-m deepdream_core helper --on-demand safe=1"]
