@@ -172,6 +172,11 @@ def test_a_feather_is_applied_once(places: Session) -> None:
     assert told["off"] < 1e-4
 
 
+def test_the_same_pixels_dream_the_same_each_time(places: Session) -> None:
+    assert places["again_and_again"]["status"] == "success"
+    assert places["again_and_again"]["different"] == 1
+
+
 def test_only_the_selection_and_its_surroundings_travel(places: Session, place: Place) -> None:
     assert places["context"]["status"] == "success"
     assert places["context"]["outside"] == 0

@@ -16,10 +16,10 @@ from watching import TINY, photograph
 from deepdream_core import remote
 from deepdream_core.config import load_config
 from deepdream_core.errors import HelperError
-from deepdream_core.hotfolder import watching
 from deepdream_core.hotfolder.daemon import Daemon
 from deepdream_core.hotfolder.folder import PAUSES_S
 from deepdream_core.hotfolder.journal import Journal
+from deepdream_core.hotfolder.watching import Watcher
 from deepdream_core.settings import FolderSettings, Preset
 
 if TYPE_CHECKING:
@@ -83,11 +83,22 @@ class Day:
         self.sizes.append((own.memory_info().rss, own.num_fds(), threading.active_count()))
 
 
+def waiting(canary: Callable[[Watcher, float], None]) -> Callable[[Watcher, float], None]:
+    """Our time stands still while the kernel tells of the canary, for its own time does not run with ours."""
+
+    def tried(watcher: Watcher, now: float) -> None:
+        canary(watcher, now)
+        if watcher.mode == "events":
+            watcher._canary_seen.wait(20)
+
+    return tried
+
+
 @pytest.mark.skipif(not hasattr(psutil.Process, "num_fds"), reason="counts file descriptors, which Windows does not")
 def test_a_day_with_quiet_hours_a_lost_helper_a_sleep_a_wrong_clock_and_a_disk_that_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "CANARY_S", 3000.0)  # the kernel's time does not run with ours
+    monkeypatch.setattr(Watcher, "canary", waiting(Watcher.canary))
     day = Day(tmp_path)
     settings = FolderSettings(path=str(day.drop), preset="tiny", quiet_hours="22:00-07:00")
     config = load_config(None)

@@ -28,8 +28,8 @@ def main():
             layer = new_layer(image, **layout)
             selecting(image)
             dreamed(facts, image, layer)
-    for one in (feather, context, child, mask, hdr, profile, above, above_in_a_group, above_masked, filters, filters_above,
-                above_with_strength_0):  # fmt: skip
+    for one in (feather, again_and_again, context, child, mask, hdr, profile, above, above_in_a_group, above_masked, filters,
+                filters_above, above_with_strength_0):  # fmt: skip
         with check(one.__name__) as facts:
             one(facts)
 
@@ -67,6 +67,17 @@ def feather(facts):
     wanted = [old[i] + weights[i // 4] * (new[i] - old[i]) for i in range(len(old))]
     facts["partly"] = sum(0.1 < weight < 0.9 for weight in weights)
     facts["off"] = max(abs(a - b) for a, b in zip(mixed, wanted))  # noqa: B905 - Python 3.9
+
+
+def again_and_again(facts):
+    """The same pixels and settings, each time by a plug-in's process of its own."""
+    image = new_image(precision="FLOAT_LINEAR")
+    dreams = set()
+    for _number in range(12):
+        layer = new_layer(image)
+        facts["status"] = dream(image, layer)["status"]
+        dreams.add(samples(layer))
+    facts["different"] = len(dreams)
 
 
 def context(facts):
