@@ -46,7 +46,7 @@ def endpoint_of(words: Any, log: Path) -> wire.Endpoint:
     try:
         host, port, token = words["host"], words["port"], words["token"]
     except (TypeError, KeyError):
-        raise wire.WireError("not the host, port and token of a service") from None
+        raise wire.WireError("no host, port and token of a service") from None
     return wire.Endpoint(
         host=host, port=port, token=token, pid=0, version="unknown", protocol=wire.PROTOCOL, log=str(log)
     )

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdream_core import __version__, wire
+from deepdream_core import __version__, service_endpoint, wire
 from deepdream_core.doctor import computing, folders, gimp, manifest, program, reach, service, space
 from deepdream_core.doctor.asking import HELPER_UNIT, Answer, ask, service_environment
 from deepdream_core.doctor.check import Check, Finding, apart, well, wrong
@@ -116,13 +116,14 @@ def _of_folders(here: Here, config: Config | None, record: Manifest | None) -> I
 
 
 def _of_helper(here: Here, config: Config | None) -> Iterator[Check]:
-    def prepared() -> wire.Endpoint | None:
-        return reach.service_endpoint(wire.state_folder() / "service.json")
-
     port = config.helper.port if config else 0
     install = program.install_command(here, "service")
-    yield Check("helper", lambda: reach.check_helper(wire.endpoint_path(), prepared(), __version__), START_S)
-    yield Check("port", lambda: reach.check_port(wire.endpoint_path(), prepared(), port, install), START_S)
+    yield Check("helper", lambda: reach.check_helper(wire.endpoint_path(), _prepared(), __version__), START_S)
+    yield Check("port", lambda: reach.check_port(wire.endpoint_path(), _prepared(), port, install), START_S)
+
+
+def _prepared() -> wire.Endpoint | None:
+    return service_endpoint.read_service(service_endpoint.service_path())
 
 
 def _of_service(here: Here, run: Callable[[Sequence[str]], Answer], record: Manifest | None) -> Iterator[Check]:
@@ -154,9 +155,9 @@ def _of_gimp(here: Here, record: Manifest | None) -> Iterator[Check]:
 def _check_plug_in(folder: Path, elsewhere: bool, record: Manifest | None, install: str) -> Finding:
     facts: dict[str, Any] = {"version": __version__, "protocol": wire.PROTOCOL}
     facts |= {"endpoint": str(wire.endpoint_path()), "state": str(wire.state_folder())}
-    prepared = reach.service_endpoint(wire.state_folder() / "service.json")
+    prepared = _prepared()
     if prepared is not None:
-        facts["service"] = {"host": prepared.host, "port": prepared.port, "token": prepared.token}
+        facts["service"] = service_endpoint.words_of(prepared)
     return gimp.check_plug_in(folder, elsewhere, facts, record, install)
 
 

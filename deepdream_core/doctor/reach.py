@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -86,30 +84,6 @@ def check_port(endpoint: Path, service: wire.Endpoint | None, chosen: int, insta
         "end that program, or set another helper.port in config.yaml"
     )  # fmt: skip
     return wrong(f"another program has port {port}{f': {who}' if (who := listener(port)) else ''}", step)
-
-
-def service_endpoint(path: Path) -> wire.Endpoint | None:
-    """Return where the service's helper is reached and with what token, None when no service was set up.
-
-    Raises `WireError` for a file that is damaged, another user's, or open to others.
-    """
-    try:
-        status = path.stat()
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
-        raise wire.WireError(
-            f"{path} belongs to another user, or others can read it — run `python3 install service` again"
-        )
-    try:
-        told = json.loads(data)
-        return wire.Endpoint(
-            host=told["host"], port=told["port"], token=told["token"],
-            pid=os.getpid(), version="service", protocol=wire.PROTOCOL, log="",
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise wire.WireError(f"{path} is damaged — run `python3 install service` again") from None
 
 
 def listener(port: int) -> str:

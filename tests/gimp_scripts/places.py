@@ -28,8 +28,8 @@ def main():
             layer = new_layer(image, **layout)
             selecting(image)
             dreamed(facts, image, layer)
-    for one in (feather, again_and_again, context, child, mask, hdr, profile, above, above_in_a_group, above_masked, filters,
-                filters_above, above_with_strength_0):  # fmt: skip
+    for one in (feather, again_and_again, context, child, mask, hdr, profile, above, above_in_a_group, above_masked,
+                filters, filters_above, above_with_strength_0):  # fmt: skip
         with check(one.__name__) as facts:
             one(facts)
 
