@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from helper_process import Helper, running_helper
 from hypothesis import settings
 from PIL import Image
 from skimage import data
@@ -66,6 +67,14 @@ def _ordinary_arithmetic() -> Iterator[None]:
     """Undo what an engine sets for the process's speed; hypothesis refuses to work where tiny numbers count as 0."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(scope="module")
+def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helper]:
+    """A helper of the module's own, as a real process, with its model loaded."""
+    with running_helper(tmp_path_factory.mktemp("helper")) as running:
+        running.client().warm()
+        yield running
 
 
 @pytest.fixture

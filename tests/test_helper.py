@@ -41,21 +41,11 @@ from deepdream_core.photo.frame import Frame
 from deepdream_core.settings import EngineSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 WHITE = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0}
 BATCH: dict[str, Any] = {"octaves": 2, "iterations": 8, "finest": "full"}
 """Settings of a job of about two seconds on a picture of 160 px, in which others can come between."""
-
-
-@pytest.fixture(scope="module")
-def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helper]:
-    """A helper with its model loaded."""
-    with running_helper(tmp_path_factory.mktemp("helper")) as running:
-        running.client().warm()
-        yield running
 
 
 def in_this_process(

@@ -58,14 +58,6 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helper]:
-    """A helper with its model loaded."""
-    with running_helper(tmp_path_factory.mktemp("helper")) as running:
-        running.client().warm()
-        yield running
-
-
 @pytest.fixture
 def own(home: dict[str, str]) -> dict[str, str]:
     """An environment with a configuration of its own, for this machine's processor, as the one of `deepdream`."""

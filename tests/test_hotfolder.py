@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from helper_process import Helper, running_helper, until
+from helper_process import Helper, until
 from PIL import Image
 from watching import Watching, another_disk, photograph, watching
 
@@ -25,13 +25,6 @@ from deepdream_core.recipe import recipe_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helper]:
-    with running_helper(tmp_path_factory.mktemp("helper")) as running:
-        running.client().warm()
-        yield running
 
 
 @pytest.fixture
@@ -454,30 +447,6 @@ def test_the_clock_may_jump_back(tmp_path: Path, helper: Helper) -> None:
         photograph(drop.drop / "cat.png", 31)
         os.utime(drop.drop / "cat.png", (4e9, 4e9))
         delivered(drop, "cat.png")
-
-
-def test_killed_again_and_again_nothing_is_lost_or_doubled(tmp_path: Path, helper: Helper) -> None:
-    import random
-
-    moments = random.Random(7)
-    names = [f"{number}.png" for number in range(40)]
-    with watching(tmp_path / "own", helper) as drop:
-        for seed, name in enumerate(names):
-            photograph(drop.drop / name, seed, side=48)
-        for _ in range(30):
-            time.sleep(moments.uniform(0.3, 2.0))
-            drop.kill()
-            drop.start()
-        until(lambda: len(drop.files("done")) == len(names), 120, 0.2)
-        with contextlib.closing(drop.journal()) as journal:
-            until(lambda: journal.counts(drop.drop) == {"done": len(names)}, 20)
-        drop.kill()
-        assert sorted(drop.files("done")) == sorted(names)
-        assert sorted(drop.files("out")) == sorted(names)
-        assert sorted(set(drop.files()) - {f"{part}/{name}" for part in ("out", "done") for name in names}) == []
-        for name in names:
-            with Image.open(drop.drop / "out" / name) as dreamed:
-                dreamed.load()
 
 
 def test_a_journal_that_cannot_be_written_is_told_once_and_the_daemon_goes_on(tmp_path: Path, helper: Helper) -> None:

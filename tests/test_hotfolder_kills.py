@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from helper_process import Helper, running_helper, until
+from helper_process import Helper, until
 from PIL import Image
 from watching import SLOW, TINY, Watching, photograph, watching
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 KILLED_AT = """
@@ -46,13 +45,6 @@ Journal.note = killing(Journal.note, lambda arguments: arguments[2])
 delivery.move = killing(moves.move, lambda arguments: "a move")
 runpy.run_module("deepdream_core", run_name="__main__", alter_sys=True)
 """
-
-
-@pytest.fixture(scope="module")
-def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helper]:
-    with running_helper(tmp_path_factory.mktemp("helper")) as running:
-        running.client().warm()
-        yield running
 
 
 def all_is_well(drop: Watching, names: list[str]) -> None:
@@ -95,12 +87,12 @@ def test_at_every_state_of_the_journal(tmp_path: Path, helper: Helper) -> None:
     assert {f"{moment} {state}" for moment in ("before", "after") for state in states} == set(moments)
 
 
-@pytest.mark.slow
-def test_at_two_hundred_random_moments(tmp_path: Path, helper: Helper) -> None:
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_at_random_moments(tmp_path: Path, helper: Helper, kills: int) -> None:
     moments = random.Random(7)
     with watching(tmp_path / "own", helper) as drop:
         names: list[str] = []
-        for number in range(200):
+        for number in range(kills):
             if number % 2 == 0:
                 names.append(f"{number}.png")
                 photograph(drop.drop / names[-1], number, side=48 + number)  # of one size none is another's copy

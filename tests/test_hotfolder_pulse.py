@@ -14,7 +14,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helper_process import Helper, running_helper
 from watching import Watching, another_disk, photograph
 
 from deepdream_core.hotfolder import pulse as pulses
@@ -28,6 +27,8 @@ from deepdream_core.settings import FolderSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from helper_process import Helper
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sd_notify is systemd's")
 
@@ -106,12 +107,6 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     made = Manager(tmp_path)
     yield made
     made.socket.close()
-
-
-@pytest.fixture(scope="module")
-def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helper]:
-    with running_helper(tmp_path_factory.mktemp("helper")) as running:
-        yield running
 
 
 def watched(

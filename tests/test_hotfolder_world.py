@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 import pytest
-from helper_process import Helper, running_helper, until
+from helper_process import Helper, until
 from PIL import Image
 from watching import TINY, Watching, photograph, watching
 
@@ -27,13 +27,6 @@ if TYPE_CHECKING:
 
 WITHOUT_POWERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner"]
 """Under this, root is held to permissions as anybody is."""
-
-
-@pytest.fixture(scope="module")
-def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helper]:
-    with running_helper(tmp_path_factory.mktemp("helper")) as running:
-        running.client().warm()
-        yield running
 
 
 @pytest.fixture

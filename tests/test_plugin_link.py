@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from helper_process import ENDLESS, QUICK, Helper, followed, picture, running_helper, submitted, until
 from plugin_folder import FACTS, FOLDER, facts, link
@@ -25,21 +26,13 @@ from test_wire import interpreter
 from deepdream_core import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 STARTABLE = (sys.executable, "-m", "deepdream_core", "helper", "--on-demand")
 AT_ONCE_S = 5.0
 SIDE = 32
 SHAPE = (SIDE, SIDE, 3)
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helper]:
-    """A helper with its model loaded."""
-    with running_helper(tmp_path_factory.mktemp("helper")) as running:
-        running.client().warm()
-        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +154,10 @@ def test_a_preview_is_seen_octave_by_octave_and_then_forgotten(helper: Helper) -
     assert pictures, "one that came late is left out, but not all"
     assert all(isinstance(one, bytes) and len(one) == 256 * 256 * 3 for one in pictures)
     assert len(set(pictures)) == len(pictures)
+    assert isinstance(told[-1].data, bytearray)
+    final, *seen = (np.frombuffer(one, np.uint8).astype(int) for one in (told[-1].data, *pictures))
+    away = [abs(one - final).mean() for one in seen]
+    assert away == sorted(away, reverse=True), "each is nearer to the dream than the one before"
     job.join(5)
     assert not [one for one in helper.status()["jobs"] if one["priority"] == "preview"]
     assert link.last_result(facts_of(helper.endpoint_file)) is None

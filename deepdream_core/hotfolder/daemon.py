@@ -43,11 +43,10 @@ class Daemon:
 
     `load` reads the configuration anew and returns it with the folders to watch, which have been checked; it raises
     `SettingsError` for one that is broken, and then the last good one stays. `engine` opens the helper, given what it
-    returned to the same thread before, or None; `say` gets one line
-    about each picture, `show` the whole state about twice a second, and `beat` is called in every turn of the loop, and for
-    each file in a long one. `clock` and `wall_clock` count seconds, as
-    `time.monotonic` and `time.time`; `tick_s` is how long nothing may happen until the loop looks around nevertheless.
-    Raises from the constructor what `load` raises.
+    returned to the same thread before, or None. `say` gets one line about each picture, `show` the whole state about twice
+    a second, and `beat` is called in every turn of the loop, and for each file in a long one. `clock` and `wall_clock`
+    count seconds, as `time.monotonic` and `time.time`; `tick_s` is how long nothing may happen until the loop looks around
+    nevertheless. Raises from the constructor what `load` raises.
     """
 
     def __init__(

@@ -296,7 +296,7 @@ class Dreaming(threading.Thread):
         self._told_the_end = False
         self._job: client.HelperJob | None = None
         self._pace = _Pace()
-        self._looked_at = 0.0
+        self._looked_at, self._looked_like = 0.0, bytearray()
 
     def run(self) -> None:
         """Have it dreamed."""
@@ -371,7 +371,8 @@ class Dreaming(threading.Thread):
     def _look(self, job: client.HelperJob) -> None:
         samples = bytearray(wire.ArrayHeader(self._dtype, self._shape).nbytes)
         with contextlib.suppress(client.HelperError):  # if it matters, the events will tell
-            if job.so_far_into(samples):
+            if job.so_far_into(samples) and samples != self._looked_like:
+                self._looked_like = samples
                 self._tell("picture", bytes(samples))
         self._looked_at = time.monotonic()
 
