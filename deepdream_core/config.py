@@ -53,6 +53,8 @@ def load_config(path: Path | None = None) -> Config:
     config = _config(tree, str(builtin))
     own = path or user_config_path()
     if path is None and not own.exists():
+        if own.is_symlink():  # to a disk that is away perhaps: going on without what it holds would do something else
+            raise SettingsError(f"{own} is a link to {own.readlink()}, which is not there", "mend or remove the link")
         return config
     return _config(_overlaid(tree, _read_yaml(own)), str(own))
 

@@ -187,9 +187,9 @@ def state_folder() -> Path:
         return chosen
     try:
         if _WINDOWS:
-            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local", "deepdream")
-        if sys.platform == "darwin":
-            return Path.home() / "Library" / "Application Support" / "deepdream"
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local", "deepdream", "state")
+        if sys.platform == "darwin":  # the program lies beside it: to most disks DeepDream and deepdream are one name
+            return Path.home() / "Library" / "Application Support" / "deepdream" / "state"
         state = os.environ.get("XDG_STATE_HOME", "")
         return Path(state if os.path.isabs(state) else Path.home() / ".local" / "state", "deepdream")  # noqa: PTH117
     except RuntimeError:

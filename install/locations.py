@@ -100,12 +100,12 @@ def of(environ: Mapping[str, str], platform: str, home: Path) -> Places:
     if platform == "win32":
         local = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
         both, data, bin_ = local / NAME, local / "DeepDream", local / "DeepDream" / "bin"
-        state = chosen("DEEPDREAM_STATE_DIR", both) if own_state else both
+        state = chosen("DEEPDREAM_STATE_DIR", both / "state") if own_state else both / "state"
         return Places(platform, home, data, both, state, both / "weights", bin_, local, local)
     if platform == "darwin":
         support = home / "Library" / "Application Support"
         both, data = support / NAME, support / "DeepDream"
-        state = chosen("DEEPDREAM_STATE_DIR", both)
+        state = chosen("DEEPDREAM_STATE_DIR", both / "state")
         bin_ = home / ".local" / "bin"
         config, share = chosen("XDG_CONFIG_HOME", home / ".config"), chosen("XDG_DATA_HOME", home / ".local" / "share")
         return Places(platform, home, data, both, state, both / "weights", bin_, config, share)

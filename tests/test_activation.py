@@ -13,7 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psutil
 import pytest
@@ -22,9 +22,7 @@ from activating import EXEC, Manager, activating
 from helper_process import Helper, followed, picture, running_endlessly, running_helper, submitted, until
 
 from deepdream_core import __version__, client, remote, wire
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from deepdream_core.helper import beside, serve
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd's socket activation")
 
@@ -35,6 +33,14 @@ deepdream_core.__version__ = "0.0.1"
 from deepdream_core.cli import run
 sys.exit(run())
 """
+
+
+def test_nobody_reaches_the_unit_s_start_limit_by_connecting() -> None:
+    """Neither while it runs nor while it only says what is wrong: each of its lives is long enough."""
+    unit = (Path(__file__).parents[1] / "install" / "units" / "deepdream-helper.service").read_text()
+    limit = dict(line.split("=") for line in unit.splitlines() if line.startswith("StartLimit"))
+    shortest_s = int(limit["StartLimitIntervalSec"]) / int(limit["StartLimitBurst"])
+    assert min(beside.QUIET_S, serve.SERVICE_IDLE_S) > shortest_s
 
 
 def ended(manager: Manager, times: int = 1, within_s: float = 15.0) -> int:
@@ -170,7 +176,7 @@ def test_idle_ends_lose_no_client(tmp_path: Path) -> None:
         asked = 0
         while len(set(pids)) < 3:
             assert asked < 1200, "no helper has ended, whatever the gaps between the clients"
-            begun = manager.starts[-1] + 3.0  # SERVICE_IDLE_S, of which the start is a part
+            begun = manager.starts[-1] + serve.SERVICE_IDLE_S  # of which the start is a part
             with ThreadPoolExecutor(60) as pool:
                 list(pool.map(ask, [number * 0.03 for number in range(60)]))
             asked += 60

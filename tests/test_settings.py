@@ -130,6 +130,16 @@ def test_a_config_in_a_folder_of_any_name(tmp_path: Path) -> None:
         load_config(written(tmp_path / "{0}{}", "dream: {step: x}"))
 
 
+def test_a_link_that_leads_nowhere_is_not_taken_for_no_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "deepdream").mkdir()
+    (tmp_path / "deepdream" / "config.yaml").symlink_to(tmp_path / "away")
+    with pytest.raises(SettingsError, match=r"is a link to .*away, which is not there — mend or remove the link"):
+        load_config()
+
+
 def test_the_users_own_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "deepdream").mkdir()

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core import __version__, service_endpoint, wire
-from deepdream_core.doctor import computing, folders, gimp, manifest, program, reach, service, space
+from deepdream_core.doctor import computing, folders, gimp, manifest, packages, program, reach, service, space
 from deepdream_core.doctor.asking import HELPER_UNIT, Answer, ask, service_environment
-from deepdream_core.doctor.check import Check, Finding, apart, well, wrong
-from deepdream_core.errors import SettingsError
+from deepdream_core.doctor.check import Check, Finding, apart, looked_at, well, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from deepdream_core.settings import Config, FolderSettings
 
 TORCH_S = 60.0
+CONFIG_S = 5.0
 START_S = 15.0
 """For what may start a Python or the helper."""
 
@@ -35,16 +35,29 @@ def all_checks(here: Here, config_file: Path | None) -> Iterator[Check]:
     Nothing but config.yaml and the manifest is read before a check is looked at.
     """
     run = partial(ask, environ=_with_runtime_folder(here))
-    config, trouble = _config(config_file)
+    config, config_found = _config(config_file)
     record = _manifest(here)
-    yield from _of_program(here, run)
-    yield from _of_computing(here, run, config, record, config_file)
-    yield Check("config.yaml", partial(_check_config, config, trouble, config_file))
-    yield from _of_folders(here, config, record)
+    yield from _each("program", _of_program(here, run))
+    yield from _each("torch", _of_computing(here, run, config, record, config_file))
+    yield Check("config.yaml", lambda: config_found)
+    yield from _each("drop folder", _of_folders(here, config, record))
     yield Check("disk space", lambda: space.check_space(_places(here)))
-    yield from _of_helper(here, config)
-    yield from _of_service(here, run, record)
-    yield from _of_gimp(here, record)
+    yield from _each("helper", _of_helper(here, config))
+    yield from _each("service", _of_service(here, run, record))
+    yield from _each("GIMP", _of_gimp(here, record))
+
+
+def _each(name: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """Yield these checks; where a broken package keeps them from being made, one of this name that says so."""
+    try:
+        yield from checks
+    except Exception as error:
+        trouble = error
+
+        def look() -> Finding:
+            raise trouble
+
+        yield Check(name, look)
 
 
 def _of_program(here: Here, run: Callable[[Sequence[str]], Answer]) -> Iterator[Check]:
@@ -54,6 +67,7 @@ def _of_program(here: Here, run: Callable[[Sequence[str]], Answer]) -> Iterator[
     yield Check(
         "Python", lambda: program.check_python(program.service_python(here), sys.version_info[:3], run), START_S
     )
+    yield Check("packages", lambda: packages.check_packages(program.service_python(here), run), START_S)
 
 
 def _of_computing(
@@ -63,19 +77,21 @@ def _of_computing(
     record: Manifest | None,
     file: Path | None,
 ) -> Iterator[Check]:
+    if config is None:
+        for name in ("torch", "weights", "memory"):
+            yield Check(name, lambda: apart("config.yaml says what to compute with, and is not valid"))
+        return
     has_unit = here.linux and _has_unit(here, record)
     is_service = False
 
     def ask_python() -> dict[str, Any]:
         nonlocal is_service
-        if config is None:
-            raise computing.ProbeError("config.yaml says what to compute with", "mend it first")
         environ, is_service = service_environment(here.environ, has_unit, run)
         return computing.probed(program.service_python(here), environ, config.engine)
 
     seen = computing.Seen(ask_python)
     nvidia = Path("/proc/driver/nvidia/version").exists()
-    wants_cpu = config is not None and (config.engine.device == "cpu" or config.engine.devices == ["cpu"])
+    wants_cpu = config.engine.device == "cpu" or config.engine.devices == ["cpu"]
     yield Check("torch", lambda: computing.check_torch(seen, nvidia, wants_cpu), TORCH_S)
     yield Check("weights", lambda: computing.check_weights(seen), TORCH_S)
     yield Check("memory", lambda: computing.check_memory(seen), TORCH_S)
@@ -161,27 +177,30 @@ def _check_plug_in(folder: Path, elsewhere: bool, record: Manifest | None, insta
     return gimp.check_plug_in(folder, elsewhere, facts, record, install)
 
 
-def _config(file: Path | None) -> tuple[Config | None, SettingsError | None]:
-    from deepdream_core.config import load_config
+def _config(file: Path | None) -> tuple[Config | None, Finding]:
+    """Return the configuration, None where there is none that can be used, and what there is to say of it."""
+    read: list[Config] = []
 
-    try:
-        return load_config(file), None
-    except SettingsError as error:
-        return None, error
+    def look() -> Finding:
+        from deepdream_core.config import load_config, user_config_path
+        from deepdream_core.errors import SettingsError
 
+        try:
+            config = load_config(file)
+        except SettingsError as error:
+            return wrong(error.what, error.next_step)
+        read.append(config)
+        from deepdream_core.hotfolder.places import check
 
-def _check_config(config: Config | None, trouble: SettingsError | None, file: Path | None) -> Finding:
-    from deepdream_core.config import user_config_path
-    from deepdream_core.hotfolder.places import check
+        try:
+            check(config.folders)
+        except SettingsError as error:
+            return wrong(f"folders: {error.what}", error.next_step)
+        own = file or user_config_path()
+        return well(f"{own} over the built-in one" if own.exists() else f"the built-in one; {own} would override it")
 
-    if config is None:
-        return wrong(trouble.what, trouble.next_step) if trouble else wrong("it cannot be read", "mend it")
-    try:
-        check(config.folders)
-    except SettingsError as error:
-        return wrong(f"folders: {error.what}", error.next_step)
-    own = file or user_config_path()
-    return well(f"{own} over the built-in one" if own.exists() else f"the built-in one; {own} would override it")
+    found = looked_at(Check("config.yaml", look, CONFIG_S))  # it may lie on a share that does not answer
+    return read[0] if read else None, found
 
 
 def _manifest(here: Here) -> Manifest | None:

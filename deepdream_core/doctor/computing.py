@@ -29,6 +29,9 @@ GPU_BYTES = 2_500_000_000
 """On a GPU: the CPU was measured to take 2.9 GB in all with tiles of 250 MB, 0.4 GB of them for Python and torch."""
 
 
+NOT_ASKED = apart("the program cannot be asked: see the check of torch")
+
+
 class ProbeError(DeepDreamError):
     """The service's Python could not be asked."""
 
@@ -40,6 +43,13 @@ class Seen:
         self._ask, self._lock = ask_it, threading.Lock()
         self._told: dict[str, Any] | None = None
         self._error: Exception | None = None
+
+    def known(self) -> dict[str, Any] | None:
+        """Return it, or None when it cannot be asked: the check of torch tells of that."""
+        try:
+            return self()
+        except Exception:
+            return None
 
     def __call__(self) -> dict[str, Any]:
         """Return it; raises the same error each time."""
@@ -82,7 +92,9 @@ def check_torch(seen: Seen, nvidia: bool, wants_cpu: bool) -> Finding:
 
 def check_weights(seen: Seen) -> Finding:
     """Look whether the network's weights are there and whole."""
-    told = seen()
+    told = seen.known()
+    if told is None:
+        return NOT_ASKED
     if "weights_trouble" in told:
         what, step = told["weights_trouble"]
         return wrong(what, step or INSTALL_AGAIN)
@@ -94,7 +106,10 @@ def check_weights(seen: Seen) -> Finding:
 
 def check_memory(seen: Seen) -> Finding:
     """Look whether there is memory for a large photo, on the device and in the machine."""
-    torch = seen().get("torch")
+    told = seen.known()
+    if told is None:
+        return NOT_ASKED
+    torch = told.get("torch")
     if torch is None:
         return apart("torch has no device to compute on")
     on_gpu = torch["device"] != "cpu"
@@ -113,7 +128,10 @@ def check_memory(seen: Seen) -> Finding:
 
 def check_same_folders(seen: Seen, own: Mapping[str, Path], is_service: bool) -> Finding:
     """Look whether the service finds its configuration and state where commands in this terminal do."""
-    told = {name: Path(place) for name, place in seen()["folders"].items()}
+    asked = seen.known()
+    if asked is None:
+        return NOT_ASKED
+    told = {name: Path(place) for name, place in asked["folders"].items()}
     who = "the service" if is_service else "a helper started by a program"
     for name, place in own.items():
         if told[name] != place:

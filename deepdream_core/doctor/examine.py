@@ -43,12 +43,13 @@ class Report(Protocol):
 
 
 def examine(checks: Iterable[Check], report: Report, *, mend: bool) -> int:
-    """Look at each check, with `mend` do its safe fix and look again; return how many failed in the end, at most 100."""
+    """Look at each check, with `mend` do its safe fixes and look again; return how many failed in the end, at most 100."""
     failed = mendable = 0
     for check in checks:
         report.begins(check)
         finding = looked_at(check)
-        if mend and finding.ok is False and finding.mend is not None:
+        done: set[str] = set()  # behind one trouble there may be another, that wants another fix
+        while mend and finding.ok is False and finding.mend is not None and finding.mend.name not in done:
             report.found(check, finding)
             try:
                 finding.mend.do()
@@ -56,6 +57,7 @@ def examine(checks: Iterable[Check], report: Report, *, mend: bool) -> int:
             except Exception as error:
                 trouble = str(error) or type(error).__name__
             report.mended(check, finding.mend.name, trouble)
+            done.add(finding.mend.name)
             finding = looked_at(check)
         report.found(check, finding)
         failed += finding.ok is False

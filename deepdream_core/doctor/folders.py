@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -13,11 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import psutil
-
 from deepdream_core.doctor.check import Finding, Mend, apart, well, wrong
-from deepdream_core.hotfolder.native import Events, in_plain_words, shared_with_others
-from deepdream_core.hotfolder.places import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +26,7 @@ ROOM = 1_000_000_000
 EVENT_WITHIN_S = 5.0
 CANARY = ".deepdream-canary-"
 """How the daemon's own trial files begin: it takes no notice of them."""
+_OWN = ("out", "done", "failed")  # as in hotfolder.places, which needs packages that may be broken
 
 
 def check_folder(root: Path, wanted: bool, is_known: Callable[[Path], bool], short: Callable[[Path], str]) -> Finding:
@@ -60,25 +58,25 @@ def _not_there(root: Path, wanted: bool, is_known: Callable[[Path], bool], short
         )
     if not wanted:
         return apart(f"{short(root)} is not there; `deepdream watch` makes it")
-    above = root.parent
+    above, quoted = root.parent, shlex.quote(str(root))
     if not above.is_dir():
-        return wrong(f"{short(root)} is not there, nor is what it lies in", f"mount its disk, or `mkdir -p '{root}'`")
+        return wrong(f"{short(root)} is not there, nor is what it lies in", f"mount its disk, or `mkdir -p {quoted}`")
     mend = Mend(f"make {short(root)}", root.mkdir) if os.access(above, os.W_OK | os.X_OK) else None
-    return wrong(f"{short(root)} is not there", f"`mkdir '{root}'`", mend)
+    return wrong(f"{short(root)} is not there", f"`mkdir {quoted}`", mend)
 
 
 def _own(root: Path) -> list[Path]:
-    return [root, *(path for name in OWN if (path := root / name).is_dir())]
+    return [root, *(path for name in _OWN if (path := root / name).is_dir())]
 
 
 def _not_usable(paths: list[Path], short: Callable[[Path], str]) -> Finding:
     path = paths[0]
+    names = " ".join(shlex.quote(str(one)) for one in paths)
     what = f"{short(path)} cannot be read or written" + (f", nor {len(paths) - 1} more" if len(paths) > 1 else "")
     if hasattr(os, "geteuid") and any(one.stat().st_uid != os.geteuid() for one in paths):
-        return wrong(what, f"it belongs to another user: `sudo chown \"$USER\" '{path}'`, or name another folder")
+        return wrong(what, f'it belongs to another user: `sudo chown "$USER" {names}`, or name another folder')
     if any(os.statvfs(one).f_flag & os.ST_RDONLY for one in paths):
         return wrong(what, "its file system is mounted read-only: mount it for writing, or name another folder")
-    names = " ".join(f"'{one}'" for one in paths)
 
     def open_them() -> None:
         for one in paths:
@@ -106,6 +104,8 @@ def known_to(journal: Path) -> Callable[[Path], bool]:
 
 def file_system(path: Path) -> str:
     """Return the name of the file system that a path lies on, as the system calls it."""
+    import psutil
+
     real = Path(os.path.realpath(path))
     mounts = [(Path(one.mountpoint), one.fstype) for one in psutil.disk_partitions(all=True)]
     over = [(len(place.parts), kind) for place, kind in reversed(mounts) if real.is_relative_to(place)]
@@ -114,6 +114,8 @@ def file_system(path: Path) -> str:
 
 def check_events(root: Path, name: str, within_s: float = EVENT_WITHIN_S) -> Finding:
     """Look whether the system tells of a file that is made in a drop folder; `name` is that file's, removed at once."""
+    from deepdream_core.hotfolder.native import Events, in_plain_words, shared_with_others
+
     if not root.is_dir():
         return apart("the folder is not there")
     if not os.access(root, os.W_OK | os.X_OK):
@@ -169,7 +171,7 @@ def _folders_in(root: Path) -> int:
     """Return how many folders have to be watched for a drop folder: those that are ours are left out."""
     count = 0
     for folder, below, _files in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".") and not (Path(folder) == root and name in OWN)]
+        below[:] = [name for name in below if not name.startswith(".") and not (Path(folder) == root and name in _OWN)]
         count += 1
     return count
 

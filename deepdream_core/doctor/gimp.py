@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PLUG_IN = Path("plug-ins", "deepdream")
 PROGRAM, FACTS = "deepdream.py", "deepdream.json"
-COPIES = ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py")
+COPIES = ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py", "service_endpoint.py")
 """Modules of this package that the plug-in carries a copy of."""
 _VERSION = re.compile(r"3\.\d{1,3}")
 

@@ -103,7 +103,7 @@ def check_command(here: Here) -> Finding:
             return wrong(f"{here.short(launcher)} is missing", INSTALL_AGAIN)
         return apart("no program is installed")
     if not os.access(launcher, os.X_OK):
-        return wrong(f"{here.short(launcher)} cannot be run", f"`chmod 755 {here.short(launcher)}`")
+        return wrong(f"{here.short(launcher)} cannot be run", f"`chmod 755 {shlex.quote(str(launcher))}`")
     folders = here.environ.get("PATH", "")
     found = shutil.which("deepdream", path=folders)
     if found and Path(found).exists() and Path(found).samefile(launcher):

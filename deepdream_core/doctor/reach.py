@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from typing import TYPE_CHECKING
-
-import psutil
 
 from deepdream_core import client, connection, wire
 from deepdream_core.doctor.check import Finding, Mend, apart, well, wrong
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import psutil
 
 START_S = 8.0
 """How long the service may take to start the helper when somebody connects."""
@@ -29,18 +30,18 @@ def check_helper(endpoint: Path, service: wire.Endpoint | None, version: str) ->
     except client.NoHelper as error:
         if error.hung_pid is not None:
             return wrong(error.what, error.next_step)
-        return _by_service(service, version)
+        return _by_service(endpoint, service, version)
     except client.HelperVersion as error:
         return wrong(error.what, error.next_step)
     at = f"process {running.endpoint.pid} at port {running.endpoint.port}"
     if running.version == version:
-        return well(f"{version}, {at}")
+        return _works(running, f"{version}, {at}")
     mend = Mend("stop the helper of another version, which has nothing to do", running.shutdown)
     what = f"a helper of version {running.version} runs ({at}), and this is {version}"
     return wrong(what, STOP_IT, mend if _is_idle(running) else None)
 
 
-def _by_service(service: wire.Endpoint | None, version: str) -> Finding:
+def _by_service(endpoint: Path, service: wire.Endpoint | None, version: str) -> Finding:
     if service is None:
         return apart("none runs; programs start one when they need it")
     try:
@@ -50,13 +51,25 @@ def _by_service(service: wire.Endpoint | None, version: str) -> Finding:
         why = connection.reason(error, START_S)
         if isinstance(error, ConnectionRefusedError):
             return wrong(f"nobody listens at the service's port {service.port}", "`deepdream service start`")
-        who = listener(service.port)
-        if isinstance(error, wire.WireError):
-            return wrong(f"port {service.port}: {why}{f' ({who})' if who else ''}", "see the check of the port")
+        if not _is_ours(listener(service.port)):
+            return wrong(f"no helper at the service's port {service.port}: {why}", "see the check of the port")
         return wrong(f"no answer at the service's port {service.port}: {why}", "`deepdream service logs` says more")
     if (found, protocol) != (version, wire.PROTOCOL):
         return wrong(f"the service's helper is of version {found}, and this is {version}", STOP_IT)
-    return well(f"{version}, reached at the service's port {service.port}")
+    try:
+        running = client.connect(endpoint_file=endpoint, service=service, client="deepdream-doctor")
+    except client.HelperError as error:
+        return wrong(error.what, error.next_step)
+    return _works(running, f"{version}, reached at the service's port {service.port}")
+
+
+def _works(running: client.HelperClient, what: str) -> Finding:
+    """Ask for more than a hello, which also one says that stands in for a helper that cannot start."""
+    try:
+        running.status()
+    except client.HelperError as error:
+        return wrong(error.what, error.next_step or "`deepdream service logs` says more")
+    return well(what)
 
 
 def check_port(endpoint: Path, service: wire.Endpoint | None, chosen: int, install: str) -> Finding:
@@ -78,21 +91,37 @@ def check_port(endpoint: Path, service: wire.Endpoint | None, chosen: int, insta
             connection.Connection(own, START_S).close()
             return well(f"the helper has {port}")
         except connection.FOREIGN as error:
-            if not isinstance(error, wire.WireError):
-                return well(f"{port}: {connection.reason(error, START_S)}")
+            if _is_ours(listener(port)):
+                return well(f"the helper has {port}, but: {connection.reason(error, START_S)}")
     step = f"end that program, or {install} to have another port" if service else (
         "end that program, or set another helper.port in config.yaml"
     )  # fmt: skip
-    return wrong(f"another program has port {port}{f': {who}' if (who := listener(port)) else ''}", step)
+    who = listener(port)
+    return wrong(f"another program has port {port}{f': {who.name()}, process {who.pid}' if who else ''}", step)
 
 
-def listener(port: int) -> str:
-    """Return who listens at a port, as far as the system tells: `python3, process 12`; empty where it does not."""
+def listener(port: int) -> psutil.Process | None:
+    """Return who listens at a port, as far as the system tells: of other users' programs it usually does not."""
+    import psutil
+
     with contextlib.suppress(psutil.Error, OSError):
         for one in psutil.net_connections("tcp"):
             if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:
-                return f"{psutil.Process(one.pid).name()}, process {one.pid}"
-    return ""
+                return psutil.Process(one.pid)
+    return None
+
+
+def _is_ours(process: psutil.Process | None) -> bool:
+    """Say whether it is a helper of this user, or the service manager that listens in its place."""
+    if process is None:
+        return False
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        command = process.cmdline()
+        ours = process.uids().real == os.geteuid() if hasattr(os, "geteuid") else True
+        return ours and (process.name() == "systemd" or ("deepdream_core" in command and "helper" in command))
+    return False
 
 
 def _listens(port: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,9 @@ def check_unit_files(manifest: Manifest | None, units: Path, install: str) -> Fi
         if strange:
             return wrong(f"{strange[0]} lies in {units}, and the installer knows nothing of it", install)
         return apart("no service is installed")
-    if altered := manifest.altered("service"):
+    # What starts at login the user may choose: the checks of the units tell of that.
+    altered = [one for one in manifest.altered("service") if ".wants" + os.sep not in one]
+    if altered:
         return wrong(manifests.told(altered), install)
     return well(f"{len(manifest.files('service'))} as they were written")
 

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 
 HELLO_WITHIN_S = 2.0
 LOOK_EVERY_S = 0.25
-QUIET_S, LONGEST_S = 4.0, 60.0
-"""A refusal ends when nobody has come for so long, or after so long anyhow: what was wrong may have been mended."""
+QUIET_S, LONGEST_S = 7.0, 60.0
+"""A refusal ends when nobody has come for so long, or after so long anyhow: what was wrong may have been mended.
+
+Not sooner, as the unit's start limit would be reached by whoever connects again and again, and the socket be given up.
+"""
 _PIECE = 1 << 16
 _HANDED_ON = {b"content-type", b"content-length", b"accept", b"last-event-id"}
 _NOT_BACK = {b"connection", b"transfer-encoding", b"keep-alive"}

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 ANSWER_WITHIN_S = 10.0
 LOCK_WITHIN_S = 2.0
 """One that is ending has gone by then; to another one, calls are handed on."""
-SERVICE_IDLE_S = 3.0
-"""A service lives at least so long: systemd takes more than five starts in ten seconds for a fault."""
+SERVICE_IDLE_S = 7.0
+"""A service lives at least so long: systemd takes more than ten starts in a minute, as its unit says, for a fault."""
 
 log = logging.getLogger("deepdream.helper")
 
