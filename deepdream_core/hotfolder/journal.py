@@ -399,8 +399,11 @@ class Journal:
             yield
         except sqlite3.Error as error:
             number, step = errno.EIO, "free some space there; it goes on by itself then"
+            kind = getattr(error, "sqlite_errorcode", -1) & 0xFF
             if "locked" in str(error):
                 number, step = errno.EBUSY, "end the program that holds it; it goes on by itself then"
+            elif kind in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY):
+                number, step = errno.EACCES, "make that file and its folder writable"
             raise OutputError(f"{self.path}: the journal cannot be used: {error}", step, number) from None
         except OSError as error:
             step = "make that folder writable"
