@@ -1,6 +1,7 @@
 """`python3 install gimp`: lay the plug-in into GIMP's folders, with what it needs of the package and `deepdream.json`."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -223,8 +224,9 @@ def wanted_files(root: Path, told: bytes | None) -> Files:
 def install(plug_ins: Path, files: Files, *, dry_run: bool = False) -> str:
     """Make the folder `deepdream` in a folder of plug-ins hold these files and no others; return what that took.
 
-    `unchanged`, `updated` or `installed`. The folder is exchanged as a whole; where it cannot be moved (Windows, while the
-    plug-in runs), each file is. Raises InstallError, for a `deepdream` that is not ours above all.
+    `unchanged`, `updated` or `installed`. The folder is exchanged as a whole; where it cannot be moved, each file is: on
+    Windows while the plug-in runs, on a live system one of the image beneath it. Raises InstallError, for a `deepdream`
+    that is not ours above all.
     """
     target = plug_ins / NAME
     try:
@@ -291,8 +293,8 @@ def _exchange(plug_ins: Path, target: Path, files: Files) -> None:
         try:
             if os.path.lexists(target):
                 target.rename(old)
-        except PermissionError:
-            if not _folders_may_be_in_use():
+        except OSError as error:
+            if not (error.errno == errno.EXDEV or (isinstance(error, PermissionError) and _folders_may_be_in_use())):
                 raise
             _replace_each(new, target, files)
             return

@@ -1,5 +1,6 @@
 """`python3 install gimp`: which folders, what is laid into them, and what is left alone. No GIMP needed."""
 
+import errno
 import io
 import json
 import os
@@ -201,6 +202,21 @@ def test_where_the_folder_cannot_be_moved_each_file_is(plug_ins: Path, monkeypat
     assert gimp.install(plug_ins, FILES | {"link.py": b"new"}) == "updated"
     assert content(plug_ins / "deepdream") == FILES | {"link.py": b"new"}
     assert int((plug_ins / "deepdream" / "deepdream.py").stat().st_mtime) > before
+    assert only(plug_ins) == ["deepdream"]
+
+
+def test_a_folder_of_the_image_beneath_a_live_system_is_filled_file_by_file(
+    plug_ins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There a folder that is not of the upper layer cannot be moved: EXDEV."""
+
+    def of_the_image(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    gimp.install(plug_ins, FILES)
+    monkeypatch.setattr(Path, "rename", of_the_image)
+    assert gimp.install(plug_ins, FILES | {"link.py": b"new"}) == "updated"
+    assert content(plug_ins / "deepdream") == FILES | {"link.py": b"new"}
     assert only(plug_ins) == ["deepdream"]
 
 
