@@ -7,12 +7,15 @@ are never touched. Without a readable record what can be recognised is taken fro
 import contextlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import gimp
 import recover
 import service
 from acts import Acts
+from folder import USUAL
 from locations import Places
 from manifest import Manifest, Part, in_the_making
 
@@ -61,9 +64,10 @@ class Uninstall:
             if Path(tree).parent == self.places.app:
                 self._count(tree)
                 self.acts.remove_tree(Path(tree))
+        watched = self._watched() if self.purge else []
         if self.purge:
             self._purge()
-        self._drop_folders()
+        self._drop_folders(watched)
         self._last(parts)
         return [*told, *self._report()]
 
@@ -113,10 +117,23 @@ class Uninstall:
             self._unlink(Path(told))
             self._remove_if_empty(Path(told).parent)
 
-    def _drop_folders(self) -> None:
-        """Take our own traces out of the drop folders that we made, if no picture is in them."""
-        for name in self.manifest.part("folder").folders:
-            folder = Path(name)
+    def _watched(self) -> list[Path]:
+        """Return the drop folders that the journal knows, also after a removal without --purge, when no record does."""
+        journal = self.places.state / "hotfolder" / "journal.sqlite3"
+        # Read as it lies there: otherwise SQLite would make files beside it, also in a dry run.
+        with contextlib.suppress(ImportError, OSError, ValueError):
+            import sqlite3
+
+            with contextlib.suppress(sqlite3.Error):
+                opened = sqlite3.connect(f"file:{quote(os.fsencode(journal))}?mode=ro&immutable=1", uri=True)
+                with contextlib.closing(opened):
+                    return [Path(os.fsdecode(row[0])) for row in opened.execute("SELECT folder FROM folders")]
+        return []
+
+    def _drop_folders(self, watched: Sequence[Path]) -> None:
+        """Take our own traces out of the drop folders: those that we made, and those that were watched."""
+        made = [Path(name) for name in self.manifest.part("folder").folders]
+        for folder in dict.fromkeys([*made, *watched]):
             if not (folder / MARK).is_file():
                 continue
             if not self.purge:
@@ -126,6 +143,8 @@ class Uninstall:
             self._unlink(folder / MARK)
             for own in OWN_FOLDERS:
                 self._remove_if_empty(folder / own)
+            if folder == self.places.home / USUAL:
+                self._remove_if_empty(folder)
 
     def _last(self, parts: list[Part]) -> None:
         """Remove folders, the innermost first, then the record itself and what it lay in."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +164,25 @@ def test_without_purge_journal_and_drop_folder_stay_together(house: House) -> No
     assert (drop / ".deepdream-folder").exists()
     assert f"Left: {drop}" in told
     assert str(journal.parent.parent) in told
+
+
+def test_a_later_purge_takes_the_marks_out_of_the_folders_that_the_journal_knows(house: House) -> None:
+    journal, drop = house.home / ".local/state/deepdream/hotfolder/journal.sqlite3", house.home / "DeepDream"
+    mine = house.home / "Pictures"
+    journal.parent.mkdir(parents=True)
+    for folder in (drop, mine):
+        (folder / ".deepdream-folder").write_text("mark")
+        (folder / "out").mkdir()
+    with contextlib.closing(sqlite3.connect(journal)) as opened, opened:
+        opened.execute("CREATE TABLE folders (folder BLOB PRIMARY KEY, mark TEXT NOT NULL)")
+        opened.executemany("INSERT INTO folders VALUES (?, 'mark')", [(os.fsencode(drop),), (os.fsencode(mine),)])
+    uninstall(house)
+    assert (drop / ".deepdream-folder").exists()
+    uninstall(house, "--purge", "--dry-run")
+    assert (mine / ".deepdream-folder").exists()
+    uninstall(house, "--purge")
+    assert not drop.exists()
+    assert [path.name for path in mine.iterdir()] == ["a.jpg"]
 
 
 def rewritten(house: House, edit: Callable[[dict[str, dict[str, object]]], None]) -> None:
