@@ -25,6 +25,7 @@ from helper_process import running_helper
 from watching import another_disk
 
 from deepdream_core import __version__, service_endpoint, wire
+from deepdream_core import __version__, installer, wire
 from deepdream_core.config import load_config
 from deepdream_core.doctor import (
     checkup,
@@ -1202,3 +1203,22 @@ def test_the_doctor_itself_is_without_torch() -> None:
     )
     (line,) = in_python(program)
     assert re.fullmatch(r"\d\d \[\]", line)
+
+
+def test_a_unit_that_failed_says_why_as_its_program_said(tmp_path: Path) -> None:
+    asked = systemctl(tmp_path, ActiveState="failed", Result="exit-code", ExecMainStatus="4")
+    said = (
+        "Starting …\nerror: /j: the journal cannot be used — make that file writable\nFailed with result 'exit-code'."
+    )
+    laid({}, tmp_path / "journalctl", f'#!/bin/sh\necho "$@" >> "{tmp_path}/asked"\ncat <<END\n{said}\nEND\n', 0o755)
+    found = service.check_unit(service.UNITS[2], asked)
+    assert found.what == "it failed (exit-code): /j: the journal cannot be used"
+    assert found.fix == "make that file writable, then `deepdream service start`"
+    assert f"--unit={service.UNITS[2]}" in (tmp_path / "asked").read_text()
+
+
+def test_an_installed_program_names_its_own_installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "my app"))
+    assert installer.install_step("gimp", "in a clone") == "in a clone"
+    laid({}, tmp_path / "my app" / "source" / "install" / "__main__.py", "")
+    assert installer.install_step("gimp", "") == f"run `python3 '{tmp_path}/my app/source/install' gimp`"

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.helper_errors import HelperError
+from deepdream_core.installer import install_step
 from deepdream_core.wire import WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIMIT_S = 10.0
-INSTALL_AGAIN = "run `python3 install` again in DeepDream's clone"
+INSTALL_AGAIN = install_step("", "run `python3 install` again in DeepDream's clone")
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ def _failed(unit: str, state: dict[str, str], run: Callable[[Sequence[str]], Ans
         if limit
         else f"it failed ({state['Result']})"
     )
+    said, _, step = _last_error(unit, run).partition(" — ")
 
     def again() -> None:
         # The service before its socket: above a failed service that would fail again.
@@ -94,8 +95,18 @@ def _failed(unit: str, state: dict[str, str], run: Callable[[Sequence[str]], Ans
             run([*_CONTROL, "start", unit])
 
     return wrong(
-        what, f"see `deepdream service logs`, then {START}", Mend(f"forget that {unit} failed, start it again", again)
+        f"{what}: {said}" if said else what,
+        f"{step or 'see `deepdream service logs`'}, then {START}",
+        Mend(f"forget that {unit} failed, start it again", again),
     )
+
+
+def _last_error(unit: str, run: Callable[[Sequence[str]], Answer]) -> str:
+    """Return what a unit's program complained of last, as far as the journal tells."""
+    service = unit.replace(".socket", ".service")
+    told = run(["journalctl", "--user", "--quiet", "--no-pager", "--output=cat", "--lines=20", f"--unit={service}"])
+    errors = [line for line in told.out.splitlines() if line.startswith("error: ")]
+    return errors[-1].removeprefix("error: ") if errors else ""
 
 
 def check_agent(name: str, platform: str, uid: int, run: Callable[[Sequence[str]], Answer]) -> Finding:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from deepdream_core.errors import ServiceError
+from deepdream_core.installer import install_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ ASK_WITHIN_S = 30.0
 START_WITHIN_S = 120.0
 """A start is over when the daemon watches, and a large folder on a slow disk is looked through before that."""
 
-INSTALL = "run `python3 install service` in DeepDream's folder"
+INSTALL = install_step("service", "run `python3 install service` in DeepDream's folder")
 HOT_FOLDER, HELPER = "hot folder", "helper"
 
 
