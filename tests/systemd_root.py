@@ -26,7 +26,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import gimp_root
 import psutil
@@ -338,6 +338,30 @@ class Machine:
 
 
 @contextmanager
+def layer_folder() -> Iterator[Path]:
+    """A folder in which layers of machines can be kept, for `keep_upper`; it is gone afterwards, whatever is killed."""
+    folder, lock = _new_folder()
+    with lock:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder() -> tuple[Path, IO[str]]:
+    """Make a folder among the machines', with its lock; who holds that one is alive, and the others' are removed."""
+    machines = cache_folder() / "machines"
+    machines.mkdir(parents=True, exist_ok=True)
+    with FileLock(machines / ".lock"):
+        _remove_left(machines)
+        folder = Path(tempfile.mkdtemp(prefix="deepdream-", dir=machines))
+        lock = (folder / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder.chmod(0o755)
+    return folder, lock
+
+
+@contextmanager
 def boot(
     root: SystemdRoot,
     *,
@@ -354,16 +378,9 @@ def boot(
     files: what to write into it before it boots.
     keep_upper: where its layer is moved after the shutdown, for `SystemdRoot.with_layer`.
     """
-    machines = cache_folder() / "machines"
-    machines.mkdir(parents=True, exist_ok=True)
-    with FileLock(machines / ".lock"):
-        _remove_left(machines)
-        folder = Path(tempfile.mkdtemp(prefix="deepdream-", dir=machines))
-        lock = (folder / "lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder, lock = _new_folder()
     for name in ("upper", "work", "root"):
         (folder / name).mkdir()
-    folder.chmod(0o755)
     for inside, text in (files or {}).items():
         target = folder / "upper" / inside.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -477,9 +494,10 @@ def _remove_left(machines: Path) -> None:
     for folder in machines.glob("deepdream-*"):
         with contextlib.suppress(OSError), (folder / "lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            groups = [hierarchy / (folder / "name").read_text() for hierarchy in _hierarchies()]
-            _kill_groups(groups)
-            _remove_groups(groups)
+            if (folder / "name").exists():
+                groups = [hierarchy / (folder / "name").read_text() for hierarchy in _hierarchies()]
+                _kill_groups(groups)
+                _remove_groups(groups)
             shutil.rmtree(folder, ignore_errors=True)
 
 
