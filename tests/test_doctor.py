@@ -24,8 +24,7 @@ import pytest
 from helper_process import running_helper
 from watching import another_disk
 
-from deepdream_core import __version__, service_endpoint, wire
-from deepdream_core import __version__, installer, wire
+from deepdream_core import __version__, installer, service_endpoint, wire
 from deepdream_core.config import load_config
 from deepdream_core.doctor import (
     checkup,
