@@ -134,7 +134,13 @@ def _of_folders(here: Here, config: Config | None, record: Manifest | None) -> I
 def _of_helper(here: Here, config: Config | None) -> Iterator[Check]:
     port = config.helper.port if config else 0
     install = program.install_command(here, "service")
-    yield Check("helper", lambda: reach.check_helper(wire.endpoint_path(), _prepared(), __version__), START_S)
+
+    def helper() -> Finding:
+        found = reach.check_helper(wire.endpoint_path(), _prepared(), __version__)
+        # With a configuration that it cannot use it refuses everybody, and tells them why.
+        return apart("config.yaml is not valid, so none can start") if config is None and not found.ok else found
+
+    yield Check("helper", helper, START_S)
     yield Check("port", lambda: reach.check_port(wire.endpoint_path(), _prepared(), port, install), START_S)
 
 
