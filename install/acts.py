@@ -138,7 +138,7 @@ class Acts:
 
 
 def ask(*argv: str | Path, within_s: float, env: Mapping[str, str] | None = None) -> processes.Finished:
-    """Run a command that only tells something; its lines are those of stdout, then those of stderr."""
+    """Run a command that only tells something; its lines are those of stdout alone, its notes those of stderr."""
     try:
         done = subprocess.run(
             [str(word) for word in argv], capture_output=True, stdin=subprocess.DEVNULL, timeout=within_s, check=False,
@@ -148,12 +148,13 @@ def ask(*argv: str | Path, within_s: float, env: Mapping[str, str] | None = None
         return processes.Finished(124, [f"no answer within {within_s:.0f} s"])
     except OSError as error:
         return processes.Finished(127, [str(error)])
-    return processes.Finished(done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace").splitlines())
+    lines, notes = (stream.decode("utf-8", "replace").splitlines() for stream in (done.stdout, done.stderr))
+    return processes.Finished(done.returncode, lines, notes)
 
 
 def said(done: processes.Finished) -> str:
     """Return the last words of a command that failed."""
-    return next((line.strip() for line in reversed(done.lines) if line.strip()), f"exit code {done.code}")
+    return next((line.strip() for line in reversed(done.lines + done.notes) if line.strip()), f"exit code {done.code}")
 
 
 def content_of(path: Path) -> bytes | None:

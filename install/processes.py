@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
@@ -29,10 +29,14 @@ _NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 
 @dataclass(frozen=True)
 class Finished:
-    """A program that ended: its exit `code` (negative for a signal) and all `lines` it wrote, stderr among them."""
+    """A program that ended: its exit `code` (negative for a signal) and the `lines` it wrote.
+
+    `notes` are those of stderr where the two were kept apart; otherwise they are among the lines.
+    """
 
     code: int
     lines: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def clean_environment(**extra: str) -> dict[str, str]:

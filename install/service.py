@@ -132,7 +132,7 @@ def endpoint(python: Path, acts: Acts, *, asked: bool) -> Endpoint | None:
         return Endpoint(Path("service.json"), "127.0.0.1", 0)
     env = processes.clean_environment(PYTHONUTF8="1")
     done = ask(python, "-P", "-m", MODULE, within_s=ASK_WITHIN_S, env=env)
-    if done.code and any("No module named" in line and "service_endpoint" in line for line in done.lines):
+    if done.code and any("No module named" in line and "service_endpoint" in line for line in done.notes):
         return None
     with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
         if done.code == 0:
@@ -140,6 +140,8 @@ def endpoint(python: Path, acts: Acts, *, asked: bool) -> Endpoint | None:
             found = Endpoint(Path(told["path"]), str(told["host"]), int(told["port"]))
             if found.path.is_absolute() and 0 < found.port < 65536:
                 acts.part.facts["endpoint"] = str(found.path)
+                for note in filter(None, map(str.strip, done.notes)):
+                    acts.told.line(note)
                 return found
     raise InstallError(
         f"the service's address cannot be prepared: {said(done)}", "mend that, then run this again", Exit.SERVICE

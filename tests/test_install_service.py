@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import plistlib
@@ -20,9 +21,14 @@ from systemd_root import Machine, boot, systemd_or_skip
 sys.path.insert(0, str(ROOT / "install"))
 
 import launchd
+import launcher
 import locations
+import service
 import systemd
 import tasks
+from acts import Acts
+from manifest import Manifest
+from screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +146,40 @@ def verify(units: Path, home: Path) -> subprocess.CompletedProcess[str]:
 def test_systemd_s_list_of_paths_is_read() -> None:
     listed = r"/home/J\xc3\xb6rg\x20M/.config/systemd/user /etc/systemd/user"
     assert systemd.paths_of(listed) == [Path("/home/Jörg M/.config/systemd/user"), Path("/etc/systemd/user")]
+
+
+# What the program tells
+
+
+def acts(folder: Path, *, dry_run: bool = False) -> tuple[Acts, io.StringIO]:
+    """What writes down what is done, and the stream on which it is told."""
+    told = io.StringIO()
+    return Acts(Manifest(folder / "manifest.json", dry_run=dry_run), "service", Screen(told)), told
+
+
+def says(path: Path, stdout: str, stderr: str) -> Path:
+    """A program that says this whatever it is asked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\ncat <<'END'\n{stdout}\nEND\ncat >&2 <<'END'\n{stderr}\nEND\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script stands for the program")
+def test_a_sentence_about_the_address_is_told_and_not_taken_for_the_address(tmp_path: Path) -> None:
+    moved = "another program listens on port 30412; the service has another port now"
+    python = says(tmp_path / "python", json.dumps({"path": "/s/service.json", "host": "::1", "port": 5}), moved)
+    writes, told = acts(tmp_path)
+    assert service.endpoint(python, writes, asked=True) == systemd.Endpoint(Path("/s/service.json"), "::1", 5)
+    assert told.getvalue() == f"{moved}\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script stands for the program")
+def test_a_warning_does_not_become_part_of_the_completion(tmp_path: Path) -> None:
+    places = linux(tmp_path)
+    says(places.python_in(places.app / "1.0"), "# deepdream's words", "a warning; rm -rf deepdream")
+    places.current.symlink_to("1.0")
+    assert launcher.completion(places, "bash") == b"# deepdream's words\n"
 
 
 # launchd's agent
