@@ -69,7 +69,7 @@ class Launchd:
     def read_again(self, acts: Acts) -> None:
         """Nothing to do: an agent is read when it is loaded."""
 
-    def start(self, acts: Acts, names: Sequence[str]) -> None:
+    def start(self, acts: Acts, names: Sequence[str], within_s: float | None = None) -> None:
         """Load agents, which starts them; raises InstallError."""
         for name in names:
             file = self.places.home / "Library" / "LaunchAgents" / f"{name}.plist"

@@ -119,23 +119,27 @@ class Installation:
         """Make this version and put it in the place of the one before, which comes back if the service will not run."""
         before = app.before
         version = app.build()
-        pause.begin(self.places.python() if before else None)
-        units: dict[Path, bytes] = {}
         try:
+            pause.begin(self.places.python() if before else None)
             app.switch(version)
             if python := self.places.python():
-                units = pause.renew(python)
+                pause.renew(python)
             pause.end()
-        except (InstallError, OSError) as error:
+        except BaseException as error:  # Ctrl-C and `kill` too: a version that has not proved itself is not left in use
             if before is None or app.acts.dry_run:
                 raise
-            app.switch(before)
-            with contextlib.suppress(InstallError, OSError):
-                pause.take_back(units)
-                pause.end()
+            again = "the one before is in use again"
+            with processes.undisturbed():
+                try:
+                    pause.take_back(lambda: app.switch(before))
+                except (InstallError, OSError) as other:
+                    again += f", but its service does not run: {getattr(other, 'what', other)}"
+            if not isinstance(error, (InstallError, OSError)):
+                self.told.line(f"The new version was taken back; {again}")
+                raise
             raise InstallError(
                 f"the new version was taken back: {getattr(error, 'what', error)}",
-                f"the one before is in use again; {getattr(error, 'todo', 'mend that, then run this again')}",
+                f"{again}; {getattr(error, 'todo', 'mend that, then run this again')}",
                 getattr(error, "code", Exit.SERVICE),
             ) from error
         app.remove_others(version)

@@ -151,6 +151,20 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Within this, neither Ctrl-C nor `kill` ends this process or what it starts: for what must come to its end."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32":
+        numbers.append(signal.SIGHUP)
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
 def wait_through_interrupts(child: "subprocess.Popen[bytes]") -> tuple[int, bool]:
     """Wait for a program in this process's own group; return its exit code and whether Ctrl-C was pressed meanwhile.
 

@@ -6,7 +6,7 @@ systemd's units for one user, a launchd agent or a task at logon; where none of 
 import contextlib
 import getpass
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,8 @@ from tasks import Tasks
 from trouble import Exit, InstallError
 
 ASK_WITHIN_S = 60.0
+BACK_WITHIN_S = 20.0
+"""For so long it is waited for a service that ran before and is to run again."""
 MODULE = "deepdream_core.service_endpoint"
 
 
@@ -43,8 +45,8 @@ class Supervisor(Protocol):
     def read_again(self, acts: Acts) -> None:
         """Take note of changed files."""
 
-    def start(self, acts: Acts, names: Sequence[str]) -> None:
-        """Start them; raises InstallError."""
+    def start(self, acts: Acts, names: Sequence[str], within_s: float | None = None) -> None:
+        """Start them, and wait for that no longer than `within_s`; raises InstallError."""
 
     def enable(self, acts: Acts, names: Sequence[str]) -> None:
         """Have them started at login; raises InstallError."""
@@ -158,6 +160,8 @@ class Pause:
         self.supervisor = supervisor(places) if names else None
         self.names = names
         self.ran: list[str] = []
+        self.before: dict[Path, bytes] = {}
+        """What was in the units that were written anew."""
 
     def begin(self, old: Path | None) -> None:
         """Stop what runs, written down first; also a helper that a program started, by `old`, the Python in use."""
@@ -171,36 +175,41 @@ class Pause:
         if old is not None:
             self.acts.run(old, "-P", "-m", "deepdream_core", "helper", "--stop", within_s=ASK_WITHIN_S)
 
-    def end(self) -> None:
+    def end(self, within_s: float | None = None) -> None:
         """Start what ran before, also before an earlier run that was killed; raises InstallError."""
-        resume = self.acts.part.facts.get("resume", [])
-        names = self.ran or [name for name in self.names if name in resume]
+        names = self._resumed()
         if self.supervisor and names:
-            self.supervisor.start(self.acts, names)
+            self.supervisor.start(self.acts, names, within_s)
         self._note(None)
+
+    def _resumed(self) -> list[str]:
+        """Return what is to be started again."""
+        resume = self.acts.part.facts.get("resume", [])
+        return self.ran or [name for name in self.names if name in resume]
 
     @property
     def interrupted(self) -> bool:
         """Whether an earlier run was killed while the program was being exchanged."""
         return "resume" in self.acts.part.facts
 
-    def renew(self, python: Path) -> dict[Path, bytes]:
-        """Write the units as this version has them; return what was in them before. Raises InstallError and OSError."""
+    def renew(self, python: Path) -> None:
+        """Write the units as this version has them; raises InstallError and OSError."""
         if not self.supervisor:
-            return {}
+            return
         files = self.supervisor.files(endpoint(python, self.acts, asked=self.supervisor.kind == "systemd"))
-        before = {path: path.read_bytes() for path in files if path.is_file()}
+        self.before = {path: path.read_bytes() for path in files if path.is_file()}
         written = [path for path, text in files.items() if self.acts.write(path, text)]
         if written:
             self.supervisor.read_again(self.acts)
-        return {path: before[path] for path in written if path in before}
 
-    def take_back(self, before: Mapping[Path, bytes]) -> None:
-        """Write the units as they were."""
-        for path, content in before.items():
-            self.acts.write(path, content)
-        if before and self.supervisor:
+    def take_back(self, switch: Callable[[], None]) -> None:
+        """Let `switch` bring the program back, and start it with the units as they were; raises InstallError and OSError."""
+        if self.supervisor:  # to start what is on its way already does nothing: the new version would go on
+            self.supervisor.stop(self.acts, self._resumed())
+        switch()
+        if [path for path, content in self.before.items() if self.acts.write(path, content)] and self.supervisor:
             self.supervisor.read_again(self.acts)
+        self.end(BACK_WITHIN_S)
 
     def _note(self, names: list[str] | None) -> None:
         """Write down what is to be started again, or with None that all is done."""

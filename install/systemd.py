@@ -3,12 +3,14 @@
 import contextlib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import processes
+import starting
 from acts import Acts, ask, said
 from locations import Places
 from trouble import Exit, InstallError
@@ -30,7 +32,7 @@ HANDED_ON = (
 _EXEC = 'exec "$0" "$@"'
 WITHIN_S = 20.0
 _SYSTEMCTL = ("systemctl", "--user")
-START_WITHIN_S = 90.0
+STOP_WITHIN_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -123,21 +125,21 @@ class Systemd:
     def stop(self, acts: Acts, names: Sequence[str]) -> None:
         """Stop units; the socket among them, or the next client would start the helper again."""
         if names:
-            acts.run(*_SYSTEMCTL, "stop", *names, within_s=START_WITHIN_S, env=self.environ)
+            acts.run(*_SYSTEMCTL, "stop", *names, within_s=STOP_WITHIN_S, env=self.environ)
 
     def read_again(self, acts: Acts) -> None:
         """Let the manager read the changed units."""
         acts.run(*_SYSTEMCTL, "daemon-reload", within_s=WITHIN_S, env=self.environ)
 
-    def start(self, acts: Acts, names: Sequence[str]) -> None:
-        """Start units, and wait until they are up; raises InstallError."""
+    def start(self, acts: Acts, names: Sequence[str], within_s: float | None = None) -> None:
+        """Start units, and wait until they are up, as long as they may take or `within_s`; raises InstallError."""
         # What failed before is forgiven; in this order, as a socket fails again above a failed service.
         wanted = [name for name in names if name != HELPER]
         acts.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, env=self.environ)
-        if wanted:
-            self._must("the service does not start", acts.run(
-                *_SYSTEMCTL, "start", *wanted, within_s=START_WITHIN_S, env=self.environ
-            ))  # fmt: skip
+        command = (*_SYSTEMCTL, "start", *wanted)
+        if wanted and not acts.would(f"run: {shlex.join(command)}"):
+            waiting = starting.Waiting(wanted[-1], self.environ, acts.told, within_s)
+            self._must("the service does not start", starting.start(command, waiting))
 
     def enable(self, acts: Acts, names: Sequence[str]) -> None:
         """Have units started at login; raises InstallError."""
@@ -155,7 +157,7 @@ class Systemd:
     def disable(self, acts: Acts, names: Sequence[str]) -> None:
         """Stop units and have them started no more, as far as they are known."""
         if names:
-            acts.run(*_SYSTEMCTL, "disable", "--now", *names, within_s=START_WITHIN_S, env=self.environ)
+            acts.run(*_SYSTEMCTL, "disable", "--now", *names, within_s=STOP_WITHIN_S, env=self.environ)
 
     def forget(self, acts: Acts, names: Sequence[str]) -> None:
         """Let the manager forget units whose files are gone."""

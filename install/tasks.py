@@ -73,7 +73,7 @@ class Tasks:
         )
         self._must("the task cannot be made", done)
 
-    def start(self, acts: Acts, names: Sequence[str]) -> None:
+    def start(self, acts: Acts, names: Sequence[str], within_s: float | None = None) -> None:
         """Start what the tasks stand for; raises InstallError."""
         for name in names:
             self._must("the service does not start", acts.run("schtasks", "/Run", "/TN", name, within_s=WITHIN_S))

@@ -69,6 +69,9 @@ elif sys.argv[1:2] == ["watch"]:
     if "DEAF" in __version__:
         sys.exit(1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    while "SLOW" in __version__ and not os.path.exists(os.path.expanduser("~/looked-through")):
+        told("STATUS=looking with " + __version__)
+        time.sleep(0.1)
     told("READY=1\\nSTATUS=watching with " + __version__)
     while True:
         time.sleep(1)

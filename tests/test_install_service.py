@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -288,7 +289,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with clones of several versions, read-only, and a user whose home has a hard name."""
     root = systemd_or_skip()
     folder = tmp_path_factory.mktemp("clones")
-    for version in ("1.0", "1.1", "1.2+DEAF"):
+    for version in ("1.0", "1.1", "1.2+DEAF", "1.3+SLOW"):
         house = House.make(folder / version)
         house.release(version)
     folder.chmod(0o755)
@@ -359,6 +360,46 @@ def test_installed_upgraded_taken_back_and_removed_under_a_real_systemd(machine:
         )
         assert machine.check("sh", "-c", LISTING, user=JOERG) == before
         assert "Nothing of DeepDream is installed" in install(machine, "1.1", "uninstall")
+
+
+@contextmanager
+def upgrade_to_the_slow(machine: Machine) -> Iterator[subprocess.Popen[str]]:
+    """An upgrade from 1.0 to the version that takes until `looked-through` is there, while it waits for that."""
+    machine.run("rm", "-f", "looked-through", user=JOERG)
+    install(machine, "1.0")
+    words = ("-u", "-B", "/clones/1.3+SLOW/clone/install", "app")
+    process = machine.start("sh", "-c", 'echo $$ > ~/installer; exec python3 "$@"', "sh", *words, user=JOERG)
+    try:
+        assert process.stdout is not None
+        assert any("first it looks through all its folders" in line for line in process.stdout)
+        assert show(machine, systemd.WATCH, "ActiveState") == "activating"
+        assert show(machine, systemd.WATCH, "StatusText") == "looking with 1.3+SLOW"
+        yield process
+    finally:
+        machine.check("touch", "looked-through", user=JOERG)
+        process.communicate(timeout=60)
+        install(machine, "1.0", "uninstall", "--purge")
+
+
+def test_an_upgrade_waits_for_a_first_look_that_takes_long(machine: Machine) -> None:
+    with machine.logged_in(JOERG), upgrade_to_the_slow(machine) as upgrade:
+        machine.check("touch", "looked-through", user=JOERG)
+        assert upgrade.wait(60) == 0
+        assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.3+SLOW"
+
+
+@pytest.mark.parametrize(("name", "code"), [("INT", 130), ("TERM", 143), ("HUP", 129)])
+def test_an_upgrade_that_is_stopped_is_taken_back(machine: Machine, name: str, code: int) -> None:
+    with machine.logged_in(JOERG), upgrade_to_the_slow(machine) as upgrade:
+        twice = f"kill -{name} $(cat ~/installer); sleep 0.05; kill -{name} $(cat ~/installer)"
+        machine.check("sh", "-c", twice, user=JOERG)
+        assert upgrade.wait(60) == code
+        assert upgrade.stdout is not None
+        assert "the one before is in use again" in upgrade.stdout.read()
+        assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.0"
+        assert show(machine, systemd.SOCKET, "ActiveState") == "active"
+        assert "resume" not in record(machine)["service"]
+        assert machine.check("bash", "-lc", '"$HOME/.local/bin/deepdream" --version', user=JOERG).split()[1] == "1.0"
 
 
 def test_a_service_that_was_stopped_stays_so_through_an_upgrade(machine: Machine) -> None:

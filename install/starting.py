@@ -1,0 +1,89 @@
+"""Waiting for systemd's units to start: as long as they may take and live, with a word to whoever waits."""
+
+import io
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import processes
+from acts import ask
+from screen import Screen, Stage
+from trouble import Exit, InstallError
+
+QUIET_S = 5.0
+"""For so long nothing is said: most starts are over by then."""
+ASK_EVERY_S = 2.0
+ASK_WITHIN_S = 20.0
+
+
+class EnoughError(Exception):
+    """It has been waited as long as was wanted, and the units are still on their way."""
+
+
+class Waiting:
+    """Looks every now and then at a `unit` that starts, and tells; `clock` returns seconds and is a parameter for tests."""
+
+    def __init__(
+        self,
+        unit: str,
+        env: Mapping[str, str],
+        told: Screen,
+        within_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.unit = unit
+        self.env = env
+        self.told = told
+        self.within_s = within_s
+        self.clock = clock
+        self.began = clock()
+        self.asked = self.began
+        self.stage: Stage | None = None
+        self.says = ""
+
+    def tick(self) -> None:
+        """Look, if it is time; raises InstallError if systemd does not answer, EnoughError after `within_s`."""
+        now = self.clock()
+        if self.within_s is not None and now - self.began > self.within_s:
+            raise EnoughError
+        if now - self.began < QUIET_S:
+            return
+        if self.stage is None:
+            self.told.line(
+                f"{self.unit} is starting: first it looks through all its folders, which takes minutes where much lies in them"
+            )
+            self.stage = Stage(self.told)
+        if self.stage.due() and now - self.asked >= ASK_EVERY_S:
+            self.asked = now
+            self.says = self._state()
+        self.stage.tick(None, self.says)
+
+    def _state(self) -> str:
+        """Return what the unit says of itself, else its state."""
+        done = ask(
+            "systemctl", "--user", "show", "--property=ActiveState,SubState,StatusText", self.unit,
+            within_s=ASK_WITHIN_S, env=self.env,
+        )  # fmt: skip
+        if done.code:
+            raise InstallError(
+                "systemd does not answer any more while the service starts",
+                "`systemctl --user status` tells more; then run the same command again",
+                Exit.SERVICE,
+            )
+        found = dict(line.partition("=")[::2] for line in done.lines)
+        return found.get("StatusText") or f"{found.get('ActiveState', '')} ({found.get('SubState', '')})"
+
+
+def start(command: tuple[str, ...], waiting: Waiting) -> processes.Finished:
+    """Run `systemctl start …`, which ends when the units are up or have failed; return how it ended."""
+    try:
+        return processes.run(
+            command, log=io.StringIO(), cwd=Path(sys.prefix), env=waiting.env, on_tick=waiting.tick
+        )  # fmt: skip
+    except EnoughError:
+        return processes.Finished(0, [])
+    except OSError as error:
+        return processes.Finished(127, [str(error)])
+    finally:
+        waiting.told.wipe()
