@@ -87,10 +87,11 @@ class App:
         return version
 
     def _versions(self) -> list[Path]:
-        """Return the folders of all versions that are there, whole or not."""
+        """Return the folders of all versions that are there, whole or not; what else lies there is not ours."""
         if not self.places.app.is_dir():
             return []
-        return sorted(path for path in self.places.app.iterdir() if path.is_dir() and not path.is_symlink())
+        found = (path for path in self.places.app.iterdir() if path.is_dir() and not path.is_symlink())
+        return sorted(path for path in found if str(path) in self.acts.part.trees or Stamp.read(path))
 
     def _can_go_on(self, version: Path) -> bool:
         """Return whether a folder is of an earlier try to install just this."""

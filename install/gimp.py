@@ -316,16 +316,17 @@ def _folders_may_be_in_use() -> bool:
 
 def _fill(folder: Path, files: Files, when: float) -> None:
     """Write the files; the program last and dated `when`, as its date is what GIMP looks at for changes."""
-    folder.chmod(0o755)  # mkdtemp closes it to others
     for name in sorted(files, key=lambda name: name == PROGRAM):
         path = folder.joinpath(*PurePosixPath(name).parts)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(path, flags, _mode(name)), "wb") as file:
             file.write(files[name])
             file.flush()
             os.fsync(file.fileno())
         path.chmod(_mode(name))
     os.utime(folder / PROGRAM, (when, when))
+    folder.chmod(0o755)  # until now mkdtemp's mode has kept others out: one of the files holds the key to the helper
 
 
 def _mode(name: str) -> int:

@@ -203,7 +203,7 @@ class Pause:
             self.supervisor.read_again(self.acts)
 
     def take_back(self, switch: Callable[[], None]) -> None:
-        """Let `switch` bring the program back, and start it with the units as they were; raises InstallError and OSError."""
+        """Let `switch` bring the program back, and start it with the units as they were; raises InstallError, OSError."""
         if self.supervisor:  # to start what is on its way already does nothing: the new version would go on
             self.supervisor.stop(self.acts, self._resumed())
         switch()

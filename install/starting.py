@@ -51,7 +51,7 @@ class Waiting:
             return
         if self.stage is None:
             self.told.line(
-                f"{self.unit} is starting: first it looks through all its folders, which takes minutes where much lies in them"
+                f"{self.unit} is starting: first it looks through all its folders, which takes minutes if much lies there"
             )
             self.stage = Stage(self.told)
         if self.stage.due() and now - self.asked >= ASK_EVERY_S:

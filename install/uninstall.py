@@ -81,7 +81,7 @@ class Uninstall:
             self._unlink(in_the_making(path))
             if not path.is_file():
                 continue
-            if part.wrote(path, path.read_bytes()) or (self.purge and not path.is_symlink()):
+            if part.wrote(path, path.read_bytes()):
                 self._unlink(path)
             else:
                 self.left.append(f"{path}, which was changed")

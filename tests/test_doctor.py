@@ -1220,4 +1220,6 @@ def test_an_installed_program_names_its_own_installer(tmp_path: Path, monkeypatc
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "my app"))
     assert installer.install_step("gimp", "in a clone") == "in a clone"
     laid({}, tmp_path / "my app" / "source" / "install" / "__main__.py", "")
-    assert installer.install_step("gimp", "") == f"run `python3 '{tmp_path}/my app/source/install' gimp`"
+    own = f"python3 '{tmp_path}/my app/source/install'"
+    assert installer.install_step("gimp", "") == f"run `{own} gimp`"
+    assert installer.anew_step("") == f"run `{own} uninstall`, then `python3 install` in a fresh clone"

@@ -125,8 +125,14 @@ def test_a_file_that_the_user_changed_stays_and_is_told(house: House, before: di
     assert files == {one for one in before if (house.home / one).is_file()} | {name}
 
 
-def test_purge_removes_what_was_changed_and_what_the_program_wrote(house: House, before: dict[str, str]) -> None:
-    change(house.home / ".local/bin/deepdream")
+def test_purge_leaves_what_the_user_has_put_in_the_place_of_ours(house: House, before: dict[str, str]) -> None:
+    launcher = house.home / ".local/bin/deepdream"
+    launcher.write_text("#!/bin/sh\n# my own\n")
+    assert "deepdream, which was changed" in uninstall(house, "--purge")
+    assert launcher.read_text() == "#!/bin/sh\n# my own\n"
+
+
+def test_purge_removes_what_the_program_wrote(house: House, before: dict[str, str]) -> None:
     state, drop = house.home / ".local/state/deepdream", house.home / "DeepDream"
     for name in ("hotfolder/journal.sqlite3", "helper.log", "helper.log.1", "service.json", "run-host/helper.lock"):
         (state / name).parent.mkdir(parents=True, exist_ok=True)

@@ -126,9 +126,15 @@ class Computer:
         return self.show(WATCH, "ActiveState") == "active"
 
     def configure(self, config: str = CONFIG) -> None:
-        """Write the user's config.yaml, and wait until the daemon goes by it."""
+        """Write the user's config.yaml, and wait until the daemon has read it."""
+        before = self.reading()
         self.write(".config/deepdream/config.yaml", config)
-        self.wait(lambda: self.show(WATCH, "SubState") == "running")
+        self.wait(lambda: self.reading() > before)
+
+    def reading(self) -> int:
+        """How often the daemon has read its configuration anew, whether that was good or not."""
+        logs = self.check("deepdream", "service", "logs", "-n", "10000")
+        return logs.count("the configuration was read anew") + logs.count("the last good configuration stays")
 
     def doctor(self, *words: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what `deepdream doctor --json` tells, and each check by its name; its exit code is the number of ✗."""
@@ -324,6 +330,7 @@ def test_stopped_in_the_midst_of_a_picture_it_loses_nothing(computer: Computer) 
     began = time.monotonic()
     computer.check("deepdream", "service", "stop")
     took_s = time.monotonic() - began
+    print(f"stopped in {took_s:.1f} s")
     assert took_s < 5
     for unit in (SOCKET, HELPER, WATCH):
         assert (computer.show(unit, "ActiveState"), computer.show(unit, "Result")) == ("inactive", "success")

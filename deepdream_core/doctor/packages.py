@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, well, wrong
+from deepdream_core.doctor.check import MAKE_ANEW, Finding, well, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,9 +37,9 @@ def check_packages(python: Path, run: Callable[[Sequence[str]], Answer]) -> Find
     try:
         troubles = json.loads(answer.out.strip().splitlines()[-1])
     except (ValueError, IndexError):
-        return wrong(f"{python} does not run: {answer.last:.200}", INSTALL_AGAIN)
+        return wrong(f"{python} does not run: {answer.last:.200}", MAKE_ANEW)
     if not troubles:
         return well(f"all {len(NAMES)} can be loaded")
     name, said = troubles[0]
     more = f", and {len(troubles) - 1} more" if len(troubles) > 1 else ""
-    return wrong(f"{name} cannot be loaded: {said:.200}{more}", INSTALL_AGAIN)
+    return wrong(f"{name} cannot be loaded: {said:.200}{more}", MAKE_ANEW)

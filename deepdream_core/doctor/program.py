@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_core.doctor import manifest as manifests
-from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, apart, well, wrong
+from deepdream_core.doctor.check import INSTALL_AGAIN, MAKE_ANEW, Finding, apart, well, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ def check_program(here: Here, version: str, run: Callable[[Sequence[str]], Answe
         return wrong(what, INSTALL_AGAIN)
     answer = run([str(python_of(there, here.platform)), "-I", "-c", _TELL])
     if answer.code != 0:
-        return wrong(f"the program in {here.short(there)} does not run: {answer.last:.200}", INSTALL_AGAIN)
+        return wrong(f"the program in {here.short(there)} does not run: {answer.last:.200}", MAKE_ANEW)
     installed = str(json.loads(answer.out)[0])
     if installed != manifest.version:
         return wrong(f"{here.short(there)} holds {installed}, the manifest says {manifest.version}", INSTALL_AGAIN)
@@ -132,7 +132,7 @@ def check_python(python: Path, version: tuple[int, ...], run: Callable[[Sequence
     if python != Path(sys.executable):
         answer = run([str(python), "-I", "-c", "import json, sys; print(json.dumps(sys.version_info[:3]))"])
         if answer.code != 0:
-            return wrong(f"{python} does not run: {answer.last:.200}", INSTALL_AGAIN)
+            return wrong(f"{python} does not run: {answer.last:.200}", MAKE_ANEW)
         found = tuple(json.loads(answer.out))
     words = ".".join(map(str, found))
     if found[:2] < OLDEST:
