@@ -1,6 +1,7 @@
 """What an installation does to the disk, each act recorded before it happens; a dry run prints them and does none."""
 
 import contextlib
+import itertools
 import os
 import shlex
 import shutil
@@ -84,9 +85,10 @@ class Acts:
         if there is not None and there != content and not known:
             if not ours and str(path) not in self.part.files:
                 raise not_ours(path)
-            if str(path) in self.part.files and not self.would(f"keep your changes as {path.name}{YOURS}"):
-                os.replace(path, path.with_name(path.name + YOURS))  # noqa: PTH105
-                self.told.line(f"{path} had been changed; what was in it is now {path.name}{YOURS}")
+            if str(path) in self.part.files and not self.would(f"keep your changes as {yours(path).name}"):
+                kept = yours(path)
+                os.replace(path, kept)  # noqa: PTH105
+                self.told.line(f"{path} had been changed; what was in it is now {kept.name}")
         if there == content and (os.name != "posix" or path.stat().st_mode & 0o777 == mode):
             if self.part.files.get(str(path)) != digest(content):
                 self.part.files[str(path)] = digest(content)
@@ -155,6 +157,13 @@ def ask(*argv: str | Path, within_s: float, env: Mapping[str, str] | None = None
 def said(done: processes.Finished) -> str:
     """Return the last words of a command that failed."""
     return next((line.strip() for line in reversed(done.lines + done.notes) if line.strip()), f"exit code {done.code}")
+
+
+def yours(path: Path) -> Path:
+    """Return under which name the user's content of a file is kept: one that nothing has yet."""
+    numbers = (f".{number}" if number > 1 else "" for number in itertools.count(1))
+    names = (path.with_name(f"{path.name}{YOURS}{number}") for number in numbers)
+    return next(one for one in names if not os.path.lexists(one))
 
 
 def content_of(path: Path) -> bytes | None:

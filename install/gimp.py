@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import gimp_folders
 import processes
-from acts import Acts
+from acts import YOURS, Acts, content_of, yours
 from manifest import digest
 from screen import Screen
 from trouble import Exit, InstallError, disk_full, free_bytes, from_os_error
@@ -29,6 +30,8 @@ FROM_CORE = ("wire.py", "client.py", "connection.py", "launch.py", "helper_error
 """The helper's client, which the plug-in carries a copy of."""
 ASK_WITHIN_S = 60.0
 SIZE = 10_000_000
+
+_KEPT = re.compile(rf"{re.escape(YOURS)}(\.\d+)?$")
 
 Files = Mapping[str, bytes]
 """What lies in an installed plug-in: the path in its folder, with `/`, and the content."""
@@ -80,8 +83,12 @@ def run(root: Path, request: Request, python: Callable[[], Path | None], acts: A
 def lay(plug_ins: Path, files: Files, acts: Acts) -> str:
     """Install into one folder as `install` does, and write down what lies there then; return what that took."""
     target = plug_ins / NAME
-    outcome = install(plug_ins, files, dry_run=True)
+    kept = _yours(target, acts)
+    outcome = install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}}, dry_run=True)
+    changes = [(old, new) for new, (old, _) in kept.items() if old != new]
     if acts.dry_run:
+        for old, new in changes:
+            acts.would(f"keep your {target / old} as {new}")
         if outcome != "unchanged":
             acts.folder(plug_ins)
             for name in sorted(files):
@@ -91,14 +98,19 @@ def lay(plug_ins: Path, files: Files, acts: Acts) -> str:
     part = acts.part
     for name, content in files.items():
         path = str(target.joinpath(*PurePosixPath(name).parts))
-        if path in part.files and part.files[path] != digest(content):
+        there = content_of(Path(path))
+        if there is not None and there != content and part.wrote(Path(path), there):
+            part.replacing[path] = digest(there)
+        elif path in part.files and part.files[path] != digest(content):
             part.replacing[path] = part.files[path]
         part.files[path] = digest(content)
     inside = {str(target / folder) for name in files for folder in PurePosixPath(name).parents}
     part.folders += sorted(inside - set(part.folders))
     acts.manifest.save()
     if outcome != "unchanged":
-        install(plug_ins, files)
+        install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}})
+    for old, new in changes:
+        acts.told.line(f"{target / old} was not as it had been installed; what was in it is now {new}")
     gone = [path for path in part.files if Path(path).is_relative_to(target) and not os.path.lexists(path)]
     for path in gone:  # no longer part of it
         part.files.pop(path)
@@ -106,6 +118,28 @@ def lay(plug_ins: Path, files: Files, acts: Acts) -> str:
         part.replacing.pop(path)
     acts.manifest.save()
     return outcome
+
+
+def _yours(target: Path, acts: Acts) -> dict[str, tuple[str, bytes]]:
+    """Return what the user has put or changed in the plug-in's folder, by the name that keeps it: its name, its content.
+
+    What was kept before is among it, under its name. Nothing of a folder that the record does not know. Raises OSError.
+    """
+    if not any(Path(path).is_relative_to(target) for path in acts.part.files):
+        return {}
+    there = {
+        path.relative_to(target).as_posix(): path
+        for path in sorted(target.rglob("*"))
+        if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts
+    }
+    kept: dict[str, tuple[str, bytes]] = {}
+    for name, path in there.items():
+        content = path.read_bytes()
+        if _KEPT.search(name):
+            kept[name] = (name, content)
+        elif not acts.part.wrote(path, content):
+            kept[yours(path).relative_to(target).as_posix()] = (name, content)
+    return kept
 
 
 def recorded(acts: Acts) -> tuple[Path, ...]:
@@ -331,7 +365,7 @@ def _fill(folder: Path, files: Files, when: float) -> None:
 
 def _mode(name: str) -> int:
     """Return the mode of a file: what is told to the plug-in holds the key to the helper and is for this user alone."""
-    return 0o755 if name == PROGRAM else 0o600 if name == FACTS else 0o644
+    return 0o755 if name == PROGRAM else 0o600 if name.startswith(FACTS) else 0o644
 
 
 def _later_than(program: Path) -> float:

@@ -125,6 +125,27 @@ def test_a_file_that_the_user_changed_stays_and_is_told(house: House, before: di
     assert files == {one for one in before if (house.home / one).is_file()} | {name}
 
 
+def test_what_the_user_has_put_into_the_plug_in_is_kept(house: House) -> None:
+    plug_in = house.home / ".config/GIMP/3.2/plug-ins/deepdream"
+    told = (plug_in / "wire.py").read_bytes()
+    for number, name in ((1, "wire.py.yours"), (2, "wire.py.yours.2")):
+        (plug_in / "wire.py").write_text(f"# mine {number}\n")
+        (plug_in / "own.txt").write_text("mine")
+        dry = house.install("gimp", "--dry-run")
+        assert f"keep your {plug_in / 'wire.py'} as {name}" in dry.stdout
+        assert (plug_in / "wire.py").read_text() == f"# mine {number}\n"
+        done = house.install("gimp")
+        assert done.returncode == 0, done.stderr
+        assert f"what was in it is now {name}" in done.stdout
+        assert (plug_in / name).read_text() == f"# mine {number}\n"
+        assert (plug_in / "wire.py").read_bytes() == told
+    assert (plug_in / "own.txt.yours").read_text() == "mine"
+    assert "unchanged" in house.install("gimp").stdout
+    uninstall(house)
+    kept = ["own.txt.yours", "own.txt.yours.2", "wire.py.yours", "wire.py.yours.2"]
+    assert sorted(path.name for path in plug_in.iterdir()) == kept
+
+
 def test_purge_leaves_what_the_user_has_put_in_the_place_of_ours(house: House, before: dict[str, str]) -> None:
     launcher = house.home / ".local/bin/deepdream"
     launcher.write_text("#!/bin/sh\n# my own\n")
