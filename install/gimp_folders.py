@@ -28,17 +28,17 @@ class Program:
 
 
 def bases(environ: Mapping[str, str], platform: str, home: Path) -> list[Path]:
-    """Return the folders that may hold a folder for each version, the usual one first.
-
-    Flatpak's GIMP uses the same as any other on Linux.
-    """
+    """Return the folders that may hold a folder for each version, the usual one first, then those of sandboxes."""
     if platform == "win32":
-        return [Path(environ.get("APPDATA") or home / "AppData" / "Roaming", "GIMP")]
+        local = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        store = sorted((local / "Packages").glob("*GIMP*/LocalCache/Roaming/GIMP"))
+        return [Path(environ.get("APPDATA") or home / "AppData" / "Roaming", "GIMP"), *store]
     if platform == "darwin":
         return [home / "Library" / "Application Support" / "GIMP"]
     config = environ.get("XDG_CONFIG_HOME", "")
     own = [Path(config, "GIMP")] if os.path.isabs(config) else []  # noqa: PTH117
-    return [*own, home / ".config" / "GIMP", home / "snap" / "gimp" / "current" / ".config" / "GIMP"]
+    sandboxes = (".var/app/org.gimp.GIMP/config/GIMP", "snap/gimp/current/.config/GIMP")
+    return [*own, home / ".config" / "GIMP", *(home / place for place in sandboxes)]
 
 
 def existing(environ: Mapping[str, str], platform: str, home: Path) -> list[Path]:

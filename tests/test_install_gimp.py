@@ -316,6 +316,16 @@ def test_every_gimp_3_of_the_user_is_found_each_once(tmp_path: Path) -> None:
     assert gimp_folders.existing({}, "linux", tmp_path / "nobody") == []
 
 
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_the_doctor_looks_where_the_installer_does(tmp_path: Path, platform: str) -> None:
+    from deepdream_core.doctor import gimp as doctors
+    from deepdream_core.doctor.here import Here
+
+    made(tmp_path / "AppData/Local/Packages/GIMP.GIMP_1/LocalCache/Roaming/GIMP")
+    for environ in ({}, {"XDG_CONFIG_HOME": str(tmp_path / "c"), "APPDATA": str(tmp_path / "a")}):
+        assert gimp_folders.bases(environ, platform, tmp_path) == doctors._bases(Here(environ, platform, tmp_path))
+
+
 def test_the_folders_of_macos_and_windows(tmp_path: Path) -> None:
     mac = tmp_path / "Library" / "Application Support" / "GIMP" / "3.0"
     windows = tmp_path / "roaming" / "GIMP" / "3.2"
