@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -33,6 +34,23 @@ deepdream_core.__version__ = "0.0.1"
 from deepdream_core.cli import run
 sys.exit(run())
 """
+
+
+def test_a_mended_configuration_is_noticed_while_clients_ask(tmp_path: Path) -> None:
+    with activating(tmp_path, {"helper": {"idle_exit": 3}}) as manager:
+        with pytest.raises(client.HelperRefused, match="idle_exit"):
+            manager.connect().status()
+        manager.config.write_text(yaml.safe_dump({"helper": {"idle_exit_s": 30}}))
+
+        def answered() -> bool:
+            with contextlib.suppress(client.HelperError):
+                return bool(manager.connect().status()["pid"])
+            return False
+
+        began = time.monotonic()
+        until(answered, 6, 0.2)
+        assert time.monotonic() - began < 6
+        assert manager.codes == [0]
 
 
 def test_nobody_reaches_the_unit_s_start_limit_by_connecting() -> None:

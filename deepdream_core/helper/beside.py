@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 HELLO_WITHIN_S = 2.0
 LOOK_EVERY_S = 0.25
+LOOK_AGAIN_S = 1.0
 QUIET_S, LONGEST_S = 7.0, 60.0
 """A refusal ends when nobody has come for so long, or after so long anyhow: what was wrong may have been mended.
 
@@ -91,17 +92,22 @@ class Relay:
 
 
 class Refusal:
-    """Tells every caller what is wrong; over when nobody has asked for a while."""
+    """Tells every caller what is wrong; over when that is mended, or nobody has asked for a while."""
 
-    def __init__(self, error: DeepDreamError, door: Callable[[], Door]) -> None:
-        self._error, self._door = error, door
+    def __init__(self, error: DeepDreamError, door: Callable[[], Door], mended: Callable[[], bool]) -> None:
+        self._error, self._door, self._mended = error, door, mended
+        self._look_at = time.monotonic() + LOOK_AGAIN_S
+        self.is_mended = False
         self._began = self._asked = time.monotonic()
         self.status = f"cannot work: {error}"
 
     def over(self) -> bool:
         """Say whether it is time to see whether it has been mended."""
         now = time.monotonic()
-        return now - self._asked > QUIET_S or now - self._began > LONGEST_S
+        if now >= self._look_at and not self.is_mended:
+            self._look_at = now + LOOK_AGAIN_S
+            self.is_mended = self._mended()
+        return self.is_mended or now - self._asked > QUIET_S or now - self._began > LONGEST_S
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a call that the door has let through."""
@@ -132,13 +138,18 @@ def relayed(path: Path, endpoint: wire.Endpoint, sockets: Sequence[socket.socket
     return asyncio.run(run())
 
 
-def refused(error: DeepDreamError, endpoint: wire.Endpoint, sockets: Sequence[socket.socket]) -> bool:
-    """Tell whoever connects what is wrong, until nobody does any more; return whether we were told to stop before."""
+def refused(
+    error: DeepDreamError,
+    endpoint: wire.Endpoint,
+    sockets: Sequence[socket.socket],
+    mended: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Tell whoever connects what is wrong, until nobody does any more; return whether it was `mended` or we were stopped."""
 
     async def run() -> bool:
-        refusal = Refusal(error, lambda: door)
+        refusal = Refusal(error, lambda: door, mended)
         door = Door(endpoint.token, endpoint.port, lambda: refusal)
-        return await _serve(door, refusal, sockets)
+        return await _serve(door, refusal, sockets) or refusal.is_mended
 
     return asyncio.run(run())
 

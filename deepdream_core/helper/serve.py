@@ -12,7 +12,7 @@ from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core import __version__, client, wire
-from deepdream_core.errors import DeepDreamError, HelperError
+from deepdream_core.errors import DeepDreamError, HelperError, SettingsError
 from deepdream_core.helper.dispatcher import TICK_S, Dispatcher
 from deepdream_core.helper.door import Door
 from deepdream_core.helper.endpoint import bind, check_silent, describe, lock_endpoint, place, polls, silent
@@ -101,7 +101,16 @@ def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket])
     except DeepDreamError as error:
         if lock is not None:
             lock.held.release(force=True)
-        if not beside.refused(error, endpoint, sockets):
+
+        by_configuration = isinstance(error, SettingsError)
+
+        def mended() -> bool:
+            with contextlib.suppress(DeepDreamError):
+                load()
+                return by_configuration
+            return False
+
+        if not beside.refused(error, endpoint, sockets, mended):
             raise
 
 
