@@ -144,7 +144,7 @@ def refused(
     sockets: Sequence[socket.socket],
     mended: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Tell whoever connects what is wrong, until nobody does any more; return whether it was `mended` or we were stopped."""
+    """Tell whoever connects what is wrong until nobody does; return whether it was `mended`, or we were stopped."""
 
     async def run() -> bool:
         refusal = Refusal(error, lambda: door, mended)
