@@ -13,7 +13,8 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them
 
 import typer
 
-from deepdream_core import __version__, cli_doctor, cli_hotfolder, cli_service
+from deepdream_core import __version__, cli_doctor, cli_hotfolder, cli_service, completion
+from deepdream_core.completion import one_of
 from deepdream_core.errors import DeepDreamError, SettingsError, nearest
 from deepdream_core.settings import DreamSettings, EngineSettings
 
@@ -47,6 +48,14 @@ def _help(key: str) -> str:
 
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="config.yaml over the built-in one")]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="auto|cpu|cuda[:N]|mps", help=_help("device"), autocompletion=one_of(*completion.DEVICES)),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(metavar="auto|fp32|bf16|fp16", help=_help("precision"), autocompletion=one_of(*completion.PRECISIONS)),
+]
 
 
 @app.command()
@@ -56,19 +65,34 @@ def dream(
         Path | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="result, or folder for results")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="see: deepdream presets", show_default="classic")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="see: deepdream presets", show_default="classic", autocompletion=completion.preset
+        ),
     ] = None,
     like: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="dream as this dreamed picture was: replay its recipe")
     ] = None,
-    layer: Annotated[list[str] | None, typer.Option(metavar="NAME[=WEIGHT]", help=_help("layers"))] = None,
-    octaves: Annotated[str | None, typer.Option(metavar="N|auto", help=_help("octaves"))] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=WEIGHT]", help=_help("layers"), autocompletion=completion.layer),
+    ] = None,
+    octaves: Annotated[
+        str | None, typer.Option(metavar="N|auto", help=_help("octaves"), autocompletion=one_of("auto"))
+    ] = None,
     octave_scale: Annotated[float | None, typer.Option(metavar="F", help=_help("octave_scale"))] = None,
-    finest: Annotated[str | None, typer.Option(metavar="full|PX", help=_help("finest"))] = None,
+    finest: Annotated[
+        str | None, typer.Option(metavar="full|PX", help=_help("finest"), autocompletion=one_of("full"))
+    ] = None,
     upscale: Annotated[bool | None, typer.Option("--upscale/--no-upscale", help=_help("upscale"))] = None,
     iterations: Annotated[int | None, typer.Option(metavar="N", help=_help("iterations"))] = None,
     step: Annotated[float | None, typer.Option(metavar="F", help=_help("step"))] = None,
-    normalize: Annotated[str | None, typer.Option(metavar="std|mean_abs|none", help=_help("normalize"))] = None,
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="std|mean_abs|none", help=_help("normalize"), autocompletion=one_of("std", "mean_abs", "none")
+        ),
+    ] = None,
     laplacian: Annotated[int | None, typer.Option(metavar="N", help=_help("laplacian"))] = None,
     smooth: Annotated[float | None, typer.Option(metavar="F", help=_help("smooth"))] = None,
     jitter: Annotated[int | None, typer.Option(metavar="PX", help=_help("jitter"))] = None,
@@ -79,17 +103,35 @@ def dream(
     ] = None,
     strength: Annotated[float | None, typer.Option(metavar="F", help=_help("strength"))] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help=_help("seed"))] = None,
-    tile: Annotated[str | None, typer.Option(metavar="auto|none|PX", help=_help("tile"))] = None,
-    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help=_help("device"))] = None,
-    precision: Annotated[str | None, typer.Option(metavar="auto|fp32|bf16|fp16", help=_help("precision"))] = None,
-    weights: Annotated[str | None, typer.Option(metavar="oxford|torchvision|PATH", help=_help("weights"))] = None,
+    tile: Annotated[
+        str | None, typer.Option(metavar="auto|none|PX", help=_help("tile"), autocompletion=one_of("auto", "none"))
+    ] = None,
+    device: Device = None,
+    precision: Precision = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="oxford|torchvision|PATH", help=_help("weights"), autocompletion=one_of(*completion.WEIGHTS)
+        ),
+    ] = None,
     via_helper: Annotated[
-        str, typer.Option(metavar="auto|yes|no", help="let the helper compute; auto: when it runs")
+        str,
+        typer.Option(
+            metavar="auto|yes|no",
+            help="let the helper compute; auto: when it runs",
+            autocompletion=one_of("auto", "yes", "no"),
+        ),
     ] = "auto",
     config: ConfigFile = None,
     suffix: Annotated[str, typer.Option(metavar="TEXT", help="what a result's name gets before its ending")] = ".dream",
     format: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="jpg, png, tiff, webp, avif, heic, jxl, gif or bmp")
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="jpg, png, tiff, webp, avif, heic, jxl, gif or bmp",
+            autocompletion=one_of(*completion.FORMATS),
+        ),
     ] = None,
     quality: Annotated[
         int | None, typer.Option(metavar="1-100", min=1, max=100, help="of lossy formats; default: the source's")
@@ -160,7 +202,10 @@ def dream(
 
 @app.command()
 def presets(
-    name: Annotated[str | None, typer.Argument(help="show this preset's settings, to paste into config.yaml")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="show this preset's settings, to paste into config.yaml", autocompletion=completion.preset),
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
     """List the presets, or show one."""
@@ -236,7 +281,9 @@ def weights_list(context: typer.Context) -> None:
 
 
 @weights_app.command("fetch")
-def weights_fetch(name: Annotated[str, typer.Argument(metavar="NAME", help="torchvision")]) -> None:
+def weights_fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="torchvision", autocompletion=one_of("torchvision"))],
+) -> None:
     """Download weights, check them against the published hash, and keep their convolutions (80 MB)."""
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
@@ -253,8 +300,8 @@ def weights_fetch(name: Annotated[str, typer.Argument(metavar="NAME", help="torc
 
 @app.command()
 def bench(
-    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help=_help("device"))] = None,
-    precision: Annotated[str | None, typer.Option(metavar="auto|fp32|bf16|fp16", help=_help("precision"))] = None,
+    device: Device = None,
+    precision: Precision = None,
     repeats: Annotated[int, typer.Option(min=1, help="runs of each; the fastest counts")] = 3,
     memory: Annotated[
         str | None,

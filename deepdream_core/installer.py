@@ -13,17 +13,6 @@ def own_installer() -> Path | None:
     return path if (path / "__main__.py").exists() else None
 
 
-def anew_step(in_clone: str) -> str:
-    """Return the words that send a person to make the program anew; `in_clone` where it runs from a clone.
-
-    Installing the same version again would find its stamp and leave everything as it is.
-    """
-    own = own_installer()
-    if own is None:
-        return in_clone
-    return f"run `{shlex.join(['python3', str(own), 'uninstall'])}`, then `python3 install` in a fresh clone"
-
-
 def install_step(part: str, in_clone: str) -> str:
     """Return the words that send a person to install a part, "" for all, again; `in_clone` where only a clone has it."""
     own = own_installer()

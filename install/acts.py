@@ -22,12 +22,13 @@ YOURS = ".yours"
 class Acts:
     """Makes and removes files for one part of the `manifest`, telling on the screen `told`."""
 
-    def __init__(self, manifest: Manifest, part: str, told: Screen) -> None:
+    def __init__(self, manifest: Manifest, part: str, told: Screen, shown: set[Path] | None = None) -> None:
         self.manifest = manifest
         self.name = part
         self.told = told
         self.dry_run = manifest.dry_run
-        self._shown: set[Path] = set()
+        self._shown: set[Path] = set() if shown is None else shown
+        """Folders of which a dry run has told already."""
 
     @property
     def part(self) -> Part:
@@ -36,9 +37,7 @@ class Acts:
 
     def of(self, part: str) -> "Acts":
         """Return the same for another part."""
-        other = Acts(self.manifest, part, self.told)
-        other._shown = self._shown
-        return other
+        return Acts(self.manifest, part, self.told, self._shown)
 
     def would(self, what: str) -> bool:
         """Say what would be done and return True, if this is a dry run."""
@@ -46,15 +45,26 @@ class Acts:
             self.told.line(f"  would {what}")
         return self.dry_run
 
-    def folder(self, path: Path) -> None:
-        """Make a folder and those it lies in, as far as they are not there; raises OSError."""
+    def possible(self, path: Path) -> list[Path]:
+        """Return the folders to make so that `path` is one, the outermost first; raises InstallError if one cannot be."""
         missing = []
         while not path.is_dir():
+            if os.path.lexists(path):
+                what = "is a link that leads to nothing" if path.is_symlink() else "is a file"
+                raise InstallError(
+                    f"{path} {what}, and a folder is needed there",
+                    "rename or remove it, then run the same command again",
+                    Exit.ENVIRONMENT,
+                )
             missing.append(path)
             if path == path.parent:
                 break
             path = path.parent
-        for folder in reversed(missing):
+        return missing[::-1]
+
+    def folder(self, path: Path) -> None:
+        """Make a folder and those it lies in, as far as they are not there; raises InstallError and OSError."""
+        for folder in self.possible(path):
             if self.dry_run:
                 if folder not in self._shown:  # once is enough, though the next file needs it too
                     self.would(f"make the folder {folder}")
@@ -172,7 +182,7 @@ def content_of(path: Path) -> bytes | None:
         raise not_ours(path)
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except IsADirectoryError:
         raise not_ours(path) from None

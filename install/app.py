@@ -5,6 +5,7 @@ step when it has shown that it runs. What it was made from lies in `source/` in 
 everything can be repaired and removed after the clone is gone.
 """
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -20,13 +21,15 @@ import processes
 from acts import Acts, ask, said
 from environment import LOG
 from locations import Places
-from packages import Target
-from project import Project, space_for
+from packages import Target, damaged, installed
+from project import TORCH, Project, space_for
 from screen import Screen
 from stamp import Stamp
 from trouble import Exit, InstallError, without_credentials
 
 SOURCE = "source"
+PACKAGES = "packages.txt"
+"""What was installed into a version, a line each: by it is known what has lost files or is gone altogether."""
 CACHE = "cache"
 COPIED = ("pyproject.toml", "README.md", "LICENSE", "config.yaml", "deepdream_core", "plugin", "install")
 """What is copied of the clone: all that the program, its installer and the plug-in are made of."""
@@ -51,8 +54,24 @@ class App:
         self.wanted = replace(wanted, root=str(places.app), inputs=fingerprint(root))
 
     def is_current(self) -> bool:
-        """Return whether the version in use is this one, whole, and has a Python to run it."""
-        return self.before is not None and self._serves(self.before)
+        """Return whether the version in use is this one, whole, and runs; what is wrong with it is told."""
+        if self.before is None or not self._serves(self.before):
+            return False
+        if wrong := self._damage(self.before):
+            self.acts.told.line(f"DeepDream {self.project.version} is not whole any more ({wrong}), so it is made anew")
+        return not wrong
+
+    def _damage(self, version: Path) -> str:
+        """Return in a few words what a version that was whole once has lost, or nothing."""
+        if fingerprint(version / SOURCE) != self.wanted.inputs:
+            return f"{SOURCE} is not what it was"
+        with contextlib.suppress(FileNotFoundError):  # of an installer that did not write it
+            whole = set((version / PACKAGES).read_text("utf-8").split())
+            if gone := sorted(whole - set(installed(version))):
+                return f"{gone[0]} is missing"
+            if cut := sorted(whole & set(damaged(version))):
+                return f"files of {cut[0]} are missing"
+        return next((said(done) for trial in self._trials(version) if (done := self._tried(trial)).code), "")
 
     def _serves(self, version: Path) -> bool:
         have = Stamp.read(version)
@@ -61,6 +80,7 @@ class App:
     def build(self) -> Path:
         """Return the folder of this version, made and checked, not yet in use; raises InstallError and OSError."""
         launcher.check(self.places, self.acts)
+        self._check_place()
         left = [path for path in self._versions() if path != self.before]
         version = next((path for path in left if self._can_go_on(path)), None) or self._new_name()
         for path in left:
@@ -84,7 +104,37 @@ class App:
             )
             environment.fill(target, self.wanted, self.index)
         self._check(version)
+        # One whose record does not fit what pip has just installed would be missed at each run from now on.
+        whole = sorted(set(installed(version)) - set(damaged(version)))
+        (version / PACKAGES).write_text("".join(f"{name}\n" for name in whole), "utf-8")
         return version
+
+    def _check_place(self) -> None:
+        """Raise InstallError where no version can be made, before hours of work are done."""
+        place = str(self.places.app)
+        elsewhere = "choose another place: `XDG_DATA_HOME=/some/folder python3 install`"
+        try:
+            place.encode()
+        except UnicodeEncodeError:
+            shown = place.encode("utf-8", "backslashreplace").decode()
+            raise InstallError(
+                f"{shown} has a name that is not UTF-8, and Python makes no environment there",
+                elsewhere,
+                Exit.ENVIRONMENT,
+            ) from None
+        if os.pathsep in place and not self.places.windows:
+            raise InstallError(
+                f"{place} has a {os.pathsep} in its name, and Python makes no environment there", elsewhere,
+                Exit.ENVIRONMENT,
+            )  # fmt: skip
+        own = next((path for path in self.root.resolve().parents if path.parent == self.places.app.resolve()), None)
+        if own is not None and (have := Stamp.read(own)) is not None and have.inputs != self.wanted.inputs:
+            raise InstallError(
+                f"{self.root} is not what it was when DeepDream was installed from it",
+                "run `python3 install` in a fresh clone",
+                Exit.ENVIRONMENT,
+            )
+        self.acts.possible(self.places.bin)
 
     def _versions(self) -> list[Path]:
         """Return the folders of all versions that are there, whole or not; what else lies there is not ours."""
@@ -131,13 +181,9 @@ class App:
 
     def _check(self, version: Path) -> None:
         """Let the new version show that it runs; raises InstallError."""
-        python = self.places.python_in(version)
-        trials: list[list[str | Path]] = [[python, "-P", "-m", "deepdream_core", "--version"]]
-        if self.project.torch():
-            trials.append([python, "-P", "-c", "import torch, torchvision"])
         with self.screen.stage("Checking that it runs"):
-            for trial in trials:
-                done = ask(*trial, within_s=CHECK_WITHIN_S, env=processes.clean_environment(PYTHONNOUSERSITE="1"))
+            for trial in self._trials(version):
+                done = self._tried(trial)
                 if done.code == 0:
                     continue
                 replace(self.wanted, complete=False).write(version)
@@ -146,6 +192,18 @@ class App:
                     f"{'the one before is still in use; ' if self.before else ''}pip's output is in {version / LOG}",
                     Exit.ENVIRONMENT,
                 )
+
+    def _trials(self, version: Path) -> list[list[str | Path]]:
+        """Return the commands by which a version shows that it runs."""
+        python = self.places.python_in(version)
+        trials: list[list[str | Path]] = [[python, "-P", "-m", "deepdream_core", "--version"]]
+        if self.project.torch():
+            trials.append([python, "-P", "-m", "deepdream_core.doctor.packages", *TORCH])
+        return trials
+
+    @staticmethod
+    def _tried(trial: list[str | Path]) -> processes.Finished:
+        return ask(*trial, within_s=CHECK_WITHIN_S, env=processes.clean_environment(PYTHONNOUSERSITE="1"))
 
     def switch(self, version: Path) -> None:
         """Put a version in the place of the one in use, in one step."""

@@ -10,7 +10,7 @@ import environment
 import gimp
 import locations
 import processes
-from parts import Installation, Options
+from parts import Installation, Options, refuse_another_home
 from screen import Screen
 from trouble import Exit, InstallError
 
@@ -39,6 +39,7 @@ class Command:
 
 def dream(request: Request, screen: Screen) -> int:
     """Make sure the project is installed, then become `deepdream dream`."""
+    refuse_another_home(locations.here())
     python = environment.ensure(ROOT, (), request.torch_index, screen)
     # -P: a file of the user's called random.py, beside the photographs, must not become a module of the program.
     argv = [str(python), "-P", "-m", "deepdream_core", "dream", *request.words]
@@ -76,9 +77,16 @@ def _part(name: str, run: Callable[[Installation], int], *known: str) -> Callabl
 
 
 def doctor(request: Request, screen: Screen) -> int:
-    """Become `deepdream doctor` of the installed program, else of the clone's environment, made if need be."""
-    python = locations.here().python() or environment.ensure(ROOT, (), request.torch_index, screen)
-    argv = [str(python), "-P", "-m", "deepdream_core", "doctor", *request.words]
+    """Become `deepdream doctor` of the installed program, else of the clone's environment; it makes none."""
+    places = locations.here()
+    refuse_another_home(places)
+    python = places.python() or environment.there(ROOT, request.torch_index)
+    if python is None:
+        raise InstallError("DeepDream is not installed for this user", "`python3 install` installs it", Exit.ONE_WRONG)
+    words = list(request.words)
+    if "--dry-run" in words:
+        words = [word for word in words if word not in ("--dry-run", "--fix")]
+    argv = [str(python), "-P", "-m", "deepdream_core", "doctor", *words]
     return processes.become(argv, processes.clean_environment())
 
 
@@ -96,7 +104,7 @@ COMMANDS = (
             _part("folder", Installation.folder)),
     Command("service", "[--dry-run] [--linger]", "hot folder and helper in the background, from login on",
             _part("service", Installation.service, "--linger")),
-    Command("doctor", "[--json] [--fix]", "look whether everything is well", doctor),
+    Command("doctor", "[--dry-run] [--json] [--fix]", "look whether everything is well", doctor),
     Command("uninstall", "[--dry-run] [--purge]", "remove what was installed; your pictures stay in any case",
             _part("uninstall", Installation.uninstall, "--purge")),
     Command("dream", "PHOTO [OPTION ...]", "dream on a photo; the options are those of `deepdream dream`", dream),

@@ -1,6 +1,7 @@
 """The environment `.venv` beside `install/`: made once, checked in no time, repaired whatever happened to it."""
 
 import contextlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from packages import Pip, Target, forget_damaged, log_header, python_of
 from project import Project, Space, check_space, space_for
 from screen import Screen, clock_text
 from stamp import Stamp
-from trouble import GB, Exit, InstallError, disk_full, free_bytes, from_os_error
+from trouble import GB, Exit, InstallError, disk_full, free_bytes, from_os_error, without_credentials
 
 LOG = "install.log"
 USUAL_INDEX = "default"
@@ -38,7 +39,7 @@ def ensure(root: Path, extras: tuple[str, ...], torch_index: str | None, screen:
         project = Project.read(root)
         needs = space_for(project, "")
         _make_folder(venv)
-        with processes.ended_by_signals(), install_lock.install_lock(venv, screen):
+        with processes.ended_by_signals(), processes.closed_to_others(), install_lock.install_lock(venv, screen):
             # Asked again: another install may have done it all while this one waited.
             index = chosen_index(torch_index, venv)
             wanted = Stamp.wanted(root, extras, index)
@@ -50,6 +51,30 @@ def ensure(root: Path, extras: tuple[str, ...], torch_index: str | None, screen:
         return python
     except OSError as error:
         raise from_os_error(error, venv, needs.likely if needs else GB) from error
+
+
+def there(root: Path, torch_index: str | None) -> Path | None:
+    """Return the Python of the environment at `root` if it is ready, else None: nothing is made."""
+    venv = root / ".venv"
+    ready = _serves(venv, Stamp.wanted(root, (), chosen_index(torch_index, venv)))
+    return python_of(venv) if ready else None
+
+
+def commands(root: Path, torch_index: str | None) -> list[str]:
+    """Return what a dry run shows of the commands with which `ensure` makes the environment; none if it is there."""
+    venv = root / ".venv"
+    index = chosen_index(torch_index, venv)
+    if _serves(venv, Stamp.wanted(root, (), index)):
+        return []
+    pip = f"{shlex.quote(str(python_of(venv)))} -m pip install"
+    shown = without_credentials(index)
+    torch = [f"{pip} --index-url {shown} --no-deps {shlex.join(Project.read(root).torch())}"] if index else []
+    more = f" --extra-index-url {shown}" if index else ""
+    return [
+        shlex.join([sys.executable, "-m", "venv", str(venv)]),
+        *torch,
+        f"{pip} -c install/constraints.txt -e .{more}",
+    ]
 
 
 def chosen_index(torch_index: str | None, *venvs: Path) -> str:
@@ -93,7 +118,7 @@ def fill(target: Target, wanted: Stamp, index: str) -> None:
         _clear(target)
         check_space(venv, target.needs, target.screen)
     wanted.write(venv)
-    with (venv / LOG).open("a", encoding="utf-8") as log:
+    with (venv / LOG).open("a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(log_header(target.project.root))
         if not usable or not _has_pip(venv):
             _create(target, log)

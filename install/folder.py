@@ -38,7 +38,14 @@ def make(folders: list[Path], acts: Acts) -> list[Path]:
         if not folder.is_dir() and not folder.parent.is_dir():
             acts.told.line(f"Not made: {folder}, as {folder.parent} is not there; the program waits for it")
             continue
-        acts.folder(folder)
+        try:
+            acts.folder(folder)
+        except OSError as error:
+            raise InstallError(
+                f"{folder} cannot be made: {error.strerror or error}",
+                "mend that, or name another folder in config.yaml, then run `python3 install folder`",
+                Exit.NOT_WRITABLE,
+            ) from None
         made.append(folder)
     return made
 

@@ -1,15 +1,9 @@
 """`python3 install gimp`: lay the plug-in into GIMP's folders, with what it needs of the package and `deepdream.json`."""
 
-import contextlib
-import errno
-import json
 import os
 import re
-import shutil
 import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,24 +11,16 @@ import gimp_folders
 import processes
 from acts import YOURS, Acts, content_of, yours
 from manifest import digest
+from plug_in import FACTS, NAME, PROGRAM, Files, are_facts, install
 from screen import Screen
-from trouble import Exit, InstallError, disk_full, free_bytes, from_os_error
+from trouble import Exit, InstallError
 
-NAME = "deepdream"
-PROGRAM = f"{NAME}.py"
-MARK = b"plug-in-deepdream-check"
-"""What our program holds and no other."""
-FACTS = f"{NAME}.json"
 SOURCE = Path("plugin", NAME)
 FROM_CORE = ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py", "service_endpoint.py")
 """The helper's client, which the plug-in carries a copy of."""
 ASK_WITHIN_S = 60.0
-SIZE = 10_000_000
 
 _KEPT = re.compile(rf"{re.escape(YOURS)}(\.\d+)?$")
-
-Files = Mapping[str, bytes]
-"""What lies in an installed plug-in: the path in its folder, with `/`, and the content."""
 
 
 @dataclass(frozen=True)
@@ -218,18 +204,24 @@ def facts(root: Path, python: Path) -> bytes:
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise InstallError(said[-1] if said else f"{module} ended with {done.returncode}", todo, Exit.ENVIRONMENT)
-    if not _are_facts(done.stdout):
+    if not are_facts(done.stdout):
         raise InstallError(f"{module} did not print what the plug-in needs", todo, Exit.ENVIRONMENT)
     return done.stdout
 
 
-def _are_facts(data: bytes) -> bool:
-    """Return whether this is the content of a `deepdream.json`, the mark of our plug-in."""
-    try:
-        told = json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(told, dict) and {"version", "protocol", "command"} <= told.keys()
+def names(root: Path) -> list[str]:
+    """Return the names of what lies in the plug-in's folder, with `/`, as the project at `root` has them."""
+    return [*_paths(root), FACTS]
+
+
+def _paths(root: Path) -> dict[str, Path]:
+    """Return by name where each file of the plug-in is copied from."""
+    source = root / SOURCE
+    paths = {path.name: path for path in sorted(source.glob("*.py"))}
+    for path in sorted((source / "locale").rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            paths[path.relative_to(source).as_posix()] = path
+    return paths | {name: root / "deepdream_core" / name for name in FROM_CORE}
 
 
 def wanted_files(root: Path, told: bytes | None) -> Files:
@@ -238,11 +230,7 @@ def wanted_files(root: Path, told: bytes | None) -> Files:
     None stands for what cannot be known yet: it equals no file.
     """
     source = root / SOURCE
-    paths = {path.name: path for path in sorted(source.glob("*.py"))}
-    for path in sorted((source / "locale").rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            paths[path.relative_to(source).as_posix()] = path
-    paths |= {name: root / "deepdream_core" / name for name in FROM_CORE}
+    paths = _paths(root)
     try:
         if PROGRAM not in paths:
             raise FileNotFoundError(2, "No such file", str(source / PROGRAM))
@@ -253,155 +241,3 @@ def wanted_files(root: Path, told: bytes | None) -> Files:
             "restore it with `git checkout plugin deepdream_core`, or clone the project again",
             Exit.ENVIRONMENT,
         ) from None
-
-
-def install(plug_ins: Path, files: Files, *, dry_run: bool = False) -> str:
-    """Make the folder `deepdream` in a folder of plug-ins hold these files and no others; return what that took.
-
-    `unchanged`, `updated` or `installed`. The folder is exchanged as a whole; where it cannot be moved, each file is: on
-    Windows while the plug-in runs, on a live system one of the image beneath it. Raises InstallError, for a `deepdream`
-    that is not ours above all.
-    """
-    target = plug_ins / NAME
-    try:
-        was_there = _check_ours(target)
-        if was_there and _holds(target, files):
-            return "unchanged"
-        if not dry_run:
-            plug_ins.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(plug_ins)
-            _exchange(plug_ins, target, files)
-    except OSError as error:
-        raise _told(error, plug_ins) from None
-    return "updated" if was_there else "installed"
-
-
-def is_ours(target: Path) -> bool:
-    """Return whether a folder holds our plug-in."""
-    with contextlib.suppress(InstallError, OSError):
-        return _check_ours(target)
-    return False
-
-
-def _check_ours(target: Path) -> bool:
-    """Return whether our plug-in is there; raises InstallError if something else has its name."""
-    if not os.path.lexists(target):
-        return False
-    if target.is_dir() and not target.is_symlink():
-        if not any(target.iterdir()):
-            return False
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-            if MARK in (target / PROGRAM).read_bytes():  # its deepdream.json may be missing or damaged
-                return True
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-            if _are_facts((target / FACTS).read_bytes()):
-                return True
-    raise InstallError(
-        f"{target} is there already, and was not installed by this project",
-        "move or delete it, then run this again",
-        Exit.ENVIRONMENT,
-    )
-
-
-def _holds(target: Path, files: Files) -> bool:
-    """Return whether exactly these files are there, and GIMP may run the program; what Python compiled does not count."""
-    there = {
-        path.relative_to(target).as_posix(): path
-        for path in target.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    return (
-        there.keys() == files.keys()
-        and all(there[name].read_bytes() == content for name, content in files.items())
-        and os.access(target / PROGRAM, os.X_OK)
-        and (os.name != "posix" or (target / FACTS).stat().st_mode & 0o077 == 0)
-    )
-
-
-def _exchange(plug_ins: Path, target: Path, files: Files) -> None:
-    """Put a new folder in the place of the old one. Its name begins with a dot until then: GIMP finds no plug-in in it."""
-    new = Path(tempfile.mkdtemp(prefix=f".{NAME}-", suffix=".new", dir=plug_ins))
-    old = new.with_suffix(".old")
-    try:
-        _fill(new, files, _later_than(target / PROGRAM))
-        try:
-            if os.path.lexists(target):
-                target.rename(old)
-        except OSError as error:
-            if not (error.errno == errno.EXDEV or (isinstance(error, PermissionError) and _folders_may_be_in_use())):
-                raise
-            _replace_each(new, target, files)
-            return
-        try:
-            new.rename(target)
-        except BaseException:
-            if old.exists():
-                old.rename(target)
-            raise
-    finally:
-        for left in (new, old):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _folders_may_be_in_use() -> bool:
-    """Return whether this system refuses to move a folder in which a file is open."""
-    return os.name == "nt"
-
-
-def _fill(folder: Path, files: Files, when: float) -> None:
-    """Write the files; the program last and dated `when`, as its date is what GIMP looks at for changes."""
-    for name in sorted(files, key=lambda name: name == PROGRAM):
-        path = folder.joinpath(*PurePosixPath(name).parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(path, flags, _mode(name)), "wb") as file:
-            file.write(files[name])
-            file.flush()
-            os.fsync(file.fileno())
-        path.chmod(_mode(name))
-    os.utime(folder / PROGRAM, (when, when))
-    folder.chmod(0o755)  # until now mkdtemp's mode has kept others out: one of the files holds the key to the helper
-
-
-def _mode(name: str) -> int:
-    """Return the mode of a file: what is told to the plug-in holds the key to the helper and is for this user alone."""
-    return 0o755 if name == PROGRAM else 0o600 if name.startswith(FACTS) else 0o644
-
-
-def _later_than(program: Path) -> float:
-    """Return a date for the new program: now, or later if the old one has that second's already."""
-    with contextlib.suppress(OSError):
-        return max(time.time(), int(program.stat().st_mtime) + 1.0)
-    return time.time()
-
-
-def _replace_each(new: Path, target: Path, files: Files) -> None:
-    """Move each file into the folder, the program last; then remove what does not belong there."""
-    for name in sorted(files, key=lambda name: name == PROGRAM):
-        path = target.joinpath(*PurePosixPath(name).parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(new.joinpath(*PurePosixPath(name).parts), path)  # noqa: PTH105
-    for path in sorted(target.rglob("*"), reverse=True):
-        if path.is_dir():
-            with contextlib.suppress(OSError):  # not empty
-                path.rmdir()
-        elif path.relative_to(target).as_posix() not in files:
-            path.unlink()
-
-
-def _remove_leftovers(plug_ins: Path) -> None:
-    """Remove what an install that was killed left behind, unless another one may be at work on it."""
-    for left in [*plug_ins.glob(f".{NAME}-*.new"), *plug_ins.glob(f".{NAME}-*.old")]:
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > 600:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _told(error: OSError, plug_ins: Path) -> InstallError:
-    """Return what an error of the operating system met in a folder of plug-ins stands for."""
-    told = from_os_error(error, plug_ins, SIZE)
-    if told.code == Exit.NOT_WRITABLE:
-        return InstallError(told.what, "change its owner, or name another folder with --into", Exit.NOT_WRITABLE)
-    if told.code == Exit.DISK_FULL or free_bytes(plug_ins) < SIZE:
-        return disk_full(plug_ins, SIZE)
-    return told

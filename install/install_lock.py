@@ -41,12 +41,39 @@ def _unlock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_UN)
 
 
+def _is_there(handle: int, path: Path) -> bool:
+    """Return whether the open file is still the one of that name; Windows removes none that is open."""
+    if os.name != "posix":
+        return True
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(handle), path.stat())
+    return False
+
+
 @contextlib.contextmanager
 def install_lock(folder: Path, screen: Screen) -> Iterator[None]:
-    """Hold the install lock of `folder`, after waiting for another install there; raises OSError if it cannot write."""
-    handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    """Hold the install lock of `folder`, after waiting for another install there.
+
+    Raises OSError if it cannot write, FileNotFoundError if the folder is gone, as after waiting for an uninstall.
+    """
+    while True:
+        with _locked(folder / NAME, screen) as handle:
+            # An uninstall that was waited for has removed the file: a lock on that would keep nobody out.
+            if _is_there(handle, folder / NAME):
+                yield
+                return
+
+
+@contextlib.contextmanager
+def _locked(path: Path, screen: Screen) -> Iterator[int]:
+    """Open the file at `path`, made if need be, and hold a lock on it; gives the open file."""
+    # For this user alone: whoever may open it may also hold it, for ever.
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     held = False
     try:
+        if os.name == "posix":
+            with contextlib.suppress(OSError):
+                os.fchmod(handle, 0o600)
         try:
             held = _try_lock(handle)
             if not held:
@@ -59,7 +86,7 @@ def install_lock(folder: Path, screen: Screen) -> Iterator[None]:
         if os.name == "posix":
             # Handed down to pip, so that a pip whose parent was killed still keeps the next install waiting.
             os.set_inheritable(handle, True)
-        yield
+        yield handle
     finally:
         if held:
             with contextlib.suppress(OSError):

@@ -6,6 +6,7 @@ minute, which costs nothing and finds the mended one.
 
 import os
 import plistlib
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from trouble import Exit, InstallError
 
 WATCH = "deepdream.watch"
 WITHIN_S = 30.0
+UNLOADED_WITHIN_S = 10.0
+"""For so long an agent is waited for that was told to end: `ExitTimeOut` and some more."""
 
 
 def agent(places: Places, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -65,6 +68,10 @@ class Launchd:
         """End agents and unload them."""
         for name in names:
             acts.run("launchctl", "bootout", self._target(name), within_s=WITHIN_S)
+            # It returns before the agent has ended: until then it cannot be loaded anew.
+            began = time.monotonic()
+            while not acts.dry_run and self.running([name]) and time.monotonic() - began < UNLOADED_WITHIN_S:
+                time.sleep(UNLOADED_WITHIN_S / 50)
 
     def read_again(self, acts: Acts) -> None:
         """Nothing to do: an agent is read when it is loaded."""
@@ -73,10 +80,11 @@ class Launchd:
         """Load agents, which starts them; raises InstallError."""
         for name in names:
             file = self.places.home / "Library" / "LaunchAgents" / f"{name}.plist"
-            if not acts.dry_run and self.running([name]):
-                continue
-            acts.run("launchctl", "enable", self._target(name), within_s=WITHIN_S)
-            done = acts.run("launchctl", "bootstrap", self._domain(), file, within_s=WITHIN_S)
+            if not acts.dry_run and self.running([name]):  # loaded, that is; it may have ended
+                done = acts.run("launchctl", "kickstart", self._target(name), within_s=WITHIN_S)
+            else:
+                acts.run("launchctl", "enable", self._target(name), within_s=WITHIN_S)
+                done = acts.run("launchctl", "bootstrap", self._domain(), file, within_s=WITHIN_S)
             if done.code:
                 raise InstallError(
                     f"the service does not start: {said(done)}", f"`launchctl print {self._target(name)}` tells more",

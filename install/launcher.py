@@ -1,5 +1,6 @@
 """The command `deepdream`: a launcher in the user's folder of commands, and what makes shells complete its words."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -10,10 +11,15 @@ from pathlib import Path
 import processes
 from acts import Acts, ask, content_of, not_ours
 from locations import NAME, Places
+from trouble import InstallError
 
 COMPLETE_WITHIN_S = 60.0
 SHELLS = ("bash", "zsh", "fish")
 _OURS = re.compile(rb'#!/bin/sh\nexec .*/app/current/bin/python.? -P -m deepdream_core "\$@"\n')
+_AT_ONCE = f"""
+# At the first Tab zsh loads this file and runs it: it must complete already, not only say how.
+[[ ${{zsh_eval_context[-1]}} = loadautofunc ]] && _{NAME}_completion "$@"
+"""
 _OURS_ON_WINDOWS = b"rem The DeepDream launcher"
 
 
@@ -38,6 +44,15 @@ def is_ours(content: bytes) -> bool:
     return _OURS.fullmatch(content) is not None or _OURS_ON_WINDOWS in content
 
 
+def app_of(places: Places) -> Path | None:
+    """Return the folder of versions to which the launcher leads, None if it is not ours or leads nowhere fixed."""
+    with contextlib.suppress(OSError, ValueError, InstallError):
+        content = content_of(places.launcher) or b""
+        if _OURS.fullmatch(content):
+            return Path(shlex.split(os.fsdecode(content), comments=True)[1]).parents[2]
+    return None
+
+
 def check(places: Places, acts: Acts) -> None:
     """Raise InstallError if something that is not ours has the launcher's name, before hours of work are done."""
     there = content_of(places.launcher)
@@ -53,13 +68,25 @@ def lay(places: Places, acts: Acts, *, renew: bool) -> bool:
     there = content_of(places.launcher)
     changed = acts.write(places.launcher, text(places), 0o755, ours=there is not None and is_ours(there))
     for shell, path in completions(places).items():
+        if _is_another_s(path, acts):
+            acts.told.line(f"{path} was not written by this installer and stays: {shell} completes as it says there")
+            continue
         if not renew and acts.part.wrote(path, content_of(path) or b""):
             continue
         if acts.dry_run:
+            acts.folder(path.parent)
             acts.would(f"write {path} (completion for {shell})")
         elif script := completion(places, shell):
-            changed = acts.write(path, script) or changed
+            changed = acts.write(path, script, ours=True) or changed
     return changed
+
+
+def _is_another_s(path: Path, acts: Acts) -> bool:
+    """Return whether what lies at a completion's place is neither ours nor was so once."""
+    with contextlib.suppress(InstallError):
+        there = content_of(path)
+        return there is not None and str(path) not in acts.part.files and b"_DEEPDREAM_COMPLETE" not in there
+    return True
 
 
 def completions(places: Places) -> dict[str, Path]:
@@ -84,7 +111,9 @@ def completion(places: Places, shell: str) -> bytes:
     env = processes.clean_environment(_DEEPDREAM_COMPLETE=f"source_{shell}", PYTHONUTF8="1")
     done = ask(python, "-P", "-m", "deepdream_core", within_s=COMPLETE_WITHIN_S, env=env)
     script = "\n".join(done.lines).strip()
-    return f"{script}\n".encode() if done.code == 0 and NAME in script else b""
+    if done.code or NAME not in script:
+        return b""
+    return f"{script}\n{_AT_ONCE if shell == 'zsh' else ''}".encode()
 
 
 def advice(places: Places, environ: Mapping[str, str]) -> list[str]:

@@ -81,7 +81,8 @@ class Places:
 def here() -> Places:
     """Return the places of the user who runs this; raises InstallError if there is no home folder."""
     try:
-        home = Path.home()
+        # Set to nothing, it would lead to the root of the disk.
+        home = Path() if os.environ.get("HOME", "unset") == "" and os.name == "posix" else Path.home()
     except RuntimeError:
         home = Path()
     if not home.is_absolute():

@@ -8,10 +8,13 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from trouble import Exit, InstallError
 
 FORMAT = 1
 PARTS = ("app", "gimp", "folder", "service")
@@ -61,10 +64,11 @@ class Part:
 
 
 class Manifest:
-    """The record at `path`; with `dry_run` it is never written."""
+    """The record at `path` of what lies in `home`; with `dry_run` it is never written."""
 
-    def __init__(self, path: Path, *, dry_run: bool = False) -> None:
+    def __init__(self, path: Path, *, home: Path | None = None, dry_run: bool = False) -> None:
         self.path = path
+        self.home = home
         self.dry_run = dry_run
         self.version = ""
         self.app: str | None = None
@@ -74,9 +78,12 @@ class Manifest:
         """Whether there is a record that cannot be understood."""
 
     @classmethod
-    def read(cls, path: Path, *, dry_run: bool = False) -> "Manifest":
-        """Return the record, an empty one if there is none; raises OSError if it is there and cannot be read."""
-        manifest = cls(path, dry_run=dry_run)
+    def read(cls, path: Path, *, home: Path | None = None, dry_run: bool = False) -> "Manifest":
+        """Return the record, an empty one if there is none; paths in a home folder that was moved to `home` follow it.
+
+        Raises InstallError for a record of a newer installer, OSError if it is there and cannot be read.
+        """
+        manifest = cls(path, home=home, dry_run=dry_run)
         try:
             told = json.loads(path.read_bytes())
         except FileNotFoundError:
@@ -84,9 +91,18 @@ class Manifest:
         except (ValueError, RecursionError):
             manifest.damaged = True
             return manifest
-        if not isinstance(told, dict) or told.get("manifest") != FORMAT or not isinstance(told.get("parts"), dict):
+        number = told.get("manifest") if isinstance(told, dict) else None
+        if isinstance(number, int) and number > FORMAT:
+            own = path.parent / "app" / "current" / "source" / "install"
+            raise InstallError(
+                f"{path} was written by a newer DeepDream",
+                f"use that one's installer: `python3 {shlex.quote(str(own))}`",
+                Exit.ENVIRONMENT,
+            )
+        if not isinstance(told, dict) or number != FORMAT or not isinstance(told.get("parts"), dict):
             manifest.damaged = True
             return manifest
+        told = _moved(told, path, home)
         manifest.version = str(told.get("version", ""))
         manifest.app = told["app"] if isinstance(told.get("app"), str) else None
         manifest.clone = told["clone"] if isinstance(told.get("clone"), str) else None
@@ -103,6 +119,8 @@ class Manifest:
             return
         told = {
             "manifest": FORMAT,
+            "home": str(self.home) if self.home else None,
+            "data": str(self.path.parent),
             "version": self.version,
             "app": self.app,
             "clone": self.clone,
@@ -121,6 +139,31 @@ class Manifest:
             with contextlib.suppress(OSError):
                 new.unlink()
             raise
+
+
+def _moved(told: dict[str, Any], path: Path, home: Path | None) -> dict[str, Any]:
+    """Return a record with the paths that it has now, where the home folder or the data in it has another name since."""
+    pairs = [(told.get("data"), path.parent), (told.get("home"), home)]
+    moves = [
+        (was, str(now))
+        for was, now in pairs
+        if isinstance(was, str) and _is_path(was) and was != os.sep and now and was != str(now)
+    ]
+
+    def at(text: str) -> str:
+        for was, now in moves:
+            if text == was or text.startswith(was + os.sep):
+                return now + text[len(was) :]
+        return text
+
+    def all_in(value: Any) -> Any:  # whatever JSON can hold
+        if isinstance(value, dict):
+            return {at(key): all_in(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [all_in(one) for one in value]
+        return at(value) if isinstance(value, str) else value
+
+    return dict(all_in(told)) if moves else told
 
 
 def digest(content: bytes) -> str:

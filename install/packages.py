@@ -17,6 +17,8 @@ from screen import Screen, Stage
 from trouble import free_bytes, in_gb, scrubbed
 
 # Why an index could not be asked: pip says so only in its verbose log, and the person needs it in theirs.
+INFO = ".dist-info"
+"""What the name of the folder with pip's record of a package ends in."""
 _WHY = re.compile(r"Could not fetch URL|connection error")
 
 
@@ -32,24 +34,36 @@ def site_packages(venv: Path) -> Path:
     return venv / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 
 
+def installed(venv: Path) -> list[str]:
+    """Return the packages of an environment with their versions, as pip's records name them: `numpy-2.1.0`."""
+    return sorted(info.name.removesuffix(INFO) for info in site_packages(venv).glob(f"*{INFO}"))
+
+
+def damaged(venv: Path) -> list[str]:
+    """Return the packages, named as by `installed`, whose files are not all there; sizes are compared."""
+    site = site_packages(venv)
+    return [name for name in installed(venv) if not _is_whole(site, site / (name + INFO))]
+
+
 def forget_damaged(venv: Path) -> list[str]:
     """Remove the records of packages whose files are not all there; return their names.
 
     An interrupted pip can leave half a package with a record that says it is whole, and pip believes records: without
     this it would never be put right. Sizes are compared, as a full disk cuts files short.
     """
-    site = site_packages(venv)
-    damaged = [info for info in site.glob("*.dist-info") if not _is_whole(site, info)]
-    for info in damaged:
-        shutil.rmtree(info)
-    return [info.name.removesuffix(".dist-info") for info in damaged]
+    names = damaged(venv)
+    for name in names:
+        shutil.rmtree(site_packages(venv) / (name + INFO))
+    return names
 
 
 def _is_whole(site: Path, info: Path) -> bool:
-    """Return whether every file that a package's RECORD lists is there with its size."""
+    """Return whether every file that a package's RECORD lists is there with its size; what Python compiles itself aside."""
     try:
         for line in (info / "RECORD").read_text("utf-8").splitlines():
             name, _, size = (part.strip('"') for part in line.rsplit(",", 2))
+            if name.endswith(".pyc"):
+                continue
             found = (site / name).stat()
             if size and found.st_size != int(size):
                 return False

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import launcher
 import locations
 import processes
 import recover
+import running
 import service
 from acts import Acts
 from app import SOURCE, App
@@ -47,29 +48,54 @@ class Installation:
         self.screen = screen
         self.told = Screen(sys.stdout)
         self.places: Places = locations.here()
-        self.manifest = Manifest(self.places.manifest, dry_run=options.dry_run)
+        self.manifest = Manifest(self.places.manifest, home=self.places.home, dry_run=options.dry_run)
+        self.later: list[Callable[[], None]] = []
+        """What is done when all else has been done."""
+        self._shown: set[Path] = set()
+        self.planned = False
+        """Whether a dry run has told already how the program would be made."""
 
     @contextlib.contextmanager
     def opened(self, *, make: bool = True) -> Iterator["Installation"]:
         """Hold the lock and the record; troubles of the system become an InstallError. `make`: DATA if it is not there."""
         refuse_another_home(self.places)
-        data = self.places.data
         try:
-            if not self.options.dry_run and make and not data.is_dir():
-                self.acts("app").folder(data)
-            locked = not self.options.dry_run and data.is_dir()
-            lock = install_lock.install_lock(data, self.screen) if locked else contextlib.nullcontext()
-            with processes.ended_by_signals(), lock:
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(processes.ended_by_signals())
+                stack.enter_context(processes.closed_to_others())
+                self._lock(stack, make=make)
                 made = self.manifest.parts.get("app")
-                self.manifest = Manifest.read(self.places.manifest, dry_run=self.options.dry_run)
+                self.manifest = Manifest.read(
+                    self.places.manifest, home=self.places.home, dry_run=self.options.dry_run
+                )  # fmt: skip
                 if self.manifest.damaged and make:
                     self._set_aside()
                 if made:
                     known = self.manifest.part("app").folders
                     known[:0] = [folder for folder in made.folders if folder not in known]
+                    self.manifest.save()  # whatever comes: the folders made for it can be removed again
                 yield self
+                for step in self.later:
+                    step()
         except OSError as error:
-            raise _told(error, data) from error
+            raise _told(error, self.places.data) from error
+
+    def _lock(self, stack: contextlib.ExitStack, *, make: bool) -> None:
+        """Hold the lock in DATA, which is made first if `make`; a dry run only says so."""
+        data, acts = self.places.data, self.acts("app")
+        if self.options.dry_run:
+            if make and not self.places.manifest.exists():
+                acts.folder(data)
+                acts.would(f"write {self.places.manifest}, the record, and {data / install_lock.NAME}")
+            return
+        while True:
+            if make:
+                acts.folder(data)
+            if not data.is_dir():
+                return
+            with contextlib.suppress(FileNotFoundError):  # removed by the uninstall that was waited for
+                stack.enter_context(install_lock.install_lock(data, self.screen))
+                return
 
     def _set_aside(self) -> None:
         """Begin a new record where the one there cannot be understood, with what is recognised as ours."""
@@ -79,7 +105,7 @@ class Installation:
 
     def acts(self, part: str) -> Acts:
         """Return what writes down what is done for a part."""
-        return Acts(self.manifest, part, self.told)
+        return Acts(self.manifest, part, self.told, self._shown)
 
     # --- the parts ---
 
@@ -98,12 +124,17 @@ class Installation:
             if pause.interrupted and (python := self.places.python()):
                 pause.renew(python)
                 pause.end()
-        changed = launcher.lay(self.places, acts, renew=new)
+        code = 0
+        changed = False
+        try:
+            changed = launcher.lay(self.places, acts, renew=new)
+        except (InstallError, OSError) as error:
+            code = self._failed(error)
         version = app.project.version
         if acts.dry_run:
-            self.told.line(
-                f"DeepDream {version}: " + ("nothing to do" if not new and not changed else "nothing was changed")
-            )
+            self.planned = new
+            what = "would be installed" if new else "would be repaired" if changed else "is installed: nothing to do"
+            self.told.line(f"DeepDream {version} {what}")
         elif new:
             self.told.line(f"DeepDream {version} is installed in {app.places.used()}")
         else:
@@ -113,12 +144,19 @@ class Installation:
         self._renew_plug_ins(new=new)
         for line in launcher.advice(self.places, os.environ):
             self.told.line(line)
-        return 0
+        return code
+
+    def _failed(self, error: InstallError | OSError) -> int:
+        """Tell why one part could not be done, and return the exit code; the others go on."""
+        told = error if isinstance(error, InstallError) else _told(error, self.places.data)
+        self.screen.line(str(told))
+        return int(told.code)
 
     def _exchange(self, app: App, pause: service.Pause) -> None:
         """Make this version and put it in the place of the one before, which comes back if the service will not run."""
         before = app.before
         version = app.build()
+        ran = running.of(self.places) if before else []
         try:
             pause.begin(self.places.python() if before else None)
             app.switch(version)
@@ -142,7 +180,14 @@ class Installation:
                 f"{again}; {getattr(error, 'todo', 'mend that, then run this again')}",
                 getattr(error, "code", Exit.SERVICE),
             ) from error
-        app.remove_others(version)
+        left = {one.pid for one in running.of(self.places)}
+        for one in ran:
+            if one.pid in left:
+                self.told.line(f"{one} still runs as the version before: end it, and start it again if it is needed")
+        if self.root.is_relative_to(os.path.realpath(self.places.app)):
+            self.later.append(lambda: app.remove_others(version))  # it is being installed from the one before
+        else:
+            app.remove_others(version)
 
     def _renew_plug_ins(self, *, new: bool) -> None:
         """Bring the plug-in to this version wherever it was laid, also if an earlier run was killed before that."""
@@ -194,10 +239,14 @@ class Installation:
         code = self.app()
         for step in (self.folder, self.service, self.gimp):
             try:
-                code = step() or code
-            except InstallError as error:
-                self.screen.line(str(error))
-                code = code or error.code
+                done = step()
+                code = code or done
+            except (InstallError, OSError) as error:
+                failed = self._failed(error)
+                code = code or failed
+        if self.options.dry_run:
+            self.told.line("Nothing was changed: this was a dry run")
+            return code
         source = (self.places.used() or self.places.current) / SOURCE / "install"
         if not self.places.windows:
             source = self.places.current / SOURCE / "install"
@@ -216,6 +265,11 @@ class Installation:
         if installed := self.places.python():
             return installed
         if self.options.dry_run:
+            if not self.planned and (commands := environment.commands(self.root, self.torch_index)):
+                self.told.line("  would first make an environment for the program in this clone:")
+                for command in commands:
+                    self.acts("app").would(f"run: {command}")
+                self.planned = True
             there = python_of(self.root / ".venv")
             return there if there.exists() else None
         return environment.ensure(self.root, (), self.torch_index, self.screen)

@@ -152,6 +152,17 @@ def ended_by_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def closed_to_others() -> Iterator[None]:
+    """Within this, nothing new is writable for other users, whatever the shell's umask says: much of it is programs."""
+    before = os.umask(0o022)
+    os.umask(before | 0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Within this, neither Ctrl-C nor `kill` ends this process or what it starts: for what must come to its end."""
     numbers = [signal.SIGINT, signal.SIGTERM]

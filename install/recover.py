@@ -3,11 +3,12 @@
 import contextlib
 import os
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import gimp
 import gimp_folders
 import launcher
+import plug_in
 from folder import USUAL
 from locations import NAME, Places
 from manifest import Manifest, Part, digest
@@ -38,25 +39,38 @@ def _app(places: Places) -> Part:
         part.links[str(places.current)] = os.readlink(places.current)  # noqa: PTH115
     elif places.windows:
         _take(part, places.current, lambda _: True)
-    with contextlib.suppress(OSError):
-        part.trees = [str(path) for path in places.app.iterdir() if not path.is_symlink() and Stamp.read(path)]
+    part.trees = [str(path) for path in versions(places.app)]
     return part
+
+
+def versions(app: Path) -> list[Path]:
+    """Return the folders of versions in a folder, by our stamp in them."""
+    with contextlib.suppress(OSError):
+        return sorted(path for path in app.iterdir() if not path.is_symlink() and Stamp.read(path))
+    return []
 
 
 def _gimp(places: Places) -> Part:
     part = Part()
     environ, platform, home = gimp_folders.here()
+    names = {name for root in _sources(places) for name in gimp.names(root)}
     for folder in gimp_folders.existing(environ, platform, home):
-        target = folder / gimp_folders.PLUG_INS / gimp.NAME
-        if not gimp.is_ours(target):
+        target = folder / gimp_folders.PLUG_INS / plug_in.NAME
+        if not plug_in.is_ours(target):
             continue
         part.folders.append(str(target))
-        for path in sorted(target.rglob("*")):
-            if path.is_dir():
-                part.folders.append(str(path))
-            elif "__pycache__" not in path.parts:
-                _take(part, path, lambda _: True)
+        # By their names alone: the user's own files there, and what was kept for them, stay.
+        for name in names:
+            path = target.joinpath(*PurePosixPath(name).parts)
+            _take(part, path, lambda _: True)
+            inside = (one for one in path.parents if one != target and one.is_relative_to(target) and one.is_dir())
+            part.folders += [str(one) for one in inside if str(one) not in part.folders]
     return part
+
+
+def _sources(places: Places) -> list[Path]:
+    """Return the projects of which a plug-in of ours may be: that of this installer, and those of installed versions."""
+    return [Path(__file__).resolve().parent.parent, *(version / "source" for version in versions(places.app))]
 
 
 def _folder(places: Places) -> Part:

@@ -75,7 +75,7 @@ def install(python: Path, places: Places, acts: Acts, *, linger: bool) -> list[s
             "No background service, as no systemd runs for this user here; by hand, in a terminal or from your own "
             "start-up: `deepdream watch`"
         ]
-    point = endpoint(python, acts, asked=found.kind == "systemd")
+    point = endpoint(python, places, acts, asked=found.kind == "systemd")
     files = found.files(point)
     names = found.names(files)
     acts.part.facts |= {"kind": found.kind, "units": names}
@@ -123,7 +123,7 @@ def _linger(acts: Acts, found: Supervisor, *, wanted: bool) -> list[str]:
     return [f"Lingering could not be switched on: {said(done)} — an administrator can: loginctl enable-linger {user}"]
 
 
-def endpoint(python: Path, acts: Acts, *, asked: bool) -> Endpoint | None:
+def endpoint(python: Path, places: Places, acts: Acts, *, asked: bool) -> Endpoint | None:
     """Return where the service's helper is to be reached, prepared by the program; None if it has nothing of the kind.
 
     Raises InstallError.
@@ -131,6 +131,8 @@ def endpoint(python: Path, acts: Acts, *, asked: bool) -> Endpoint | None:
     if not asked:
         return None
     if acts.would(f"run: {python} -P -m {MODULE}"):
+        if not (address := places.state / "service.json").exists():
+            acts.would(f"write {address}, the helper's address and key")
         return Endpoint(Path("service.json"), "127.0.0.1", 0)
     env = processes.clean_environment(PYTHONUTF8="1")
     done = ask(python, "-P", "-m", MODULE, within_s=ASK_WITHIN_S, env=env)
@@ -196,7 +198,8 @@ class Pause:
         """Write the units as this version has them; raises InstallError and OSError."""
         if not self.supervisor:
             return
-        files = self.supervisor.files(endpoint(python, self.acts, asked=self.supervisor.kind == "systemd"))
+        asked = self.supervisor.kind == "systemd"
+        files = self.supervisor.files(endpoint(python, self.places, self.acts, asked=asked))
         self.before = {path: path.read_bytes() for path in files if path.is_file()}
         written = [path for path, text in files.items() if self.acts.write(path, text)]
         if written:
@@ -233,6 +236,11 @@ def remove(places: Places, acts: Acts) -> list[str]:
     told = []
     if found is not None and names:
         found.disable(acts, names)
+    if found is None and systemd.SOCKET in names and systemd.manager_runs():
+        told.append(
+            "systemd did not answer, and may listen for the helper until you log out; where it answers: "
+            f"systemctl --user stop {systemd.SOCKET}"
+        )
     if facts.get("lingering") is True:
         done = systemd.set_lingering(acts, getpass.getuser(), on=False)
         if done.code == 0:

@@ -94,11 +94,12 @@ class Systemd:
         """Return the manager that runs for this user, or None."""
         if shutil.which("systemctl") is None:
             return None
-        env = with_runtime_folder(processes.clean_environment())
-        done = ask("systemctl", "--user", "show", "--property=UnitPath", within_s=WITHIN_S, env=env)
-        if done.code or not done.lines or not done.lines[0].startswith("UnitPath="):
-            return None
-        return cls(places, env, [path for path in paths_of(done.lines[0].partition("=")[2]) if path.is_absolute()])
+        for env in runtime_environments(processes.clean_environment()):
+            done = ask("systemctl", "--user", "show", "--property=UnitPath", within_s=WITHIN_S, env=env)
+            if done.code == 0 and done.lines and done.lines[0].startswith("UnitPath="):
+                listed = paths_of(done.lines[0].partition("=")[2])
+                return cls(places, env, [path for path in listed if path.is_absolute()])
+        return None
 
     def folder(self) -> Path:
         """Return where the user's own units belong: where the shell's variables say, if the manager looks there too."""
@@ -147,6 +148,8 @@ class Systemd:
         for name in wanted:
             folder = self.folder() / WANTED[name]
             acts.folder(folder)
+            if acts.dry_run and not (folder / name).is_symlink():
+                acts.would(f"link {folder / name} -> {self.folder() / name}, by:")
             acts.part.links[str(folder / name)] = str(self.folder() / name)
         if not acts.dry_run:
             acts.manifest.save()
@@ -178,15 +181,28 @@ def paths_of(listed: str) -> list[Path]:
     return [Path(os.fsdecode(re.sub(rb"\\x([0-9a-f]{2})", lambda f: bytes([int(f[1], 16)]), word))) for word in raw]
 
 
-def with_runtime_folder(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return variables with XDG_RUNTIME_DIR, which a session by `su` lacks, if the folder is there."""
-    env = dict(environ)
-    if hasattr(os, "getuid") and not env.get("XDG_RUNTIME_DIR"):
-        runtime = Path(f"/run/user/{os.getuid()}")
+def runtime_environments(environ: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the variables to reach the manager with: as they are, and with the usual XDG_RUNTIME_DIR.
+
+    A session by `su` lacks it or has another user's; so may a job of cron.
+    """
+    given = environ.get("XDG_RUNTIME_DIR")
+    found = [dict(environ)] if given else []
+    if hasattr(os, "getuid"):
+        runtime = f"/run/user/{os.getuid()}"
         with contextlib.suppress(OSError):
-            if runtime.stat().st_uid == os.getuid():
-                env["XDG_RUNTIME_DIR"] = str(runtime)
-    return env
+            if runtime != given and Path(runtime).stat().st_uid == os.getuid():
+                found.append({**environ, "XDG_RUNTIME_DIR": runtime})
+    return found or [dict(environ)]
+
+
+def manager_runs() -> bool:
+    """Return whether a manager of units runs for this user, whether it answers or not."""
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):
+            if comm.read_text("utf-8", "replace") == "systemd\n" and comm.parent.stat().st_uid == os.getuid():
+                return os.getuid() != 0 or b"--user" in (comm.parent / "cmdline").read_bytes()
+    return False
 
 
 def lingers(user: str) -> bool:

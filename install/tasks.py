@@ -79,7 +79,9 @@ class Tasks:
             self._must("the service does not start", acts.run("schtasks", "/Run", "/TN", name, within_s=WITHIN_S))
 
     def enable(self, acts: Acts, names: Sequence[str]) -> None:
-        """Nothing to do: a task that is there is started at logon."""
+        """Make the task if it is not there, deleted by hand for one; it is started at logon then. Raises InstallError."""
+        if len(self.running(names)) < len(names) and (self.places.data / "watch-task.xml").exists():
+            self.read_again(acts)
 
     def disable(self, acts: Acts, names: Sequence[str]) -> None:
         """End what the tasks have started, and remove them."""

@@ -17,6 +17,7 @@ GB = 1_000_000_000
 class Exit(IntEnum):
     """Exit codes of the installer itself; 0, 1 and the rest are those of the program it hands over to."""
 
+    ONE_WRONG = 1  # as the doctor counts
     USAGE = 2
     OLD_PYTHON = 10  # given by __main__.py, which old Pythons must be able to read
     NO_VENV = 11

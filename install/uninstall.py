@@ -7,17 +7,21 @@ are never touched. Without a readable record what can be recognised is taken fro
 import contextlib
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-import gimp
+import launcher
+import plug_in
 import recover
+import running
 import service
 from acts import Acts
 from folder import USUAL
 from locations import Places
 from manifest import Manifest, Part, in_the_making
+from trouble import Exit, InstallError
 
 OWN_FOLDERS = ("out", "done", "failed")
 MARK = ".deepdream-folder"
@@ -47,29 +51,65 @@ class Uninstall:
             self.acts.told.line(f"{self.manifest.path} cannot be read; what can be recognised is removed")
         if self.manifest.damaged or not self.manifest.path.exists():
             recover.parts(self.places, self.manifest)
-        if not self.manifest.parts and not (self.purge and self._purgeable()):
+        trees = self._trees()
+        if not trees:
+            self._refuse_elsewhere()
+        if not self.manifest.parts and not trees and not (self.purge and self._purgeable()):
+            self._last([])  # a lock, and the folder for it, is what an installation leaves that had not begun
             return ["Nothing of DeepDream is installed here", *self._kept()]
         told = service.remove(self.places, self.acts.of("service"))
         python = self.places.python()
         if python is not None:
             self.acts.run(python, "-P", "-m", "deepdream_core", "helper", "--stop", within_s=HELPER_STOPS_WITHIN_S)
+        told += self._end_running()
         parts = list(self.manifest.parts.values())
         for part in parts:
             self._files(part)
             self._links(part)
         service.forget(self.places, self.acts.of("service"))
         self._endpoint()
-        for tree in [tree for part in parts for tree in part.trees]:
-            # A record that was tampered with must not lead anywhere else.
-            if Path(tree).parent == self.places.app:
-                self._count(tree)
-                self.acts.remove_tree(Path(tree))
+        for tree in trees:
+            self._count(tree)
+            self.acts.remove_tree(tree)
         watched = self._watched() if self.purge else []
         if self.purge:
             self._purge()
         self._drop_folders(watched)
         self._last(parts)
         return [*told, *self._report()]
+
+    def _refuse_elsewhere(self) -> None:
+        """Raise InstallError if the command `deepdream` is that of a program in another place, of which we know nothing."""
+        other = launcher.app_of(self.places)
+        if other is None or not other.is_dir() or other.resolve() == self.places.app.resolve():
+            return
+        share = other.parent.parent
+        raise InstallError(
+            f"DeepDream is installed in {other.parent}, where XDG_DATA_HOME led then",
+            f"`XDG_DATA_HOME={shlex.quote(str(share))} python3 install uninstall`",
+            Exit.ENVIRONMENT,
+        )
+
+    def _trees(self) -> list[Path]:
+        """Return the folders of versions: those that the record names, and those that bear our stamp."""
+        app = self.places.app
+        named = (Path(tree) for part in self.manifest.parts.values() for tree in part.trees)
+        # A record that was tampered with must not lead anywhere else.
+        return list(dict.fromkeys([*(tree for tree in named if tree.parent == app), *recover.versions(app)]))
+
+    def _end_running(self) -> list[str]:
+        """End what still runs of the program, by hand or under a manager that does not answer; return what to tell."""
+        told = []
+        found = running.of(self.places)
+        daemons = [one for one in found if one.is_daemon]
+        if daemons and not self.acts.would(f"end {', '.join(map(str, daemons))}"):
+            left = running.end(daemons, self.places)
+            told += [f"Ended: {one}" for one in daemons if one not in left]
+            self.left += [f"{one}, which does not end" for one in left]
+        told += [
+            f"{one} runs still, and may fail now that its files are gone" for one in found if one not in daemons
+        ]  # fmt: skip
+        return told
 
     def _count(self, path: str | Path) -> None:
         self.removed += os.path.lexists(path)
@@ -79,18 +119,15 @@ class Uninstall:
         for name in part.files:
             path = Path(name)
             self._unlink(in_the_making(path))
+            if path.name == plug_in.PROGRAM:  # killed between two steps, the folder itself need not be there
+                for left in (left for end in ("new", "old") for left in path.parent.parent.glob(f".deepdream-*.{end}")):
+                    self.acts.remove_tree(left)
             if not path.is_file():
                 continue
             if part.wrote(path, path.read_bytes()):
                 self._unlink(path)
             else:
                 self.left.append(f"{path}, which was changed")
-            if path.name == gimp.PROGRAM:
-                for left in [
-                    *path.parent.parent.glob(".deepdream-*.new"),
-                    *path.parent.parent.glob(".deepdream-*.old"),
-                ]:
-                    self.acts.remove_tree(left)
 
     def _unlink(self, path: Path) -> None:
         if os.path.lexists(path):
@@ -168,7 +205,7 @@ class Uninstall:
             return
         compiled = folder / "__pycache__"
         with contextlib.suppress(OSError):
-            if [path.name for path in folder.iterdir()] == ["__pycache__"] and folder.name == gimp.NAME:
+            if [path.name for path in folder.iterdir()] == ["__pycache__"] and folder.name == plug_in.NAME:
                 for path in compiled.glob("*.pyc"):
                     path.unlink()
                 compiled.rmdir()

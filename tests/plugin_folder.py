@@ -18,13 +18,14 @@ if str(ROOT / "install") not in sys.path:
     sys.path.insert(0, str(ROOT / "install"))
 
 import gimp  # noqa: E402
+import plug_in  # noqa: E402
 
 _plug_ins = Path(tempfile.mkdtemp(prefix="deepdream-plug-ins-"))
 atexit.register(shutil.rmtree, _plug_ins, ignore_errors=True)
 FILES = gimp.wanted_files(ROOT, json.dumps(plugin_facts(load_config(builtin_config_path()))).encode())
-gimp.install(_plug_ins, FILES)
+plug_in.install(_plug_ins, FILES)
 
-FOLDER = _plug_ins / gimp.NAME
+FOLDER = _plug_ins / plug_in.NAME
 """Where it lies."""
 sys.path.insert(0, str(FOLDER))
 

@@ -44,6 +44,8 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         for path, data in files.items():
             archive.writestr(path, data)
     return wheel
+
+build_editable = build_wheel
 """
 
 # The program: tells its version and where it is, completes, has drop folders and an address, and waits as a service.

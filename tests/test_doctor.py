@@ -146,7 +146,7 @@ def _damaged_manifest(here: Here, venv: Path) -> None:
 
 
 def _another_manifest(here: Here, venv: Path) -> None:
-    (here.data / "manifest.json").write_text('{"manifest": 2, "parts": {}}')
+    (here.data / "manifest.json").write_text('{"manifest": 0, "parts": {}}')
 
 
 def _changed_launcher(here: Here, venv: Path) -> None:
@@ -189,10 +189,28 @@ def test_another_version_than_the_installed_one_is_told(here: Here) -> None:
 def test_what_an_interrupted_installation_left_is_told_when_it_is_old(here: Here) -> None:
     left = installed(here).with_name("half")
     left.mkdir()
+    (left / "install.json").write_text("{}")
     assert program.check_leftovers(here, time.time()).ok, "it may be under way"
     found = program.check_leftovers(here, time.time() + 4000)
     assert found.ok is False
     assert found.what.endswith("holds what is not in use: half")
+
+
+def test_what_the_user_put_beside_the_program_is_no_finding(here: Here) -> None:
+    app = installed(here).parent
+    (app / "photos").mkdir()
+    (app / "notes.txt").write_text("mine")
+    (app / "link").symlink_to("/nowhere")
+    assert program.check_leftovers(here, time.time() + 4000).ok
+
+
+def test_the_manifest_of_a_newer_installer_is_told_as_such(here: Here) -> None:
+    installed(here)
+    record = here.data / "manifest.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"manifest": 2}))
+    found = looked_at(Check("program", lambda: program.check_program(here, __version__, runs())))
+    assert "was written by a newer DeepDream" in found.what
+    assert "deepdream doctor" in found.fix
 
 
 @pytest.mark.parametrize(
@@ -1222,4 +1240,3 @@ def test_an_installed_program_names_its_own_installer(tmp_path: Path, monkeypatc
     laid({}, tmp_path / "my app" / "source" / "install" / "__main__.py", "")
     own = f"python3 '{tmp_path}/my app/source/install'"
     assert installer.install_step("gimp", "") == f"run `{own} gimp`"
-    assert installer.anew_step("") == f"run `{own} uninstall`, then `python3 install` in a fresh clone"

@@ -413,7 +413,7 @@ def test_the_fingerprint_is_that_of_what_is_copied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"manifest": 2, "parts": {}}', '{"manifest": 1}', "\0" * 50, "[" * 100_000]
+    "text", ["", "[]", "{", '{"manifest": 0, "parts": {}}', '{"manifest": 1}', "\0" * 50, "[" * 100_000]
 )
 def test_a_damaged_record_is_known_as_such(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)

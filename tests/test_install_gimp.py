@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "install"))
 
 import gimp
 import gimp_folders
+import plug_in
 from acts import Acts
 from manifest import Manifest
 from screen import Screen
@@ -63,7 +64,7 @@ def only(plug_ins: Path) -> list[str]:
 
 
 def test_the_plug_in_is_installed_as_gimp_wants_it(plug_ins: Path) -> None:
-    assert gimp.install(plug_ins, FILES) == "installed"
+    assert plug_in.install(plug_ins, FILES) == "installed"
     assert content(plug_ins / "deepdream") == FILES
     assert only(plug_ins) == ["deepdream"]
     if os.name == "posix":
@@ -75,43 +76,43 @@ def test_the_plug_in_is_installed_as_gimp_wants_it(plug_ins: Path) -> None:
 
 
 def test_missing_folders_are_made(tmp_path: Path) -> None:
-    gimp.install(tmp_path / "3.2" / "plug-ins", FILES)
+    plug_in.install(tmp_path / "3.2" / "plug-ins", FILES)
     assert content(tmp_path / "3.2" / "plug-ins" / "deepdream") == FILES
 
 
 def test_twice_changes_nothing(plug_ins: Path) -> None:
-    gimp.install(plug_ins, FILES)
+    plug_in.install(plug_ins, FILES)
     compiled = plug_ins / "deepdream" / "__pycache__"
     compiled.mkdir()
     (compiled / "link.cpython-311.pyc").write_bytes(b"x")
     before = {path: path.stat() for path in plug_ins.rglob("*")}
-    assert gimp.install(plug_ins, FILES) == "unchanged"
+    assert plug_in.install(plug_ins, FILES) == "unchanged"
     assert {path: path.stat() for path in plug_ins.rglob("*")} == before
 
 
 @pytest.mark.parametrize("changed", ["deepdream.json", "link.py", "new.py", "locale/de/LC_MESSAGES/deepdream.mo"])
 def test_gimp_notices_every_change_by_the_program_s_date(plug_ins: Path, changed: str) -> None:
-    gimp.install(plug_ins, FILES)
+    plug_in.install(plug_ins, FILES)
     program = plug_ins / "deepdream" / "deepdream.py"
     before = int(program.stat().st_mtime)
     other = TOLD.replace(b"0.1.0", b"0.2.0")
-    assert gimp.install(plug_ins, FILES | {changed: other}) == "updated"
+    assert plug_in.install(plug_ins, FILES | {changed: other}) == "updated"
     assert int(program.stat().st_mtime) > before, "GIMP compares whole seconds"
     assert content(plug_ins / "deepdream") == FILES | {changed: other}
 
 
 def test_what_is_no_longer_part_of_it_goes(plug_ins: Path) -> None:
-    gimp.install(plug_ins, FILES | {"old.py": b"", "old/older.py": b""})
-    assert gimp.install(plug_ins, FILES) == "updated"
+    plug_in.install(plug_ins, FILES | {"old.py": b"", "old/older.py": b""})
+    assert plug_in.install(plug_ins, FILES) == "updated"
     assert content(plug_ins / "deepdream") == FILES
     assert not (plug_ins / "deepdream" / "old").exists()
 
 
 @posix
 def test_a_program_that_lost_its_right_to_run_is_mended(plug_ins: Path) -> None:
-    gimp.install(plug_ins, FILES)
+    plug_in.install(plug_ins, FILES)
     (plug_ins / "deepdream" / "deepdream.py").chmod(0o644)
-    assert gimp.install(plug_ins, FILES) == "updated"
+    assert plug_in.install(plug_ins, FILES) == "updated"
     assert (plug_ins / "deepdream" / "deepdream.py").stat().st_mode & 0o777 == 0o755
 
 
@@ -150,7 +151,7 @@ def test_what_is_not_ours_is_left_alone(plug_ins: Path, made: Callable[[Path], o
     before = content(plug_ins.parent)
     for dry_run in (True, False):
         with pytest.raises(InstallError, match="was not installed by this project") as caught:
-            gimp.install(plug_ins, FILES, dry_run=dry_run)
+            plug_in.install(plug_ins, FILES, dry_run=dry_run)
         assert caught.value.code == Exit.ENVIRONMENT
         assert "move or delete it" in caught.value.todo
     assert content(plug_ins.parent) == before
@@ -158,21 +159,21 @@ def test_what_is_not_ours_is_left_alone(plug_ins: Path, made: Callable[[Path], o
 
 def test_an_empty_folder_is_nobody_s(plug_ins: Path) -> None:
     (plug_ins / "deepdream").mkdir()
-    assert gimp.install(plug_ins, FILES) == "installed"
+    assert plug_in.install(plug_ins, FILES) == "installed"
     assert content(plug_ins / "deepdream") == FILES
 
 
 def test_a_dry_run_tells_and_changes_nothing(plug_ins: Path) -> None:
-    assert gimp.install(plug_ins, FILES, dry_run=True) == "installed"
+    assert plug_in.install(plug_ins, FILES, dry_run=True) == "installed"
     assert only(plug_ins) == []
-    gimp.install(plug_ins, FILES)
-    assert gimp.install(plug_ins, FILES, dry_run=True) == "unchanged"
-    assert gimp.install(plug_ins, FILES | {"link.py": b"1"}, dry_run=True) == "updated"
+    plug_in.install(plug_ins, FILES)
+    assert plug_in.install(plug_ins, FILES, dry_run=True) == "unchanged"
+    assert plug_in.install(plug_ins, FILES | {"link.py": b"1"}, dry_run=True) == "updated"
     assert content(plug_ins / "deepdream") == FILES
 
 
 def test_a_failure_in_the_midst_leaves_the_old_one(plug_ins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gimp.install(plug_ins, FILES)
+    plug_in.install(plug_ins, FILES)
     rename = Path.rename
 
     def fails(path: Path, target: Path) -> Path:
@@ -182,13 +183,13 @@ def test_a_failure_in_the_midst_leaves_the_old_one(plug_ins: Path, monkeypatch: 
 
     monkeypatch.setattr(Path, "rename", fails)
     with pytest.raises(InstallError, match="Input/output error"):
-        gimp.install(plug_ins, FILES | {"link.py": b"new"})
+        plug_in.install(plug_ins, FILES | {"link.py": b"new"})
     assert content(plug_ins / "deepdream") == FILES
     assert only(plug_ins) == ["deepdream"]
 
 
 def test_where_the_folder_cannot_be_moved_each_file_is(plug_ins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gimp.install(plug_ins, FILES | {"old/older.py": b""})
+    plug_in.install(plug_ins, FILES | {"old/older.py": b""})
     compiled = plug_ins / "deepdream" / "__pycache__"
     compiled.mkdir()
     (compiled / "link.cpython-311.pyc").write_bytes(b"x")
@@ -198,8 +199,8 @@ def test_where_the_folder_cannot_be_moved_each_file_is(plug_ins: Path, monkeypat
 
     before = int((plug_ins / "deepdream" / "deepdream.py").stat().st_mtime)
     monkeypatch.setattr(Path, "rename", in_use)
-    monkeypatch.setattr(gimp, "_folders_may_be_in_use", lambda: True)
-    assert gimp.install(plug_ins, FILES | {"link.py": b"new"}) == "updated"
+    monkeypatch.setattr(plug_in, "_folders_may_be_in_use", lambda: True)
+    assert plug_in.install(plug_ins, FILES | {"link.py": b"new"}) == "updated"
     assert content(plug_ins / "deepdream") == FILES | {"link.py": b"new"}
     assert int((plug_ins / "deepdream" / "deepdream.py").stat().st_mtime) > before
     assert only(plug_ins) == ["deepdream"]
@@ -213,9 +214,9 @@ def test_a_folder_of_the_image_beneath_a_live_system_is_filled_file_by_file(
     def of_the_image(*_: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
-    gimp.install(plug_ins, FILES)
+    plug_in.install(plug_ins, FILES)
     monkeypatch.setattr(Path, "rename", of_the_image)
-    assert gimp.install(plug_ins, FILES | {"link.py": b"new"}) == "updated"
+    assert plug_in.install(plug_ins, FILES | {"link.py": b"new"}) == "updated"
     assert content(plug_ins / "deepdream") == FILES | {"link.py": b"new"}
     assert only(plug_ins) == ["deepdream"]
 
@@ -225,7 +226,7 @@ def test_what_a_killed_install_left_is_removed_after_a_while(plug_ins: Path) -> 
         left = plug_ins / f".deepdream-{name}.new"
         left.mkdir()
         os.utime(left, (time.time() - age_s, time.time() - age_s))
-    gimp.install(plug_ins, FILES)
+    plug_in.install(plug_ins, FILES)
     assert only(plug_ins) == [".deepdream-ours.new", "deepdream"]
 
 
@@ -239,8 +240,8 @@ def test_what_a_killed_install_left_is_removed_after_a_while(plug_ins: Path) -> 
 )
 def test_a_folder_that_takes_nothing_is_told(plug_ins: Path, mount: str, code: Exit, words: str) -> None:
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import gimp, pathlib, trouble\n"
-        "try: gimp.install(pathlib.Path(sys.argv[2]), "
+        "import sys; sys.path.insert(0, sys.argv[1]); import plug_in, pathlib, trouble\n"
+        "try: plug_in.install(pathlib.Path(sys.argv[2]), "
         "{'deepdream.py': b'x' * 100_000, 'deepdream.json': b'{}'})\n"
         "except trouble.InstallError as error:\n"
         "    print(error, list(pathlib.Path(sys.argv[2]).iterdir()))\n"

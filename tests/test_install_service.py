@@ -171,8 +171,72 @@ def test_a_sentence_about_the_address_is_told_and_not_taken_for_the_address(tmp_
     moved = "another program listens on port 30412; the service has another port now"
     python = says(tmp_path / "python", json.dumps({"path": "/s/service.json", "host": "::1", "port": 5}), moved)
     writes, told = acts(tmp_path)
-    assert service.endpoint(python, writes, asked=True) == systemd.Endpoint(Path("/s/service.json"), "::1", 5)
+    found = service.endpoint(python, linux(tmp_path), writes, asked=True)
+    assert found == systemd.Endpoint(Path("/s/service.json"), "::1", 5)
     assert told.getvalue() == f"{moved}\n"
+
+
+LAUNCHCTL = """#!/bin/sh
+# Stands for launchctl: `loaded` and `runs` are files, and an agent goes on for a moment after `bootout`.
+cd "{folder}" || exit 9
+echo "$@" >> asked
+case $1 in
+    bootstrap) [ ! -e loaded ] || exit 5; touch loaded runs;;
+    bootout) rm -f runs; (sleep 0.6; rm -f loaded) > /dev/null 2>&1 &;;
+    kickstart) touch runs;;
+    print) [ -e loaded ];;
+esac
+"""
+SCHTASKS = """#!/bin/sh
+# Stands for schtasks: `there` is the task.
+cd "{folder}" || exit 9
+echo "$1" >> asked
+case $1 in
+    /Create) touch there;;
+    *) [ -e there ];;
+esac
+"""
+
+
+def stand_in(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lay a script first on PATH, and return the file in which it writes what it was asked."""
+    folder.mkdir()
+    (folder / name).write_text(text.format(folder=folder))
+    (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return folder / "asked"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script stands for launchctl")
+def test_an_agent_is_loaded_anew_only_when_it_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = stand_in(tmp_path / "bin", "launchctl", LAUNCHCTL, monkeypatch)
+    manager = launchd.Launchd(locations.of({}, "darwin", tmp_path))
+    writes, _ = acts(tmp_path)
+    manager.start(writes, [launchd.WATCH])
+    manager.stop(writes, [launchd.WATCH])
+    assert not (tmp_path / "bin" / "loaded").exists()
+    manager.start(writes, [launchd.WATCH])
+    assert (tmp_path / "bin" / "runs").exists()
+    assert "kickstart" not in asked.read_text()
+    (tmp_path / "bin" / "runs").unlink()  # it has ended, and is loaded still
+    manager.start(writes, [launchd.WATCH])
+    assert (tmp_path / "bin" / "runs").exists()
+    assert f"kickstart gui/{os.getuid()}/{launchd.WATCH}" in asked.read_text()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script stands for schtasks")
+def test_a_task_deleted_by_hand_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = stand_in(tmp_path / "bin", "schtasks", SCHTASKS, monkeypatch)
+    places = locations.of({"LOCALAPPDATA": str(tmp_path)}, "win32", tmp_path)
+    monkeypatch.setattr(service, "supervisor", tasks.Tasks)
+    writes, _ = acts(tmp_path)
+    for _ in range(2):
+        service.install(Path(sys.executable), places, writes, linger=False)
+    assert asked.read_text().split().count("/Create") == 1
+    (tmp_path / "bin" / "there").unlink()
+    service.install(Path(sys.executable), places, writes, linger=False)
+    assert asked.read_text().split().count("/Create") == 2
+    assert asked.read_text().split()[-1] == "/Run"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands for the program")

@@ -112,6 +112,16 @@ def test_without_a_readable_record_what_is_recognised_goes(house: House, before:
     assert {name: what for name, what in listing(house.home).items() if name in before} == before
 
 
+def test_without_a_readable_record_the_user_s_files_in_the_plug_in_stay(house: House) -> None:
+    plug_in = house.home / ".config/GIMP/3.2/plug-ins/deepdream"
+    (plug_in / "my-notes.txt").write_text("mine")
+    (plug_in / "wire.py.yours").write_text("mine")
+    (house.data / "manifest.json").write_text("{")
+    uninstall(house)
+    assert sorted(path.name for path in plug_in.iterdir()) == ["my-notes.txt", "wire.py.yours"]
+    assert not (house.home / ".config/GIMP/3.0/plug-ins/deepdream").exists()
+
+
 def change(path: Path) -> None:
     path.write_text(path.read_text() + "# mine\n")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.helper_errors import HelperError
-from deepdream_core.installer import anew_step, install_step
+from deepdream_core.installer import install_step
 from deepdream_core.wire import WireError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 LIMIT_S = 10.0
 INSTALL_AGAIN = install_step("", "run `python3 install` again in DeepDream's clone")
-MAKE_ANEW = anew_step(INSTALL_AGAIN)
-"""For a program that lacks some of its own files."""
 
 
 @dataclass(frozen=True)

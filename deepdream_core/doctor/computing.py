@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core.doctor import probe
 from deepdream_core.doctor.asking import ask
-from deepdream_core.doctor.check import MAKE_ANEW, Finding, apart, well, wrong
+from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, apart, well, wrong
 from deepdream_core.errors import DeepDreamError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def probed(python: Path, environ: Mapping[str, str], engine: EngineSettings) -> 
     given = json.dumps({"device": engine.device, "precision": engine.precision, "weights": engine.weights})
     answer = ask([str(python), "-P", os.fspath(probe.__file__), given], environ, PROBE_S - 2)
     if answer.code != 0:
-        raise ProbeError(f"{python} cannot load the program: {answer.last:.300}", MAKE_ANEW)
+        raise ProbeError(f"{python} cannot load the program: {answer.last:.300}", INSTALL_AGAIN)
     told: dict[str, Any] = json.loads(answer.out.strip().splitlines()[-1])
     return told
 
@@ -79,7 +79,7 @@ def check_torch(seen: Seen, nvidia: bool, wants_cpu: bool) -> Finding:
     told = seen()
     if "torch_trouble" in told:
         what, step = told["torch_trouble"]
-        return wrong(what, step or MAKE_ANEW)
+        return wrong(what, step or INSTALL_AGAIN)
     torch = told["torch"]
     on = f"{torch['version']} on {torch['device']} ({torch['name']}), {torch['precision']}"
     if torch["device"] == "cpu" and nvidia and not wants_cpu:
@@ -97,7 +97,7 @@ def check_weights(seen: Seen) -> Finding:
         return NOT_ASKED
     if "weights_trouble" in told:
         what, step = told["weights_trouble"]
-        return wrong(what, step or MAKE_ANEW)
+        return wrong(what, step or INSTALL_AGAIN)
     if "weights" not in told:
         return apart("torch does not run")
     weights = told["weights"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deepdream_core import __version__
 from deepdream_core.doctor.check import INSTALL_AGAIN
 from deepdream_core.errors import DeepDreamError
 
@@ -54,6 +55,11 @@ def read(data: Path) -> Manifest | None:
     except (ValueError, RecursionError):
         raise ManifestError(f"{path} is damaged", INSTALL_AGAIN) from None
     try:
+        if isinstance(told["manifest"], int) and told["manifest"] > FORMAT:
+            raise ManifestError(
+                f"{path} was written by a newer DeepDream than this {__version__}",
+                "look with that one: `deepdream doctor`",
+            )
         if told["manifest"] != FORMAT:
             raise ManifestError(f"{path} is of another installer's kind ({told['manifest']!r:.20})", INSTALL_AGAIN)
         parts = {str(name): dict(part or {}) for name, part in told["parts"].items()}

@@ -1,11 +1,16 @@
-"""A check of the packages that the program stands on: can each be loaded by the Python that runs it."""
+"""A check of the packages that the program stands on: can each be loaded by the Python that runs it.
+
+`python -m deepdream_core.doctor.packages [MORE ...]` is that for the installer: it names one that cannot, and ends with 1.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from typing import TYPE_CHECKING
 
-from deepdream_core.doctor.check import MAKE_ANEW, Finding, well, wrong
+from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, well, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,9 +42,25 @@ def check_packages(python: Path, run: Callable[[Sequence[str]], Answer]) -> Find
     try:
         troubles = json.loads(answer.out.strip().splitlines()[-1])
     except (ValueError, IndexError):
-        return wrong(f"{python} does not run: {answer.last:.200}", MAKE_ANEW)
+        return wrong(f"{python} does not run: {answer.last:.200}", INSTALL_AGAIN)
     if not troubles:
         return well(f"all {len(NAMES)} can be loaded")
     name, said = troubles[0]
     more = f", and {len(troubles) - 1} more" if len(troubles) > 1 else ""
-    return wrong(f"{name} cannot be loaded: {said:.200}{more}", MAKE_ANEW)
+    return wrong(f"{name} cannot be loaded: {said:.200}{more}", INSTALL_AGAIN)
+
+
+def main(names: Sequence[str]) -> int:
+    """Load every package and `names` as well; return 0, or 1 after telling on stderr which one cannot be loaded."""
+    for name in [*names, *NAMES]:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            sys.stderr.write(f"{name} cannot be loaded: {said:.200}\n")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

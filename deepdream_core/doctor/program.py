@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_core.doctor import manifest as manifests
-from deepdream_core.doctor.check import INSTALL_AGAIN, MAKE_ANEW, Finding, apart, well, wrong
+from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, apart, well, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from deepdream_core.doctor.here import Here
 
 OLDEST = (3, 11)
+STAMP = "install.json"
+"""What the installer writes into each folder of a version."""
 STILL_AT_WORK_S = 3600.0
 """What an installer has changed more recently may be its work of this moment."""
 
@@ -65,7 +67,7 @@ def check_program(here: Here, version: str, run: Callable[[Sequence[str]], Answe
         return wrong(what, INSTALL_AGAIN)
     answer = run([str(python_of(there, here.platform)), "-I", "-c", _TELL])
     if answer.code != 0:
-        return wrong(f"the program in {here.short(there)} does not run: {answer.last:.200}", MAKE_ANEW)
+        return wrong(f"the program in {here.short(there)} does not run: {answer.last:.200}", INSTALL_AGAIN)
     installed = str(json.loads(answer.out)[0])
     if installed != manifest.version:
         return wrong(f"{here.short(there)} holds {installed}, the manifest says {manifest.version}", INSTALL_AGAIN)
@@ -85,8 +87,12 @@ def check_leftovers(here: Here, now: float) -> Finding:
     if not app.is_dir():
         return apart("no program is installed")
     manifest, there = manifests.read(here.data), current(here.data, here.platform)
-    known = {"current", "current.txt"} | {Path(manifest.app).name if manifest else "", there.name if there else ""}
-    left = [path for path in sorted(app.iterdir()) if path.name not in known]
+    known = {Path(manifest.app).name if manifest else "", there.name if there else ""}
+    recorded = manifest.parts.get("app", {}).get("trees", []) if manifest else []
+    # What else lies there is the user's: the installer leaves it alone, and so it is no finding.
+    ours = (path for path in sorted(app.iterdir()) if path.is_dir() and not path.is_symlink())
+    ours = (path for path in ours if (path / STAMP).exists() or str(path) in recorded)
+    left = [path for path in ours if path.name not in known]
     fresh = [path for path in left if now - path.lstat().st_mtime < STILL_AT_WORK_S]
     if len(fresh) < len(left):
         old = [path.name for path in left if path not in fresh]
@@ -132,7 +138,7 @@ def check_python(python: Path, version: tuple[int, ...], run: Callable[[Sequence
     if python != Path(sys.executable):
         answer = run([str(python), "-I", "-c", "import json, sys; print(json.dumps(sys.version_info[:3]))"])
         if answer.code != 0:
-            return wrong(f"{python} does not run: {answer.last:.200}", MAKE_ANEW)
+            return wrong(f"{python} does not run: {answer.last:.200}", INSTALL_AGAIN)
         found = tuple(json.loads(answer.out))
     words = ".".join(map(str, found))
     if found[:2] < OLDEST:

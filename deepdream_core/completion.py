@@ -1,0 +1,48 @@
+"""What may follow an option on the command line, for shells that complete words; where nothing does, they offer files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer  # noqa: TC002  # typer itself looks at the annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Completion = tuple[str, str]
+"""A word, and what it stands for."""
+
+DEVICES = ("auto", "cpu", "cuda", "cuda:0", "mps")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+WEIGHTS = ("oxford", "torchvision")
+FORMATS = ("jpg", "png", "tiff", "webp", "avif", "heic", "jxl", "gif", "bmp")
+
+
+def one_of(*words: str) -> Callable[[str], list[str]]:
+    """Return what completes one of these words."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def layer(incomplete: str) -> list[Completion]:
+    """Return the layers whose name begins so, with their torchvision index."""
+    from deepdream_core.layers import LAYERS
+
+    return [(one.name, f"torchvision's {one.index}") for one in LAYERS if one.name.startswith(incomplete)]
+
+
+def preset(ctx: typer.Context, incomplete: str) -> list[Completion]:
+    """Return the presets whose name begins so, those of the user's configuration among them; none if that is not valid."""
+    from deepdream_core.config import load_config
+    from deepdream_core.errors import DeepDreamError
+
+    given = ctx.params.get("config")
+    try:
+        known = load_config(Path(given) if given else None).presets
+    except (DeepDreamError, OSError):  # told when a command runs: here it would be written into what is being typed
+        return []
+    return [(name, one.description) for name, one in known.items() if name.startswith(incomplete)]

@@ -1,0 +1,98 @@
+"""Which programs run from the installed version: the service's where no manager tells, and those started by hand."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import processes
+from locations import Places
+
+DAEMONS = ("watch", "helper")
+"""The commands that go on by themselves until they are told to end."""
+ASK_WITHIN_S = 20.0
+END_WITHIN_S = 15.0
+KILL_AFTER_S = 10.0
+_MODULE = "deepdream_core"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process of this user that runs `deepdream` with these words after it."""
+
+    pid: int
+    words: tuple[str, ...]
+
+    @property
+    def is_daemon(self) -> bool:
+        """Whether it goes on by itself until it is told to end."""
+        return self.words[:1] in [(name,) for name in DAEMONS]
+
+    def __str__(self) -> str:
+        return f"`{' '.join(('deepdream', *self.words[:2]))}` (process {self.pid})"
+
+
+def of(places: Places) -> list[Running]:
+    """Return what runs from the installed versions, this process aside; nothing on Windows, which locks such files."""
+    found = []
+    apps = {str(places.app), os.path.realpath(places.app)}
+    for pid, argv in _all():
+        if pid == os.getpid() or not argv or _MODULE not in argv:
+            continue
+        if any(argv[0].startswith(app + os.sep) for app in apps):
+            found.append(Running(pid, tuple(argv[argv.index(_MODULE) + 1 :])))
+    return found
+
+
+def end(wanted: Iterable[Running], places: Places) -> list[Running]:
+    """End processes, those that do not listen by force; return what is still there then."""
+    pids = {one.pid for one in wanted}
+    _signal([one for one in of(places) if one.pid in pids], signal.SIGTERM)
+    began = time.monotonic()
+    while left := [one for one in of(places) if one.pid in pids]:
+        spent = time.monotonic() - began
+        if spent > END_WITHIN_S:
+            return left
+        if spent > KILL_AFTER_S and sys.platform != "win32":
+            _signal(left, signal.SIGKILL)
+        time.sleep(0.2)
+    return []
+
+
+def _signal(wanted: Iterable[Running], number: int) -> None:
+    for one in wanted:
+        with contextlib.suppress(OSError):
+            os.kill(one.pid, number)
+
+
+def _all() -> Iterator[tuple[int, list[str]]]:
+    """Yield this user's processes and their command lines."""
+    if sys.platform == "win32":
+        return
+    if sys.platform == "darwin":
+        yield from _told_by_ps()
+        return
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid == os.getuid():
+                argv = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+                yield int(folder.name), [os.fsdecode(word) for word in argv]
+
+
+def _told_by_ps() -> Iterator[tuple[int, list[str]]]:
+    """Yield the same where there is no /proc; words with blanks in them come apart, which the first one must survive."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(
+            ["ps", "-x", "-o", "pid=,command="], capture_output=True, stdin=subprocess.DEVNULL, timeout=ASK_WITHIN_S,
+            check=False, env=processes.clean_environment(),
+        )  # fmt: skip
+        for line in done.stdout.decode("utf-8", "surrogateescape").splitlines():
+            pid, _, command = line.strip().partition(" ")
+            program, module, rest = command.strip().partition(f" -P -m {_MODULE}")
+            if pid.isdigit() and module:
+                yield int(pid), [program, _MODULE, *rest.split()]
