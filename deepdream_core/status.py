@@ -11,7 +11,7 @@ from rich.table import Table
 
 from deepdream_core import client
 from deepdream_core.errors import HelperError
-from deepdream_core.helper.endpoint import check_silent, place
+from deepdream_core.helper.endpoint import is_locked, place, polls, silent
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.show import drawn
 from deepdream_core.hotfolder.unwatched import unwatched
@@ -20,22 +20,28 @@ from deepdream_core.report import clock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+STARTS_WITHIN_S = 5.0
+"""How long a helper that has the lock, and cannot be found yet, is waited for: it starts or ends just now."""
+
 
 def print_status(*, as_json: bool) -> None:
     """Print what the helper, its workers and jobs do, and how the drop folders stand; that none runs is an answer.
 
-    Raises `HelperError` when one runs and does not answer, or is of another protocol.
+    Raises `HelperError`, once the drop folders are printed, when one runs and does not answer, or is of another protocol.
     """
     folders = shared_state.states()
     folders += unwatched(folders)
     try:
-        helper = client.connect()
+        helper = _found()
         status = helper.status()
     except client.NoHelper as error:
-        check_silent(place())
-        _print_none(error, as_json=as_json, folders=folders)
+        _print_none(error.what, as_json=as_json, folders=folders)
         return
-    except client.HelperError as error:
+    except (client.HelperError, HelperError) as error:
+        if as_json:
+            print(json.dumps({"helper": "silent", "why": error.what, "watching": folders}))
+        else:
+            _print_folders(folders, Console(highlight=False))
         raise HelperError(error.what, error.next_step) from None
     endpoint = helper.endpoint
     if as_json:
@@ -63,12 +69,28 @@ def print_status(*, as_json: bool) -> None:
     _print_folders(folders, console)
 
 
-def _print_none(error: client.NoHelper, *, as_json: bool, folders: list[dict[str, Any]]) -> None:
+def _found() -> client.HelperClient:
+    """Return a client of the running helper, also of one that just starts.
+
+    Raises `NoHelper` where none runs, `HelperError` where one does and does not answer.
+    """
+    for _ in polls(STARTS_WITHIN_S):
+        try:
+            return client.connect()
+        except client.NoHelper as error:
+            if not is_locked(place()):
+                raise
+            if error.hung_pid:
+                break
+    raise silent(place())
+
+
+def _print_none(why: str, *, as_json: bool, folders: list[dict[str, Any]]) -> None:
     if as_json:
-        print(json.dumps({"helper": "none", "why": error.what, "watching": folders}))
+        print(json.dumps({"helper": "none", "why": why, "watching": folders}))
         return
     console = Console(highlight=False)
-    console.print(f"no helper runs ({escape(error.what)}); programs start it when they need it", soft_wrap=True)
+    console.print(f"no helper runs ({escape(why)}); programs start it when they need it", soft_wrap=True)
     _print_folders(folders, console)
 
 

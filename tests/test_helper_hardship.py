@@ -240,10 +240,11 @@ def test_a_stopped_helper_is_told_as_one_that_does_not_answer(
             environ = {**own, **where(helper)}
             began = time.monotonic()
             with started(tmp_path, environ, "helper") as second:
-                for arguments in (("status",), ("helper", "--stop")):
+                folders = "no drop folder is watched; `deepdream watch` does that\n"
+                for arguments, printed in ((("status",), folders), (("helper", "--stop"), "")):
                     answer = deepdream(*arguments, **where(helper))
                     assert answer.returncode == 8
-                    assert answer.stdout == ""
+                    assert answer.stdout == printed
                     assert is_one_line(answer.stderr)
                     assert f"process {helper.process.pid}" in answer.stderr
                     assert "does not answer" in answer.stderr
@@ -255,6 +256,27 @@ def test_a_stopped_helper_is_told_as_one_that_does_not_answer(
         finally:
             helper.process.send_signal(signal.SIGCONT)
         assert helper.status()["stopping"] is False
+
+
+def test_status_waits_for_a_helper_that_just_starts_or_ends(
+    tmp_path: Path, own: dict[str, str], deepdream: Command
+) -> None:
+    held = lock_endpoint(Path(own["DEEPDREAM_RUNTIME_DIR"]) / "endpoint.json")
+    assert held is not None
+    try:
+        silent = deepdream("status", "--json")
+        assert silent.returncode == 8
+        assert silent.stderr == "deepdream: a helper starts or ends, and does not answer — try again in a minute\n"
+        told = json.loads(silent.stdout)
+        assert told == {"helper": "silent", "why": "a helper starts or ends, and does not answer", "watching": []}
+        with started(tmp_path, own, "status", "--json") as asking:
+            time.sleep(2.0)
+            assert asking.poll() is None
+            held.held.release()
+            out, _ = asking.communicate(timeout=20)
+        assert (asking.returncode, json.loads(out)["helper"]) == (0, "none")
+    finally:
+        held.held.release()
 
 
 def test_who_waits_for_the_model_keeps_an_idle_helper_alive(tmp_path: Path) -> None:

@@ -74,14 +74,21 @@ def lock_endpoint(path: Path) -> Lock | None:
         raise HelperError(f"{path.parent}: {error.strerror}", "mend that, or set DEEPDREAM_RUNTIME_DIR") from None
 
 
-def check_silent(path: Path) -> None:
-    """Raise `HelperError` when a helper has the lock, though nobody answers."""
+def is_locked(path: Path) -> bool:
+    """Say whether a helper has the lock that belongs to an endpoint file; raises like `lock_endpoint`."""
     if not path.with_name(LOCK).exists():
-        return
+        return False
     lock = lock_endpoint(path)
     if lock is None:
-        raise silent(path)
+        return True
     lock.held.release()
+    return False
+
+
+def check_silent(path: Path) -> None:
+    """Raise `HelperError` when a helper has the lock, though nobody answers."""
+    if is_locked(path):
+        raise silent(path)
 
 
 def silent(path: Path) -> HelperError:
