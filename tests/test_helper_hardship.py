@@ -36,6 +36,7 @@ from helper_process import (
 )
 
 from deepdream_core import client, wire
+from deepdream_core.helper.endpoint import lock_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

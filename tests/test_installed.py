@@ -321,7 +321,7 @@ def test_who_is_killed_comes_back_and_nothing_is_lost(computer: Computer) -> Non
 
 def test_stopped_in_the_midst_of_a_picture_it_loses_nothing(computer: Computer) -> None:
     def is_dreamed() -> bool:
-        told = json.loads(computer.run("deepdream", "status", "--json").stdout)
+        told = json.loads(computer.check("deepdream", "status", "--json"))
         return any(job["progress"] for job in told.get("jobs", ()))
 
     computer.configure()
