@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from deepdream_core import __version__
+from deepdream_core.engine.device import peak_bytes
+from deepdream_core.engine.dream import dream
 from deepdream_core.engine.engine import Engine
 from deepdream_core.engine.pyramid import finest_size, octave_sizes
 from deepdream_core.engine.vgg19 import deterministic_convolutions
@@ -25,7 +29,7 @@ from deepdream_core.report import clock
 from deepdream_core.settings import DreamSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -37,52 +41,88 @@ SIDES = (512, 1024)
 PHOTOS = {"1 megapixel": (816, 1224), "12 megapixels": (2828, 4243), "24 megapixels": (4000, 6000)}
 
 
-def print_table(machine: EngineSettings, repeats: int, sides: tuple[int, ...] = SIDES) -> None:
-    """Print seconds per gradient through pool4: ours, the bare convolutions, the notebook's loop; and estimated times."""
+@dataclass(frozen=True)
+class Measured:
+    """The fastest seconds on a square picture of `side_px`: a gradient through pool4, and what it is compared with.
+
+    `gradient_s`: ours. `step_s`: a whole step of `classic`, with smoothing, normalising and what the progress costs.
+    `convolutions_s`: the network's convolutions, forward and back, and nothing else. `plain_s`: the notebook's loop.
+    """
+
+    side_px: int
+    gradient_s: float
+    step_s: float
+    convolutions_s: float
+    plain_s: float
+
+
+def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SIDES, *, as_json: bool = False) -> None:
+    """Print what one gradient and one step take, what they are compared with, and estimated times of whole dreams."""
     engine = Engine(machine)
     settings = DreamSettings()
     gradient_of = engine.gradient_of(settings)
-    console = Console()
-    console.print(
-        f"deepdream {__version__}, torch {torch.__version__.partition('+')[0]}, Python {sys.version.split()[0]}, "
-        f"{engine.device} ({engine.device_name}), {engine.precision}, weights {engine.weights.name}"
-    )
-    table = Table(
-        "one gradient through pool4", "deepdream", "bare convolutions", "of their speed", "plain loop", "speed-up"
-    )
-    per_pixel = 0.0
+    about = {
+        "deepdream": __version__, "torch": torch.__version__, "python": sys.version.split()[0],
+        "device": str(engine.device), "name": engine.device_name, "precision": engine.precision,
+        "weights": engine.weights.name,
+    }  # fmt: skip
+    rows = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         for side in sides:
             task = bar.add_task(f"measuring {side}×{side}")
-            picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(engine.device)
-            ours, plain = _fastest(
-                [partial(gradient_of, picture, {"pool4": 1.0}), _plain_loop(engine, picture)],
-                repeats, engine.device,
-            )  # fmt: skip
-            bare = _bare_convolutions(gradient_of.network, side, repeats)
-            per_pixel = ours / side**2
-            table.add_row(
-                f"{side}×{side}",
-                f"{ours:.3f} s",
-                f"{bare:.3f} s",
-                f"{bare / ours:.2f}",
-                f"{plain:.3f} s",
-                f"{plain / ours:.2f}×",
-            )
+            rows.append(_measured(engine, gradient_of, side, repeats))
             bar.remove_task(task)
-    console.print(table)
-    estimates = Table("whole dream, preset classic (estimated)", "finest 800", "finest full", "tile at full size")
-    for name, size in PHOTOS.items():
-        times = [
-            _estimate(size, settings.model_copy(update={"finest": finest}), gradient_of, per_pixel)
+    per_pixel = rows[-1].step_s / rows[-1].side_px ** 2
+    estimates = {
+        name: {
+            str(finest): _estimate(size, settings.model_copy(update={"finest": finest}), gradient_of, per_pixel)
             for finest in (800, "full")
-        ]
-        tile = gradient_of.tile_px(size)
-        estimates.add_row(
-            name, *(clock(seconds) for seconds in times), "whole picture" if tile is None else f"{tile} px"
+        }
+        for name, size in PHOTOS.items()
+    }
+    if as_json:
+        measured = [asdict(row) for row in rows]
+        print(json.dumps({**about, "measured": measured, "estimated_s": estimates}))
+        return
+    console = Console()
+    console.print(
+        f"deepdream {__version__}, torch {torch.__version__.partition('+')[0]}, Python {about['python']}, "
+        f"{engine.device} ({engine.device_name}), {engine.precision}, weights {engine.weights.name}"
+    )
+    table = Table(
+        "through pool4", "one gradient", "bare convolutions", "of their speed", "plain loop", "speed-up", "one step"
+    )
+    for row in rows:
+        table.add_row(
+            f"{row.side_px}×{row.side_px}",
+            _seconds(row.gradient_s),
+            _seconds(row.convolutions_s),
+            f"{row.convolutions_s / row.gradient_s:.2f}",
+            _seconds(row.plain_s),
+            f"{row.plain_s / row.gradient_s:.2f}×",
+            _seconds(row.step_s),
         )
-    console.print(estimates)
+    console.print(table)
+    whole = Table("whole dream, preset classic (estimated)", "finest 800", "finest full", "tile at full size")
+    for name, size in PHOTOS.items():
+        tile = gradient_of.tile_px(size)
+        times = map(clock, estimates[name].values())
+        whole.add_row(name, *times, "whole picture" if tile is None else f"{tile} px")
+    console.print(whole)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f} s" if value >= 0.1 else f"{1000 * value:.2f} ms"
+
+
+def _measured(engine: Engine, gradient_of: TiledGradient, side: int, repeats: int) -> Measured:
+    picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(engine.device)
+    settings = DreamSettings(finest="full", octaves=1, iterations=repeats + 1)
+    steps = dream(picture, settings, gradient_of)
+    calls = [partial(gradient_of, picture, {"pool4": 1.0}), partial(next, steps), _plain_loop(engine, picture)]
+    gradient_s, step_s, plain_s = _fastest(calls, repeats, engine.device)
+    return Measured(side, gradient_s, step_s, _bare_convolutions(gradient_of.network, side, repeats), plain_s)
 
 
 def _estimate(size: tuple[int, int], settings: DreamSettings, gradient_of: TiledGradient, per_pixel: float) -> float:
@@ -164,8 +204,10 @@ def print_memory(machine: EngineSettings, size: str) -> None:
             photo.with_floats(stop.value)
     took = clock(time.perf_counter() - started)
     where = f"{engine.device} ({engine.device_name}), {engine.precision}"
+    on_device = peak_bytes(engine.device)
+    more = "" if on_device is None else f" and {on_device / 1e9:.2f} GB on the device"
     Console().print(
-        f"{width}×{height}, one step at full size: peak {peak.bytes / 1e9:.2f} GB resident, {took}, {where}"
+        f"{width}×{height}, one step at full size: peak {peak.bytes / 1e9:.2f} GB resident{more}, {took}, {where}"
     )
 
 

@@ -314,6 +314,11 @@ def bench(
         bool, typer.Option("--hot-folder", help="instead: how much of the engine's speed the hot folder keeps")
     ] = False,
     pictures: Annotated[int, typer.Option(min=1, help="with --hot-folder: how many of 2 megapixels")] = 200,
+    side: Annotated[
+        list[int] | None,
+        typer.Option(min=32, max=8192, metavar="PX", help="side of the square pictures measured; several are allowed"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="print the table as one JSON object")] = False,
     config: ConfigFile = None,
 ) -> None:
     """Measure this machine: the engine, the notebook's plain loop and the bare convolutions in one run."""
@@ -333,7 +338,7 @@ def bench(
     if memory is not None:
         measuring.print_memory(machine, memory)
     else:
-        measuring.print_table(machine, repeats)
+        measuring.print_table(machine, repeats, side or measuring.SIDES, as_json=json)
 
 
 @app.command()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import photograph
+from dreaming import collected, taking_turns
 
 from deepdream_core.config import load_config
 from deepdream_core.engine.dream import balanced, dream
@@ -21,15 +22,12 @@ from deepdream_core.settings import DreamSettings, EngineSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from torch import Tensor
 
     from deepdream_core.dreamer import Progress
     from deepdream_core.engine.weights import Weights
 
-T = TypeVar("T")
-R = TypeVar("R")
 CPU = torch.device("cpu")
 
 
@@ -51,18 +49,6 @@ def dreamed(
     seen: list[Progress] = []
     result = collected(dream(picture, settings, TiledGradient(network), mask=mask, start=start), seen)
     return result, seen
-
-
-def collected(steps: Generator[T, None, R], seen: list[T] | None = None) -> R:
-    """Run a generator to its end, keep what it yields, return what it returns."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as stop:
-            result: R = stop.value
-            return result
-        if seen is not None:
-            seen.append(step)
 
 
 def test_the_objective_rises_in_every_octave(oxford: Weights) -> None:
@@ -310,22 +296,6 @@ def test_looking_changes_nothing_and_the_last_look_is_the_result(oxford: Weights
     assert torch.equal(looks[-1], unseen)
 
 
-def taking_turns(dreams: list[Generator[T, None, R]]) -> list[R]:
-    """Take one step of each in turn, each joining a turn after the one before it; return what they return."""
-    results: dict[int, R] = {}
-    waiting = list(enumerate(dreams))
-    running: list[tuple[int, Generator[T, None, R]]] = []
-    while waiting or running:
-        running += [waiting.pop(0)] if waiting else []
-        for number, steps in list(running):
-            try:
-                next(steps)
-            except StopIteration as stop:
-                results[number] = stop.value
-                running.remove((number, steps))
-    return [results[number] for number in range(len(dreams))]
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("layers", [("relu3_1", "relu3_1"), ("relu3_1", "relu2_1")], ids=" then ".join)
 def test_dreams_that_take_turns_do_not_feel_each_other(layers: tuple[str, ...], dtype: torch.dtype) -> None:
@@ -403,17 +373,3 @@ def test_a_picture_with_nan_is_refused() -> None:
     planes[1, 5, 5] = float("nan")
     with pytest.raises(PictureError, match="NaN or infinite"):
         next(engine.dream(planes, quick()))
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_cuda_dreams_and_repeats_itself(oxford: Weights, precision: Any, tmp_path: Path) -> None:
-    engine = Engine(EngineSettings(device="cuda", precision=precision))
-    planes = photograph("coffee")[0].numpy()
-    results = [torch.from_numpy(collected(engine.dream(planes, quick()))) for _ in range(2)]
-    assert torch.equal(*results)
-    exact, _ = dreamed(oxford, photograph("coffee"), quick())
-    judge = TiledGradient(Vgg19(oxford, ["relu3_1"], CPU, torch.float32))
-    reached, expected = (judge(r, {"relu3_1": 1.0}).objective for r in (results[0][None], exact))
-    assert reached == pytest.approx(expected, rel=0.05)

@@ -20,6 +20,7 @@ import psutil
 import pytest
 import yaml
 from conftest import events, picture_file
+from dreaming import WHITE, in_this_process
 from helper_process import (
     ENDLESS,
     QUICK,
@@ -35,34 +36,12 @@ from helper_process import (
 )
 
 from deepdream_core import __version__, client, wire
-from deepdream_core.config import load_config
-from deepdream_core.engine.engine import Engine
-from deepdream_core.photo.frame import Frame
-from deepdream_core.settings import EngineSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WHITE = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0}
 BATCH: dict[str, Any] = {"octaves": 2, "iterations": 8, "finest": "full"}
 """Settings of a job of about two seconds on a picture of 160 px, in which others can come between."""
-
-
-def in_this_process(
-    samples: NDArray[Any],
-    given: dict[str, Any],
-    mask: NDArray[np.float32] | None = None,
-    start: NDArray[np.float32] | None = None,
-) -> bytes:
-    """What the engine makes of a picture without any helper."""
-    settings = load_config(Path(os.devnull)).dream_settings(None, given)
-    frame = Frame(samples, WHITE[samples.dtype.name])
-    steps = Engine(EngineSettings(device="cpu")).dream(frame.floats(), settings, mask, start)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return frame.with_floats(stop.value).samples.tobytes()
 
 
 def sample_picture(dtype: str, channels: int, side: int = 48) -> NDArray[Any]:

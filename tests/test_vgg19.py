@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import PHOTOGRAPHS, photograph
+from dreaming import by_autograd
 
 from deepdream_core.engine import vgg19
 from deepdream_core.engine.vgg19 import LossScale, Vgg19
@@ -22,35 +23,6 @@ CHOICES = [
     ["conv1_1"], ["relu1_1"], ["relu2_2"], ["pool3"], ["conv4_4"], ["relu4_4"], ["pool4"], ["pool5"],
     ["conv4_4", "relu4_4", "pool2"], ["relu3_1", "conv5_1", "pool4", "relu4_4"],
 ]  # fmt: skip
-
-
-def by_autograd(
-    weights: Weights,
-    network: Vgg19,
-    picture: Tensor,
-    coefficients: dict[str, float],
-    dtype: torch.dtype = torch.float32,
-) -> tuple[dict[str, float], Tensor]:
-    """The same by plain modules and autograd, in the layout the engine uses so that rounding is the same."""
-    x = (
-        ((picture - network.mean) / network.std)
-        .to(dtype)
-        .contiguous(memory_format=torch.channels_last)
-        .requires_grad_()
-    )
-    hidden, loss, energies = x, torch.zeros((), dtype=dtype), {}
-    for layer in network.chain:
-        if layer.kind == "conv":
-            weight, bias = weights.convolutions[layer.name]
-            weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
-            hidden = F.conv2d(hidden, weight, bias.to(dtype), padding=1)
-        else:
-            hidden = F.relu(hidden) if layer.kind == "relu" else F.max_pool2d(hidden, 2)
-        if layer in network.targets:
-            energies[layer.name] = float(hidden.detach().double().square().sum())
-            loss = loss + coefficients[layer.name] * hidden.square().sum() / 2
-    (gradient,) = torch.autograd.grad(loss, x)
-    return energies, gradient
 
 
 @pytest.mark.parametrize("layers", CHOICES, ids="+".join)

@@ -180,6 +180,11 @@ def held_bytes(device: torch.device) -> int:
     return int(psutil.Process().memory_info().rss)
 
 
+def peak_bytes(device: torch.device) -> int | None:
+    """Return the most bytes of a CUDA device's memory that this process has held so far; None for another device."""
+    return int(torch.cuda.max_memory_reserved(device)) if device.type == "cuda" else None
+
+
 def cuda_devices() -> list[str]:
     """Return the names of all CUDA devices that torch sees."""
     return [f"cuda:{number}" for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)]

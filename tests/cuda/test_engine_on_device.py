@@ -1,0 +1,203 @@
+"""The engine on a GPU: exact, repeatable, and within the memory it plans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import PHOTOGRAPHS, photograph
+from dreaming import by_autograd, collected, taking_turns
+from on_device import DEVICE, PRECISIONS, QUICK, cuda_only, device, needs_device
+
+from deepdream_core.engine.device import DTYPES, release_unused
+from deepdream_core.engine.engine import Engine
+from deepdream_core.engine.gradient import TiledGradient
+from deepdream_core.engine.vgg19 import Vgg19, deterministic_convolutions
+from deepdream_core.errors import OutOfMemoryError
+from deepdream_core.settings import DreamSettings, EngineSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from deepdream_core.dreamer import Progress
+    from deepdream_core.engine.weights import Weights
+
+    Planes = NDArray[np.float32]
+
+pytestmark = needs_device
+SIDE = 96 if QUICK else 512
+LAYERS = ["pool4"] if QUICK else ["conv1_1", "relu2_2", "pool3", "pool4", "relu5_1"]
+
+
+@pytest.fixture(autouse=True)
+def _memory_given_back() -> Iterator[None]:
+    yield
+    release_unused(device())
+
+
+def enlarged(name: str, side: int = SIDE) -> Tensor:
+    """A square photograph, float32 [1, 3, side, side], on the device."""
+    return F.interpolate(photograph(name, 160, 160), size=side, mode="bicubic").clamp(0, 1).to(device())
+
+
+def network(weights: Weights, layer: str, precision: str = "fp32") -> Vgg19:
+    return Vgg19(weights, [layer], device(), DTYPES[precision])
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_gradient_is_autograd_s(oxford: Weights, layer: str) -> None:
+    net, picture = network(oxford, layer), enlarged("astronaut")
+    _, gradient = net.value_and_gradient(picture, {layer: 1.0})
+    with deterministic_convolutions():
+        _, expected = by_autograd(oxford, net, picture, {layer: 1.0})
+    assert relative_error(gradient, expected) < 1e-5
+
+
+def test_the_gradient_is_the_cpu_s(oxford: Weights) -> None:
+    """Not to the last digit: a maximum that hangs on one sends its gradient elsewhere."""
+    picture = enlarged("coffee", 96)
+    _, gradient = network(oxford, "relu3_1").value_and_gradient(picture, {"relu3_1": 1.0})
+    cpu = Vgg19(oxford, ["relu3_1"], torch.device("cpu"), torch.float32)
+    _, expected = cpu.value_and_gradient(picture.cpu(), {"relu3_1": 1.0})
+    assert relative_error(gradient.cpu(), expected) < 1e-3
+
+
+@pytest.mark.parametrize("photo", PHOTOGRAPHS[: 1 if QUICK else 4])
+@pytest.mark.parametrize("precision", PRECISIONS[1:] or PRECISIONS)
+@pytest.mark.parametrize("layer", ["relu3_3", "pool4"])
+def test_half_precision_points_the_same_way(oxford: Weights, layer: str, precision: str, photo: str) -> None:
+    picture = enlarged(photo)
+    _, exact = network(oxford, layer).value_and_gradient(picture, {layer: 1.0})
+    _, half = network(oxford, layer, precision).value_and_gradient(picture, {layer: 1.0})
+    cosine = float(F.cosine_similarity(half.flatten(), exact.flatten(), dim=0))
+    print(f"{layer} {precision} {photo}: cosine {cosine:.5f}")
+    assert cosine > 0.99
+    assert float(half.norm() / exact.norm()) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("layer", "tile"), [("pool4", 64 if QUICK else 192), ("relu5_1", 64 if QUICK else 256)])
+def test_tiles_change_nothing(oxford: Weights, layer: str, tile: int, precision: str) -> None:
+    picture, net = enlarged("coffee", 2 * SIDE), network(oxford, layer, precision)
+    whole = TiledGradient(net, tile="none")(picture, {layer: 1.0}, (17, -23))
+    tiled = TiledGradient(net, tile=tile)(picture, {layer: 1.0}, (17, -23))
+    assert relative_error(tiled.tensor, whole.tensor) < (1e-5 if precision == "fp32" else 2e-2)
+    assert tiled.objective == pytest.approx(whole.objective, rel=1e-5 if precision == "fp32" else 1e-2)
+
+
+def steps_of(engine: Engine, name: str = "coffee", **settings: Any) -> Generator[Progress, None, Planes]:
+    return engine.dream(enlarged(name)[0].cpu().numpy(), DreamSettings(iterations=2, **settings))
+
+
+def dreamed(precision: Any, **settings: Any) -> Planes:
+    """A whole dream by a new engine."""
+    return collected(steps_of(Engine(EngineSettings(device=DEVICE, precision=precision)), **settings))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_same_dream_gives_the_same_bytes(precision: str) -> None:
+    more: dict[str, Any] = {"layers": {"pool4": 1.0, "relu3_3": 0.5}, "laplacian": 2, "tv": 0.1}
+    first = dreamed(precision, **more)
+    assert not np.array_equal(first, enlarged("coffee")[0].cpu().numpy())
+    assert first.tobytes() == dreamed(precision, **more).tobytes()
+
+
+def test_nothing_on_the_way_is_known_to_vary() -> None:
+    """Torch refuses what it knows to be nondeterministic."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        dreamed("fp32", layers={"pool4": 1.0, "relu3_3": 0.5}, laplacian=2, tv=0.1)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_half_precision_reaches_the_same_objective(oxford: Weights, precision: str) -> None:
+    judge = TiledGradient(network(oxford, "pool4"))
+    reached, exact = (
+        judge(torch.from_numpy(dreamed(which))[None].to(device()), {"pool4": 1.0}).objective
+        for which in (precision, "fp32")
+    )
+    print(f"{precision}: objective {reached / exact:.4f} of fp32's")
+    assert reached == pytest.approx(exact, rel=0.05)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_dreams_that_take_turns_do_not_feel_each_other(precision: Any) -> None:
+    engine = Engine(EngineSettings(device=DEVICE, precision=precision))
+    names = ("astronaut", "coffee")
+    alone = [collected(steps_of(engine, name)) for name in names]
+    together = taking_turns([steps_of(engine, name) for name in names])
+    assert [each.tobytes() for each in together] == [each.tobytes() for each in alone]
+
+
+@cuda_only
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("layer", ["relu2_1", "pool4", "relu5_1"])
+def test_a_gradient_takes_no_more_memory_than_planned(oxford: Weights, layer: str, precision: str) -> None:
+    net, picture = network(oxford, layer, precision), enlarged("coffee", 1536)
+    net.value_and_gradient(picture[:, :, :256, :256].contiguous(), {layer: 1.0})  # libraries take their own first
+    release_unused(device())
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    net.value_and_gradient(picture, {layer: 1.0})
+    taken = torch.cuda.max_memory_allocated() - before
+    planned = net.bytes_per_pixel * 1536**2
+    print(f"{layer} {precision}: {taken / 1e6:.0f} MB taken, {planned / 1e6:.0f} MB planned")
+    assert 0.5 * planned < taken < 1.1 * planned
+
+
+@cuda_only
+def test_a_full_memory_makes_tiles_and_is_survived(oxford: Weights) -> None:
+    picture, net = enlarged("coffee", 1536), network(oxford, "pool4")
+    whole = TiledGradient(net, tile="none")(picture, {"pool4": 1.0})
+    release_unused(device())
+    free, _ = torch.cuda.mem_get_info()
+    needed = int(net.bytes_per_pixel * 1536**2)
+    filler = torch.empty(free - needed // 2, dtype=torch.uint8, device=device())
+    try:
+        planned = TiledGradient(net)
+        assert relative_error(planned(picture, {"pool4": 1.0}).tensor, whole.tensor) < 1e-5
+        assert planned.tile_px((1536, 1536)) is not None, "it knew beforehand"
+        surprised = TiledGradient(net, tile="none")
+        assert relative_error(surprised(picture, {"pool4": 1.0}).tensor, whole.tensor) < 1e-5
+        assert surprised.notes[0].startswith("out of memory: tile reduced from whole picture to ")
+    finally:
+        del filler
+        release_unused(device())
+    assert torch.equal(TiledGradient(net, tile="none")(picture, {"pool4": 1.0}).tensor, whole.tensor), "and recovers"
+
+
+@cuda_only
+def test_when_nothing_fits_the_error_has_the_numbers_and_the_next_dream_works(oxford: Weights) -> None:
+    picture, net = enlarged("coffee"), network(oxford, "pool4")
+    release_unused(device())
+    free, _ = torch.cuda.mem_get_info()
+    filler = torch.empty(free - 30_000_000, dtype=torch.uint8, device=device())
+    try:
+        with pytest.raises(OutOfMemoryError, match=r"out of memory on cuda:0: a picture of \d+×\d+ .* MB are free"):
+            TiledGradient(net)(picture, {"pool4": 1.0})
+    finally:
+        del filler
+        release_unused(device())
+    assert TiledGradient(net)(picture, {"pool4": 1.0}).objective > 0
+
+
+@cuda_only
+def test_a_picture_of_24_megapixels_is_the_same_in_any_tiles(oxford: Weights) -> None:
+    picture = F.interpolate(photograph("rocket").to(device()), size=(4000, 6000), mode="bilinear")
+    net = network(oxford, "pool4", "bf16")
+    whole = TiledGradient(net, tile="none")(picture, {"pool4": 1.0})
+    tiled = TiledGradient(net, tile=2048)(picture, {"pool4": 1.0})
+    assert float(F.cosine_similarity(tiled.tensor.flatten(), whole.tensor.flatten(), dim=0)) > 0.999
+    assert tiled.objective == pytest.approx(whole.objective, rel=1e-3)
