@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 import torch
-import torch.nn.functional as F
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -90,15 +89,12 @@ def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SI
         f"deepdream {__version__}, torch {torch.__version__.partition('+')[0]}, Python {about['python']}, "
         f"{engine.device} ({engine.device_name}), {engine.precision}, weights {engine.weights.name}"
     )
-    table = Table(
-        "through pool4", "one gradient", "bare convolutions", "of their speed", "plain loop", "speed-up", "one step"
-    )
+    table = Table("one gradient through pool4", "deepdream", "convolutions", "plain loop", "speed-up", "one step")
     for row in rows:
         table.add_row(
             f"{row.side_px}×{row.side_px}",
             _seconds(row.gradient_s),
             _seconds(row.convolutions_s),
-            f"{row.convolutions_s / row.gradient_s:.2f}",
             _seconds(row.plain_s),
             f"{row.plain_s / row.gradient_s:.2f}×",
             _seconds(row.step_s),
@@ -120,7 +116,11 @@ def _measured(engine: Engine, gradient_of: TiledGradient, side: int, repeats: in
     picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(engine.device)
     settings = DreamSettings(finest="full", octaves=1, iterations=repeats + 1)
     steps = dream(picture, settings, gradient_of)
-    calls = [partial(gradient_of, picture, {"pool4": 1.0}), partial(next, steps), _plain_loop(engine, picture)]
+    calls: list[Callable[[], object]] = [
+        partial(gradient_of, picture, {"pool4": 1.0}),
+        partial(next, steps),
+        _plain_loop(engine, picture),
+    ]
     gradient_s, step_s, plain_s = _fastest(calls, repeats, engine.device)
     return Measured(side, gradient_s, step_s, _bare_convolutions(gradient_of.network, side, repeats), plain_s)
 
@@ -154,20 +154,16 @@ def _bare_convolutions(network: Vgg19, side: int, repeats: int) -> float:
     for layer in network.chain:
         if layer.kind != "conv":
             continue
-        weight, bias = network.parameters(layer)
-        shape = (1, weight.shape[1], side // layer.stride, side // layer.stride)
+        shape = (1, network.channels_into(layer), side // layer.stride, side // layer.stride)
         x = torch.rand(shape, device=network.device).to(network.dtype, memory_format=network.layout)
         with torch.no_grad(), deterministic_convolutions():
-            y = F.conv2d(x, weight, bias, padding=1)
-            forward = partial(F.conv2d, x, weight, bias, padding=1)
-            geometry = ((1, 1), (1, 1), (1, 1), False, (0, 0), 1)
-            only_input = (True, False, False)
-            backward = partial(torch.ops.aten.convolution_backward, y, x, weight, None, *geometry, only_input)
-            total += sum(_fastest([forward, backward], repeats, network.device))
+            y = network.convolve(layer, x, relu=False)
+            calls = [partial(network.convolve, layer, x, relu=False), partial(network.convolve_back, layer, y)]
+            total += sum(_fastest(calls, repeats, network.device))
     return total
 
 
-def _fastest(calls: list[Callable[[], object]], repeats: int, device: torch.device) -> list[float]:
+def _fastest(calls: Sequence[Callable[[], object]], repeats: int, device: torch.device) -> list[float]:
     """Return each call's fastest time in seconds, the calls taking turns so that a noisy moment hits all of them."""
     best = [float("inf")] * len(calls)
     for number in range(repeats + 1):

@@ -57,7 +57,7 @@ def test_flat_areas_choose_one_maximum_as_autograd_does(oxford: Weights) -> None
 def test_the_fused_and_the_plain_convolution_agree(oxford: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = photograph("coffee", 64, 96)
     fused = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, {"pool3": 1.0})[1]
-    monkeypatch.setattr(vgg19, "_fused_convolution_works", lambda dtype: False)
+    monkeypatch.setattr(vgg19, "_fused_convolution_works", lambda device, dtype: False)
     plain = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, {"pool3": 1.0})[1]
     assert (fused - plain).norm() / plain.norm() < 1e-6
 

@@ -78,6 +78,7 @@ def dream(
         if mask is not None and tuple(mask.shape[2:]) != size:
             step_map = resize(mask, size).clamp_(0, 1)
         difference = None
+        within = _within_range(base)
         coefficients = coefficients or balanced(settings.layers, image, gradient_of)
 
         for iteration in range(1, settings.iterations + 1):
@@ -87,7 +88,7 @@ def dream(
             )
             gradient = gradient_of(image, coefficients, shift)
             _check_finite(gradient, image, octave, iteration)
-            _ascend(image, base, gradient, step, settings, gradient_of.network.std, step_map)
+            _ascend(image, base, within, gradient, step, settings, gradient_of.network.std, step_map)
             done = sum(areas[: octave - 1]) + areas[octave - 1] * iteration / settings.iterations
             notes = tuple(gradient_of.notes)
             gradient_of.notes.clear()
@@ -136,7 +137,7 @@ def blend(original: Tensor, difference: Tensor, strength: float, mask: Tensor | 
         if mask is not None:
             after *= mask
         after += before
-        _clamp_(after, before)
+        _clamp_(after, before, *_within_range(before))
         result[:, channel : channel + 1] = after if mask is None else torch.where(mask == 0, before, after)
     return result
 
@@ -148,6 +149,7 @@ def _so_far(original: Tensor, image: Tensor, base: Tensor, strength: float, mask
 def _ascend(
     image: Tensor,
     base: Tensor,
+    within: list[bool],
     gradient: PictureGradient,
     step: float,
     settings: DreamSettings,
@@ -168,14 +170,19 @@ def _ascend(
         direction *= step_map
     image.add_(direction, alpha=step / 255)
     if settings.clamp:
-        for channel in range(image.shape[1]):
-            _clamp_(image[:, channel], base[:, channel])
+        for channel, inside in enumerate(within):
+            _clamp_(image[:, channel], base[:, channel], inside)
 
 
-def _clamp_(values: Tensor, original: Tensor) -> None:
-    """Limit values to 0…1, or to the original where that lies beyond."""
-    low, high = torch.aminmax(original)
-    if low >= 0 and high <= 1:
+def _within_range(original: Tensor) -> list[bool]:
+    """Say for each channel of [1, C, H, W] whether all its values lie within 0…1."""
+    low, high = original.amin((0, 2, 3)), original.amax((0, 2, 3))
+    return [bool(inside) for inside in ((low >= 0) & (high <= 1)).tolist()]
+
+
+def _clamp_(values: Tensor, original: Tensor, inside: bool) -> None:
+    """Limit values to 0…1, or to the original where that lies beyond; `inside`: it lies beyond nowhere."""
+    if inside:
         values.clamp_(0, 1)
     else:
         torch.clamp(values, original.clamp(max=0), original.clamp(min=1), out=values)
@@ -184,8 +191,8 @@ def _clamp_(values: Tensor, original: Tensor) -> None:
 def _check_finite(gradient: PictureGradient, image: Tensor, octave: int, iteration: int) -> None:
     """Raise `NumericError` for NaN or infinity; the picture is looked at too, since a ReLU may turn NaN into 0."""
     bad = [name for name, energy in gradient.energies.items() if not math.isfinite(energy)]
-    norms = (float(torch.linalg.vector_norm(tensor)) for tensor in (gradient.tensor, image))
-    if not bad and all(math.isfinite(norm) for norm in norms):
+    norms = torch.stack([torch.linalg.vector_norm(tensor) for tensor in (gradient.tensor, image)])
+    if not bad and bool(norms.isfinite().all()):
         return
     where = ", ".join(bad or gradient.energies)
     raise NumericError(

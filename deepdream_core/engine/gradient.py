@@ -91,6 +91,7 @@ class TiledGradient:
             chosen = None
         else:
             pixels = tile_bytes(self.network.device, self._memory_mb) / self.network.bytes_per_pixel
+            pixels = min(pixels, self.network.most_pixels or pixels)
             if size[0] * size[1] <= pixels:
                 chosen = None
             else:

@@ -23,14 +23,23 @@ Window = tuple[slice, slice]
 EVERYTHING: Window = (slice(None), slice(None))
 
 
-def energy(activation: Tensor, window: Window) -> float:
-    """Return Σ a² over the window of an activation [1, C, h, w].
+def row_norms(activation: Tensor, window: Window) -> Tensor:
+    """Return the norms of the rows in the window of an activation [1, C, h, w], float32 on its device: `energy`'s input.
+
+    On CUDA a row goes through all channels, as it lies in memory there; elsewhere each channel has rows of its own.
+    """
+    own = activation[:, :, window[0], window[1]]
+    wide = torch.promote_types(own.dtype, torch.float32)
+    norms: Tensor = torch.linalg.vector_norm(own, dim=(1, 3) if own.is_cuda else 3, dtype=wide)
+    return norms
+
+
+def energy(norms: Tensor) -> float:
+    """Return Σ a² from the norms of rows.
 
     Rows are added up in float32 and the rows' sums in float64: one float32 sum over millions of cells is off by 1e-5.
     """
-    own = activation[:, :, window[0], window[1]]
-    rows = torch.linalg.vector_norm(own, dim=3, dtype=torch.float32)
-    return float(rows.cpu().double().square().sum())
+    return float(norms.cpu().double().square().sum())
 
 
 def seed(activation: Tensor, window: Window, coefficient: float) -> Tensor:

