@@ -57,6 +57,16 @@ def taking_turns(dreams: list[Generator[T, None, R]]) -> list[R]:
     return [results[number] for number in range(len(dreams))]
 
 
+def overflowing(weights: Weights) -> Weights:
+    """Weights with which the third block's activations are infinite."""
+    changed = dict(weights.convolutions)
+    weight, bias = changed["conv2_2"]
+    changed["conv2_2"] = (weight * 1e30, bias)
+    weight, bias = changed["conv3_1"]
+    changed["conv3_1"] = (weight * 1e30, bias)
+    return type(weights)("overflowing", "", weights.mean, weights.std, changed)
+
+
 def by_autograd(
     weights: Weights,
     network: Vgg19,

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import photograph
-from dreaming import collected, taking_turns
+from dreaming import collected, overflowing, taking_turns
 
 from deepdream_core.config import load_config
 from deepdream_core.engine.dream import balanced, dream
@@ -344,15 +344,6 @@ def test_equal_weights_move_the_picture_equally(oxford: Weights) -> None:
         alone = gradient_of(picture, {other: coefficients[other] * (other == name) for other in coefficients})
         pulls[name] = float(alone.tensor.norm()) * alone.objective
     assert pulls["pool4"] == pytest.approx(2 * pulls["relu2_1"], rel=1e-3)
-
-
-def overflowing(weights: Weights) -> Weights:
-    changed = dict(weights.convolutions)
-    weight, bias = changed["conv2_2"]
-    changed["conv2_2"] = (weight * 1e30, bias)
-    weight, bias = changed["conv3_1"]
-    changed["conv3_1"] = (weight * 1e30, bias)
-    return type(weights)("overflowing", "", weights.mean, weights.std, changed)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -48,7 +48,8 @@ class TiledGradient:
     The same tiles give the same bytes. Two `auto`s look at the memory anew for each gradient, and what a paused dream holds
     is not free: beside it, tiles may come out smaller and the last bits with them. On a CPU that takes less free memory
     than 5/3 of `CPU_TILE_BYTES`. A number or `none` as `tile`, or a number as `memory_mb`, stays what it is, short of a
-    shortage that `notes` tell of.
+    shortage that `notes` tell of. On CUDA such a shortage has an aftermath: cuDNN goes on in the way that fitted, so that
+    until the process ends pictures of the same size may come out otherwise in their last bits.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class _Strip(NamedTuple):
 
 
 def _strips(plane: Tensor, halo: int) -> Iterator[_Strip]:
-    """Cut a plane [1, 1, H, W] into strips of rows, small enough for a CPU's cache; elsewhere they are large."""
+    """Cut planes [1, C, H, W] into strips of rows, small enough for a CPU's cache; elsewhere they are large."""
     height, width = plane.shape[2:]
     rows = max(4 * halo, _STRIP_PIXELS.get(plane.device.type, _STRIP_PIXELS_ELSEWHERE) // width, 1)
     for start in range(0, height, rows):
@@ -47,27 +47,38 @@ def _strips(plane: Tensor, halo: int) -> Iterator[_Strip]:
         yield _Strip(slice(start, stop), seen, max(0, halo - start), max(0, stop + halo - height))
 
 
-def gaussian_blur(plane: Tensor, sigma_px: float) -> Tensor:
-    """Blur float32 [1, 1, H, W] with a Gaussian cut off at 3 σ, edges replicated; returns a new tensor.
+def gaussian_blur(planes: Tensor, sigma_px: float) -> Tensor:
+    """Blur float32 [1, C, H, W] with a Gaussian cut off at 3 σ, edges replicated; returns a new tensor.
 
     Tap by tap over strips that stay in the cache: five to twenty times faster on a CPU than a convolution of one channel.
+    On CUDA that is a hundred tiny kernels, and a convolution of each channel by itself is two to five times faster.
     """
     radius = max(1, math.ceil(_TRUNCATE * sigma_px))
     taps = [math.exp(-0.5 * (at / sigma_px) ** 2) for at in range(-radius, radius + 1)]
     taps = [tap / sum(taps) for tap in taps]
-    width = plane.shape[3]
-    blurred = torch.empty_like(plane)
-    for strip in _strips(plane, radius):
-        padded = F.pad(plane[:, :, strip.seen], (radius, radius, strip.above, strip.below), mode="replicate")
-        rows = strip.own.stop - strip.own.start
-        across = padded[..., :width] * taps[0]
-        for at, tap in enumerate(taps[1:], start=1):
-            across.add_(padded[..., at : at + width], alpha=tap)
-        down = across[:, :, :rows] * taps[0]
-        for at, tap in enumerate(taps[1:], start=1):
-            down.add_(across[:, :, at : at + rows], alpha=tap)
-        blurred[:, :, strip.own] = down
+    convolved = _convolved if planes.is_cuda else _summed
+    blurred = torch.empty_like(planes)
+    for strip in _strips(planes, radius):
+        padded = F.pad(planes[:, :, strip.seen], (radius, radius, strip.above, strip.below), mode="replicate")
+        blurred[:, :, strip.own] = convolved(convolved(padded, taps, dim=3), taps, dim=2)
     return blurred
+
+
+def _summed(padded: Tensor, taps: list[float], dim: int) -> Tensor:
+    """Return [1, C, H, W] convolved with `taps` along `dim`, shorter there by as many less one, tap by tap."""
+    length = padded.shape[dim] - len(taps) + 1
+    total = padded.narrow(dim, 0, length) * taps[0]
+    for at, tap in enumerate(taps[1:], start=1):
+        total.add_(padded.narrow(dim, at, length), alpha=tap)
+    return total
+
+
+def _convolved(padded: Tensor, taps: list[float], dim: int) -> Tensor:
+    """Return the same by torch's convolution of separate channels, which repeats itself to the bit."""
+    channels = padded.shape[1]
+    shape = (channels, 1, 1, len(taps)) if dim == 3 else (channels, 1, len(taps), 1)
+    kernel = padded.new_tensor(taps).expand(channels, -1).reshape(shape)
+    return F.conv2d(padded, kernel, groups=channels)
 
 
 def smooth_cascade_(gradient: Tensor, sigma_px: float) -> Tensor:
@@ -77,11 +88,11 @@ def smooth_cascade_(gradient: Tensor, sigma_px: float) -> Tensor:
     and ProGamerGov's DeepDream code, and of the Gordić implementation).
     """
     if sigma_px > 0:
-        for plane in torch.split(gradient, 1, dim=1):
-            blurred = gaussian_blur(plane, sigma_px * CASCADE[0])
+        for planes in torch.split(gradient, gradient.shape[1] if gradient.is_cuda else 1, dim=1):
+            blurred = gaussian_blur(planes, sigma_px * CASCADE[0])
             for factor in CASCADE[1:]:
-                blurred += gaussian_blur(plane, sigma_px * factor)
-            torch.mul(blurred, 1 / len(CASCADE), out=plane)
+                blurred += gaussian_blur(planes, sigma_px * factor)
+            torch.mul(blurred, 1 / len(CASCADE), out=planes)
     return gradient
 
 

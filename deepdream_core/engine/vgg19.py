@@ -75,6 +75,7 @@ class Vgg19:
         self.std = torch.tensor(weights.std, device=device).view(1, 3, 1, 1)
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self._fused = _fused_convolution_works(device, dtype)
+        self._hides_nan = self._fused and _fused_convolution_hides_nan(device, dtype)
         self._parameters: dict[str, tuple[Tensor, Tensor]] = {}
         self._turned: dict[str, Tensor] = {}
         for layer in self.chain:
@@ -94,7 +95,8 @@ class Vgg19:
     def bytes_per_pixel(self) -> float:
         """Return about how many bytes per pixel of a crop `value_and_gradient` holds at its peak, rather a few too many.
 
-        What the backward keeps and one widest map on top, or four widest maps at the shallow end, and the crop itself.
+        What the backward keeps and one widest map on top, or some widest maps at the shallow end, and the crop itself.
+        cuDNN takes up to one (in float32 three) of these for itself (measured on an H100).
         """
         kept = 0.0
         for layer, after in zip(self.chain, [*self.chain[1:], None], strict=True):
@@ -104,8 +106,9 @@ class Vgg19:
             if layer.kind == "pool":
                 kept += cells * torch.int64.itemsize
         widest = self.chain[0].channels * self.dtype.itemsize
-        crop = 3 * 3 * torch.float32.itemsize + 9 * self.dtype.itemsize
-        return max(kept + widest, 4 * widest) + crop
+        maps = 4 if self.device.type != "cuda" else 7 if self.dtype == torch.float32 else 5
+        crop = 3 * 3 * torch.float32.itemsize + self.channels_into(self.chain[0]) * self.dtype.itemsize
+        return max(kept + widest, maps * widest) + crop
 
     @property
     def most_pixels(self) -> int | None:
@@ -170,9 +173,9 @@ class Vgg19:
                 indices[layer.name] = (at, shape)
             if self._keeps(layer, after):
                 kept[layer.name] = x
-                highest += [x.amax()] if fused else []
+                highest += [x.amax()] if fused and self._hides_nan else []
         if highest and not bool(torch.stack(highest).isfinite().all()):
-            # A fused ReLU turns NaN, which infinity leads to, into 0; the plain one shows it.
+            # Infinity leads to NaN, which this ReLU turns into 0; the plain one shows it.
             return self._forward(crop, fused=False)
         return kept, indices
 
@@ -314,3 +317,11 @@ def _fused_convolution_works(device: torch.device, dtype: torch.dtype) -> bool:
             )
     except (AttributeError, RuntimeError):
         return False
+
+
+def _fused_convolution_hides_nan(device: torch.device, dtype: torch.dtype) -> bool:
+    """Try whether the fused ReLU turns NaN into 0, as oneDNN's does and cuDNN's does not."""
+    x = torch.full((1, 8, 5, 5), math.nan, device=device, dtype=dtype)
+    weight, bias = torch.ones(8, 8, 3, 3, device=device, dtype=dtype), torch.zeros(8, device=device, dtype=dtype)
+    with torch.no_grad(), deterministic_convolutions():
+        return not bool(_fused_convolution(x, weight, bias, relu=True).isnan().all())

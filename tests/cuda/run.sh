@@ -61,6 +61,7 @@ for size in "${sizes[@]}"; do
     stage "memory-$size" 60 "${deepdream[@]}" bench --device "$device" --memory "$size"
 done
 stage profile 60 "$python" tests/cuda/profile_step.py "$device" "$side" "$out/profile.json"
+stage helper 60 bash -c '"$@" && "$1" "$2" "$3" helper --stop' - "${deepdream[@]}" bench --via-helper --repeats $repeats
 stage pictures 90 "$python" tests/cuda/pictures.py "$device" "$out/pictures" ${quick:+--quick}
 "$python" tests/cuda/summary.py "$out" >"$out/summary.md" || failed=1
 cat "$out/summary.md"

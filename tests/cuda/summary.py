@@ -16,9 +16,8 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _last_line(path: Path) -> str:
-    lines = path.read_text().strip().splitlines() if path.exists() else []
-    return lines[-1] if lines else "nothing"
+def _text(path: Path) -> list[str]:
+    return path.read_text().strip().splitlines() if path.exists() else []
 
 
 def lines_of(folder: Path) -> list[str]:
@@ -30,7 +29,7 @@ def lines_of(folder: Path) -> list[str]:
     lines += ["| stage | exit code | seconds |", "|---|---|---|"]
     stages = [line.split("\t") for line in (folder / "stages.tsv").read_text().splitlines()]
     lines += [f"| {name} | {code} | {seconds} |" for name, code, seconds in stages]
-    lines += ["", f"Tests: {_last_line(folder / 'tests.txt').strip('= ')}", ""]
+    lines += ["", f"Tests: {(_text(folder / 'tests.txt') or ['none'])[-1].strip('= ')}", ""]
     lines += ["| gradient through pool4 | ours | bare convolutions | plain loop | speed-up | one step |"]
     lines += ["|---|---|---|---|---|---|"]
     for path in sorted(folder.glob("bench-*.txt")):
@@ -42,6 +41,7 @@ def lines_of(folder: Path) -> list[str]:
                 f"| {times[2] / times[0]:.1f}× | {1000 * row['step_s']:.2f} ms |"
             ]
     lines += ["", *(f"- {' '.join(path.read_text().split())}" for path in sorted(folder.glob("memory-*.txt")))]
+    lines += ["", "```", *_text(folder / "helper.txt"), "```"]
     profile = _json(folder / "profile.json")
     if profile:
         wall, busy = profile["wall_ms"], profile["kernels_ms"]
@@ -52,8 +52,7 @@ def lines_of(folder: Path) -> list[str]:
         ]
         lines += ["| ms | calls | kernel |", "|---|---|---|"]
         lines += [f"| {row['ms']} | {row['calls']} | `{row['name']}` |" for row in profile["rows"][:12]]
-    pictures = folder / "pictures.txt"
-    lines += ["", *(f"- {line}" for line in (pictures.read_text().splitlines() if pictures.exists() else []))]
+    lines += ["", *(f"- {line}" for line in _text(folder / "pictures.txt"))]
     return lines
 
 

@@ -37,6 +37,7 @@ def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helper]:
 
 
 def test_it_says_where_it_dreams(helper: Helper) -> None:
+    assert Following(submitted(helper.client(), SIDE)).ended() == "done"
     worker = helper.status()["workers"][0]
     assert worker["device"] == str(device())
     assert worker["memory_bytes"] > 0 or not ON_CUDA
