@@ -10,6 +10,7 @@ import numpy as np
 
 from deepdream_core.photo import colour, exif
 from deepdream_core.photo.formats import FORMATS, Format
+from deepdream_core.photo.profile import for_pixels
 from deepdream_core.photo.receipt import Entry, Receipt, converted, dropped, kept
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ _DEPTHS = ("8", "10", "12", "16", "32", "float")
 _LONGEST_JPEG_EXIF, _LONGEST_JPEG_XMP = 65_527, 65_502
 _OF_NO_NOTE = frozenset({"pHYs", "sRGB", "tIME", "APP0", "sTER", "oFFs"})  # resolution has an entry of its own
 _SCREEN_DPI = (72, 96)
-_COLOUR_AND_SIZE = frozenset({"pHYs", "sRGB", "gAMA", "cHRM", "cICP", "mDCV", "cLLI", "APP0"})
+_COLOURS = frozenset({"sRGB", "gAMA", "cHRM", "cICP"})
+_COLOUR_AND_SIZE = _COLOURS | {"pHYs", "mDCV", "cLLI", "APP0"}
 _WORDS = {
     "tEXt": "text", "zTXt": "text", "iTXt": "text", "COM": "comment", "APP13": "IPTC", "33723": "IPTC",
     "34377": "IPTC", "gAMA": "colour description", "cHRM": "colour description", "cICP": "colour description",
@@ -58,7 +60,8 @@ def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -
     if count > 1 and wanted.sequence == "animation":
         _timing(photo, wanted, receipt)
     keeps_alpha = _alpha(photo.frames[:count], wanted, receipt)
-    to_srgb, icc = _profile(first, photo.blocks.icc, wanted, receipt)
+    _extra(photo.frames[:count], wanted, receipt)
+    to_srgb, icc = _profile(first, photo.blocks, wanted, receipt, with_alpha=keeps_alpha)
     blocks = replace(photo.blocks, icc=icc)
     blocks = _stripped(blocks, source == target, receipt) if strip else _described(blocks, source, wanted, receipt)
     blocks = _with_resolution(blocks, photo.coding.dpi, source, target, receipt)
@@ -147,27 +150,59 @@ def _alpha(frames: Sequence[Frame], wanted: Format, receipt: list[Entry]) -> boo
     return True
 
 
+def _extra(frames: Sequence[Frame], wanted: Format, receipt: list[Entry]) -> None:
+    most = max(len(frame.extra_kinds) for frame in frames)
+    if most and wanted.name == "TIFF":
+        receipt.append(kept("extra channels", f"{most} besides colour and alpha"))
+    elif most:
+        receipt.append(dropped("extra channels", f"{most} besides colour and alpha: only TIFF has a place for that"))
+
+
 def _is_soft(frame: Frame) -> bool:
     alpha = frame.alpha
     return alpha is not None and bool(((alpha > 0) & (alpha < frame.white)).any())
 
 
-def _profile(first: Frame, icc: bytes | None, wanted: Format, receipt: list[Entry]) -> tuple[bool, bytes | None]:
+def _profile(
+    first: Frame, blocks: Blocks, wanted: Format, receipt: list[Entry], *, with_alpha: bool
+) -> tuple[bool, bytes | None]:
     """Return whether samples must become sRGB, and the profile to write."""
+    icc, described = blocks.icc, blocks.described
+    if described and described.only_in == wanted.name:  # its own blocks say it, and stay
+        icc, described = described.embedded, None
     if icc is None:
         return False, None
     if wanted.icc:
+        gray = first.gray and _has_gray(wanted, first, with_alpha=with_alpha)
+        fit = for_pixels(icc, gray=gray)
         replaced = any(entry.part == "colours" and entry.detail.find("to sRGB") > 0 for entry in receipt)
-        receipt.append(converted("ICC", "sRGB, as the colours are now") if replaced else kept("ICC"))
-        return False, icc
+        if replaced:
+            receipt.append(converted("ICC", "sRGB, as the colours are now"))
+        elif described:
+            receipt.append(converted("colour description", f"to an ICC profile: {described}"))
+        elif fit != icc:
+            receipt.append(
+                converted(
+                    "ICC", "to gray, as the picture is" if gray else f"to RGB, as {wanted.title} holds no such gray"
+                )
+            )
+        elif not any(entry.part == "ICC" for entry in receipt):
+            receipt.append(kept("ICC"))
+        return False, fit
     if colour.is_srgb(icc):
         receipt.append(dropped("ICC", f"it is sRGB, which {wanted.title} means anyway", lost=False))
         return False, None
-    if colour.space_of(icc) != ("GRAY" if first.gray else "RGB"):
-        receipt.append(dropped("ICC", f"{wanted.title} is written without a profile"))
-        return False, None
-    receipt.append(converted("ICC", f"colours turned to sRGB: {wanted.title} is written without a profile", lost=True))
+    part, of = ("colour description", f" ({described})") if described else ("ICC", "")
+    receipt.append(
+        converted(part, f"colours turned to sRGB{of}: {wanted.title} is written without a profile", lost=True)
+    )
     return True, None
+
+
+def _has_gray(wanted: Format, first: Frame, *, with_alpha: bool) -> bool:
+    """Say whether a gray picture is written as gray; WebP, GIF's palette and a HEIC with alpha are always RGB."""
+    transparent = first.alpha is not None and with_alpha
+    return wanted.name not in ("WEBP", "GIF") and not (wanted.name == "HEIC" and transparent)
 
 
 def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]) -> Blocks:
@@ -183,8 +218,9 @@ def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]
         why = "longer than a JPEG can hold" if wanted.name == "JPEG" and len(xmp) > _LONGEST_JPEG_XMP else why
         receipt.append(dropped("XMP", why) if why else kept("XMP"))
         xmp = None if why else xmp
-    parts = dict.fromkeys(_WORDS.get(name, f"block {name}") for name, _ in blocks.others if name not in _OF_NO_NOTE)
     same = source == wanted.name
+    quiet = _OF_NO_NOTE if same else _OF_NO_NOTE | _COLOURS  # what they say is in the profile
+    parts = dict.fromkeys(_WORDS.get(name, f"block {name}") for name, _ in blocks.others if name not in quiet)
     for part in parts:
         receipt.append(kept(part) if same else dropped(part, f"only {FORMATS[source].title} has this place for it"))
     described = replace(blocks, exif=block, xmp=xmp)
@@ -261,7 +297,7 @@ def _with_depth(frame: Frame, depth: str) -> Frame:
 
 def _in_srgb(frame: Frame, icc: bytes) -> NDArray[Any]:
     colours = 1 if frame.gray else 3
-    turned = colour.to_srgb(frame.samples[..., :colours], icc)
+    turned = colour.to_srgb(frame.samples[..., :colours], for_pixels(icc, gray=frame.gray) or icc)
     return turned if frame.alpha is None else np.concatenate([turned, frame.samples[..., colours:]], axis=2)
 
 

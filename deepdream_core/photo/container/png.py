@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from deepdream_core.photo.container.blocks import (
@@ -23,6 +24,7 @@ from deepdream_core.photo.container.blocks import (
     rest_in_words,
 )
 from deepdream_core.photo.container.photoshop import without_thumbnails
+from deepdream_core.photo.described import by_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +132,9 @@ def blocks_of(view: memoryview) -> Blocks:
         elif kind == "xmp" and found.xmp is None:
             found.take_xmp(profile)
     found.dropped += rest_in_words(view[end:])
-    return found.blocks()
+    blocks = found.blocks()
+    single = {kind: payload for kind, payload in blocks.others if kind in _ONCE}
+    return replace(blocks, described=by_chunks(single, bits=view[24]))
 
 
 def _take(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: bytes, inflate: _Inflater) -> None:

@@ -1,0 +1,90 @@
+"""The profile that a decoded picture's colours are in: whoever tells it, and such that it fits the pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepdream_core.photo import colour, icc
+from deepdream_core.photo.described import by_exif, refuse_hdr
+from deepdream_core.photo.receipt import Entry, dropped
+
+if TYPE_CHECKING:
+    from deepdream_core.photo.container import Blocks
+    from deepdream_core.photo.decoded import Decoded
+    from deepdream_core.photo.frame import Frame
+
+_STEPS = 4096
+
+
+def settled(decoded: Decoded) -> Decoded:
+    """Return a decoded file whose profile is what its colours mean, sRGB without one, page by page.
+
+    A gray picture may have an RGB profile, which `for_pixels` turns where it is written; no other profile stays that is not
+    for the pixels. `Blocks.described` stays where the profile was made from it. Raises `PictureError` for HDR.
+    """
+    in_pages = decoded.frames[0].blocks is not None
+    groups = [[frame] for frame in decoded.frames] if in_pages else [list(decoded.frames)]
+    frames: list[Frame] = []
+    changes = list(decoded.changes)
+    first: Blocks | None = None
+    for group in groups:
+        fit, blocks, told = _settled(group, group[0].blocks or decoded.blocks)
+        first = first or blocks
+        frames += [replace(frame, blocks=blocks) for frame in fit] if in_pages else fit
+        changes += [entry for entry in told if entry not in changes]
+    return replace(decoded, frames=tuple(frames), blocks=first or decoded.blocks, changes=tuple(changes))
+
+
+def _settled(frames: list[Frame], blocks: Blocks) -> tuple[list[Frame], Blocks, list[Entry]]:
+    embedded, described = blocks.icc, blocks.described
+    told: list[Entry] = []
+    if embedded is not None:
+        refuse_hdr(icc.hdr_of(embedded))
+        space, gray = icc.space_of(embedded), frames[0].gray
+        if space == "GRAY" and not gray and all(_is_neutral(frame) for frame in frames):
+            frames = [_as_gray(frame) for frame in frames]
+        elif space not in ("GRAY", "RGB") or (space == "GRAY" and not gray):
+            why = f"it is for {space or 'no pixels, or damaged'}, and the picture is {'gray' if gray else 'RGB'}"
+            told.append(dropped("ICC", why))
+            embedded = None
+    if embedded is not None and not (described and described.over_icc):
+        return frames, replace(blocks, described=None), told
+    if described is None and blocks.exif:
+        described = by_exif(blocks.exif)
+    made = described.profile(gray=frames[0].gray) if described else None
+    counts = described is not None and (made is not None or described.over_icc)
+    described = replace(described, embedded=embedded) if described and counts else None
+    return frames, replace(blocks, icc=made, described=described), told
+
+
+def _is_neutral(frame: Frame) -> bool:
+    red, green, blue = (frame.samples[..., channel] for channel in range(3))
+    return np.array_equal(red, green) and np.array_equal(green, blue)
+
+
+def _as_gray(frame: Frame) -> Frame:
+    channels = [0] if frame.alpha is None else [0, 3]
+    return replace(frame, samples=np.ascontiguousarray(frame.samples[..., channels]))
+
+
+def for_pixels(profile: bytes, *, gray: bool) -> bytes | None:
+    """Return a profile for gray or for RGB pixels: itself, or one of the other kind of the same grays.
+
+    None for a profile that is for neither.
+    """
+    space = icc.space_of(profile)
+    if space == ("GRAY" if gray else "RGB"):
+        return profile
+    if space not in ("GRAY", "RGB"):
+        return None
+    curves = icc.curves_of(profile)
+    if curves is None or any(curve != curves[0] for curve in curves):
+        try:
+            curves = [icc.table_curve(colour.luminance(profile, _STEPS))]
+        except ValueError:
+            return None
+    name = icc.name_of(profile) or "colours of the picture"
+    return icc.gray_profile(name, curves[0]) if gray else icc.rgb_profile(name, icc.SRGB_PRIMARIES, curves[:1])
