@@ -523,8 +523,24 @@ def test_gamma_counts_in_deep_and_in_gray_pngs(tmp_path: Path, pixels: Pixels) -
     source = png(tmp_path / "a.png", [gama(1.0)], pixels)
     gray = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2)
     for ending in ("jpg", "bmp", "webp"):
-        target, _ = written(source, ending)
+        target, receipt = written(source, ending)
         assert_alike(shown(target), meant(gray, STANDARD, 1.0), 3)
+        turned = pixels.dtype == np.uint16 and ending != "bmp"
+        assert ("as 8 bits need" in told(receipt)["colour description"]) == turned
+
+
+@pytest.mark.parametrize(("pixels", "ending"), [(ASTRONAUT, "jpg"), (GRAYS, "jpg"), (GRAYS, "webp")])
+def test_linear_light_gets_even_steps_where_8_bits_hold_few_dark_ones(
+    tmp_path: Path, pixels: Pixels, ending: str
+) -> None:
+    dark = np.rint((pixels / 255 / 8) ** 2.2 * 65_535).astype(np.uint16)
+    source = png(tmp_path / "a.png", [gama(1.0), chrm(P3)], dark)
+    target, _ = written(source, ending)
+    kinds_fit(target)
+    truth = meant(dark if dark.ndim == 3 else dark[..., None].repeat(3, 2), P3 if dark.ndim == 3 else STANDARD, 1.0)
+    assert_alike(shown(target), truth, 1)
+    with Image.open(target) as image:
+        assert len(np.unique(np.asarray(image)[..., -1])) > 8
 
 
 def test_narrow_range_is_what_it_says(tmp_path: Path) -> None:

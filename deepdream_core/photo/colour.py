@@ -58,8 +58,8 @@ def is_srgb(profile: bytes) -> bool:
     return int(np.abs(seen.astype(int) - probe).max()) <= 1
 
 
-def to_srgb(samples: NDArray[Any], profile: bytes) -> NDArray[Any]:
-    """Convert RGB or gray samples, uint8 or uint16 [H, W, 1|3], from their profile to sRGB of the same type.
+def to_srgb(samples: NDArray[Any], profile: bytes, target: bytes | None = None) -> NDArray[Any]:
+    """Convert RGB or gray samples, uint8 or uint16 [H, W, 1|3], from their profile to sRGB, or `target`, of the same type.
 
     Raises `ValueError` when the profile is broken or for other colours.
     """
@@ -68,9 +68,11 @@ def to_srgb(samples: NDArray[Any], profile: bytes) -> NDArray[Any]:
         raise ValueError("the profile is not for these colours")
     if space == "gray":  # each value once, by the curve itself: LittleCMS else draws it with a few straight lines
         every = np.arange(np.iinfo(samples.dtype).max + 1, dtype=samples.dtype).reshape(-1, 256)
-        gray: NDArray[Any] = _transform(every, profile, space, flags=_UNOPTIMIZED)[..., 1].reshape(-1)[samples]
+        gray: NDArray[Any] = _transform(every, profile, space, flags=_UNOPTIMIZED, target=target)[..., 1].reshape(-1)[
+            samples
+        ]
         return gray
-    return _transform(np.ascontiguousarray(samples), profile, space)
+    return _transform(np.ascontiguousarray(samples), profile, space, target=target)
 
 
 def press_of(profile: bytes | None) -> tuple[bytes | None, str]:
@@ -119,12 +121,16 @@ def luminance(profile: bytes, steps: int) -> NDArray[np.float64]:
     return np.asarray(light, np.float64).ravel() / 65_535
 
 
-def _transform(samples: NDArray[Any], profile: bytes, space: str, dtype: Any = None, flags: int = 0) -> NDArray[Any]:
+def _transform(
+    samples: NDArray[Any], profile: bytes, space: str, dtype: Any = None, flags: int = 0, target: bytes | None = None
+) -> NDArray[Any]:
     result = np.empty((*samples.shape[:2], 3), dtype or samples.dtype)
     rows = max(1, _BAND // max(1, samples.shape[1]))
     for top in range(0, samples.shape[0], rows):
         band = slice(top, top + rows)
-        result[band] = _converted(samples[band], profile, space, srgb_profile(), "rgb", result.dtype.str[1:], flags)
+        result[band] = _converted(
+            samples[band], profile, space, target or srgb_profile(), "rgb", result.dtype.str[1:], flags
+        )
     return result
 
 

@@ -36,13 +36,16 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done to a photograph for a format, and the receipt for it."""
+    """What has to be done to a photograph for a format, and the receipt for it.
+
+    `turned_to`: the profile that colours are converted to, None where they stay.
+    """
 
     format: Format
     count: int
     depth: str
     alpha: Literal["keep", "lay over white"]
-    to_srgb: bool
+    turned_to: bytes | None
     blocks: Blocks
     receipt: Receipt
     first: int = 0
@@ -61,12 +64,12 @@ def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -
         _timing(photo, wanted, receipt)
     keeps_alpha = _alpha(photo.frames[:count], wanted, receipt)
     _extra(photo.frames[:count], wanted, receipt)
-    to_srgb, icc = _profile(first, photo.blocks, wanted, receipt, with_alpha=keeps_alpha)
+    turned_to, icc = _profile(first, photo.blocks, wanted, depth, receipt, with_alpha=keeps_alpha)
     blocks = replace(photo.blocks, icc=icc)
     blocks = _stripped(blocks, source == target, receipt) if strip else _described(blocks, source, wanted, receipt)
     blocks = _with_resolution(blocks, photo.coding.dpi, source, target, receipt)
     alpha: Literal["keep", "lay over white"] = "keep" if keeps_alpha else "lay over white"
-    return Plan(wanted, count, depth, alpha, to_srgb, blocks, tuple(receipt), first_frame)
+    return Plan(wanted, count, depth, alpha, turned_to, blocks, tuple(receipt), first_frame)
 
 
 def _depth(first: Frame, source: str, wanted: Format, receipt: list[Entry]) -> str:
@@ -164,16 +167,21 @@ def _is_soft(frame: Frame) -> bool:
 
 
 def _profile(
-    first: Frame, blocks: Blocks, wanted: Format, receipt: list[Entry], *, with_alpha: bool
-) -> tuple[bool, bytes | None]:
-    """Return whether samples must become sRGB, and the profile to write."""
+    first: Frame, blocks: Blocks, wanted: Format, depth: str, receipt: list[Entry], *, with_alpha: bool
+) -> tuple[bytes | None, bytes | None]:
+    """Return the profile that samples must be converted to, if any, and the one to write."""
     icc, described = blocks.icc, blocks.described
     if described and described.only_in == wanted.name:  # its own blocks say it, and stay
         icc, described = described.embedded, None
     if icc is None:
-        return False, None
+        return None, None
     if wanted.icc:
         gray = first.gray and _has_gray(wanted, first, with_alpha=with_alpha)
+        if described and described.needs_depth and depth == "8" != first.depth:
+            how = f"{described} to the curve of sRGB, as 8 bits need, with an ICC profile"
+            receipt.append(converted("colour description", how))
+            turned_to = colour.srgb_profile() if first.gray else described.for_8_bits(gray=False)
+            return turned_to, described.for_8_bits(gray=gray)
         fit = for_pixels(icc, gray=gray)
         replaced = any(entry.part == "colours" and entry.detail.find("to sRGB") > 0 for entry in receipt)
         if replaced:
@@ -188,15 +196,15 @@ def _profile(
             )
         elif not any(entry.part == "ICC" for entry in receipt):
             receipt.append(kept("ICC"))
-        return False, fit
+        return None, fit
     if colour.is_srgb(icc):
         receipt.append(dropped("ICC", f"it is sRGB, which {wanted.title} means anyway", lost=False))
-        return False, None
+        return None, None
     part, of = ("colour description", f" ({described})") if described else ("ICC", "")
     receipt.append(
         converted(part, f"colours turned to sRGB{of}: {wanted.title} is written without a profile", lost=True)
     )
-    return True, None
+    return colour.srgb_profile(), None
 
 
 def _has_gray(wanted: Format, first: Frame, *, with_alpha: bool) -> bool:
@@ -246,9 +254,9 @@ def fitted(frames: Sequence[Frame], plan: Plan, icc: bytes | None) -> list[Frame
         if plan.alpha == "lay over white":
             fit = _over_white(fit)
         depth = fit.depth if fit.depth in plan.format.depths else plan.depth
-        if plan.to_srgb and icc is not None:  # before depth is lost, as linear light needs it
+        if plan.turned_to and icc is not None:  # before depth is lost, as linear light needs it
             fit = fit if fit.depth == "8" else _with_depth(fit, "16")
-            fit = replace(fit, samples=_in_srgb(fit, icc))
+            fit = replace(fit, samples=_turned(fit, icc, plan.turned_to))
         fit = _with_depth(fit, depth)
         ready.append(fit)
     return ready
@@ -295,9 +303,9 @@ def _with_depth(frame: Frame, depth: str) -> Frame:
     return replace(frame, samples=samples, white=float(white))
 
 
-def _in_srgb(frame: Frame, icc: bytes) -> NDArray[Any]:
+def _turned(frame: Frame, icc: bytes, target: bytes) -> NDArray[Any]:
     colours = 1 if frame.gray else 3
-    turned = colour.to_srgb(frame.samples[..., :colours], for_pixels(icc, gray=frame.gray) or icc)
+    turned = colour.to_srgb(frame.samples[..., :colours], for_pixels(icc, gray=frame.gray) or icc, target)
     return turned if frame.alpha is None else np.concatenate([turned, frame.samples[..., colours:]], axis=2)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.ifd import Directory, Layout
 
 _NEAR = 0.005
+_NEEDS_DEPTH = 1.5  # an exponent below which dark shades are far apart
 _LONGEST_TABLE = 4096
 
 
@@ -48,6 +49,19 @@ class Description:
     def __str__(self) -> str:
         """Return name and source: `Adobe RGB by EXIF`."""
         return f"{self.name} by {self.source}"
+
+    @property
+    def needs_depth(self) -> bool:
+        """Whether 8 bits would leave a dark picture a few shades, as those of linear light do."""
+        exponent = icc.exponent_of(self.curves[0])
+        return exponent is not None and exponent < _NEEDS_DEPTH
+
+    def for_8_bits(self, *, gray: bool) -> bytes:
+        """Return an ICC profile of the same primaries with the curve of sRGB, also where that is sRGB."""
+        if gray:
+            return icc.gray_profile("gray with the curve of sRGB", SRGB_CURVE)
+        name = "sRGB" if _is_near(self.chromaticities, SRGB_PRIMARIES) else "the same primaries with the curve of sRGB"
+        return icc.rgb_profile(name, self.chromaticities, (SRGB_CURVE,))
 
     def profile(self, *, gray: bool) -> bytes | None:
         """Return an ICC profile of these colours, or None where they are sRGB, or no colours at all."""

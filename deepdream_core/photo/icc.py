@@ -113,6 +113,14 @@ def gamma_curve(exponent: float) -> bytes:
     return b"para" + bytes(8) + _fixed(exponent)
 
 
+def exponent_of(curve: bytes) -> float | None:
+    """Return the exponent of a curve that is nothing but a power, else None."""
+    if curve[:4] != b"para" or curve[8:10] != b"\0\0" or len(curve) < 16:
+        return None
+    exponent: int = struct.unpack_from(">i", curve, 12)[0]
+    return exponent / 65_536
+
+
 SRGB_CURVE = b"para" + bytes(4) + b"\0\3\0\0" + struct.pack(
     ">5i", *(round(65_536 * part) for part in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
 )  # fmt: skip
