@@ -18,7 +18,9 @@ from skimage import data
 
 from deepdream_core.errors import OutputError, PictureError
 from deepdream_core.photo import WriteOptions, check_target, icc, read_photo, with_jxl, write_photo
+from deepdream_core.photo.colour import srgb_profile, undated
 from deepdream_core.photo.container import blocks_of
+from deepdream_core.photo.container.bmff import code_points_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,11 +38,11 @@ ASTRONAUT: Pixels = np.asarray(  # blurred, so that lossy formats change little
 GRAYS: Pixels = ASTRONAUT[..., 1]
 ADOBE = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, 0.3127, 0.3290)
 P3 = (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.3290)
-SRGB: bytes = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-WIDE: bytes = bytes(imagecodecs.cms_profile(
+SRGB = srgb_profile()
+WIDE = undated(bytes(imagecodecs.cms_profile(
     "rgb", whitepoint=(0.3127, 0.3290, 1.0), primaries=[0.68, 0.32, 1, 0.265, 0.69, 1, 0.15, 0.06, 1], gamma=1.8
-))  # fmt: skip
-GRAY_18: bytes = bytes(imagecodecs.cms_profile("gray", whitepoint=(0.3457, 0.3585, 1.0), gamma=1.8))
+)))  # fmt: skip
+GRAY_18 = undated(bytes(imagecodecs.cms_profile("gray", whitepoint=(0.3457, 0.3585, 1.0), gamma=1.8)))
 
 
 def read(path: Path) -> Photo:
@@ -345,7 +347,9 @@ def test_hdr_is_refused_that_one_of_two_boxes_tells(tmp_path: Path, ending: str,
         (tmp_path / f"b.{ending}").write_bytes(file)
         with pytest.raises(PictureError, match=REFUSED.format(kind)):
             read(tmp_path / f"b.{ending}")
-    (tmp_path / f"c.{ending}").write_bytes(file.replace(struct.pack(">HH", 9, transfer), struct.pack(">HH", 9, 13)))
+    (tmp_path / f"c.{ending}").write_bytes(
+        file.replace(b"nclx" + struct.pack(">HH", 9, transfer), b"nclx" + struct.pack(">HH", 9, 13))
+    )
     assert read(tmp_path / f"c.{ending}").blocks.icc == SRGB
 
 
@@ -356,6 +360,43 @@ def test_code_points_of_another_item_say_nothing_of_the_main_picture(tmp_path: P
     nclx = struct.pack(">I4s4sHHHB", 19, b"colr", b"nclx", 9, 16, 9, 128)
     (tmp_path / f"a.{ending}").write_bytes(with_property(coded, nclx, first=True, associated=False))
     assert read(tmp_path / f"a.{ending}").blocks.icc == SRGB
+
+
+@pytest.mark.parametrize(("transfer", "kind"), [(16, "PQ"), (18, "HLG")])
+@pytest.mark.parametrize("ending", ["avif", "heic"])
+def test_hdr_is_refused_that_only_the_coded_picture_tells(
+    tmp_path: Path, ending: str, transfer: int, kind: str
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    if ending == "avif":
+        path.write_bytes(imagecodecs.avif_encode(ASTRONAUT, primaries=9, transfer=transfer, matrix=9))
+    else:
+        image = pillow_heif.from_pillow(Image.fromarray(ASTRONAUT))
+        image.save(path, color_primaries=9, transfer_characteristics=transfer, matrix_coefficients=9)
+    coded = path.read_bytes()
+    assert coded.count(b"colrnclx") == 1
+    path.write_bytes(coded.replace(b"colrnclx", b"freenclx"))
+    with pytest.raises(PictureError, match=REFUSED.format(kind)):
+        read(path)
+    plain = saved(tmp_path / f"b.{ending}", b"").read_bytes()
+    path.write_bytes(plain.replace(b"colrnclx", b"freenclx"))
+    assert read(path).blocks.icc is None
+
+
+def test_headers_of_coded_pictures_that_are_cut_off_or_wrong_are_an_error_and_nothing_else() -> None:
+    av1 = bytes(imagecodecs.avif_encode(ASTRONAUT, primaries=9, transfer=16, matrix=9))
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(ASTRONAUT)).save(file, color_primaries=9, transfer_characteristics=16)
+    random = np.random.default_rng(1)
+    for coded in (av1, file.getvalue()):
+        assert code_points_of(coded) == [(9, 16)]
+        for end in range(min(len(coded), 700)):
+            code_points_of(coded[:end])
+        boxes = coded[: coded.find(b"mdat") + 40]
+        for _ in range(300):
+            broken = np.frombuffer(boxes.replace(b"colr", b"free"), np.uint8).copy()
+            broken[random.integers(40, len(broken), 3)] = random.integers(0, 256, 3)
+            code_points_of(broken.tobytes() + coded[len(boxes) :])
 
 
 def with_property(coded: bytes, box: bytes, *, first: bool, associated: bool = True) -> bytes:
@@ -668,7 +709,7 @@ def test_code_points_in_boxes_are_told(tmp_path: Path) -> None:
     for ending in ("jpg", "bmp"):
         target, receipt = written(tmp_path / "a.heic", ending)
         assert_alike(shown(target), meant(before, P3, None))
-        assert "Display P3 by nclx" in told(receipt)["colour description"]
+        assert "Display P3 by code points" in told(receipt)["colour description"]
 
 
 def test_nothing_changed_means_the_same_bytes_whatever_tells_the_colours(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def refuse_hdr_code(transfer: int) -> None:
 
 def by_boxes(data: bytes) -> Description | None:
     """Return the colours that code points in the boxes of a HEIC or AVIF tell; raises `PictureError` for PQ and HLG."""
-    found = [by_code_points(*codes, "nclx") for codes in code_points_of(data)]
+    found = [by_code_points(*codes, "code points") for codes in code_points_of(data)]
     return next((described for described in found if described), None)
 
 

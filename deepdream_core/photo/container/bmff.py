@@ -6,33 +6,29 @@ its tiles, for a gain map and for the brighter rendition that it makes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from deepdream_core.photo.container.coded import CodePoints, of_av1, of_hevc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_BOXES = 1 << 16
+_LONGEST_START = 4096
 _SAMPLE_ENTRY = 78  # bytes of a VisualSampleEntry before the boxes in it
-
-
-class CodePoints(NamedTuple):
-    """Primaries and transfer curve in numbers of ITU-T H.273."""
-
-    primaries: int
-    transfer: int
 
 
 def code_points_of(data: bytes) -> list[CodePoints]:
     """Return the code points of the main picture, or its tiles where it has none, and of the tracks of an animation.
 
-    What is damaged is left out.
+    Where no box tells them, those in the coded picture count (ISO/IEC 23000-22, 7.3.6.4). What is damaged is left out.
     """
     view = memoryview(data)
     found: list[CodePoints] = []
     try:
         for kind, body in _boxes(view):
             if kind == b"meta":
-                found += _of_main_picture(body[4:])
+                found += _of_main_picture(body[4:], view)
             elif kind == b"moov":
                 found += _of_tracks(body)
     except (IndexError, ValueError):
@@ -54,16 +50,54 @@ def _boxes(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         at, count = end, count + 1
 
 
-def _of_main_picture(meta: memoryview) -> list[CodePoints]:
+def _of_main_picture(meta: memoryview, file: memoryview) -> list[CodePoints]:
     boxes = dict(_boxes(meta))
     main = boxes.get(b"pitm", memoryview(b""))
     if not main or b"iprp" not in boxes:
         return []
     item = int.from_bytes(main[4:], "big")
     properties, associated = _properties(boxes[b"iprp"])
-    found = _named(properties, associated.get(item, []))
-    tiles = () if found else _tiles(boxes.get(b"iref", memoryview(b"")), item)
-    return found or [code for tile in tiles for code in _named(properties, associated.get(tile, []))]
+    items = [item, *_tiles(boxes.get(b"iref", memoryview(b"")), item)]
+    for each in items:
+        if found := _named(properties, associated.get(each, [])):
+            return found
+    for each in items:
+        for kind, body in _chosen(properties, associated.get(each, [])):
+            if kind == b"hvcC":
+                code = of_hevc(bytes(body))
+            elif kind == b"av1C":  # what it does not hold begins the picture
+                code = of_av1(bytes(body[4:])) or of_av1(_start_of(boxes.get(b"iloc", memoryview(b"")), each, file))
+            else:
+                continue
+            return [code] if code else []
+    return []
+
+
+def _start_of(iloc: memoryview, item: int, file: memoryview) -> bytes:
+    """Return the first bytes of an item's data, none where they do not lie in the file as they are."""
+    if len(iloc) < 8:
+        return b""
+    version, sizes = iloc[0], (iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4, iloc[5] & 15 if iloc[0] else 0)
+    offset_size, length_size, base_size, index_size = sizes
+    wide = 4 if version == 2 else 2
+    at = 6
+
+    def take(size: int) -> int:
+        nonlocal at
+        at += size
+        if at > len(iloc):
+            raise ValueError("the places of the items are cut off")
+        return int.from_bytes(iloc[at - size : at], "big")
+
+    for _ in range(take(wide)):
+        found, method = take(wide), take(2) & 15 if version else 0
+        take(2)
+        base, extents = take(base_size), take(2)
+        places = [(take(index_size), take(offset_size), take(length_size)) for _ in range(extents)]
+        if found == item and places and method == 0:
+            start = base + places[0][1]
+            return bytes(file[start : start + min(places[0][2] or _LONGEST_START, _LONGEST_START)])
+    return b""
 
 
 def _properties(iprp: memoryview) -> tuple[list[tuple[bytes, memoryview]], dict[int, list[int]]]:
@@ -85,9 +119,12 @@ def _properties(iprp: memoryview) -> tuple[list[tuple[bytes, memoryview]], dict[
     return properties, associated
 
 
+def _chosen(properties: list[tuple[bytes, memoryview]], numbers: list[int]) -> list[tuple[bytes, memoryview]]:
+    return [properties[number - 1] for number in numbers if 0 < number <= len(properties)]
+
+
 def _named(properties: list[tuple[bytes, memoryview]], numbers: list[int]) -> list[CodePoints]:
-    chosen = [properties[number - 1] for number in numbers if 0 < number <= len(properties)]
-    return [code for kind, body in chosen if kind == b"colr" for code in _code_points(body)]
+    return [code for kind, body in _chosen(properties, numbers) if kind == b"colr" for code in _code_points(body)]
 
 
 def _code_points(colr: memoryview) -> list[CodePoints]:
