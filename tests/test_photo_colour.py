@@ -127,7 +127,9 @@ def bmp(samples: Pixels, header: int, *, masks: bool = True, more: bytes = b"", 
     return struct.pack("<2sIHHI", b"BM", tail, 0, 0, start) + body + pixels
 
 
-@pytest.mark.parametrize(("header", "masks"), [(108, True), (124, True), (40, False), (108, False)])
+@pytest.mark.parametrize(
+    ("header", "masks"), [(40, False), (52, True), (56, True), (108, True), (108, False), (124, True)]
+)
 def test_a_bmp_whose_alpha_is_0_everywhere_is_opaque(tmp_path: Path, header: int, masks: bool) -> None:
     source = tmp_path / "a.bmp"
     source.write_bytes(bmp(np.dstack([ASTRONAUT, np.zeros_like(GRAYS)]), header, masks=masks))
@@ -767,7 +769,15 @@ def test_gray_with_alpha_and_its_profile_go_to_formats_that_have_no_such_thing(t
 def test_a_profile_for_other_pixels_is_left_out_and_told(tmp_path: Path, ending: str) -> None:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     for number, (profile, pixels) in enumerate(
-        [(GRAY_18, ASTRONAUT), (press(), ASTRONAUT), (press(), GRAYS), (lab, ASTRONAUT), (b"no profile", ASTRONAUT)]
+        [
+            (GRAY_18, ASTRONAUT),
+            (press(), ASTRONAUT),
+            (press(), GRAYS),
+            (lab, ASTRONAUT),
+            (b"no profile", ASTRONAUT),
+            (WIDE[:300], ASTRONAUT),
+            (WIDE[:300], GRAYS),
+        ]
     ):
         source = saved(tmp_path / f"{number}.png", profile, pixels)
         target, receipt = written(source, ending)
@@ -775,6 +785,20 @@ def test_a_profile_for_other_pixels_is_left_out_and_told(tmp_path: Path, ending:
         dropped = [entry for entry in receipt if entry.part == "ICC"]
         assert [(entry.state, entry.lost) for entry in dropped] == [("dropped", True)]
         assert_alike(shown(target), pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2), 3)
+
+
+def test_a_profile_in_imagemagicks_older_form_counts(tmp_path: Path) -> None:
+    text = b"Raw profile type icc\0\nicc\n%8d\n%s\n" % (len(WIDE), WIDE.hex().encode())
+    assert profile_in(written(png(tmp_path / "a.png", [(b"tEXt", text)]), "jpg")[0]) == WIDE
+    assert profile_in(written(png(tmp_path / "b.png", [(b"tEXt", text)], icc_profile=SRGB), "jpg")[0]) == SRGB
+
+
+def test_inks_with_a_profile_for_something_else_say_so(tmp_path: Path) -> None:
+    Image.fromarray(ASTRONAUT).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=WIDE)
+    _, receipt = written(tmp_path / "a.jpg", "jpg")
+    assert "without the profile, which is for no inks" in next(
+        entry.detail for entry in receipt if entry.part == "colours"
+    )
 
 
 def test_what_else_tells_the_colours_counts_where_the_profile_does_not_fit(tmp_path: Path) -> None:

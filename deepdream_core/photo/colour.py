@@ -44,6 +44,15 @@ def _lab_profile() -> bytes:
     return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes())
 
 
+def is_whole(profile: bytes) -> bool:
+    """Say whether colours can be converted from a gray or RGB profile."""
+    try:
+        to_srgb(np.zeros((1, 1, 1 if space_of(profile) == "GRAY" else 3), np.uint8), profile)
+    except ValueError:
+        return False
+    return True
+
+
 def is_srgb(profile: bytes) -> bool:
     """Say whether a profile turns all colours into themselves in sRGB, up to rounding in 8 bits."""
     if space_of(profile) == "GRAY":
@@ -79,7 +88,8 @@ def press_of(profile: bytes | None) -> tuple[bytes | None, str]:
     """Return the profile that CMYK samples are turned through, None for the plain formula, and that in words."""
     if profile is not None and space_of(profile) == "CMYK":
         return profile, "CMYK to sRGB through its own profile"
-    return None, "CMYK to sRGB without a profile, so by the plain formula"
+    why = "without a profile" if profile is None else "without the profile, which is for no inks"
+    return None, f"CMYK to sRGB {why}, so by the plain formula"
 
 
 def cmyk_to_srgb(samples: NDArray[Any], profile: bytes | None) -> NDArray[Any]:

@@ -46,9 +46,11 @@ def _settled(frames: list[Frame], blocks: Blocks) -> tuple[list[Frame], Blocks, 
         space, gray = icc.space_of(embedded), frames[0].gray
         if space == "GRAY" and not gray and all(_is_neutral(frame) for frame in frames):
             frames = [_as_gray(frame) for frame in frames]
+        elif not space or (space in ("GRAY", "RGB") and not colour.is_whole(embedded)):
+            told.append(dropped("ICC", "it is damaged, or not for pixels"))
+            embedded = None
         elif space not in ("GRAY", "RGB") or (space == "GRAY" and not gray):
-            why = f"it is for {space or 'no pixels, or damaged'}, and the picture is {'gray' if gray else 'RGB'}"
-            told.append(dropped("ICC", why))
+            told.append(dropped("ICC", f"it is for {space}, and the picture is {'gray' if gray else 'RGB'}"))
             embedded = None
     if embedded is not None and not (described and described.over_icc):
         return frames, replace(blocks, described=None), told

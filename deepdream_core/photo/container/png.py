@@ -41,7 +41,7 @@ ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (
 
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _RAW_PROFILE = "Raw profile type "
-_RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP = ("exif", "app1"), ("xmp", "app1"), ("8bim", "iptc")
+_RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP, _RAW_ICC = ("exif", "app1"), ("xmp", "app1"), ("8bim", "iptc"), ("icc", "icm")
 
 _CODING = frozenset({"tRNS", "sBIT", "bKGD", "hIST", "sPLT", "acTL", "fcTL", "fdAT"})
 _TEXT = frozenset({"tEXt", "zTXt", "iTXt"})
@@ -131,6 +131,8 @@ def blocks_of(view: memoryview) -> Blocks:
             found.take_exif(profile)
         elif kind == "xmp" and found.xmp is None:
             found.take_xmp(profile)
+        elif kind == "icc" and found.icc is None:
+            found.icc = profile
     found.dropped += rest_in_words(view[end:])
     blocks = found.blocks()
     single = {kind: payload for kind, payload in blocks.others if kind in _ONCE}
@@ -162,6 +164,9 @@ def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload
     try:
         if keyword == _XMP_KEYWORD:
             found.take_xmp(_text(kind, payload, inflate))
+            return
+        if profile in _RAW_ICC:
+            raw.append(("icc", _raw_profile(_text(kind, payload, inflate))))
             return
         if profile in _RAW_EXIF + _RAW_XMP:
             block = _raw_profile(_text(kind, payload, inflate))
