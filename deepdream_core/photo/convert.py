@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from deepdream_core.photo import colour, exif
+from deepdream_core.photo import colour, exif, profile
 from deepdream_core.photo.formats import FORMATS, Format
-from deepdream_core.photo.profile import for_pixels
 from deepdream_core.photo.receipt import Entry, Receipt, converted, dropped, kept
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -
         _timing(photo, wanted, receipt)
     keeps_alpha = _alpha(photo.frames[:count], wanted, receipt)
     _extra(photo.frames[:count], wanted, receipt)
-    turned_to, icc = _profile(first, photo.blocks, wanted, depth, receipt, with_alpha=keeps_alpha)
+    turned_to, icc = profile.planned(first, photo.blocks, wanted, depth, receipt, with_alpha=keeps_alpha)
     blocks = replace(photo.blocks, icc=icc)
     blocks = _stripped(blocks, source == target, receipt) if strip else _described(blocks, source, wanted, receipt)
     blocks = _with_resolution(blocks, photo.coding.dpi, source, target, receipt)
@@ -166,53 +165,6 @@ def _is_soft(frame: Frame) -> bool:
     return alpha is not None and bool(((alpha > 0) & (alpha < frame.white)).any())
 
 
-def _profile(
-    first: Frame, blocks: Blocks, wanted: Format, depth: str, receipt: list[Entry], *, with_alpha: bool
-) -> tuple[bytes | None, bytes | None]:
-    """Return the profile that samples must be converted to, if any, and the one to write."""
-    icc, described = blocks.icc, blocks.described
-    if described and described.only_in == wanted.name:  # its own blocks say it, and stay
-        icc, described = described.embedded, None
-    if icc is None:
-        return None, None
-    if wanted.icc:
-        gray = first.gray and _has_gray(wanted, first, with_alpha=with_alpha)
-        if described and described.needs_depth and depth == "8" != first.depth:
-            how = f"{described} to the curve of sRGB, as 8 bits need, with an ICC profile"
-            receipt.append(converted("colour description", how))
-            turned_to = colour.srgb_profile() if first.gray else described.for_8_bits(gray=False)
-            return turned_to, described.for_8_bits(gray=gray)
-        fit = for_pixels(icc, gray=gray)
-        replaced = any(entry.part == "colours" and entry.detail.find("to sRGB") > 0 for entry in receipt)
-        if replaced:
-            receipt.append(converted("ICC", "sRGB, as the colours are now"))
-        elif described:
-            receipt.append(converted("colour description", f"to an ICC profile: {described}"))
-        elif fit != icc:
-            receipt.append(
-                converted(
-                    "ICC", "to gray, as the picture is" if gray else f"to RGB, as {wanted.title} holds no such gray"
-                )
-            )
-        elif not any(entry.part == "ICC" for entry in receipt):
-            receipt.append(kept("ICC"))
-        return None, fit
-    if colour.is_srgb(icc):
-        receipt.append(dropped("ICC", f"it is sRGB, which {wanted.title} means anyway", lost=False))
-        return None, None
-    part, of = ("colour description", f" ({described})") if described else ("ICC", "")
-    receipt.append(
-        converted(part, f"colours turned to sRGB{of}: {wanted.title} is written without a profile", lost=True)
-    )
-    return colour.srgb_profile(), None
-
-
-def _has_gray(wanted: Format, first: Frame, *, with_alpha: bool) -> bool:
-    """Say whether a gray picture is written as gray; WebP, GIF's palette and a HEIC with alpha are always RGB."""
-    transparent = first.alpha is not None and with_alpha
-    return wanted.name not in ("WEBP", "GIF") and not (wanted.name == "HEIC" and transparent)
-
-
 def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]) -> Blocks:
     """Tell what becomes of EXIF, XMP and the blocks that only the source's format has."""
     block, xmp = blocks.exif, blocks.xmp
@@ -305,7 +257,7 @@ def _with_depth(frame: Frame, depth: str) -> Frame:
 
 def _turned(frame: Frame, icc: bytes, target: bytes) -> NDArray[Any]:
     colours = 1 if frame.gray else 3
-    turned = colour.to_srgb(frame.samples[..., :colours], for_pixels(icc, gray=frame.gray) or icc, target)
+    turned = colour.to_srgb(frame.samples[..., :colours], profile.for_pixels(icc, gray=frame.gray) or icc, target)
     return turned if frame.alpha is None else np.concatenate([turned, frame.samples[..., colours:]], axis=2)
 
 

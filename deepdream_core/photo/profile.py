@@ -9,11 +9,12 @@ import numpy as np
 
 from deepdream_core.photo import colour, icc
 from deepdream_core.photo.described import by_exif, refuse_hdr
-from deepdream_core.photo.receipt import Entry, dropped
+from deepdream_core.photo.receipt import Entry, converted, dropped, kept
 
 if TYPE_CHECKING:
     from deepdream_core.photo.container import Blocks
     from deepdream_core.photo.decoded import Decoded
+    from deepdream_core.photo.formats import Format
     from deepdream_core.photo.frame import Frame
 
 _STEPS = 4096
@@ -90,3 +91,46 @@ def for_pixels(profile: bytes, *, gray: bool) -> bytes | None:
             return None
     name = icc.name_of(profile) or "colours of the picture"
     return icc.gray_profile(name, curves[0]) if gray else icc.rgb_profile(name, icc.SRGB_PRIMARIES, curves[:1])
+
+
+def planned(
+    first: Frame, blocks: Blocks, wanted: Format, depth: str, receipt: list[Entry], *, with_alpha: bool
+) -> tuple[bytes | None, bytes | None]:
+    """Return the profile that samples must be converted to for a format, if any, and the one to write; tell `receipt`."""
+    own, described = blocks.icc, blocks.described
+    if described and described.only_in == wanted.name:  # its own blocks say it, and stay
+        own, described = described.embedded, None
+    if own is None:
+        return None, None
+    if wanted.icc:
+        gray = first.gray and _has_gray(wanted, first, with_alpha=with_alpha)
+        if described and described.needs_depth and depth == "8" != first.depth:
+            how = f"{described} to the curve of sRGB, as 8 bits need, with an ICC profile"
+            receipt.append(converted("colour description", how))
+            turned_to = colour.srgb_profile() if first.gray else described.for_8_bits(gray=False)
+            return turned_to, described.for_8_bits(gray=gray)
+        fit = for_pixels(own, gray=gray)
+        replaced = any(entry.part == "colours" and entry.detail.find("to sRGB") > 0 for entry in receipt)
+        if replaced:
+            receipt.append(converted("ICC", "sRGB, as the colours are now"))
+        elif described:
+            receipt.append(converted("colour description", f"to an ICC profile: {described}"))
+        elif fit != own:
+            how = "to gray, as the picture is" if gray else f"to RGB, as {wanted.title} holds no such gray"
+            receipt.append(converted("ICC", how))
+        elif not any(entry.part == "ICC" for entry in receipt):
+            receipt.append(kept("ICC"))
+        return None, fit
+    if colour.is_srgb(own):
+        receipt.append(dropped("ICC", f"it is sRGB, which {wanted.title} means anyway", lost=False))
+        return None, None
+    part, of = ("colour description", f" ({described})") if described else ("ICC", "")
+    how = f"colours turned to sRGB{of}: {wanted.title} is written without a profile"
+    receipt.append(converted(part, how, lost=True))
+    return colour.srgb_profile(), None
+
+
+def _has_gray(wanted: Format, first: Frame, *, with_alpha: bool) -> bool:
+    """Say whether a gray picture is written as gray; WebP, GIF's palette and a HEIC with alpha are always RGB."""
+    transparent = first.alpha is not None and with_alpha
+    return wanted.name not in ("WEBP", "GIF") and not (wanted.name == "HEIC" and transparent)
