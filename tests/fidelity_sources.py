@@ -726,7 +726,7 @@ def _gifs() -> Iterator[Kind]:
     def moving(frames: Sequence[Pixels]) -> Callable[[Metadata], bytes]:
         return lambda carried: _gif(_film(frames).gifsave_buffer(keep="none", dither=0), carried)
 
-    yield gif("gif-8-gray", write=still(pixels("gray")), icc=gray_profile)
+    yield gif("gif-8-gray", write=still(pixels("gray")))
     yield gif("gif-8-palette", write=still(pixels("rgb")))
     yield gif("gif-8-palette+alpha", write=still(pixels("rgba")))
     yield gif("gif-8-palette_animated", write=moving(rolled("rgb")), frames=3)

@@ -4,7 +4,8 @@
 
     formats, receipt    what there is to know about formats, and the words for what became of a photograph's parts
     ifd, exif, xmp, container, tiff_edit    metadata, bytes in and bytes out
-    frame, colour       samples and colours
+    frame, icc, colour  samples, profiles, and conversions between them
+    described, profile  what else tells colours; the one profile that they are in
     decoded             what every decoder returns
     with_pillow, with_tifffile, with_heif, with_jxl    one border to one library each
     convert, bearing, file    fitting into a format; where a recipe stands; reading and writing

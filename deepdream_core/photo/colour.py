@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepdream_core.errors import PictureError
+from deepdream_core.photo import icc
+from deepdream_core.photo.described import by_code_points
+from deepdream_core.photo.icc import space_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +44,13 @@ def _lab_profile() -> bytes:
     return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes())
 
 
-def space_of(profile: bytes) -> str:
-    """Return the colour space a profile is for: `RGB`, `CMYK`, `GRAY`, `Lab` …; empty when it is no profile."""
-    return profile[16:20].decode("ascii", "replace").strip() if profile[36:40] == b"acsp" else ""
+def is_whole(profile: bytes) -> bool:
+    """Say whether colours can be converted from a gray or RGB profile."""
+    try:
+        to_srgb(np.zeros((1, 1, 1 if space_of(profile) == "GRAY" else 3), np.uint8), profile)
+    except ValueError:
+        return False
+    return True
 
 
 def is_srgb(profile: bytes) -> bool:
@@ -61,8 +67,8 @@ def is_srgb(profile: bytes) -> bool:
     return int(np.abs(seen.astype(int) - probe).max()) <= 1
 
 
-def to_srgb(samples: NDArray[Any], profile: bytes) -> NDArray[Any]:
-    """Convert RGB or gray samples, uint8 or uint16 [H, W, 1|3], from their profile to sRGB of the same type.
+def to_srgb(samples: NDArray[Any], profile: bytes, target: bytes | None = None) -> NDArray[Any]:
+    """Convert RGB or gray samples, uint8 or uint16 [H, W, 1|3], from their profile to sRGB, or `target`, of the same type.
 
     Raises `ValueError` when the profile is broken or for other colours.
     """
@@ -71,16 +77,19 @@ def to_srgb(samples: NDArray[Any], profile: bytes) -> NDArray[Any]:
         raise ValueError("the profile is not for these colours")
     if space == "gray":  # each value once, by the curve itself: LittleCMS else draws it with a few straight lines
         every = np.arange(np.iinfo(samples.dtype).max + 1, dtype=samples.dtype).reshape(-1, 256)
-        gray: NDArray[Any] = _transform(every, profile, space, flags=_UNOPTIMIZED)[..., 1].reshape(-1)[samples]
+        gray: NDArray[Any] = _transform(every, profile, space, flags=_UNOPTIMIZED, target=target)[..., 1].reshape(-1)[
+            samples
+        ]
         return gray
-    return _transform(np.ascontiguousarray(samples), profile, space)
+    return _transform(np.ascontiguousarray(samples), profile, space, target=target)
 
 
-def press_of(icc: bytes | None) -> tuple[bytes | None, str]:
+def press_of(profile: bytes | None) -> tuple[bytes | None, str]:
     """Return the profile that CMYK samples are turned through, None for the plain formula, and that in words."""
-    if icc is not None and space_of(icc) == "CMYK":
-        return icc, "CMYK to sRGB through its own profile"
-    return None, "CMYK to sRGB without a profile, so by the plain formula"
+    if profile is not None and space_of(profile) == "CMYK":
+        return profile, "CMYK to sRGB through its own profile"
+    why = "without a profile" if profile is None else "without the profile, which is for no inks"
+    return None, f"CMYK to sRGB {why}, so by the plain formula"
 
 
 def cmyk_to_srgb(samples: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
@@ -111,48 +120,46 @@ def lab_to_srgb(lab: Callable[[slice], NDArray[np.float32]], shape: tuple[int, i
     return result
 
 
-def _transform(samples: NDArray[Any], profile: bytes, space: str, dtype: Any = None, flags: int = 0) -> NDArray[Any]:
-    import imagecodecs
+def luminance(profile: bytes, steps: int) -> NDArray[np.float64]:
+    """Return the light, 0…1, of the grays of a gray or RGB profile at equal steps; raises `ValueError` for a broken one."""
+    space = "gray" if space_of(profile) == "GRAY" else "rgb"
+    ramp = np.rint(np.linspace(0, 65_535, steps)).astype(np.uint16).reshape(1, -1, 1)
+    linear = icc.gray_profile("light", icc.gamma_curve(1))
+    light = _converted(
+        ramp if space == "gray" else ramp.repeat(3, 2), profile, space, linear, "gray", "u2", _UNOPTIMIZED
+    )
+    return np.asarray(light, np.float64).ravel() / 65_535
 
+
+def _transform(
+    samples: NDArray[Any], profile: bytes, space: str, dtype: Any = None, flags: int = 0, target: bytes | None = None
+) -> NDArray[Any]:
     result = np.empty((*samples.shape[:2], 3), dtype or samples.dtype)
     rows = max(1, _BAND // max(1, samples.shape[1]))
     for top in range(0, samples.shape[0], rows):
         band = slice(top, top + rows)
-        try:
-            result[band] = imagecodecs.cms_transform(
-                samples[band], profile, srgb_profile(), colorspace=space, outcolorspace="rgb",
-                outdtype=result.dtype.str[1:], intent=_RELATIVE, flags=_BLACK_POINT | flags,
-            )  # fmt: skip
-        except Exception as error:  # imagecodecs raises types of its own
-            raise ValueError(f"its colour profile is broken ({error})") from None
+        result[band] = _converted(
+            samples[band], profile, space, target or srgb_profile(), "rgb", result.dtype.str[1:], flags
+        )
     return result
 
 
-_PRIMARIES = {
-    9: ("Rec. 2020", (0.708, 0.292, 0.170, 0.797, 0.131, 0.046)),
-    12: ("Display P3", (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)),
-}
-_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+def _converted(
+    samples: NDArray[Any], profile: bytes, space: str, target: bytes, target_space: str, dtype: str, flags: int
+) -> NDArray[Any]:
+    import imagecodecs
 
-
-def refuse_hdr(transfer: int) -> None:
-    """Raise `PictureError` when a code of ITU-T H.273, table 3, stands for PQ or HLG."""
-    if transfer in _HDR_TRANSFERS:
-        raise PictureError(f"is an HDR picture ({_HDR_TRANSFERS[transfer]}), which is not read", "export it as SDR")
+    try:
+        turned: NDArray[Any] = imagecodecs.cms_transform(
+            samples, profile, target, colorspace=space, outcolorspace=target_space, outdtype=dtype, intent=_RELATIVE,
+            flags=_BLACK_POINT | flags,
+        )  # fmt: skip
+    except Exception as error:  # imagecodecs raises types of its own
+        raise ValueError(f"its colour profile is broken ({error})") from None
+    return turned
 
 
 def profile_of_primaries(primaries: int) -> bytes | None:
     """Return an ICC profile for the primaries of ITU-T H.273, table 2, with sRGB's curve; None for sRGB's own."""
-    import imagecodecs
-
-    if primaries not in _PRIMARIES:
-        return None
-    red_x, red_y, green_x, green_y, blue_x, blue_y = _PRIMARIES[primaries][1]
-    light = np.linspace(0, 1, 1024)
-    curve = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
-    made = imagecodecs.cms_profile(
-        "rgb", whitepoint=(0.3127, 0.3290, 1.0),
-        primaries=[red_x, red_y, 1.0, green_x, green_y, 1.0, blue_x, blue_y, 1.0],
-        transferfunction=curve.astype(np.float32),
-    )  # fmt: skip
-    return undated(bytes(made))
+    described = by_code_points(primaries, 13, "")
+    return described.profile(gray=False) if described else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from deepdream_core.photo import colour, exif
+from deepdream_core.photo import colour, exif, profile
 from deepdream_core.photo.formats import FORMATS, Format
 from deepdream_core.photo.receipt import Entry, Receipt, converted, dropped, kept
 
@@ -25,7 +25,8 @@ _DEPTHS = ("8", "10", "12", "16", "32", "float")
 _LONGEST_JPEG_EXIF, _LONGEST_JPEG_XMP = 65_527, 65_502
 _OF_NO_NOTE = frozenset({"pHYs", "sRGB", "tIME", "APP0", "sTER", "oFFs"})  # resolution has an entry of its own
 _SCREEN_DPI = (72, 96)
-_COLOUR_AND_SIZE = frozenset({"pHYs", "sRGB", "gAMA", "cHRM", "cICP", "mDCV", "cLLI", "APP0"})
+_COLOURS = frozenset({"sRGB", "gAMA", "cHRM", "cICP"})
+_COLOUR_AND_SIZE = _COLOURS | {"pHYs", "mDCV", "cLLI", "APP0"}
 _WORDS = {
     "tEXt": "text", "zTXt": "text", "iTXt": "text", "COM": "comment", "APP13": "IPTC", "33723": "IPTC",
     "34377": "IPTC", "gAMA": "colour description", "cHRM": "colour description", "cICP": "colour description",
@@ -34,13 +35,16 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done to a photograph for a format, and the receipt for it."""
+    """What has to be done to a photograph for a format, and the receipt for it.
+
+    `turned_to`: the profile that colours are converted to, None where they stay.
+    """
 
     format: Format
     count: int
     depth: str
     alpha: Literal["keep", "lay over white"]
-    to_srgb: bool
+    turned_to: bytes | None
     blocks: Blocks
     receipt: Receipt
     first: int = 0
@@ -58,12 +62,13 @@ def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -
     if count > 1 and wanted.sequence == "animation":
         _timing(photo, wanted, receipt)
     keeps_alpha = _alpha(photo.frames[:count], wanted, receipt)
-    to_srgb, icc = _profile(first, photo.blocks.icc, wanted, receipt)
+    _extra(photo.frames[:count], wanted, receipt)
+    turned_to, icc = profile.planned(first, photo.blocks, wanted, depth, receipt, with_alpha=keeps_alpha)
     blocks = replace(photo.blocks, icc=icc)
     blocks = _stripped(blocks, source == target, receipt) if strip else _described(blocks, source, wanted, receipt)
     blocks = _with_resolution(blocks, photo.coding.dpi, source, target, receipt)
     alpha: Literal["keep", "lay over white"] = "keep" if keeps_alpha else "lay over white"
-    return Plan(wanted, count, depth, alpha, to_srgb, blocks, tuple(receipt), first_frame)
+    return Plan(wanted, count, depth, alpha, turned_to, blocks, tuple(receipt), first_frame)
 
 
 def _depth(first: Frame, source: str, wanted: Format, receipt: list[Entry]) -> str:
@@ -147,27 +152,17 @@ def _alpha(frames: Sequence[Frame], wanted: Format, receipt: list[Entry]) -> boo
     return True
 
 
+def _extra(frames: Sequence[Frame], wanted: Format, receipt: list[Entry]) -> None:
+    most = max(len(frame.extra_kinds) for frame in frames)
+    if most and wanted.name == "TIFF":
+        receipt.append(kept("extra channels", f"{most} besides colour and alpha"))
+    elif most:
+        receipt.append(dropped("extra channels", f"{most} besides colour and alpha: only TIFF has a place for that"))
+
+
 def _is_soft(frame: Frame) -> bool:
     alpha = frame.alpha
     return alpha is not None and bool(((alpha > 0) & (alpha < frame.white)).any())
-
-
-def _profile(first: Frame, icc: bytes | None, wanted: Format, receipt: list[Entry]) -> tuple[bool, bytes | None]:
-    """Return whether samples must become sRGB, and the profile to write."""
-    if icc is None:
-        return False, None
-    if wanted.icc:
-        replaced = any(entry.part == "colours" and entry.detail.find("to sRGB") > 0 for entry in receipt)
-        receipt.append(converted("ICC", "sRGB, as the colours are now") if replaced else kept("ICC"))
-        return False, icc
-    if colour.is_srgb(icc):
-        receipt.append(dropped("ICC", f"it is sRGB, which {wanted.title} means anyway", lost=False))
-        return False, None
-    if colour.space_of(icc) != ("GRAY" if first.gray else "RGB"):
-        receipt.append(dropped("ICC", f"{wanted.title} is written without a profile"))
-        return False, None
-    receipt.append(converted("ICC", f"colours turned to sRGB: {wanted.title} is written without a profile", lost=True))
-    return True, None
 
 
 def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]) -> Blocks:
@@ -183,8 +178,9 @@ def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]
         why = "longer than a JPEG can hold" if wanted.name == "JPEG" and len(xmp) > _LONGEST_JPEG_XMP else why
         receipt.append(dropped("XMP", why) if why else kept("XMP"))
         xmp = None if why else xmp
-    parts = dict.fromkeys(_WORDS.get(name, f"block {name}") for name, _ in blocks.others if name not in _OF_NO_NOTE)
     same = source == wanted.name
+    quiet = _OF_NO_NOTE if same else _OF_NO_NOTE | _COLOURS  # what they say is in the profile
+    parts = dict.fromkeys(_WORDS.get(name, f"block {name}") for name, _ in blocks.others if name not in quiet)
     for part in parts:
         receipt.append(kept(part) if same else dropped(part, f"only {FORMATS[source].title} has this place for it"))
     described = replace(blocks, exif=block, xmp=xmp)
@@ -210,9 +206,9 @@ def fitted(frames: Sequence[Frame], plan: Plan, icc: bytes | None) -> list[Frame
         if plan.alpha == "lay over white":
             fit = _over_white(fit)
         depth = fit.depth if fit.depth in plan.format.depths else plan.depth
-        if plan.to_srgb and icc is not None:  # before depth is lost, as linear light needs it
+        if plan.turned_to and icc is not None:  # before depth is lost, as linear light needs it
             fit = fit if fit.depth == "8" else _with_depth(fit, "16")
-            fit = replace(fit, samples=_in_srgb(fit, icc))
+            fit = replace(fit, samples=_turned(fit, icc, plan.turned_to))
         fit = _with_depth(fit, depth)
         ready.append(fit)
     return ready
@@ -259,9 +255,9 @@ def _with_depth(frame: Frame, depth: str) -> Frame:
     return replace(frame, samples=samples, white=float(white))
 
 
-def _in_srgb(frame: Frame, icc: bytes) -> NDArray[Any]:
+def _turned(frame: Frame, icc: bytes, target: bytes) -> NDArray[Any]:
     colours = 1 if frame.gray else 3
-    turned = colour.to_srgb(frame.samples[..., :colours], icc)
+    turned = colour.to_srgb(frame.samples[..., :colours], profile.for_pixels(icc, gray=frame.gray) or icc, target)
     return turned if frame.alpha is None else np.concatenate([turned, frame.samples[..., colours:]], axis=2)
 
 

@@ -94,7 +94,7 @@ def upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
 def _left_out(part: str) -> Entry:
     if "thumbnail" in part:
         return dropped("thumbnail", "it showed the picture before", lost=False)
-    known = "damaged" in part or part.startswith("TIFF tags")
+    known = "damaged" in part or part.startswith(("TIFF tags", "linked"))
     return dropped(part, "" if known else "it no longer fits the dreamed picture")
 
 

@@ -18,6 +18,7 @@ from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.convert import Plan, fitted, lost_parts, plan_for
 from deepdream_core.photo.decoded import Decoded
 from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, recognised
+from deepdream_core.photo.profile import for_pixels, settled
 from deepdream_core.photo.receipt import Entry, Receipt, kept
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ def read_photo(path: Path, *, max_megapixels: float) -> Photo:
 
 
 def _decoded(data: bytes, name: str, max_megapixels: float) -> Decoded:
+    return settled(_as_stored(data, name, max_megapixels))
+
+
+def _as_stored(data: bytes, name: str, max_megapixels: float) -> Decoded:
     if name == "TIFF":
         return with_tifffile.decode(data, max_megapixels)
     if name == "HEIC":
@@ -240,7 +245,7 @@ def _encoded(photo: Photo, plan: Plan, options: WriteOptions, recipe: str | None
         except ValueError:
             beside = True
     if name == "TIFF":
-        own = [_of_page(frame.blocks or Blocks(icc=blocks.icc), strip=options.strip) for frame in frames[1:]]
+        own = [_of_page(frame, frame.blocks or Blocks(icc=blocks.icc), strip=options.strip) for frame in frames[1:]]
         pages = [replace(frame, blocks=blocks) for frame, blocks in zip(frames, [marked, *own], strict=True)]
         return with_tifffile.encode(pages, coding), beside
     if name == "HEIC":
@@ -259,8 +264,9 @@ def _encoded(photo: Photo, plan: Plan, options: WriteOptions, recipe: str | None
         return container.with_blocks(data, name, blocks), True
 
 
-def _of_page(blocks: Blocks, *, strip: bool) -> Blocks:
+def _of_page(frame: Frame, blocks: Blocks, *, strip: bool) -> Blocks:
     """Return the metadata of a page that is not the first, which alone bears a recipe."""
+    blocks = replace(blocks, icc=blocks.icc and for_pixels(blocks.icc, gray=frame.gray))
     return replace(blocks, exif=None, xmp=None, others=()) if strip else bearing.without_recipe(blocks)
 
 

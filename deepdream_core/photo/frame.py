@@ -24,7 +24,9 @@ class Frame:
 
     `samples`: [H, W, C] of uint8, uint16, uint32, float16, float32 or float64 in the file's own encoding; C is 1 gray,
     2 gray and alpha, 3 RGB, 4 RGB and alpha. `white` is the value that stands for 1.0. `premultiplied`: the colours are
-    already multiplied by alpha. `duration_ms` belongs to animations, `blocks` to a TIFF's pages.
+    already multiplied by alpha. `duration_ms` belongs to animations, `blocks` to a TIFF's pages. `extra`: a TIFF's samples
+    that are neither colour nor transparency, [H, W, N] of the samples' type, never changed; `extra_kinds`: its
+    names for them.
     """
 
     samples: NDArray[Any]
@@ -32,6 +34,8 @@ class Frame:
     premultiplied: bool = False
     duration_ms: float | None = None
     blocks: Blocks | None = None
+    extra: NDArray[Any] | None = None
+    extra_kinds: tuple[int, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:

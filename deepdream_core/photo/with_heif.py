@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepdream_core.photo import colour
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels, orientation_of
+from deepdream_core.photo.described import by_boxes, refuse_hdr_code
 from deepdream_core.photo.exif import bare
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, dropped
@@ -43,14 +43,11 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     premultiplied = image.mode.split(";")[0].endswith("a")
     exif = info.get("exif")
     blocks = Blocks(info.get("icc_profile"), bare(exif) if exif else None, info.get("xmp") or None)
+    blocks = replace(blocks, described=by_boxes(data))
     nclx = info.get("nclx_profile")
     changes: list[Entry] = []
     if nclx:
-        colour.refuse_hdr(int(nclx["transfer_characteristics"]))
-    if blocks.icc is None and nclx:
-        described = colour.profile_of_primaries(int(nclx["color_primaries"]))
-        if described is not None:
-            blocks = replace(blocks, icc=described)
+        refuse_hdr_code(int(nclx["transfer_characteristics"]))
     if count > 1:
         changes.append(dropped("further pictures", f"only the main one of {count} is dreamed"))
     aux = [str(kind) for kind in info.get("aux") or {}]

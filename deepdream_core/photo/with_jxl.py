@@ -14,7 +14,9 @@ from deepdream_core.errors import PictureError
 from deepdream_core.photo import colour
 from deepdream_core.photo.container import blocks_of
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels
+from deepdream_core.photo.described import Description, refuse_hdr
 from deepdream_core.photo.frame import Frame
+from deepdream_core.photo.icc import hdr_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +61,10 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
         raise PictureError("has extra channels, which are not read", "export it as RGB")
     icc = _profile(codestream)
     white = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
-    blocks = replace(blocks, icc=icc if icc and not colour.is_srgb(icc) else None)
+    if icc:
+        refuse_hdr(hdr_of(icc))
+    own = icc if icc and not colour.is_srgb(icc) else None
+    blocks = replace(blocks, icc=own, described=Description("sRGB", "the codestream"))
     blocks, gone = fit_for_changed_pixels(blocks, header.orientation)
     return Decoded((Frame(samples, white),), blocks, Coding(lossless=bool(header.lossless)), gone)
 

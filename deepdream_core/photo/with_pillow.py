@@ -11,7 +11,7 @@ from PIL import Image, JpegImagePlugin
 
 from deepdream_core.errors import PictureError
 from deepdream_core.photo import colour, with_libpng
-from deepdream_core.photo.container import Blocks, blocks_of
+from deepdream_core.photo.container import Blocks, blocks_of, bmp_colours
 from deepdream_core.photo.container.gif import extent_of
 from deepdream_core.photo.container.jpeg import demanding
 from deepdream_core.photo.container.png import check_samples
@@ -25,6 +25,7 @@ from deepdream_core.photo.decoded import (
     orientation_of,
     upright,
 )
+from deepdream_core.photo.described import by_boxes
 from deepdream_core.photo.exif import bare, without_orientation
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted
@@ -52,6 +53,7 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
     Raises `PictureError` for what is refused; a broken file raises nearly anything.
     """
     blocks = blocks_of(data, name) if name in ("JPEG", "PNG", "WEBP", "GIF") else NO_BLOCKS
+    blocks = bmp_colours(memoryview(data)) if name == "BMP" else blocks
     canvas = (0, 0)
     if name == "GIF":  # for frames that reach beyond the canvas Pillow enlarges it when it comes to them
         canvas = extent_of(memoryview(data))
@@ -82,8 +84,11 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
                 changes.append(_depth_change(bits))
             if image.mode == "P" and name in ("PNG", "BMP"):
                 changes.append(converted("colours", "palette to gray" if frames[0].gray else "palette to RGB"))
-    if name == "AVIF" and blocks.icc is None:
-        blocks = _with_described_colours(data, blocks)
+    if name == "BMP" and frames[0].alpha is not None and not frames[0].alpha.any():  # as Windows' clipboard gives it
+        frames = [replace(frames[0], samples=np.ascontiguousarray(frames[0].samples[..., :-1]))]
+        changes.append(converted("alpha", "0 everywhere, so the picture is opaque"))
+    if name == "AVIF":
+        blocks = replace(blocks, described=by_boxes(data))
     if frames[0].samples.shape[2] == 4 and image.mode == "CMYK":
         frames, blocks, told = _without_inks(frames, blocks)
         changes.append(told)
@@ -257,16 +262,6 @@ def _avif_blocks(image: Image.Image) -> Blocks:
     """Return an AVIF's metadata; Pillow has put the container's orientation, which counts, into the EXIF block."""
     exif = image.info.get("exif")
     return Blocks(image.info.get("icc_profile"), bare(exif) if exif else None, image.info.get("xmp"))
-
-
-def _with_described_colours(data: bytes, blocks: Blocks) -> Blocks:
-    """Turn an AVIF's short description of its colours (`nclx`, ISO 14496-12, 12.1.5) into a profile."""
-    place = data.find(b"colrnclx", 0, 1 << 16)
-    if place < 0:
-        return blocks
-    primaries, transfer = (int.from_bytes(data[place + 8 + at : place + 10 + at], "big") for at in (0, 2))
-    colour.refuse_hdr(transfer)
-    return replace(blocks, icc=colour.profile_of_primaries(primaries))
 
 
 def _without_inks(frames: list[Frame], blocks: Blocks) -> tuple[list[Frame], Blocks, Entry]:

@@ -27,6 +27,7 @@ from deepdream_core.photo.decoded import (
     orientation_of,
     upright,
 )
+from deepdream_core.photo.described import by_exif, with_transfer
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted, dropped
 from deepdream_core.photo.with_pillow import check_jpeg
@@ -42,7 +43,7 @@ logging.getLogger("tifffile").propagate = False
 _ICC, _XMP, _IPTC, _PHOTOSHOP, _LAYERS, _DNG = 34675, 700, 33723, 34377, 37724, 50706
 _CARRIED = (_IPTC, _PHOTOSHOP)
 _GRAY_WHITE_IS_ZERO, _GRAY, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
-_CFA = 32803
+_CFA, _TRANSFER = 32803, 301
 _REDUCED, _IS_MASK = 1, 4  # bits of NewSubfileType
 _KEPT_COMPRESSIONS = {1: None, 5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 50000: "zstd"}
 _NUMBERS = ("imagewidth", "imagelength", "imagedepth", "bitspersample", "samplesperpixel", "tilewidth", "tilelength",
@@ -217,8 +218,12 @@ def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, in
     colours = 1 if photometric in (_GRAY, _GRAY_WHITE_IS_ZERO, _PALETTE) else 4 if photometric == _CMYK else 3
     bits = int(page.bitspersample)
     white = 1.0 if samples.dtype.kind == "f" else float((1 << bits) - 1)
-    samples, premultiplied = _with_one_alpha(page, samples, colours, white, changes)
+    samples, kinds, premultiplied = _with_one_alpha(page, samples, colours, changes)
     blocks = _blocks(page, data, layout)
+    if table := ifd.directory_at(data, page.offset, layout).get(_TRANSFER):
+        described = by_exif(blocks.exif) if blocks.exif else None
+        light, inverted = table.integers(data, layout.order), photometric == _GRAY_WHITE_IS_ZERO
+        blocks = replace(blocks, described=with_transfer(described, light, bits, inverted=inverted))
     if photometric == _GRAY_WHITE_IS_ZERO:
         samples[..., 0] = white - samples[..., 0]
     elif photometric == _PALETTE:
@@ -230,7 +235,11 @@ def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, in
     samples, white = _widened(samples, white, bits, changes)
     stored = page.tags.valueof(274, 0)
     orientation = int(stored) if 1 <= stored <= 8 else orientation_of(blocks)
-    return Frame(upright(samples, orientation), white, premultiplied), blocks, orientation, changes
+    shown = samples.shape[2] - len(kinds)
+    frame = Frame(upright(samples[..., :shown], orientation), white, premultiplied)
+    if kinds:
+        frame = replace(frame, extra=upright(samples[..., shown:], orientation), extra_kinds=kinds)
+    return frame, blocks, orientation, changes
 
 
 def _with_channels_last(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
@@ -243,27 +252,26 @@ def _with_channels_last(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def _with_one_alpha(
-    page: Any, samples: NDArray[Any], colours: int, white: float, changes: list[Entry]
-) -> tuple[NDArray[Any], bool]:
-    """Return the colours and at most one alpha, and whether they are multiplied by it; further samples are dropped."""
-    extra = [int(kind) for kind in page.extrasamples]
-    if samples.shape[2] < colours:
+    page: Any, samples: NDArray[Any], colours: int, changes: list[Entry]
+) -> tuple[NDArray[Any], tuple[int, ...], bool]:
+    """Return colours, at most one alpha and the other samples; what the file calls those; whether alpha is multiplied in.
+
+    A sample that is not called alpha is none: 0, unspecified, is how selections, masks and near infrared are stored.
+    """
+    count = samples.shape[2] - colours
+    if count < 0:
         raise ValueError("it has fewer samples than colours")
-    alphas = [place for place, kind in enumerate(extra) if kind in (1, 2)]
-    if not alphas and len(extra) == 1 and colours in (1, 3):
-        alphas = [0]  # "unspecified" is what many programs write for alpha
-    chosen = alphas[:1]
-    if samples.shape[2] - colours > len(chosen):
-        changes.append(
-            dropped("extra channels", f"{samples.shape[2] - colours - len(chosen)} besides colour and alpha")
-        )
-    keep = [*range(colours), *(colours + place for place in chosen)]
-    picked = samples if len(keep) == samples.shape[2] else np.ascontiguousarray(samples[..., keep])
-    if chosen and colours == 4:
+    kinds = [int(kind) for kind in page.extrasamples][:count]
+    kinds += [0] * (count - len(kinds))
+    alpha = next((place for place, kind in enumerate(kinds) if kind in (1, 2)), None)
+    others = [place for place in range(count) if place != alpha]
+    first = [] if alpha is None else [colours + alpha]
+    if alpha is not None and colours == 4:
         changes.append(dropped("alpha", "a CMYK picture's transparency is not carried over"))
-        picked = np.ascontiguousarray(picked[..., :4])
-        chosen = []
-    return picked, bool(chosen) and extra[chosen[0]] == 1
+        first = []
+    keep = [*range(colours), *first, *(colours + place for place in others)]
+    picked = samples if keep == [*range(samples.shape[2])] else np.ascontiguousarray(samples[..., keep])
+    return picked, tuple(kinds[place] for place in others), bool(first) and alpha is not None and kinds[alpha] == 1
 
 
 def _looked_up(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
@@ -289,7 +297,8 @@ def _as_rgb(
     if photometric == _CMYK:
         profile, how = colour.press_of(blocks.icc)
         changes.append(converted("colours", how, lost=True))
-        turned = colour.cmyk_to_srgb(samples, profile)
+        turned = colour.cmyk_to_srgb(np.ascontiguousarray(samples[..., :4]), profile)
+        turned = np.concatenate([turned, samples[..., 4:]], axis=2) if samples.shape[2] > 4 else turned
     else:
         changes.append(converted("colours", "Lab to sRGB", lost=True))
         turned = _lab(samples, signed=photometric == _CIELAB)
@@ -378,7 +387,9 @@ def encode(pages: Sequence[Frame], coding: Coding) -> bytearray:
 
 def _write_page(writer: tifffile.TiffWriter, frame: Frame, own: Blocks, coding: Coding) -> None:
     samples = frame.samples if frame.samples.shape[2] > 1 else frame.samples[..., 0]
-    extra = None if frame.alpha is None else ("assocalpha" if frame.premultiplied else "unassalpha",)
+    extra = (*(() if frame.alpha is None else (1 if frame.premultiplied else 2,)), *frame.extra_kinds)
+    if frame.extra is not None:
+        samples = np.concatenate([frame.samples, frame.extra], axis=2)
     tags: list[tuple[int, int, int, bytes, bool]] = []
     if own.xmp:
         tags.append((_XMP, 1, len(own.xmp), own.xmp, True))
@@ -387,7 +398,7 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame, own: Blocks, coding: 
     odd = frame.samples.dtype.kind == "u" and frame.samples.itemsize > 2
     predicted = coding.compression not in (None, "packbits") and not odd
     writer.write(
-        samples, photometric="minisblack" if frame.gray else "rgb", extrasamples=extra, compression=coding.compression,
-        predictor=predicted, planarconfig="contig" if samples.ndim == 3 else None, iccprofile=own.icc, extratags=tags,
-        metadata=None, software=False, contiguous=False, **options,
+        samples, photometric="minisblack" if frame.gray else "rgb", extrasamples=extra or None,
+        compression=coding.compression, predictor=predicted, planarconfig="contig" if samples.ndim == 3 else None,
+        iccprofile=own.icc, extratags=tags, metadata=None, software=False, contiguous=False, **options,
     )  # fmt: skip

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from deepdream_core.photo.container import gif, jpeg, jxl, png, webp
+from deepdream_core.photo.container import bmp, gif, jpeg, jxl, png, webp
 from deepdream_core.photo.container.blocks import Blocks
 from deepdream_core.photo.container.png import text_chunk, text_of
 
-__all__ = ["Blocks", "blocks_of", "text_chunk", "text_of", "with_blocks", "with_xmp"]
+__all__ = ["Blocks", "blocks_of", "bmp_colours", "text_chunk", "text_of", "with_blocks", "with_xmp"]
 
 
 class _Container(Protocol):
@@ -33,6 +33,8 @@ _CONTAINERS: dict[str, _Container] = {
     "GIF": gif,
     "JXL": jxl,
 }
+
+bmp_colours = bmp.blocks_of
 
 
 def blocks_of(data: bytes | memoryview, format: str) -> Blocks:

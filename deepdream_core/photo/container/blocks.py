@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from deepdream_core.photo.described import Description
+
 MOST_BLOCKS = 1 << 18
 """Blocks a file may consist of; real ones have thousands, a file of millions of empty ones is made to exhaust memory."""
 
@@ -33,7 +35,8 @@ class Blocks:
     `icc`: the colour profile. `exif`: the bare block that begins with the TIFF header. `xmp`: the packet. `others`: what
     else belongs to the picture but only has a place in the same format, as (name, payload) in file order; the names are
     the format's own: "APP13", "COM", "pHYs", "iTXt" … `dropped`: in words for people, what the file holds but must not
-    travel to changed pixels, because it shows or vouches for the old ones, or because it is damaged.
+    travel to changed pixels, because it shows or vouches for the old ones, or because it is damaged. `described`: what the
+    file says of its colours elsewhere than in a profile.
     """
 
     icc: bytes | None = None
@@ -41,6 +44,7 @@ class Blocks:
     xmp: bytes | None = None
     others: tuple[tuple[str, bytes], ...] = ()
     dropped: tuple[str, ...] = ()
+    described: Description | None = None
 
     def for_another_format(self) -> Blocks:
         """Return only what every format has a place for: profile, EXIF and XMP."""

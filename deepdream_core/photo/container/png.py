@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from deepdream_core.photo.container.blocks import (
@@ -23,6 +24,7 @@ from deepdream_core.photo.container.blocks import (
     rest_in_words,
 )
 from deepdream_core.photo.container.photoshop import without_thumbnails
+from deepdream_core.photo.described import by_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +41,7 @@ ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (
 
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _RAW_PROFILE = "Raw profile type "
-_RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP = ("exif", "app1"), ("xmp", "app1"), ("8bim", "iptc")
+_RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP, _RAW_ICC = ("exif", "app1"), ("xmp", "app1"), ("8bim", "iptc"), ("icc", "icm")
 
 _CODING = frozenset({"tRNS", "sBIT", "bKGD", "hIST", "sPLT", "acTL", "fcTL", "fdAT"})
 _TEXT = frozenset({"tEXt", "zTXt", "iTXt"})
@@ -129,8 +131,12 @@ def blocks_of(view: memoryview) -> Blocks:
             found.take_exif(profile)
         elif kind == "xmp" and found.xmp is None:
             found.take_xmp(profile)
+        elif kind == "icc" and found.icc is None:
+            found.icc = profile
     found.dropped += rest_in_words(view[end:])
-    return found.blocks()
+    blocks = found.blocks()
+    single = {kind: payload for kind, payload in blocks.others if kind in _ONCE}
+    return replace(blocks, described=by_chunks(single, bits=view[24]))
 
 
 def _take(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: bytes, inflate: _Inflater) -> None:
@@ -158,6 +164,9 @@ def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload
     try:
         if keyword == _XMP_KEYWORD:
             found.take_xmp(_text(kind, payload, inflate))
+            return
+        if profile in _RAW_ICC:
+            raw.append(("icc", _raw_profile(_text(kind, payload, inflate))))
             return
         if profile in _RAW_EXIF + _RAW_XMP:
             block = _raw_profile(_text(kind, payload, inflate))

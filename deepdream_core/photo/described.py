@@ -1,0 +1,257 @@
+"""What files say of their colours elsewhere than in an ICC profile, and the profile that means the same.
+
+PNG's chunks after the PNG specification, third edition, 4.3; code points after ITU-T H.273; EXIF after EXIF 2.32 and DCF
+2.0; TIFF after TIFF 6.0, section 20.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from deepdream_core.errors import PictureError
+from deepdream_core.photo import icc
+from deepdream_core.photo.container.bmff import code_points_of
+from deepdream_core.photo.icc import D65, SRGB_CURVE, SRGB_PRIMARIES, Chromaticities
+from deepdream_core.photo.ifd import below, directory_at, layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from deepdream_core.photo.ifd import Directory, Layout
+
+_NEAR = 0.005
+_NEEDS_DEPTH = 1.5  # an exponent below which dark shades are far apart
+_LONGEST_TABLE = 4096
+
+
+@dataclass(frozen=True)
+class Description:
+    """Colours told without a profile.
+
+    `name`: what they are called, or who says it. `source`: where it stands. `curves`: one for all, or one each for red,
+    green and blue. `over_icc`: it counts even where there is a profile. `only_in`: the format that keeps it among
+    its own blocks.
+    `embedded`: the profile over which it counted.
+    """
+
+    name: str
+    source: str
+    chromaticities: Chromaticities = SRGB_PRIMARIES
+    curves: tuple[bytes, ...] = (SRGB_CURVE,)
+    over_icc: bool = False
+    only_in: str = ""
+    embedded: bytes | None = None
+
+    def __str__(self) -> str:
+        """Return name and source: `Adobe RGB by EXIF`."""
+        return f"{self.name} by {self.source}"
+
+    @property
+    def needs_depth(self) -> bool:
+        """Whether 8 bits would leave a dark picture a few shades, as those of linear light do."""
+        exponent = icc.exponent_of(self.curves[0])
+        return exponent is not None and exponent < _NEEDS_DEPTH
+
+    def for_8_bits(self, *, gray: bool) -> bytes:
+        """Return an ICC profile of the same primaries with the curve of sRGB, also where that is sRGB."""
+        if gray:
+            return icc.gray_profile("gray with the curve of sRGB", SRGB_CURVE)
+        name = "sRGB" if _is_near(self.chromaticities, SRGB_PRIMARIES) else "the same primaries with the curve of sRGB"
+        return icc.rgb_profile(name, self.chromaticities, (SRGB_CURVE,))
+
+    def profile(self, *, gray: bool) -> bytes | None:
+        """Return an ICC profile of these colours, or None where they are sRGB, or no colours at all."""
+        standard = all(curve == SRGB_CURVE for curve in self.curves)
+        if gray:
+            return None if standard else icc.gray_profile(self.name, self.curves[0])
+        if standard and _is_near(self.chromaticities, SRGB_PRIMARIES):
+            return None
+        try:
+            return icc.rgb_profile(self.name, self.chromaticities, self.curves)
+        except ValueError:
+            return None
+
+
+def _is_near(one: Chromaticities, other: Chromaticities) -> bool:
+    return all(abs(a - b) <= _NEAR for a, b in zip(one, other, strict=True))
+
+
+_PRIMARIES: dict[int, tuple[str, Chromaticities]] = {
+    1: ("sRGB", SRGB_PRIMARIES),
+    4: ("BT.470 M", (0.67, 0.33, 0.21, 0.71, 0.14, 0.08, 0.310, 0.316)),
+    5: ("BT.601 625", (0.64, 0.33, 0.29, 0.60, 0.15, 0.06, *D65)),
+    6: ("BT.601 525", (0.630, 0.340, 0.310, 0.595, 0.155, 0.070, *D65)),
+    7: ("SMPTE 240M", (0.630, 0.340, 0.310, 0.595, 0.155, 0.070, *D65)),
+    9: ("Rec. 2020", (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, *D65)),
+    11: ("DCI-P3", (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.314, 0.351)),
+    12: ("Display P3", (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *D65)),
+    22: ("EBU 3213", (0.630, 0.340, 0.295, 0.605, 0.155, 0.077, *D65)),
+}
+_GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
+_HDR = {16: "PQ", 18: "HLG"}
+_ADOBE: Chromaticities = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *D65)
+_ADOBE_GAMMA = 563 / 256  # as the profile that Adobe distributes has it
+
+
+def refuse_hdr(kind: str | None) -> None:
+    """Raise `PictureError` for `PQ` or `HLG`."""
+    if kind:
+        raise PictureError(f"is an HDR picture ({kind}), which is not read", "export it as SDR")
+
+
+def refuse_hdr_code(transfer: int) -> None:
+    """Raise `PictureError` when a code of ITU-T H.273, table 3, stands for PQ or HLG."""
+    refuse_hdr(_HDR.get(transfer))
+
+
+def by_boxes(data: bytes) -> Description | None:
+    """Return the colours that code points in the boxes of a HEIC or AVIF tell; raises `PictureError` for PQ and HLG."""
+    found = [by_code_points(*codes, "code points") for codes in code_points_of(data)]
+    return next((described for described in found if described), None)
+
+
+def by_code_points(
+    primaries: int, transfer: int, source: str, *, full_range: bool = True, bits: int = 8, png: bool = False
+) -> Description | None:
+    """Return the colours of code points of ITU-T H.273, tables 2 and 3; None for such as say nothing or are not known.
+
+    Curves of video cameras are taken for sRGB's, as browsers do. Raises `PictureError` for PQ and HLG. `full_range` is
+    False where black and white are 16 and 235 (times 1, 256 …), and the samples are still to be read so.
+    """
+    refuse_hdr_code(transfer)
+    if primaries not in _PRIMARIES:
+        return None
+    name, chromaticities = _PRIMARIES[primaries]
+    exponent = _GAMMAS.get(transfer)
+    curve = SRGB_CURVE if exponent is None else icc.gamma_curve(exponent)
+    name += "" if exponent is None else f" with gamma {exponent:g}"
+    if not full_range:
+        curve = _narrow(exponent, bits)
+        name += " in narrow range"
+    only_in = "PNG" if png else ""
+    return Description(name, source, chromaticities, (curve,), over_icc=png, only_in=only_in)
+
+
+def _narrow(exponent: float | None, bits: int) -> bytes:
+    level = 1 << (bits - 8)
+    signal = (np.linspace(0, 1, _LONGEST_TABLE) * ((1 << bits) - 1) - 16 * level) / (219 * level)
+    signal = np.clip(signal, 0, 1)
+    linear = np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+    return icc.table_curve(linear if exponent is None else signal**exponent)
+
+
+def by_chunks(chunks: Mapping[str, bytes], bits: int) -> Description | None:
+    """Return the colours that a PNG's chunks tell: cICP, which counts more than a profile, or sRGB, or gAMA and cHRM."""
+    code = chunks.get("cICP", b"")
+    if len(code) == 4:
+        found = by_code_points(code[0], code[1], "cICP", full_range=code[3] != 0, bits=max(8, bits), png=True)
+        if found and not code[2]:
+            return found
+    if len(chunks.get("sRGB", b"")) == 1:
+        return Description("sRGB", "the sRGB chunk", only_in="PNG")
+    numbers = struct.unpack(">8I", chunks["cHRM"]) if len(chunks.get("cHRM", b"")) == 32 else ()
+    gamma = int.from_bytes(chunks["gAMA"], "big") if len(chunks.get("gAMA", b"")) == 4 else 0
+    white, primaries = [number / 100_000 for number in numbers[:2]], [number / 100_000 for number in numbers[2:]]
+    chromaticities = cast("Chromaticities", (*primaries, *white)) if numbers else SRGB_PRIMARIES
+    source = " and ".join(name for name, there in (("gAMA", gamma), ("cHRM", numbers)) if there)
+    return by_gamma(100_000 / gamma if gamma else None, chromaticities, source, only_in="PNG") if source else None
+
+
+def by_gamma(
+    exponent: float | None, chromaticities: Chromaticities, source: str, only_in: str = ""
+) -> Description | None:
+    """Return the colours of primaries and a gamma; None where they cannot be meant.
+
+    sRGB is written as gamma 1/0.45455, 2.2 or so with its primaries, and means its own curve then.
+    """
+    standard = _is_near(chromaticities, SRGB_PRIMARIES)
+    if exponent is None or (standard and 2.17 < exponent < 2.23):
+        curve, name = SRGB_CURVE, "sRGB"
+    else:
+        curve, name = icc.gamma_curve(exponent), f"gamma {exponent:.4g}"
+        if not 0.1 <= exponent <= 10:
+            return None
+    if not standard:
+        name = f"primaries of its own, {name if exponent else 'with the curve of sRGB'}"
+        if _is_near(chromaticities, _ADOBE) and exponent and 2.17 < exponent < 2.23:
+            name = "compatible with Adobe RGB (1998)"
+    return Description(name, source, chromaticities, (curve,), only_in=only_in)
+
+
+_COLOUR_SPACE, _EXIF, _INTEROPERABILITY, _GAMMA, _WHITE, _PRIMARY = 40961, 34665, 40965, 42240, 318, 319
+_SRGB, _ADOBE_RGB = 1, 2
+
+
+def by_exif(exif: bytes) -> Description | None:
+    """Return the colours that a bare EXIF block tells: sRGB, Adobe RGB, or primaries and gamma; None where it says nothing.
+
+    Adobe RGB is DCF's optional colour space: no colour space that EXIF knows, and `R03` for interoperability. Some cameras
+    write 2 for it.
+    """
+    try:
+        layout = layout_of(exif)
+        first = directory_at(exif, layout.first, layout)
+        nested = below(exif, first, _EXIF, layout)
+        entry = nested.get(_COLOUR_SPACE) if nested else None
+        space = entry.integer(exif, layout.order) if entry else None
+        if space == _SRGB:
+            return Description("sRGB", "EXIF")
+        index = next(
+            (
+                found.read(exif)
+                for parent in (nested, first)
+                if parent and (inter := below(exif, parent, _INTEROPERABILITY, layout)) and (found := inter.get(1))
+            ),
+            b"",
+        )
+        if space == _ADOBE_RGB or index.startswith(b"R03"):
+            name = "compatible with Adobe RGB (1998)"
+            return Description(name, "EXIF", _ADOBE, (icc.gamma_curve(_ADOBE_GAMMA),))
+        primaries = _rationals(exif, first, _PRIMARY, layout, 6)
+        white = _rationals(exif, first, _WHITE, layout, 2)
+        gamma = _rationals(exif, nested, _GAMMA, layout, 1) if nested else ()
+    except ValueError:
+        return None
+    if not (primaries and white):
+        return None
+    chromaticities = cast("Chromaticities", (*primaries, *white))
+    exponent = gamma[0] if gamma and gamma[0] > 0 else 2.2  # TIFF's own default
+    return by_gamma(exponent, chromaticities, "WhitePoint and PrimaryChromaticities")
+
+
+def _rationals(exif: bytes, directory: Directory, tag: int, layout: Layout, count: int) -> tuple[float, ...]:
+    entry = directory.get(tag)
+    if entry is None or entry.kind != 5 or entry.count != count:
+        return ()
+    numbers = struct.unpack(f"{layout.order}{2 * count}I", entry.read(exif))
+    if not all(numbers[1::2]):
+        return ()
+    return tuple(over / under for over, under in zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def with_transfer(
+    described: Description | None, table: Sequence[int], bits: int, *, inverted: bool
+) -> Description | None:
+    """Return the colours with the curves of a TIFF's TransferFunction: the light of each sample value, 0…65,535.
+
+    One table for all channels, or three of equal length. `inverted`: the samples have been turned to mean black by 0.
+    """
+    light = np.asarray(table, np.float64) / 65_535
+    parts = len(light) >> bits
+    if parts not in (1, 3) or len(light) != parts << bits:
+        return described
+    curves = []
+    for part in light.reshape(parts, -1):
+        ordered = part[::-1] if inverted else part
+        steps = np.linspace(0, 1, min(len(ordered), _LONGEST_TABLE))
+        drawn = np.interp(steps, np.linspace(0, 1, len(ordered)), ordered)
+        if drawn[-1] <= drawn[0]:
+            return described
+        srgb = np.where(steps <= 0.04045, steps / 12.92, ((steps + 0.055) / 1.055) ** 2.4)
+        curves.append(SRGB_CURVE if np.abs(drawn - srgb).max() < 0.01 else icc.table_curve(drawn))
+    chromaticities = described.chromaticities if described else SRGB_PRIMARIES
+    return Description("a curve of its own", "TransferFunction", chromaticities, tuple(curves))
