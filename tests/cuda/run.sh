@@ -6,7 +6,7 @@
 #   --quick  small pictures: shows only that everything runs
 #
 # It needs a Python (PYTHON, or python3) with torch, torchvision, numpy and scikit-image. What else is missing comes from
-# the wheels in .wheels, where tests/cuda/fetch.sh has put them: nothing is fetched here.
+# the wheels in WHEELS, or .wheels, where tests/cuda/fetch.sh has put them: nothing is fetched here.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 device=cuda quick="" out=""
@@ -24,19 +24,21 @@ mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 4
 : >"$out/stages.tsv"
 
 python=${PYTHON:-python3}
-if compgen -G ".wheels/*.whl" >/dev/null; then
+wheels=${WHEELS:-.wheels}
+if compgen -G "$wheels/*.whl" >/dev/null; then
     site=$(mktemp -d) && trap 'rm -rf "$site"' EXIT
-    "$python" -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --target "$site" .wheels/*.whl || exit 1
+    "$python" -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --target "$site" "$wheels"/*.whl || exit 1
     export PYTHONPATH=$site
 fi
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 export DEEPDREAM_TEST_DEVICE=$device DEEPDREAM_TEST_QUICK=$quick PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTHONUNBUFFERED=1
 failed=0
 
-# stage NAME SECONDS COMMAND ...: run it, keep its output, note how it ended, and go on.
+# stage NAME SECONDS COMMAND ...: run it, keep its output, note how it ended, and go on. A CPU may take its time.
 stage() {
     local name=$1 limit=$2 started=$SECONDS code=0
     shift 2
+    [ "$device" != cpu ] || limit=0
     echo "== $name: $*"
     timeout --kill-after=10 "$limit" "$@" >"$out/$name.txt" 2>"$out/$name.err" </dev/null || code=$?
     [ -s "$out/$name.err" ] || rm -f "$out/$name.err"
@@ -61,8 +63,8 @@ for size in "${sizes[@]}"; do
     stage "memory-$size" 60 "${deepdream[@]}" bench --device "$device" --memory "$size"
 done
 stage profile 60 "$python" tests/cuda/profile_step.py "$device" "$side" "$out/profile.json"
-stage helper 60 bash -c '"$@" && "$1" "$2" "$3" helper --stop' - "${deepdream[@]}" bench --via-helper --repeats $repeats
-stage pictures 90 "$python" tests/cuda/pictures.py "$device" "$out/pictures" ${quick:+--quick}
+stage helper 60 tests/cuda/through_helper.sh "$device" $repeats "${deepdream[@]}"
+stage pictures 120 "$python" tests/cuda/pictures.py "$device" "$out/pictures" ${quick:+--quick}
 "$python" tests/cuda/summary.py "$out" >"$out/summary.md" || failed=1
 cat "$out/summary.md"
 exit $failed

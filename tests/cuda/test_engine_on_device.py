@@ -16,8 +16,10 @@ from deepdream_core.engine.device import DTYPES, release_unused
 from deepdream_core.engine.dream import dream
 from deepdream_core.engine.engine import Engine
 from deepdream_core.engine.gradient import TiledGradient
+from deepdream_core.engine.tiles import halo_px
 from deepdream_core.engine.vgg19 import Vgg19, deterministic_convolutions
 from deepdream_core.errors import NumericError, OutOfMemoryError
+from deepdream_core.layers import find_layer
 from deepdream_core.settings import DreamSettings, EngineSettings
 
 if TYPE_CHECKING:
@@ -220,7 +222,7 @@ def test_when_nothing_fits_the_error_has_the_numbers_and_the_next_dream_works(ox
 def test_no_tile_is_larger_than_cudnn_is_fast_for(oxford: Weights) -> None:
     tile_px = TiledGradient(network(oxford, "pool4", "bf16")).tile_px((10_000, 10_000))
     assert tile_px is not None
-    assert 64 * (tile_px + 248) ** 2 < 2**31
+    assert 64 * (tile_px + 2 * halo_px([find_layer("pool4")])) ** 2 < 2**31
 
 
 @cuda_only

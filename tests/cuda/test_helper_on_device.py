@@ -36,7 +36,7 @@ def helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helper]:
         yield running
 
 
-def test_it_says_where_it_dreams(helper: Helper) -> None:
+def test_it_tells_where_it_dreams(helper: Helper) -> None:
     assert Following(submitted(helper.client(), SIDE)).ended() == "done"
     worker = helper.status()["workers"][0]
     assert worker["device"] == str(device())
