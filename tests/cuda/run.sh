@@ -23,14 +23,16 @@ done
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 4
 : >"$out/stages.tsv"
 
-python=${PYTHON:-python3}
-wheels=${WHEELS:-.wheels}
+# A Python of its own that sees this checkout, the wheels and what is installed: the program ignores PYTHONPATH.
+base=${PYTHON:-python3} wheels=${WHEELS:-.wheels} made=$(mktemp -d)
+trap 'rm -rf "$made"' EXIT
+"$base" -m venv --without-pip "$made/venv" || exit 1
 if compgen -G "$wheels/*.whl" >/dev/null; then
-    site=$(mktemp -d) && trap 'rm -rf "$site"' EXIT
-    "$python" -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --target "$site" "$wheels"/*.whl || exit 1
-    export PYTHONPATH=$site
+    "$base" -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --target "$made/wheels" "$wheels"/*.whl || exit 1
 fi
-export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+python=$made/venv/bin/python
+sites='import site; print("\n".join(site.getsitepackages()))'
+printf '%s\n' "$PWD" "$made/wheels" "$("$base" -c "$sites")" >"$("$python" -c "$sites" | head -n 1)/deepdream.pth"
 export DEEPDREAM_TEST_DEVICE=$device DEEPDREAM_TEST_QUICK=$quick PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTHONUNBUFFERED=1
 failed=0
 
