@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from deepdream_core.errors import DeepDreamError, OutputError, PictureError, SettingsError
+from deepdream_core.ignore import Ignore
 from deepdream_core.photo import (
     ENDINGS,
     FORMATS,
@@ -112,10 +113,11 @@ class Reporter(Protocol):
 
 
 def plan(
-    inputs: Sequence[Path], output: Path | None, options: OutputOptions | None = None
+    inputs: Sequence[Path], output: Path | None, options: OutputOptions | None = None, ignore: Sequence[str] = ()
 ) -> list[Job | tuple[Path, DeepDreamError]]:
     """Return a job for every picture among `inputs` and in the folders among them, or the error in its place.
 
+    In the folders, names that `deepdream_core.ignore` lists are left out, and those that match the patterns of `ignore`.
     Raises `SettingsError` when `output` or the options cannot be meant for these inputs.
     """
     options = options or OutputOptions()
@@ -126,12 +128,11 @@ def plan(
     planned: list[Job | tuple[Path, DeepDreamError]] = []
     for source in inputs:
         if _is_folder(source):
-            found = _pictures_in(source, options.suffix, output)
+            found, ignored = _pictures_in(source, options.suffix, output, Ignore(tuple(ignore)))
             if not found:
-                endings = " ".join(ENDINGS)
-                planned.append(
-                    (source, PictureError(f"{source}: no pictures in this folder", f"known endings: {endings}"))
-                )
+                but = f" (ignored in it: {', '.join(ignored[:5])}{' …' * (len(ignored) > 5)})" if ignored else ""
+                what = f"{source}: no pictures in this folder{but}"
+                planned.append((source, PictureError(what, f"known endings: {' '.join(ENDINGS)}")))
             for picture in found:
                 folder = output / picture.relative_to(source).parent if output else picture.parent
                 planned.append(Job(picture, folder, found=True))
@@ -168,26 +169,27 @@ def _is_folder(path: Path) -> bool:
     return os.path.isdir(path)
 
 
-def _pictures_in(folder: Path, suffix: str, output: Path | None) -> list[Path]:
-    """Return the folder's pictures, its subfolders' too, sorted, camera RAW too so that it is told; no hidden files.
+def _pictures_in(folder: Path, suffix: str, output: Path | None, ignore: Ignore) -> tuple[list[Path], list[str]]:
+    """Return the folder's pictures, its subfolders' too, sorted, camera RAW too so that it is told; and the names ignored.
 
     Results of earlier runs are left out where the picture they came from lies beside them, and the output folder; others
     are known by their recipe when they are read.
     """
     pictures: list[Path] = []
+    ignored: list[str] = []
     aside = None if output is None or output.resolve() == folder.resolve() else output.resolve()
     for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and Path(parent, name).resolve() != aside
-        )
+        over = {name for name in (*folders, *files) if ignore.why(name) is not None}
+        ignored += sorted(over)
+        folders[:] = sorted(name for name in folders if name not in over and Path(parent, name).resolve() != aside)
         stems = {Path(name).stem for name in files}
         for name in sorted(files):
             path = Path(parent, name)
             known = path.suffix.lower() in ENDINGS or path.suffix.lower() in RAW_ENDINGS
             known = known and not (suffix and path.stem.endswith(suffix) and path.stem[: -len(suffix)] in stems)
-            if known and not name.startswith(".") and path.is_file():
+            if known and name not in over and path.is_file():
                 pictures.append(path)
-    return pictures
+    return pictures, ignored
 
 
 def run(

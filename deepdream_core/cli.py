@@ -188,7 +188,7 @@ def dream(
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         errors = batch.run(
-            batch.plan(inputs, output, options), settings, open_engine, reporter,
+            batch.plan(inputs, output, options, loaded.ignore), settings, open_engine, reporter,
             preset=preset, preset_changed=preset_changed, mask_path=mask, options=options,
             max_megapixels=machine.max_megapixels,
         )  # fmt: skip

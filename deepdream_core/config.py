@@ -65,7 +65,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}", "give a readable config.yaml with --config") from None
     except Exception as error:  # besides YAMLError its readers of numbers and dates raise nearly anything
-        raise SettingsError(f"{path}: not valid YAML: {_yaml_problem(error)}", "mend that line") from None
+        raise SettingsError(f"{path}: not valid YAML: {_yaml_problem(error)}", _MEND) from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -74,6 +74,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             f"it must hold sections: {', '.join(Config.model_fields)}",
         )
     return tree
+
+
+_MEND = "mend that line; what begins with * ! @ or & needs quotes"
 
 
 def _yaml_problem(error: Exception) -> str:
@@ -131,7 +134,24 @@ def _config(tree: dict[str, Any], source: str) -> Config:
         description = {"description": given.get("description"), "settings": settings}
         presets[str(name)] = validated(Preset, description, _under(where))
     folders = _folders(tree.get("folders"), presets, f"{source}: folders")
-    return Config(dream=dream, presets=presets, engine=engine, helper=helper, folders=folders)
+    ignore = _patterns(tree.get("ignore"), f"{source}: ignore")
+    return Config(dream=dream, presets=presets, engine=engine, helper=helper, folders=folders, ignore=ignore)
+
+
+def _patterns(given: object, where: str) -> tuple[str, ...]:
+    """Return the patterns of names to ignore, of a list of them or of a single one."""
+    if given is None:
+        return ()
+    for place, pattern in enumerate(given if isinstance(given, list) else [given]):
+        name = f"{where}[{place}]" if isinstance(given, list) else where
+        if not isinstance(pattern, str):  # YAML takes #recycle for a comment and 2024 for a number
+            raise SettingsError(f"{name}: {pattern!r:.60} is not a name", 'write each name in quotes, as "#recycle"')
+        if not pattern.removeprefix("!") or "/" in pattern:
+            raise SettingsError(
+                f"{name}: {pattern!r:.80} is not the name of a file or folder",
+                'give a name alone, in which * and ? stand for letters, as "*-small.jpg"',
+            )
+    return tuple(given) if isinstance(given, list) else (str(given),)
 
 
 def _folders(given: object, presets: Collection[str], where: str) -> tuple[FolderSettings, ...]:

@@ -228,6 +228,7 @@ class Config(_Strict):
     engine: EngineSettings
     helper: HelperSettings = HelperSettings()
     folders: tuple[FolderSettings, ...] = ()
+    ignore: tuple[str, ...] = ()
 
     def engine_settings(self, overrides: Mapping[str, Any]) -> EngineSettings:
         """Return the machine's settings overlaid by `overrides`; raises `SettingsError` naming the override."""

@@ -251,7 +251,7 @@ def test_what_is_no_file_of_ours_is_left_alone(drop: Watching, tmp_path: Path) -
     assert not (drop.drop / "failed").exists()
     assert drop.explain(drop.drop / "link.png") == "is a symbolic link, and those are not followed"
     assert "pipe, socket or device" in drop.explain(drop.drop / "fifo.png")
-    assert drop.explain(drop.drop / ".hidden.png") == "is hidden"
+    assert drop.explain(drop.drop / ".hidden.png") == "is hidden (ignored: '.*')"
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give files to others")
@@ -292,6 +292,20 @@ def test_an_edit_of_the_configuration_takes_effect_and_a_broken_one_does_not(dro
     drop.comes("out/dog.png")
     drop.says("dog.png: dreamed in")
     assert "dog.png" in drop.files()
+
+
+def test_names_to_ignore_change_while_it_watches(helper: Helper, tmp_path: Path) -> None:
+    with watching(tmp_path / "own", helper, rescan_s=3600) as drop:
+        photograph(drop.drop / "@eaDir" / "a.png", 24)
+        drop.says("watching")
+        assert "(ignored: '@eaDir')" in drop.explain(drop.drop / "@eaDir" / "a.png")
+        drop.configure(ignore=["!@eaDir", "*-small.png"])
+        delivered(drop, "@eaDir/a.png")
+        photograph(drop.drop / "@eaDir" / "b-small.png", 25)
+        photograph(drop.drop / "@eaDir" / "b.png", 26)
+        delivered(drop, "@eaDir/b.png")
+        assert drop.files("@eaDir") == ["b-small.png"]
+        assert drop.explain(drop.drop / "@eaDir" / "b-small.png") == "is ignored: '*-small.png' in config.yaml"
 
 
 def test_sighup_reads_the_configuration(drop: Watching) -> None:

@@ -24,7 +24,7 @@ PRESETS = {"subtle", "eyes", "träume"}
 
 
 def places(root: Path = ROOT, **settings: Any) -> Places:
-    return Places.of(FolderSettings(path=str(root), **settings), PRESETS)
+    return Places.of(FolderSettings(path=str(root), **settings), PRESETS, ("old-*",))
 
 
 def size(path: Path) -> int:
@@ -211,33 +211,11 @@ def test_the_root_itself_is_looked_into() -> None:
 OVER = [
     ("out", "is one of this folder's own folders: out"),
     ("done", "is one of this folder's own folders: done"),
-    (".hidden", "is hidden"),
-    (".a.jpg", "is hidden"),
-    (".~lock.a.jpg#", "is a lock file of LibreOffice"),
-    ("._a.jpg", "is what macOS notes about another file"),
-    (".syncthing.a.jpg.tmp", "is a temporary file of Syncthing"),
-    (".stfolder", "is a mark of Syncthing"),
-    (".stversions", "is where Syncthing keeps old versions"),
-    (".dropbox.cache", "is Dropbox's own"),
-    ("~$a.jpg", "is a temporary file of Microsoft Office"),
-    ("a.jpg~", "is a backup copy of an editor"),
-    ("a.jpg.crdownload", "is an unfinished download of Chrome"),
-    ("a.jpg.opdownload", "is an unfinished download of Opera"),
-    ("a.jpg.download", "is an unfinished download of Safari"),
-    ("a.jpg.part", "is an unfinished download or copy"),
-    ("a.jpg.PART", "is an unfinished download or copy"),
-    ("a.jpg.partial", "is an unfinished download or copy"),
-    ("a.jpg.filepart", "is an unfinished copy of WinSCP"),
-    ("a.jpg.aria2", "is a note of aria2 about an unfinished download"),
-    ("a.jpg.!sync", "is a temporary file of Resilio Sync"),
-    ("~syncthing~a.jpg.tmp", "is a temporary file"),
-    ("a\nb.tmp", "is a temporary file"),
-    ("@eaDir", "is where Synology keeps its thumbnails"),
-    ("#recycle", "is the recycle bin of a Synology"),
-    ("$RECYCLE.BIN", "is the recycle bin of Windows"),
-    ("System Volume Information", "is Windows' own"),
-    ("Thumbs.db", "is where Windows keeps its thumbnails"),
-    ("desktop.ini", "is where Windows notes how a folder looks"),
+    (".hidden", "is hidden (ignored: '.*')"),
+    ("@eaDir", "is where Synology keeps thumbnails and other notes (ignored: '@eaDir')"),
+    ("Mine.LRDATA", "is a catalogue of Lightroom or its previews (ignored: '*.lrdata')"),
+    ("a\nb.tmp", "is a temporary file (ignored: '*.tmp')"),
+    ("old-2026.jpg", "is ignored: 'old-*' in config.yaml"),
 ]
 
 

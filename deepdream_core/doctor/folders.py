@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from deepdream_core.doctor.check import Finding, Mend, apart, well, wrong
+from deepdream_core.ignore import Ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -168,10 +169,10 @@ def check_inotify(roots: Iterable[Path], limits: Mapping[str, int], used: Mappin
 
 
 def _folders_in(root: Path) -> int:
-    """Return how many folders have to be watched for a drop folder: those that are ours are left out."""
-    count = 0
+    """Return how many folders have to be watched for a drop folder: those that are ours or ignored are left out."""
+    count, ignore = 0, Ignore()
     for folder, below, _files in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".") and not (Path(folder) == root and name in _OWN)]
+        below[:] = [name for name in below if not ignore.why(name) and not (Path(folder) == root and name in _OWN)]
         count += 1
     return count
 

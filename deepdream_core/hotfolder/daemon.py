@@ -250,7 +250,7 @@ class Daemon:
     # --- configuration
 
     def _places(self, wanted: Sequence[FolderSettings]) -> list[Places]:
-        return [Places.of(one, tuple(self._config.presets)) for one in wanted]
+        return [Places.of(one, tuple(self._config.presets), self._config.ignore) for one in wanted]
 
     def _folder(self, places: Places) -> Folder:
         uid = os.getuid() if hasattr(os, "getuid") else None

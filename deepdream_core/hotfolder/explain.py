@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder import shared_state
-from deepdream_core.hotfolder.places import WHY, Places
+from deepdream_core.hotfolder.places import WHY, Places, root_of
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.hotfolder.writers import has_writer
 
@@ -31,14 +31,14 @@ def watched(config: Config, more: Sequence[Path] = ()) -> list[Places]:
     """Return the drop folders of the configuration, and those that daemons watch besides."""
     from deepdream_core.settings import FolderSettings
 
-    folders = {Places.of(one, tuple(config.presets)).root: one for one in config.folders}
+    folders = {root_of(one): one for one in config.folders}
     for state in shared_state.states():
         for folder in state["folders"]:
             path = Path(folder["folder"])
             folders.setdefault(path, FolderSettings(path=str(path)))
     for path in more:
         folders.setdefault(path, FolderSettings(path=str(path)))
-    return [Places.of(one, tuple(config.presets)) for one in folders.values()]
+    return [Places.of(one, tuple(config.presets), config.ignore) for one in folders.values()]
 
 
 def place_of(path: Path, folders: Sequence[Places]) -> tuple[Path, Places]:

@@ -94,6 +94,10 @@ class Folder:
         below = path.relative_to(self.root).parts
         return below[0] if len(below) > 1 else None
 
+    def _passed_over(self, path: Path, is_folder: bool) -> bool:
+        """Ask the places of this moment, which `change` may exchange while others keep this method."""
+        return self.places.passed_over(path, is_folder)
+
     # --- what is there
 
     def look_around(self, now: float) -> None:
@@ -113,7 +117,7 @@ class Folder:
         if self._watcher is None:
             self._watcher = Watcher(
                 self.root,
-                passed_over=self.places.passed_over,
+                passed_over=self._passed_over,
                 wake=self._wake,
                 polled_every_s=self.places.settings.poll_s,
                 clock=self._clock,
@@ -152,7 +156,7 @@ class Folder:
         self.arrivals.end_scan()
 
     def _scanned(self) -> Iterator[Found]:
-        for found in scan(self.root, self.places.passed_over):
+        for found in scan(self.root, self._passed_over):
             self._beat()
             yield found
 
@@ -318,10 +322,12 @@ class Folder:
 
     def change(self, places: Places) -> None:
         """Go by other settings from now on."""
-        self.places = places
+        ignored, self.places = self.places.ignore, places
         self.arrivals.settle_s = places.settings.settle_s
         if self._watcher is not None:
             self._watcher.polled_every_s = places.settings.poll_s
+            if places.ignore != ignored:
+                self._watcher.restart("other folders are ignored now")
 
     def close(self) -> None:
         """Watch no more, until `look_around` is called again."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import re
 import unicodedata
 from dataclasses import dataclass
-from fnmatch import fnmatchcase, translate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_core.errors import SettingsError
+from deepdream_core.ignore import Ignore
 from deepdream_core.photo.bearing import SIDECAR
 from deepdream_core.photo.formats import ENDINGS, RAW_ENDINGS
 
@@ -34,48 +33,24 @@ WHY = ".why.txt"
 """What is added to the whole name of a failed original for the text that says why."""
 
 _LONGEST_ENDING = 32
-_LEFT_ALONE = (
-    (".~lock*", "is a lock file of LibreOffice"),
-    ("._*", "is what macOS notes about another file"),
-    (".syncthing.*", "is a temporary file of Syncthing"),
-    (".stfolder", "is a mark of Syncthing"),
-    (".stversions", "is where Syncthing keeps old versions"),
-    (".dropbox*", "is Dropbox's own"),
-    (".*", "is hidden"),
-    ("~$*", "is a temporary file of Microsoft Office"),
-    ("*~", "is a backup copy of an editor"),
-    ("*.crdownload", "is an unfinished download of Chrome"),
-    ("*.opdownload", "is an unfinished download of Opera"),
-    ("*.download", "is an unfinished download of Safari"),
-    ("*.part", "is an unfinished download or copy"),
-    ("*.partial", "is an unfinished download or copy"),
-    ("*.filepart", "is an unfinished copy of WinSCP"),
-    ("*.aria2", "is a note of aria2 about an unfinished download"),
-    ("*.!sync", "is a temporary file of Resilio Sync"),
-    ("*.tmp", "is a temporary file"),
-    ("@eadir", "is where Synology keeps its thumbnails"),
-    ("#recycle", "is the recycle bin of a Synology"),
-    ("$recycle.bin", "is the recycle bin of Windows"),
-    ("system volume information", "is Windows' own"),
-    ("thumbs.db", "is where Windows keeps its thumbnails"),
-    ("desktop.ini", "is where Windows notes how a folder looks"),
-)  # fmt: skip
-# One look instead of two dozen for the ordinary names, of which a scan meets thousands.
-_ANY_LEFT_ALONE = re.compile("|".join(translate(pattern) for pattern, _ in _LEFT_ALONE))
 
 
 @dataclass(frozen=True)
 class Places:
-    """One drop folder: its `root`, an absolute path, its settings, and the names of the presets there are."""
+    """One drop folder: its `root`, an absolute path, its settings, the names of the presets, and the names to ignore."""
 
     root: Path
     settings: FolderSettings
     presets: Collection[str]
+    ignore: Ignore
 
     @classmethod
-    def of(cls, settings: FolderSettings, presets: Collection[str]) -> Places:
-        """Return the places of the folder that the settings name; raises `SettingsError` when `~` leads nowhere."""
-        return cls(root_of(settings), settings, presets)
+    def of(cls, settings: FolderSettings, presets: Collection[str], ignore: Sequence[str] = ()) -> Places:
+        """Return the places of the folder that the settings name; raises `SettingsError` when `~` leads nowhere.
+
+        `ignore` are patterns of names that are ignored besides the usual ones, as config.yaml has them.
+        """
+        return cls(root_of(settings), settings, presets, Ignore(tuple(ignore)))
 
     @property
     def out(self) -> Path:
@@ -175,17 +150,10 @@ class Places:
             is_it = len(parts) == 1
             return f"{'is' if is_it else 'lies in'} one of this folder's own folders: {parts[0]}"
         for number, part in enumerate(parts, 1):
-            why = _why_left_alone(part)
+            why = self.ignore.why(part)
             if why is not None:
                 return why if number == len(parts) else f"lies in {part!r}, which {why}"
         return None if is_folder or not parts else _why_no_picture(parts[-1])
-
-
-def _why_left_alone(name: str) -> str | None:
-    plain = name.casefold()
-    if _ANY_LEFT_ALONE.match(plain) is None:
-        return None
-    return next((why for pattern, why in _LEFT_ALONE if fnmatchcase(plain, pattern)), None)
 
 
 def _why_no_picture(name: str) -> str | None:

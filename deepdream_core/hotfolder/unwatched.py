@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from deepdream_core.config import load_config
+from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.places import Places
 from deepdream_core.hotfolder.scanning import scan
@@ -30,7 +32,7 @@ def unwatched(states: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _told(root: Path, journal: Journal) -> dict[str, Any]:
-    places = Places.of(FolderSettings(path=str(root)), ())
+    places = Places.of(FolderSettings(path=str(root)), (), _ignored())
     counts = journal.counts(root)
     waiting = 0
     for found in scan(root, places.passed_over):
@@ -41,3 +43,10 @@ def _told(root: Path, journal: Journal) -> dict[str, Any]:
         "put_off": [], "left_alone": [], "running": [],
         **{state: counts.get(state, 0) for state in ("done", "known", "failed")},
     }  # fmt: skip
+
+
+def _ignored() -> Sequence[str]:
+    try:
+        return load_config().ignore
+    except SettingsError:  # whoever dreams is told of it
+        return ()
