@@ -5,7 +5,7 @@
     DeepDreamError          1
     ├── SettingsError       2   an option, a key of config.yaml, a preset or layer name
     ├── PictureError        3   the input: missing, of a kind that is not read, too large
-    │   └── DamagedPictureError 3  not a picture, truncated or damaged: perhaps not all of it is there yet
+    │   └── DamagedPictureError 3  empty, truncated or damaged: perhaps not all of it is there yet
     ├── OutputError         4   the output: exists, no room, no permission
     ├── WeightsError        5   the weights file: missing, truncated, altered, of another network
     ├── DeviceError         6   the device or precision asked for is not there
@@ -54,7 +54,7 @@ class PictureError(DeepDreamError):
 
 
 class DamagedPictureError(PictureError):
-    """What is there is no picture, or a part of one; while it is being written that is so with every file."""
+    """This file is not a complete picture; while one is being written, that is so with every file."""
 
 
 class OutputError(DeepDreamError):

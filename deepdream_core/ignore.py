@@ -14,6 +14,21 @@ from fnmatch import fnmatchcase, translate
 from functools import cached_property
 
 _OURS = ".deepdream-"
+UNFINISHED = {
+    "is an unfinished download of Chrome": (".crdownload",),
+    "is an unfinished download of Opera": (".opdownload",),
+    "is an unfinished download of Safari": (".download",),
+    "is an unfinished download of GNOME Web": (".wkdownload",),
+    "is an unfinished download of DuckDuckGo": (".duckload",),
+    "is an unfinished download of Free Download Manager": (".fdmdownload",),
+    "is an unfinished download of a torrent": (".!ut", ".!qb", ".bc!"),
+    "is an unfinished copy of WinSCP": (".filepart",),
+    "is an unfinished download or copy": (".part", ".partial", ".unfinished", ".incomplete"),
+    "is a temporary file": (".tmp", ".temp"),
+}
+"""What is added to a file's name while it comes, in lower case."""
+NOTES = (".aria2", ".lftp-pget-status")
+"""What is added to a file's name for a note that lies beside it until it has come: of aria2 and lftp."""
 _BUILT_IN = (
     ("is a temporary file of Syncthing", (".syncthing.*", "~syncthing~*")),
     ("is where Syncthing keeps old versions", (".stversions",)),
@@ -73,17 +88,8 @@ _BUILT_IN = (
     ("is a picture in the trash of Android", (".trashed-*",)),
     ("is an unfinished picture of Android", (".pending-*",)),
     ("is hidden", (".*",)),
-    ("is an unfinished download of Chrome", ("*.crdownload",)),
-    ("is an unfinished download of Opera", ("*.opdownload",)),
-    ("is an unfinished download of Safari", ("*.download",)),
-    ("is an unfinished download of GNOME Web", ("*.wkdownload",)),
-    ("is an unfinished download of DuckDuckGo", ("*.duckload",)),
-    ("is an unfinished download of Free Download Manager", ("*.fdmdownload",)),
-    ("is an unfinished download of a torrent", ("*.!ut", "*.!qb", "*.bc!")),
-    ("is an unfinished download or copy", ("*.part", "*.partial", "*.unfinished", "*.incomplete")),
-    ("is an unfinished copy of WinSCP", ("*.filepart",)),
-    ("is a note about an unfinished download", ("*.aria2", "*.lftp-pget-status")),
-    ("is a temporary file", ("*.tmp", "*.temp")),
+    *((why, tuple(f"*{ending}" for ending in endings)) for why, endings in UNFINISHED.items()),
+    ("is a note about an unfinished download", tuple(f"*{ending}" for ending in NOTES)),
 )  # fmt: skip
 
 

@@ -127,6 +127,26 @@ def test_a_writer_that_opens_the_file_again_and_again_is_waited_for(drop: Watchi
     delivered(drop, "cat.jpg")
 
 
+def test_a_placeholder_beside_its_download_waits_and_the_log_has_one_line_of_it(helper: Helper, tmp_path: Path) -> None:
+    with watching(tmp_path / "own", helper, give_up_s=0.2) as drop:
+        part = photograph(tmp_path / "cat.jpg", 5).rename(drop.drop / "cat.jpg.part")
+        (drop.drop / "cat.jpg").touch()
+        (drop.drop / "bad.png").write_text("not a picture at all")
+        drop.says("cat.jpg: waits: the file is empty; cat.jpg.part beside it is still coming")
+        drop.comes("failed/bad.png")
+        until(lambda: drop.run("retry", str(drop.drop / "cat.jpg"), "--config", str(drop.config)).returncode == 0)
+        until(lambda: "cat.jpg.part beside it is still coming" in drop.explain(drop.drop / "cat.jpg"))
+        part.rename(drop.drop / "cat.jpg")
+        delivered(drop, "cat.jpg")
+        assert drop.said().count("cat.jpg: waits") == 1
+
+
+def test_what_is_no_picture_is_told_long_before_half_a_picture_is_given_up(drop: Watching) -> None:
+    assert "give_up_s" not in drop.keys
+    (drop.drop / "bad.png").write_text("not a picture at all")
+    drop.comes("failed/bad.png.why.txt")
+
+
 # --- twice
 
 

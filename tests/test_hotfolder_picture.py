@@ -141,6 +141,74 @@ def test_half_a_picture_waits_while_it_may_still_be_written(drop: Drop) -> None:
     assert drop.tried(patient=False).ended == "failed"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not a picture at all\n",
+        b"<!DOCTYPE html><html>",
+        b"%PDF-1.7",
+        b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(80),
+        b"x",
+    ],
+)
+def test_what_can_never_become_a_picture_is_told_at_once(drop: Drop, content: bytes) -> None:
+    drop.path.write_bytes(content)
+    assert drop.tried(patient=True).ended == "failed"
+    assert drop.files() == ["failed/cat.png", "failed/cat.png.why.txt"]
+    assert "Not a JPEG, PNG" in (drop.root / "failed/cat.png.why.txt").read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PN", bytes(5000), b"\0\0\0\x20ft", b"RIFF\x10\0\0\0WE"])
+def test_what_may_still_become_one_waits(drop: Drop, content: bytes) -> None:
+    drop.path.write_bytes(content)
+    for _ in range(2 * TRIES):
+        assert drop.tried(patient=True).ended == "wait"
+    assert drop.tried(patient=False).ended == "failed"
+
+
+BESIDE = [
+    "cat.png.part", "cat.Ab1-d_E3.png.part", "CAT.PNG.PART", "cat.png.crdownload", "cat.png.download", "cat.png.opdownload",
+    "cat.png.!ut", "cat.png.!qB", "cat.png.filepart", "cat.png.1a2b3c4d.partial", "cat.png.tmp", "cat.tmp", "cat.part",
+    "Unconfirmed 123456.crdownload", ".syncthing.cat.png.tmp", "~syncthing~cat.png.tmp",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.parametrize("half", [b"", b"\x89PNG\r\n\x1a\n"])
+def test_a_placeholder_waits_as_long_as_its_download_lies_beside_it(drop: Drop, name: str, half: bytes) -> None:
+    drop.path.write_bytes(half)
+    (drop.root / name).write_bytes(b"so far")
+    for _ in range(2 * TRIES):
+        outcome = drop.tried(patient=False)
+        assert outcome.ended == "wait"
+        assert outcome.why.endswith(f"; {name} beside it is still coming")
+    assert drop.files() == sorted(["cat.png", name])
+    (drop.root / name).unlink()
+    assert drop.tried(patient=False).ended == "failed"
+
+
+@pytest.mark.parametrize("name", ["cat.jpg.part", "a cat.png.part", "cat (1).png.part", "cat.small.png.part", "b.tmp"])
+def test_another_files_download_is_not_waited_for(drop: Drop, name: str) -> None:
+    drop.path.write_bytes(b"")
+    (drop.root / name).touch()
+    assert drop.tried(patient=False).ended == "failed"
+
+
+@pytest.mark.parametrize("ending", [".aria2", ".lftp-pget-status"])
+def test_a_file_that_is_filled_in_place_waits_while_the_note_about_it_is_there(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    raising(monkeypatch, AssertionError("it is read"))
+    (drop.root / f"cat.png{ending}").touch()
+    outcome = drop.tried(patient=False)
+    assert (outcome.ended, outcome.why) == ("wait", f"is still being downloaded, as cat.png{ending} beside it says")
+
+
+def test_a_whole_picture_does_not_wait_for_a_download_that_was_given_up(drop: Drop) -> None:
+    (drop.root / "cat.png.part").touch()
+    assert "no picture comes so far here" in drop.tried().why, "its turn at the helper has come"
+
+
 def test_one_that_is_gone_or_has_changed_is_told(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     real = read_photo
 

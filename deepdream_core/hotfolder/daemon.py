@@ -72,6 +72,7 @@ class Daemon:
         self._works: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._attempts: dict[Path, Attempt] = {}
         self._leaving: dict[Path, Folder] = {}
+        self._waits: dict[Path, str] = {}
         self._hands: list[threading.Thread] = []
         self._own = threading.local()
         self._neighbour, self._busy, self._complained = Neighbour(clock=clock), "", ""
@@ -209,8 +210,17 @@ class Daemon:
                 elif outcome.everywhere:
                     folder.rest(outcome.why)
         self._leaving = {root: folder for root, folder in self._leaving.items() if folder.working}
-        if outcome.ended not in ("world", "stopped", "changed"):
+        if outcome.ended not in ("world", "stopped", "changed") and self._is_news(outcome):
             self._say(_line(outcome))
+
+    def _is_news(self, outcome: Outcome) -> bool:
+        """Say whether the log does not have this already: what waits may do so for days, and is tried every minute."""
+        path = outcome.work.found.path
+        before = self._waits.pop(path, None)
+        if outcome.ended != "wait":
+            return True
+        self._waits[path] = outcome.why
+        return outcome.why != before
 
     def _announce(self, folder: Folder) -> None:
         """Tell the person at the desktop when all that was dropped is done."""

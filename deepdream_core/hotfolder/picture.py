@@ -23,6 +23,7 @@ from deepdream_core.errors import (
 from deepdream_core.hotfolder import delivery
 from deepdream_core.hotfolder.moves import sha256_of
 from deepdream_core.hotfolder.scanning import look
+from deepdream_core.hotfolder.unfinished import download_beside, note_beside
 from deepdream_core.photo import ENDINGS, FORMATS, WriteOptions, check_target, read_photo, write_photo
 from deepdream_core.recipe import made, recipe_of
 from deepdream_core.sequence import dreamed_photo
@@ -145,6 +146,8 @@ class Attempt:
             raise PictureError(
                 f"{path}: larger than max_file_mb", "raise max_file_mb in config.yaml, or make it smaller"
             )
+        if (note := note_beside(path)) is not None:
+            return Outcome(work, "wait", f"is still being downloaded, as {note.name} beside it says")
         sha256 = sha256_of(path)
         if self._changed():
             return Outcome(work, "changed")
@@ -225,8 +228,8 @@ class Attempt:
     # --- what can go wrong
 
     def _failed(self, error: DeepDreamError) -> Outcome:
-        if isinstance(error, DamagedPictureError) and self.work.patient:
-            return self._later("wait", self._plainly(error.what))
+        if isinstance(error, DamagedPictureError) and (why := self._more_time(error)):
+            return self._later("wait", why)
         if isinstance(error, OutputError) and error.errno in _DISKS:
             step = delivery.advice(error.errno) if _OPTION.search(error.next_step) else error.next_step
             return self._later("world", f"{self._in_out(error.what)} — {step}")
@@ -251,6 +254,13 @@ class Attempt:
         except OutputError as worse:
             return Outcome(self.work, "world", str(worse), self._entry)
         return Outcome(self.work, "failed", why, entry)
+
+    def _more_time(self, error: DamagedPictureError) -> str:
+        """Return why a file that is not whole is waited for, "" when it is not."""
+        what = self._plainly(error.what)
+        if (download := download_beside(self.work.found.path)) is not None:
+            return f"{what}; {download.name} beside it is still coming"
+        return what if self.work.patient else ""
 
     def _later(self, ended: Ended, why: str, *, everywhere: bool = False, tries: int | None = None) -> Outcome:
         """Leave everything as it was before; the journal keeps how often it was tried."""

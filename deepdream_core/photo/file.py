@@ -17,7 +17,7 @@ from deepdream_core.photo.bearing import sidecar_of
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.convert import Plan, fitted, lost_parts, plan_for
 from deepdream_core.photo.decoded import Decoded
-from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, recognised
+from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, may_begin, recognised
 from deepdream_core.photo.profile import for_pixels, settled
 from deepdream_core.photo.receipt import Entry, Receipt, kept
 
@@ -104,7 +104,7 @@ def _recognised(path: Path, head: bytes) -> str:
         raise PictureError("is camera RAW, which a RAW program must develop first", "export a 16-bit TIFF from it")
     if name is None:
         what = f"not a {NAMES} picture" if head else "the file is empty"
-        raise DamagedPictureError(what, f"give a {NAMES}")
+        raise (DamagedPictureError if may_begin(head[:HEAD]) else PictureError)(what, f"give a {NAMES}")
     return name
 
 

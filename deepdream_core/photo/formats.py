@@ -87,6 +87,11 @@ HEAD = 64
 
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _AVIF_BRANDS = {b"avif", b"avis"}
+_STARTS = {
+    b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF",
+    b"MM\0+": "TIFF", b"GIF87a": "GIF", b"GIF89a": "GIF", b"BM": "BMP", b"\xff\x0a": "JXL",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "JXL",
+}  # fmt: skip
 _RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 
 
@@ -94,12 +99,7 @@ def recognised(head: bytes) -> str | None:
     """Return the name of the format that a file's first `HEAD` bytes belong to, `RAW` for camera RAW, or None."""
     if head.startswith(_RAW_STARTS) or head[8:11] == b"CR\2" or head[6:14] == b"HEAPCCDR" or head[4:12] == b"ftypcrx ":
         return "RAW"
-    starts = {
-        b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF",
-        b"MM\0+": "TIFF", b"GIF87a": "GIF", b"GIF89a": "GIF", b"BM": "BMP", b"\xff\x0a": "JXL",
-        b"\0\0\0\x0cJXL \r\n\x87\n": "JXL",
-    }  # fmt: skip
-    for start, name in starts.items():
+    for start, name in _STARTS.items():
         if head.startswith(start):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -111,6 +111,22 @@ def recognised(head: bytes) -> str | None:
         if brands & (_HEIC_BRANDS | {b"mif1", b"msf1"}):
             return "HEIC"
     return None
+
+
+def may_begin(head: bytes) -> bool:
+    """Return whether more bytes after, or in place of, a file's first `HEAD` bytes can make it a picture or camera RAW.
+
+    So for what is recognised; for fewer bytes, as far as they go; and for zeros, which some programs write before the rest.
+    """
+    if recognised(head) is not None or not any(head):
+        return True
+    if any(start.startswith(head) for start in (*_STARTS, *_RAW_STARTS)):
+        return True
+    if head[:4] == b"RIFF"[: len(head)]:
+        return len(head) < 12 and b"WEBP".startswith(head[8:])
+    # HEIC and AVIF begin with the length of their first box, which may name more brands than are here.
+    is_box = head[:2] == b"\0\0" and b"ftyp".startswith(head[4:8])
+    return is_box and len(head) < min(HEAD, max(16, int.from_bytes(head[:4])))
 
 
 def format_named(word: str) -> str | None:
