@@ -1,5 +1,6 @@
-"""`python3 install test`: lint, format, types and tests, the same here and in CI."""
+"""`python3 install test`: lint, format, types and tests; with --all, as in CI, the slow tests too."""
 
+import shlex
 import subprocess
 import sys
 import time
@@ -26,17 +27,19 @@ CHECKS = (
 )
 
 
-def run_all(root: Path, python: Path, pytest_words: Sequence[str], checks: Sequence[Check] = CHECKS) -> int:
+def run_all(root: Path, python: Path, pytest_words: Sequence[str], *, slow: bool) -> int:
     """Run every check in `root`, the arguments added to pytest's; return 0, 1 if any failed, 130 after Ctrl-C.
 
-    All run even if one fails, and their output goes straight through. A line per check comes last.
+    All run even if one fails, and their output goes straight through. A line per check comes last. Without `slow`, the
+    tests marked so are left out, unless a -m among the arguments says which to run.
     """
+    ours = () if slow or any(word.startswith("-m") for word in pytest_words) else ("-m", "not slow")
     env = processes.clean_environment()
     results: list[str] = []
     failed = interrupted = False
-    for check in checks:
-        words = [*check.words, *(pytest_words if check.name == "pytest" else ())]
-        print(f"\n== {' '.join(words)}", flush=True)
+    for check in CHECKS:
+        words = [*check.words, *((*ours, *pytest_words) if check.name == "pytest" else ())]
+        print(f"\n== {shlex.join(words)}", flush=True)
         started = time.monotonic()
         child = subprocess.Popen([str(python), "-m", *words], cwd=root, env=env)
         code, interrupted = processes.wait_through_interrupts(child)
@@ -46,6 +49,8 @@ def run_all(root: Path, python: Path, pytest_words: Sequence[str], checks: Seque
         if interrupted:
             break
     print("\n" + "\n".join(results), flush=True)
+    if ours:
+        print("The slow tests were left out: `python3 install test --all` runs them too.", flush=True)
     if interrupted:
         sys.stderr.write("install: stopped — run the same command again to go on\n")
         return 130

@@ -47,9 +47,10 @@ def dream(request: Request, screen: Screen) -> int:
 
 
 def test(request: Request, screen: Screen) -> int:
-    """Make sure the project and its test tools are installed, then run all checks."""
+    """Make sure the project and its test tools are installed, then run the checks."""
     python = environment.ensure(ROOT, ("test",), request.torch_index, screen)
-    return checks.run_all(ROOT, python, request.words)
+    words = [word for word in request.words if word != "--all"]
+    return checks.run_all(ROOT, python, words, slow="--all" in request.words)
 
 
 def plug_in(request: Request, screen: Screen) -> int:
@@ -108,7 +109,7 @@ COMMANDS = (
     Command("uninstall", "[--dry-run] [--purge]", "remove what was installed; your pictures stay in any case",
             _part("uninstall", Installation.uninstall, "--purge")),
     Command("dream", "PHOTO [OPTION ...]", "dream on a photo; the options are those of `deepdream dream`", dream),
-    Command("test", "[PYTEST-OPTION ...]", "run all checks: ruff, mypy and pytest", test),
+    Command("test", "[--all] [PYTEST-OPTION ...]", "run ruff, mypy and pytest; --all: the slow tests too", test),
 )  # fmt: skip
 HELP = """\
 `python3 install` alone sets up everything for this user and needs no root: the program in a place of its own, the

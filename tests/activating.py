@@ -95,7 +95,7 @@ class Manager:
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.codes.append(self.process.wait(10))
+                self.codes.append(self.process.wait(60))
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 settings.register_profile("same every time, on slow machines too", deadline=None, derandomize=True)
 settings.load_profile("same every time, on slow machines too")
+
+# Whoever started this may ignore signals, as nohup and a script's & do, and children would inherit that. A handler that
+# does nothing protects these tests just as well, and the programs that they start have the usual signals again.
+for _number in (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")):
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 TOP, LEFT, HEIGHT, WIDTH = 40, 110, 160, 192

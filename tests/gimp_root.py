@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psutil
 import pytest
 from filelock import FileLock
+from helper_process import generous
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -335,10 +336,10 @@ class Gimp:
     def wait(self, timeout: float) -> Result:
         """Wait for GIMP's end; one that takes longer is killed and fails the test with what it said."""
         try:
-            self.process.wait(timeout)
+            self.process.wait(generous(timeout))
         except subprocess.TimeoutExpired:
             self.kill()
-            pytest.fail(f"GIMP did not end within {timeout} s\n{self.result()}")
+            pytest.fail(f"GIMP did not end within {generous(timeout)} s\n{self.result()}")
         return self.result()
 
     def result(self) -> Result:

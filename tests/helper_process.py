@@ -45,8 +45,14 @@ def picture(side: int = 32, seed: int = 0) -> NDArray[np.uint8]:
     return np.ascontiguousarray(_photograph()[top : top + side, left : left + side])
 
 
+def generous(within_s: float) -> float:
+    """Return how long to wait for what an idle machine does in so many seconds: another may be busy with other things."""
+    return max(60.0, 4 * within_s)
+
+
 def until(condition: Callable[[], Any], within_s: float = 30.0, pause_s: float = 0.02) -> Any:
-    """Return the first true value that `condition` gives; fails when it gives none in time."""
+    """Return the first true value that `condition` gives; fails when it gives none in time: see `generous`."""
+    within_s = generous(within_s)
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         if value := condition():
@@ -122,7 +128,7 @@ class Helper:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(10)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -140,7 +146,7 @@ def running_helper(folder: Path, config: dict[str, Any] | None = None, *, on_dem
     finally:
         children = helper.children() if helper.process.poll() is None else []
         helper.stop()
-        _, alive = psutil.wait_procs(children, timeout=5)
+        _, alive = psutil.wait_procs(children, timeout=60)
         for process in alive:
             process.kill()
         assert not alive, f"processes left behind: {alive}"
@@ -202,7 +208,7 @@ class Following:
 
     def ended(self, within_s: float = 60.0) -> str:
         """Wait for the end; return `done`, the code of a failure, why it was cancelled, or the error in words."""
-        self._thread.join(within_s)
+        self._thread.join(generous(within_s))
         assert not self._thread.is_alive(), f"not ended within {within_s} s: {self.names[-5:]}"
         if isinstance(self.error, client.JobFailed):
             return self.error.code

@@ -226,7 +226,7 @@ def listing(folder: Path) -> dict[str, str]:
     return found
 
 
-def soon(true: Callable[[], bool], within_s: float = 20.0) -> None:
+def soon(true: Callable[[], bool], within_s: float = 60.0) -> None:
     """Wait until a function says True."""
     end = time.monotonic() + within_s
     while not true():

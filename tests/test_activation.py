@@ -351,7 +351,7 @@ def test_a_helper_of_another_version_makes_way_when_it_has_nothing_to_do(tmp_pat
             following = running_endlessly(found) if busy else None
             if following is None:
                 assert manager.connect(version=__version__).status()["pid"] != old.pid
-                assert old.wait(10) == 0
+                assert old.wait(60) == 0
             else:
                 with pytest.raises(client.HelperVersion, match=r"0\.0\.1"):
                     manager.connect(version=__version__)
@@ -359,7 +359,7 @@ def test_a_helper_of_another_version_makes_way_when_it_has_nothing_to_do(tmp_pat
                 following.job.cancel()
         finally:
             old.terminate()
-            old.wait(10)
+            old.wait(60)
 
 
 def _reached(manager: Manager) -> client.HelperClient | None:
@@ -427,5 +427,5 @@ def test_started_by_hand_beside_the_service_it_is_one_helper(tmp_path: Path) -> 
     with activating(tmp_path) as manager:
         manager.connect()
         by_hand = Helper(tmp_path)
-        assert by_hand.process.wait(10) == 0
+        assert by_hand.process.wait(60) == 0
         assert "a helper runs already" in by_hand.errors.read_text()

@@ -240,7 +240,7 @@ def test_ctrl_c_stops_at_once_and_leaves_nothing(tmp_path: Path, home: dict[str,
                 break
         process.send_signal(sent)
         started = time.monotonic()
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert time.monotonic() - started < 5
     assert '"stopped"' in out

@@ -959,7 +959,7 @@ server.server_close()
 """
 
 
-def until(condition: Callable[[], bool], limit_s: float = 8.0) -> bool:
+def until(condition: Callable[[], bool], limit_s: float = 60.0) -> bool:
     end = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > end:

@@ -129,7 +129,7 @@ class Terminal:
         self.seen = b""
         os.write(self.master, text.encode())
 
-    def shows(self, text: str, within_s: float = 20.0) -> None:
+    def shows(self, text: str, within_s: float = 60.0) -> None:
         """Wait until the terminal has shown a text since the last typing."""
         end = time.monotonic() + within_s
         while text.encode() not in self.seen:

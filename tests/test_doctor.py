@@ -588,7 +588,7 @@ def test_a_running_helper_and_one_of_another_version(tmp_path: Path) -> None:
         assert old.what.startswith(f"a helper of version {__version__} runs (process {endpoint.pid} ")
         assert old.mend is not None
         old.mend.do()
-        assert helper.process.wait(10) == 0
+        assert helper.process.wait(60) == 0
         assert reach.check_helper(file, None, "9.9").ok is None
 
 

@@ -146,7 +146,7 @@ class Person:
         """Choose Filters ▸ Artistic ▸ DeepDream… with the keyboard; return the dialog's window."""
         for _attempt in range(4):
             self.press(self.image_window(), "alt+r", "a", "d")
-            end = time.monotonic() + 6
+            end = time.monotonic() + 20
             while time.monotonic() < end:
                 if found := self.shown.windows(DIALOG):
                     return found[-1]

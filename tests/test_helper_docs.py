@@ -56,7 +56,7 @@ def test_the_examples_work_one_after_another(tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         said = [part.strip() for part in re.split(r"^=== \d+$", done.stdout, flags=re.MULTILINE)]
-        assert helper.process.wait(10) == 0, "the last call ended it"
+        assert helper.process.wait(60) == 0, "the last call ended it"
     found, hello, status, _, _, events, result, housekeeping, rest = said
     port = found.rpartition(":")[2]
     assert found == f"http://127.0.0.1:{port}"

@@ -435,7 +435,7 @@ def test_a_runtime_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir(0o700)
     os.chown(tmp_path / "run", 65534, 65534)
     started = Helper(tmp_path)
-    assert started.process.wait(20) not in (0, None)
+    assert started.process.wait(60) not in (0, None)
     assert "belongs to another user" in started.errors.read_text()
     assert not (tmp_path / "run" / "endpoint.json").exists()
 

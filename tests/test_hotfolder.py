@@ -112,7 +112,7 @@ def test_a_slow_writer_is_waited_for_however_long_it_pauses(drop: Watching, tmp_
         time.sleep(0.8)
         until(lambda: drop.explain(target).startswith("is still being written by a program"), 3)
         delivered(drop, "cat.jpg")
-        assert writer.wait(5) == 0
+        assert writer.wait(60) == 0
     assert "truncated" not in drop.said(), "no half of it was tried"
 
 
@@ -314,6 +314,20 @@ def test_an_edit_of_the_configuration_takes_effect_and_a_broken_one_does_not(dro
     assert "dog.png" in drop.files()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_started_under_nohup_it_ends_by_sigterm_alone(helper: Helper, tmp_path: Path) -> None:
+    nohup = ("sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh")
+    with watching(tmp_path / "own", helper, before=nohup) as drop:
+        drop.says("watching")
+        assert drop.process is not None
+        drop.process.send_signal(signal.SIGHUP)
+        drop.process.send_signal(signal.SIGINT)
+        photograph(tmp_path / "cat.png", 27).rename(drop.drop / "cat.png")
+        delivered(drop, "cat.png")
+        assert "read anew" not in drop.said()
+        assert drop.stop() == 0
+
+
 def test_names_to_ignore_change_while_it_watches(helper: Helper, tmp_path: Path) -> None:
     with watching(tmp_path / "own", helper, rescan_s=3600) as drop:
         photograph(drop.drop / "@eaDir" / "a.png", 24)
@@ -371,7 +385,7 @@ def test_the_daemon_is_small(drop: Watching, tmp_path: Path) -> None:
 def killed(process: psutil.Process) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process.kill()
-        process.wait(5)
+        process.wait(60)
 
 
 def test_a_worker_and_a_helper_that_are_killed_cost_no_picture(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def helpers_of(drop: Watching) -> list[psutil.Process]:
 def killed(process: psutil.Process) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process.kill()
-        process.wait(5)
+        process.wait(60)
 
 
 def test_helpers_and_workers_at_random_moments(tmp_path: Path) -> None:

@@ -430,7 +430,7 @@ def test_a_thread_that_ends_is_noticed_and_all_begins_anew(watch: Callable[..., 
     assert one.tick() == []
     thread: Any = dict(zip(("dispatcher", "emitter", "reader"), one.threads(), strict=True))[which]
     thread.stop()
-    thread.join(5)
+    thread.join(60)
     (one.root / "unseen").touch()
     assert one.tick() == ["the observer had ended"]
     one.heard_canary()
@@ -440,7 +440,7 @@ def test_a_thread_that_ends_is_noticed_and_all_begins_anew(watch: Callable[..., 
     assert (one.watcher.mode, one.watcher.why) == ("events", "")
     again: Any = one.threads()[0]
     again.stop()
-    again.join(5)
+    again.join(60)
     assert one.tick(0) == []
     assert one.watcher.mode == "polling"
     assert one.watcher.why.startswith("the observer has ended again")

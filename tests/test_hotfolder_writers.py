@@ -116,7 +116,7 @@ def test_what_is_no_regular_file_cannot_be_judged_and_is_not_opened(tmp_path: Pa
     writer.join(0.1)
     assert writer.is_alive(), "the pipe was opened, which lets its writer go on"
     (tmp_path / "pipe").open("rb").close()
-    writer.join(5)
+    writer.join(60)
 
 
 def test_a_link_that_takes_the_files_place_at_this_moment_is_not_followed(

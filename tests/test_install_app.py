@@ -196,6 +196,7 @@ def test_a_plug_in_is_renewed_with_the_program(house: House) -> None:
     assert (plug_in / "wire.py").read_text() == "# new\n"
 
 
+@pytest.mark.slow
 def test_killed_at_any_point_the_old_one_works_and_the_next_run_ends_well(house: House) -> None:
     assert house.install().returncode == 0
     began = time.monotonic()

@@ -316,7 +316,7 @@ def test_a_hot_folder_started_by_hand_ends_with_the_program(installed: House) ->
         assert f"would end `deepdream watch` (process {child.pid})" in told
         assert child.poll() is None
         assert f"Ended: `deepdream watch` (process {child.pid})" in installed.install("uninstall").stdout
-        assert child.wait(5) == 0
+        assert child.wait(60) == 0
         assert listing(installed.home) == {}
     finally:
         child.kill()

@@ -39,6 +39,8 @@ folders:
 """
 
 # Modes, contents and where links lead; of the program's gigabytes, sizes and dates.
+pytestmark = pytest.mark.slow  # a real installation takes minutes
+
 LISTING = """
 cd
 find . -path ./.local/share/deepdream/app -prune -o \\

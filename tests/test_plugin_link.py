@@ -121,7 +121,7 @@ def test_a_picture_goes_there_and_back(helper: Helper) -> None:
     followed(same)
     assert isinstance(told[-1].data, bytearray)
     assert told[-1].data == same.result()
-    job.join(5)
+    job.join(60)
     assert not job.is_alive()
 
 
@@ -158,7 +158,7 @@ def test_a_preview_is_seen_octave_by_octave_and_then_forgotten(helper: Helper) -
     final, *seen = (np.frombuffer(one, np.uint8).astype(int) for one in (told[-1].data, *pictures))
     away = [abs(one - final).mean() for one in seen]
     assert away == sorted(away, reverse=True), "each is nearer to the dream than the one before"
-    job.join(5)
+    job.join(60)
     assert not [one for one in helper.status()["jobs"] if one["priority"] == "preview"]
     assert link.last_result(facts_of(helper.endpoint_file)) is None
 
@@ -169,7 +169,7 @@ def test_a_preview_of_one_octave_is_seen_while_it_grows(helper: Helper) -> None:
     assert one.data != other.data
     job.cancel()
     assert failure(job, 2.5).code == "cancelled"
-    job.join(5)
+    job.join(60)
 
 
 def test_others_pictures_are_not_the_last_result(helper: Helper) -> None:
@@ -188,7 +188,7 @@ def test_a_cancel_returns_at_once_and_frees_the_device(helper: Helper) -> None:
     job.cancel()
     assert failure(job, 2.5).code == "cancelled"
     until(lambda: all(worker["job"] is None for worker in helper.status()["workers"]), 3)
-    job.join(5)
+    job.join(60)
     assert not job.is_alive()
     assert job.messages.empty()
 
@@ -198,7 +198,7 @@ def test_a_job_cancelled_before_it_began_never_reaches_the_helper(helper: Helper
     job.cancel()
     job.start()
     assert failure(job, 2.5).code == "cancelled"
-    job.join(5)
+    job.join(60)
 
 
 def test_cancels_at_any_moment_end_every_job_once(helper: Helper) -> None:
@@ -211,7 +211,7 @@ def test_cancels_at_any_moment_end_every_job_once(helper: Helper) -> None:
     assert {failure(job, 10).code for job in jobs} == {"cancelled"}
     until(lambda: all(one["state"] in ("cancelled", "done") for one in helper.status()["jobs"]), 15)
     for job in jobs:
-        job.join(5)
+        job.join(60)
         assert not job.is_alive()
 
 
@@ -529,7 +529,7 @@ while True:
         print(told.data)
     if told.kind in ("done", "failed"):
         break
-job.join(5)
+job.join(60)
 print(len(told.data), "numpy" in sys.modules, "gi" in sys.modules)
 """
 

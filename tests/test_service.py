@@ -278,7 +278,7 @@ def test_the_logs_go_on_until_ctrl_c(stands: dict[str, str], home: dict[str, str
         assert process.stdout.readline().startswith("journal of")
         assert process.stdout.readline() == "more\n"
         os.killpg(process.pid, 2)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_without_a_user_manager_the_command_says_so(deepdream: Any, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ class Watching:
         """End it as a service manager does; return its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(10)
+        code = self.process.wait(60)
         self.process = None
         return code
 

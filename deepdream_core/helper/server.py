@@ -82,9 +82,13 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Take SIGINT and SIGTERM as the wish to stop; a second one changes nothing, it takes less than five seconds."""
-        numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-        before = {number: signal.signal(number, lambda *_: self._told()) for number in numbers}
+        """Take signals as the wish to stop; a second one changes nothing, it takes less than five seconds.
+
+        What nohup or a script's & has us ignore stays ignored; SIGTERM always counts.
+        """
+        numbers = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+        wanted = [signal.SIGTERM, *(number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN)]
+        before = {number: signal.signal(number, lambda *_: self._told()) for number in wanted}
         try:
             yield
         finally:

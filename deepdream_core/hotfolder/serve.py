@@ -143,14 +143,21 @@ def _named(path: Path, config: Config) -> FolderSettings:
 
 
 def _signals(daemon: Daemon) -> dict[int, Any]:
-    """Let signals reach the daemon; return the handlers from before."""
+    """Let signals reach the daemon; return the handlers from before.
+
+    What nohup or a script's & has us ignore stays ignored; SIGTERM always counts.
+    """
     wanted: dict[int, Callable[[int, object], None]] = {
-        signal.SIGINT: lambda *_: daemon.stop(),
         signal.SIGTERM: lambda *_: daemon.stop(),
+        signal.SIGINT: lambda *_: daemon.stop(),
     }
     if RELOAD is not None:
         wanted[RELOAD] = lambda *_: daemon.reload()
-    return {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    return {
+        number: signal.signal(number, handler)
+        for number, handler in wanted.items()
+        if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN
+    }
 
 
 def _opened_engine(before: Dreamer | None, config: Path | None) -> Dreamer:
