@@ -1,8 +1,7 @@
 """Names that are nobody's picture: other programs' trash, thumbnails, catalogues and unfinished files.
 
-The only list of them, for drop folders and for `deepdream dream FOLDER`. The names are those that the programs named make,
-as their own documentation, their source, or the exclude lists of backup and sync programs have them. Names alone decide:
-patterns of `fnmatch`, for files and folders alike, regardless of case and of how an accent is written.
+The only list of them, for drop folders and for `deepdream dream FOLDER`. Names alone decide: patterns of `fnmatch`, for
+files and folders alike, regardless of case and of how an accent is written.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ _BUILT_IN = (
     ("is a file that is deleted and still open", (".nfs*", ".fuse_hidden*", ".smbdelete*")),
     ("is where Synology keeps thumbnails and other notes", ("@eaDir", "*@SynoEAStream", "*@SynoResource")),
     ("is the recycle bin of a NAS or a Samba share",
-     ("#recycle", ".recycle", "@Recycle", "@Recycle.*", "Network Recycle Bin*", "Recycle Bin - *", "trashbox")),
+     ("#recycle", ".recycle", "@Recycle", "Network Recycle Bin*", "Recycle Bin - *", "trashbox")),
     ("is where a NAS keeps snapshots",
      ("#snapshot", "@sharesnap", "@Recently-Snapshot", ".zfs", ".snapshot", "~snapshot", ".snapshots", "@GMT-*")),
     ("is Synology's own",
