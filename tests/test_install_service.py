@@ -477,6 +477,7 @@ def test_a_service_that_was_stopped_stays_so_through_an_upgrade(machine: Machine
         install(machine, "1.1", "uninstall", "--purge")
 
 
+@pytest.mark.slow
 def test_killed_in_an_upgrade_the_service_is_running_again_after_the_next_run(machine: Machine) -> None:
     with machine.logged_in(JOERG):
         install(machine, "1.0")
