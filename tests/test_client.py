@@ -1008,7 +1008,7 @@ def test_a_helper_that_fails_at_once_is_told_with_its_last_words(tmp_path: Path)
         HelperNotStarted, match=r"exit code 1 .*: 5 / 6 / 7 / 8 / no module \\x1b named torch — see "
     ) as caught:
         connect(start=True, command=python(code))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert caught.value.log_path == tmp_path / "state" / "helper-start.log"
     assert caught.value.log_lines == ["5", "6", "7", "8", "no module \x1b named torch"]
     assert "\n" not in str(caught.value)

@@ -611,12 +611,11 @@ def test_ctrl_c_ends_the_helper_s_job_too(helper: Helper, tmp_path: Path, own: d
         assert process.stdout is not None
         assert any('"progress"' in line for line in process.stdout)
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
         process.communicate(timeout=60)
         assert process.returncode == 130
     until(lambda: "120×90×3" in helper.log(), 5)
-    assert time.monotonic() - began < 2, "told, and not just noticed by its absence"
-    assert log_lines(helper, f"deepdream-{process.pid}")[-1].endswith("cancelled (asked)")
+    last = log_lines(helper, f"deepdream-{process.pid}")[-1]
+    assert last.endswith("cancelled (asked)"), "told, and not just noticed by its absence"
     assert not (tmp_path / "a.dream.png").exists()
 
 

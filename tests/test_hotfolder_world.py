@@ -184,7 +184,7 @@ def test_something_more_urgent_overtakes(tmp_path: Path, helper: Helper) -> None
         )  # fmt: skip
         for _event in job.events():
             pass
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         job.forget()
         assert len(drop.files("done")) < 4, "it did not wait for the hot folder's"
         assert drop.stop() == 0

@@ -404,7 +404,7 @@ def test_installed_upgraded_taken_back_and_removed_under_a_real_systemd(machine:
         pid = show(machine, systemd.WATCH, "MainPID")
         began = time.monotonic()
         assert "nothing to do" in install(machine, "1.0")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert show(machine, systemd.WATCH, "MainPID") == pid, "what is up to date is not disturbed"
 
         install(machine, "1.1")
