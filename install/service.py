@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import processes
 import systemd
 from acts import Acts, ask, said
 from launchd import Launchd
@@ -130,12 +129,11 @@ def endpoint(python: Path, places: Places, acts: Acts, *, asked: bool) -> Endpoi
     """
     if not asked:
         return None
-    if acts.would(f"run: {python} -P -m {MODULE}"):
+    if acts.would(f"run: {python} -I -m {MODULE}"):
         if not (address := places.state / "service.json").exists():
             acts.would(f"write {address}, the helper's address and key")
         return Endpoint(Path("service.json"), "127.0.0.1", 0)
-    env = processes.clean_environment(PYTHONUTF8="1")
-    done = ask(python, "-P", "-m", MODULE, within_s=ASK_WITHIN_S, env=env)
+    done = ask(python, "-I", "-X", "utf8", "-m", MODULE, within_s=ASK_WITHIN_S)
     if done.code and any("No module named" in line and "service_endpoint" in line for line in done.notes):
         return None
     with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
@@ -175,7 +173,7 @@ class Pause:
             self._note(self.ran)
             self.supervisor.stop(self.acts, self.ran)
         if old is not None:
-            self.acts.run(old, "-P", "-m", "deepdream_core", "helper", "--stop", within_s=ASK_WITHIN_S)
+            self.acts.run(old, "-I", "-m", "deepdream_core", "helper", "--stop", within_s=ASK_WITHIN_S)
 
     def end(self, within_s: float | None = None) -> None:
         """Start what ran before, also before an earlier run that was killed; raises InstallError."""
