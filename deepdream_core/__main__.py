@@ -28,6 +28,8 @@ def run() -> NoReturn:
         from deepdream_core import streams
 
         streams.settle()
+        if not os.path.isabs(os.environ.get("HOME", os.sep)):  # noqa: PTH117
+            del os.environ["HOME"]  # empty or relative it names no place; the system's list of users does
         from deepdream_core import cli
 
         code = cli.run()

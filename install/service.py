@@ -4,7 +4,6 @@ systemd's units for one user, a launchd agent or a task at logon; where none of 
 """
 
 import contextlib
-import getpass
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -108,7 +107,7 @@ def _linger(acts: Acts, found: Supervisor, *, wanted: bool) -> list[str]:
         return []
     if found.kind != "systemd":
         return ["--linger is for systemd; here the service runs while you are logged in"]
-    user = getpass.getuser()
+    user = systemd.user_name()
     if systemd.lingers(user):
         return ["The service runs without a login as well (lingering was on already)"]
     if not acts.dry_run:
@@ -240,12 +239,12 @@ def remove(places: Places, acts: Acts) -> list[str]:
             f"systemctl --user stop {systemd.SOCKET}"
         )
     if facts.get("lingering") is True:
-        done = systemd.set_lingering(acts, getpass.getuser(), on=False)
+        done = systemd.set_lingering(acts, systemd.user_name(), on=False)
         if done.code == 0:
             facts.pop("lingering")
         else:
             told.append(
-                f"Lingering could not be switched off: {said(done)} — loginctl disable-linger {getpass.getuser()}"
+                f"Lingering could not be switched off: {said(done)} — loginctl disable-linger {systemd.user_name()}"
             )
     return told
 

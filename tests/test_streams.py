@@ -84,8 +84,8 @@ def test_with_closed_streams_it_does_its_work(home: dict[str, str], tmp_path: Pa
         (*PROGRAM, "recipe", "a.dream.png"), env=home, cwd=tmp_path, capture_output=True, check=False
     )
     assert shown.returncode == 0, "nothing that was printed is in the picture"
-    for words, code in ((("nosuch",), 2), (("weights",), 0)):
-        refused = subprocess.run((*PROGRAM, *words), env=home, preexec_fn=closed(*numbers), timeout=60, check=False)
+    for word, code in (("nosuch", 2), ("weights", 0)):
+        refused = subprocess.run((*PROGRAM, word), env=home, preexec_fn=closed(*numbers), timeout=60, check=False)
         assert refused.returncode == code
 
 
