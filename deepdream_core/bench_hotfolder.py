@@ -110,7 +110,7 @@ def _watching(folder: Path, settings: DreamSettings) -> Iterator[None]:
         "DEEPDREAM_RUNTIME_DIR": str(wire.runtime_folder()),
         "DEEPDREAM_STATE_DIR": str(folder / "state"),
     }
-    command = [sys.executable, "-m", "deepdream_core", "watch", "--plain", "--config", str(config)]
+    command = [sys.executable, "-I", "-m", "deepdream_core", "watch", "--plain", "--config", str(config)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:

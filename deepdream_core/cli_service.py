@@ -30,7 +30,7 @@ def start() -> None:
 def stop() -> None:
     """Stop it until the next login or start; nothing is lost."""
     _manager().stop()
-    typer.echo("stopped; it starts again at the next login, or with `deepdream service start`")
+    print("stopped; it starts again at the next login, or with `deepdream service start`")
 
 
 @service.command()
@@ -60,12 +60,12 @@ def _tell(parts: list[Part], *, as_json: bool = False) -> None:
     from deepdream_core.service.parts import not_installed
 
     if as_json:
-        typer.echo(json.dumps({"parts": [dataclasses.asdict(part) for part in parts]}))
+        print(json.dumps({"parts": [dataclasses.asdict(part) for part in parts]}))
     elif all(part.state == "missing" for part in parts):
         raise not_installed()
     else:
         for part in parts:
-            typer.echo(printable(_line(part)))
+            print(printable(_line(part)))
     ill = [part for part in parts if not part.well]
     if ill and as_json:
         raise typer.Exit(ServiceError.exit_code)

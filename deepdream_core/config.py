@@ -40,7 +40,7 @@ def user_config_path() -> Path:
     try:
         return platformdirs.user_config_path("deepdream", appauthor=False) / "config.yaml"
     except RuntimeError:
-        raise SettingsError("your home folder cannot be found", "set HOME, or XDG_CONFIG_HOME") from None
+        raise SettingsError("this user has no home folder", "set HOME to one") from None
 
 
 def load_config(path: Path | None = None) -> Config:

@@ -23,12 +23,14 @@ _CHUNK = 1 << 20
 
 
 def fetched_path(name: str = "torchvision") -> Path:
-    """Return where fetched weights are kept: the platform's per-user data folder."""
+    """Return where fetched weights are kept: in the platform's per-user data folder; raises `SettingsError` without one."""
     import platformdirs
 
-    return (
-        platformdirs.user_data_path("deepdream", appauthor=False) / "weights" / f"{name}-vgg19-convolutions.safetensors"
-    )
+    try:
+        folder = platformdirs.user_data_path("deepdream", appauthor=False) / "weights"
+    except RuntimeError:
+        raise SettingsError("this user has no home folder", "set HOME to one") from None
+    return folder / f"{name}-vgg19-convolutions.safetensors"
 
 
 def fetch(name: str, on_bytes: Callable[[int, int], None]) -> Path:

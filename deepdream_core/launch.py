@@ -48,11 +48,8 @@ def _is_anothers(name: str) -> bool:
 def own_command(config: str | os.PathLike[str] | None = None) -> list[str]:
     """Return this Python's `deepdream helper`, with a configuration file of its own if one is given."""
     options = [] if config is None else ["--config", os.path.abspath(config)]  # noqa: PTH100
-    return [*_own(), "helper", "--on-demand", *options]
-
-
-def _own() -> list[str]:
-    return [sys.executable or "", "-m", "deepdream_core"]
+    # -I: neither the folder it is started in nor a variable is a place to take modules from.
+    return [sys.executable or "", "-I", "-m", "deepdream_core", "helper", "--on-demand", *options]
 
 
 def start(command: Sequence[str] | None) -> tuple[Started, Path]:
@@ -63,8 +60,6 @@ def start(command: Sequence[str] | None) -> tuple[Started, Path]:
     """
     environment = scrubbed(os.environ)
     command = list(command or own_command())
-    if command[:3] == _own():
-        environment["PYTHONSAFEPATH"] = "1"  # -m would look for modules in the home folder first
     try:
         wire.make_private_folder(wire.state_folder())
         log = wire.state_folder() / "helper-start.log"

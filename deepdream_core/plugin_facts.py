@@ -54,8 +54,8 @@ def _service() -> dict[str, Any] | None:
 
 
 def helper_command() -> list[str]:
-    """Return what starts the helper from anywhere; -P: nothing in the folder it is started in is taken for a module."""
-    return [os.path.abspath(sys.executable), "-P", "-m", "deepdream_core", "helper", "--on-demand"]  # noqa: PTH100 - links kept
+    """Return what starts the helper from anywhere; -I: no folder or variable there lends it modules."""
+    return [os.path.abspath(sys.executable), "-I", "-m", "deepdream_core", "helper", "--on-demand"]  # noqa: PTH100 - links kept
 
 
 def ranges() -> dict[str, dict[str, Any]]:

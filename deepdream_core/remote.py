@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepdream_core import __version__, client, launch, wire
-from deepdream_core.dreamer import Progress
+from deepdream_core.dreamer import Dreamer, Progress
 from deepdream_core.errors import (
     DeepDreamError,
     DeviceError,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from deepdream_core.settings import DreamSettings
 
 BUSY_WITHIN_S = 600.0
+NO_ROOM = ("no_memory", "too_large")
 _BY_CODE: dict[str, type[DeepDreamError]] = {
     "out_of_memory": OutOfMemoryError,
     "no_memory": OutOfMemoryError,
@@ -58,11 +59,18 @@ class RemoteEngine:
 
     What it says of the device is that of the picture dreamed last, and before the first that of the first worker that has
     loaded its model. `note` is told what a person should know while nothing moves: that others are before, or more urgent.
-    Raises `DeepDreamError` of the kind that the engine itself would raise, `HelperError` for what only a helper can have.
+    `here` opens an engine in this process, which takes over from a helper that has no room for a picture. Raises
+    `DeepDreamError` of the kind that the engine itself would raise, `HelperError` for what only a helper can have.
     """
 
-    def __init__(self, reach: Callable[[], client.HelperClient], note: Callable[[str], None]) -> None:
-        self._reach, self._note = reach, note
+    def __init__(
+        self,
+        reach: Callable[[], client.HelperClient],
+        note: Callable[[str], None],
+        here: Callable[[], Dreamer] | None = None,
+    ) -> None:
+        self._reach, self._note, self._here = reach, note, here
+        self._own: Dreamer | None = None
         self.label = ""
         self._helper = reach()
         with translated():
@@ -98,11 +106,10 @@ class RemoteEngine:
         """
         height, width = planes.shape[1:]
         with translated():
-            try:
-                job = self._submit(planes, settings, mask, start)
-            except (client.NoHelper, client.HelperLost):  # it has ended since the last picture
-                self._helper = self._reach()
-                job = self._submit(planes, settings, mask, start)
+            job = None if self._own else self._sent(planes, settings, mask, start)
+            if self._own is not None:
+                return (yield from self._own.dream(planes, settings, mask, start))
+            assert job is not None
             try:
                 notes: list[str] = []
                 for event in job.events():
@@ -122,6 +129,32 @@ class RemoteEngine:
             finally:
                 with contextlib.suppress(client.HelperError):  # what happened before is what matters
                     job.cancel()
+
+    def _sent(
+        self,
+        planes: NDArray[np.float32],
+        settings: DreamSettings,
+        mask: NDArray[np.float32] | None,
+        start: NDArray[np.float32] | None,
+    ) -> client.HelperJob | None:
+        """Send the picture, to a new helper if the old one has ended; None where our own engine has to take over."""
+        try:
+            try:
+                return self._submit(planes, settings, mask, start)
+            except (client.NoHelper, client.HelperLost):  # it has ended since the last picture
+                self._helper = self._reach()
+                return self._submit(planes, settings, mask, start)
+        except client.HelperRefused as refusal:
+            if self._here is None or refusal.code not in NO_ROOM:
+                raise
+            self._note(f"the helper has no room for this picture: {refusal.what}; it is computed without it")
+        self._own = own = self._here()
+        weights = {"name": own.weights.name, "sha256": own.weights.sha256}
+        self._learn({
+            "device": str(own.device), "name": own.device_name, "precision": own.precision, "threads": own.threads,
+            "weights": weights,
+        })  # fmt: skip
+        return None
 
     def _submit(
         self,
@@ -206,7 +239,7 @@ class translated:  # noqa: N801 - a context, and reads as what it does
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, client.HelperError):
             code = getattr(error, "code", "")
-            elsewhere = ", or use --via-helper no" if code in ("no_memory", "too_large") else ""
+            elsewhere = ", or use --via-helper no" if code in NO_ROOM else ""
             kind = _BY_CODE.get(code)
             if kind is None:
                 raise HelperError(error.what, error.next_step + elsewhere, code) from None

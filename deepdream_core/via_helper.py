@@ -22,13 +22,14 @@ def wish(text: str) -> Wish:
 
 
 def remote_opener(
-    wanted: Wish, computing: Mapping[str, Any], note: Callable[[str], None]
+    wanted: Wish, computing: Mapping[str, Any], note: Callable[[str], None], here: Callable[[], Dreamer]
 ) -> Callable[[], Dreamer] | None:
     """Return what opens the helper in the engine's place, or None where the dream is computed in this process.
 
     `computing` names options that say how this machine's engine computes: device, precision, weights, tile, a recipe to
     replay, or a configuration of another engine than the usual one. The helper settles all of that for itself, so `auto`
-    takes a helper that runs, of this version, only without them. Raises `SettingsError` for `yes` together with those;
+    takes a helper that runs, of this version, only without them, and the engine that `here` opens for pictures that the
+    helper has no room for. Raises `SettingsError` for `yes` together with those;
     `HelperError` when `yes` cannot be.
     """
     if wanted == "no" or (wanted == "auto" and computing):
@@ -46,4 +47,6 @@ def remote_opener(
         if wanted == "yes":
             raise
         return None
-    return lambda: remote.RemoteEngine(lambda: remote.connect(start=wanted == "yes"), note)
+    return lambda: remote.RemoteEngine(
+        lambda: remote.connect(start=wanted == "yes"), note, here if wanted == "auto" else None
+    )

@@ -168,16 +168,25 @@ def runtime_folder() -> Path:
     chosen = _from_environment("DEEPDREAM_RUNTIME_DIR")
     if chosen:
         return chosen
-    if sys.platform.startswith("linux"):
-        session = os.environ.get("XDG_RUNTIME_DIR", "")
-        if os.path.isabs(session):  # noqa: PTH117
-            return Path(session, "deepdream")
-        ours = Path(f"/run/user/{os.geteuid()}")  # a plug-in or cron job may lack the variable
-        with contextlib.suppress(OSError):
-            if ours.stat().st_uid == os.geteuid():
-                return ours / "deepdream"
+    session = session_folder()
+    if session is not None:
+        return session / "deepdream"
     host = socket.gethostname().split(".")[0]  # without the domain, which changes with the network
     return state_folder() / f"run-{re.sub(r'[^A-Za-z0-9_-]', '-', host)[:64]}"
+
+
+def session_folder() -> Path | None:
+    """Return the run-time folder that the system has for this user, None where there is none: only Linux has such.
+
+    XDG_RUNTIME_DIR counts if that folder is this user's, as its specification demands: `su` and `sudo` leave another's in
+    it. A plug-in or cron job may lack it.
+    """
+    if sys.platform.startswith("linux"):
+        for name in (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.geteuid()}"):
+            with contextlib.suppress(OSError, ValueError):
+                if os.path.isabs(name) and Path(name).stat().st_uid == os.geteuid():  # noqa: PTH117
+                    return Path(name)
+    return None
 
 
 def state_folder() -> Path:
@@ -193,7 +202,7 @@ def state_folder() -> Path:
         state = os.environ.get("XDG_STATE_HOME", "")
         return Path(state if os.path.isabs(state) else Path.home() / ".local" / "state", "deepdream")  # noqa: PTH117
     except RuntimeError:
-        raise WireError("this user has no home folder — set DEEPDREAM_STATE_DIR and DEEPDREAM_RUNTIME_DIR") from None
+        raise WireError("this user has no home folder — set HOME to one") from None
 
 
 def endpoint_path() -> Path:

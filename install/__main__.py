@@ -5,7 +5,7 @@ This file alone keeps to the syntax of old Pythons (2.7, 3.5), so that they get 
 Python to use; everything newer lives in the modules beside it, imported after that check.
 """
 
-# ruff: noqa: PTH118, UP009, UP031
+# ruff: noqa: PTH118, PTH123, SIM115, UP009, UP031
 
 import os
 import subprocess
@@ -71,13 +71,40 @@ def main():
     if sys.version_info < OLDEST:
         sys.stderr.write("%s\n" % complaint(sys.version_info[:3], newer_python(), sys.platform))
         return TOO_OLD
+    settle()
     try:
         import commands
 
-        return commands.main(sys.argv[1:])
+        code = commands.main(sys.argv[1:])
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         sys.stderr.write("\ninstall: stopped — run the same command again to go on\n")
         return INTERRUPTED
+    except BrokenPipeError:  # who reads it wants no more
+        return 1
+    finally:
+        let_go()
+
+
+def settle():
+    # type: () -> None
+    """Put nothing in the place of a stream that was closed, and have what an encoding lacks replaced by `?`."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+def let_go():
+    # type: () -> None
+    """Write out what is still on its way, into nothing where nobody reads any more: Python would complain at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

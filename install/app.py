@@ -165,7 +165,7 @@ class App:
             [sys.executable, "-m", "venv", str(version)],
             *torch,
             [*pip, "-c", "install/constraints.txt", ".", *index],
-            [str(python), "-P", "-m", "deepdream_core", "--version"],
+            [str(python), "-I", "-m", "deepdream_core", "--version"],
         ]
         return [shlex.join(command) for command in commands]
 
@@ -196,14 +196,14 @@ class App:
     def _trials(self, version: Path) -> list[list[str | Path]]:
         """Return the commands by which a version shows that it runs."""
         python = self.places.python_in(version)
-        trials: list[list[str | Path]] = [[python, "-P", "-m", "deepdream_core", "--version"]]
+        trials: list[list[str | Path]] = [[python, "-I", "-m", "deepdream_core", "--version"]]
         if self.project.torch():
-            trials.append([python, "-P", "-m", "deepdream_core.doctor.packages", *TORCH])
+            trials.append([python, "-I", "-m", "deepdream_core.doctor.packages", *TORCH])
         return trials
 
     @staticmethod
     def _tried(trial: list[str | Path]) -> processes.Finished:
-        return ask(*trial, within_s=CHECK_WITHIN_S, env=processes.clean_environment(PYTHONNOUSERSITE="1"))
+        return ask(*trial, within_s=CHECK_WITHIN_S)
 
     def switch(self, version: Path) -> None:
         """Put a version in the place of the one in use, in one step."""

@@ -41,8 +41,8 @@ def dream(request: Request, screen: Screen) -> int:
     """Make sure the project is installed, then become `deepdream dream`."""
     refuse_another_home(locations.here())
     python = environment.ensure(ROOT, (), request.torch_index, screen)
-    # -P: a file of the user's called random.py, beside the photographs, must not become a module of the program.
-    argv = [str(python), "-P", "-m", "deepdream_core", "dream", *request.words]
+    # -I: neither a random.py beside the photographs nor the user's PYTHONPATH may become a part of the program.
+    argv = [str(python), "-I", "-m", "deepdream_core", "dream", *request.words]
     return processes.become(argv, processes.clean_environment())
 
 
@@ -87,7 +87,7 @@ def doctor(request: Request, screen: Screen) -> int:
     words = list(request.words)
     if "--dry-run" in words:
         words = [word for word in words if word not in ("--dry-run", "--fix")]
-    argv = [str(python), "-P", "-m", "deepdream_core", "doctor", *words]
+    argv = [str(python), "-I", "-m", "deepdream_core", "doctor", *words]
     return processes.become(argv, processes.clean_environment())
 
 

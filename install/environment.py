@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TextIO
 
 import install_lock
+import launcher
 import processes
 import stamp
+from acts import put
+from locations import NAME
 from packages import Pip, Target, forget_damaged, log_header, python_of
 from project import Project, Space, check_space, space_for
 from screen import Screen, clock_text
@@ -35,6 +38,7 @@ def ensure(root: Path, extras: tuple[str, ...], torch_index: str | None, screen:
     needs: Space | None = None
     try:
         if _serves(venv, Stamp.wanted(root, extras, chosen_index(torch_index, venv))):
+            _isolate_command(venv)
             return python
         project = Project.read(root)
         needs = space_for(project, "")
@@ -48,6 +52,7 @@ def ensure(root: Path, extras: tuple[str, ...], torch_index: str | None, screen:
                 started = screen.clock()
                 fill(Target(project, venv, needs, screen), wanted, index)
                 screen.line(f"Ready after {clock_text(screen.clock() - started)}")
+            _isolate_command(venv)
         return python
     except OSError as error:
         raise from_os_error(error, venv, needs.likely if needs else GB) from error
@@ -89,6 +94,17 @@ def _serves(venv: Path, wanted: Stamp) -> bool:
     have = Stamp.read(venv)
     # `exists` follows links: a Python that was uninstalled leaves a link to nothing behind.
     return have is not None and have.serves(wanted) and python_of(venv).exists()
+
+
+def _isolate_command(venv: Path) -> None:
+    """Exchange pip's script `deepdream`, which takes modules from where PYTHONPATH says, for one that does not.
+
+    pip's own isolates itself only when Python has started already (see `deepdream_core.__main__`).
+    """
+    script, wanted = venv / "bin" / NAME, launcher.script(python_of(venv))
+    with contextlib.suppress(OSError):  # on Windows it is a program, and a clone may be another user's
+        if script.read_bytes() != wanted:
+            put(script, wanted, 0o755)
 
 
 def _make_folder(venv: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import processes
 from acts import Acts, ask, said
 from trouble import Exit, InstallError
 
@@ -17,8 +16,7 @@ _NAMES = (
 
 def wanted(python: Path) -> list[Path]:
     """Return the drop folders of the configuration; raises InstallError if the program does not tell."""
-    env = processes.clean_environment(PYTHONUTF8="1")
-    done = ask(python, "-P", "-c", _NAMES, within_s=ASK_WITHIN_S, env=env)
+    done = ask(python, "-I", "-X", "utf8", "-c", _NAMES, within_s=ASK_WITHIN_S)
     try:
         if done.code == 0:
             return [Path(name) for name in json.loads(done.lines[0])]

@@ -194,7 +194,7 @@ def facts(root: Path, python: Path) -> bytes:
     todo = f"its output: `{python} -m {module}`"
     try:
         done = subprocess.run(
-            [python, "-P", "-m", module], capture_output=True, stdin=subprocess.DEVNULL, timeout=ASK_WITHIN_S,
+            [python, "-I", "-m", module], capture_output=True, stdin=subprocess.DEVNULL, timeout=ASK_WITHIN_S,
             check=False, cwd=root, env=processes.clean_environment(),
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -17,6 +17,7 @@ from systemd import HANDED_ON, Endpoint
 from trouble import Exit, InstallError
 
 WATCH = "deepdream.watch"
+_WATCH = ("-I", "-X", "utf8", "-m", "deepdream_core", "watch", "--plain")
 WITHIN_S = 30.0
 UNLOADED_WITHIN_S = 10.0
 """For so long an agent is waited for that was told to end: `ExitTimeOut` and some more."""
@@ -28,7 +29,7 @@ def agent(places: Places, environ: Mapping[str, str]) -> dict[str, Any]:
     given = {name: environ[name] for name in HANDED_ON if os.path.isabs(environ.get(name, ""))}  # noqa: PTH117
     return {
         "Label": WATCH,
-        "ProgramArguments": [str(places.python_in(places.current)), "-P", "-m", "deepdream_core", "watch", "--plain"],
+        "ProgramArguments": [str(places.python_in(places.current)), *_WATCH],
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},
         "ThrottleInterval": 60,
@@ -37,7 +38,7 @@ def agent(places: Places, environ: Mapping[str, str]) -> dict[str, Any]:
         "ExitTimeOut": 5,
         "Umask": 0o077,
         "WorkingDirectory": str(places.home),
-        "EnvironmentVariables": {"PYTHONUTF8": "1", "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", **given},
+        "EnvironmentVariables": {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", **given},
         "StandardOutPath": log,
         "StandardErrorPath": log,
     }

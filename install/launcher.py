@@ -15,7 +15,7 @@ from trouble import InstallError
 
 COMPLETE_WITHIN_S = 60.0
 SHELLS = ("bash", "zsh", "fish")
-_OURS = re.compile(rb'#!/bin/sh\nexec .*/app/current/bin/python.? -P -m deepdream_core "\$@"\n')
+_OURS = re.compile(rb'#!/bin/sh\nexec .*/app/current/bin/python.? -[PI] -m deepdream_core "\$@"\n')
 _AT_ONCE = f"""
 # At the first Tab zsh loads this file and runs it: it must complete already, not only say how.
 [[ ${{zsh_eval_context[-1]}} = loadautofunc ]] && _{NAME}_completion "$@"
@@ -32,11 +32,19 @@ def text(places: Places) -> bytes:
             _OURS_ON_WINDOWS.decode(),
             "setlocal",
             'set /p DEEPDREAM_APP=<"%~dp0..\\app\\current.txt"',
-            '"%~dp0..\\app\\%DEEPDREAM_APP%\\Scripts\\python.exe" -P -m deepdream_core %*',
+            '"%~dp0..\\app\\%DEEPDREAM_APP%\\Scripts\\python.exe" -I -m deepdream_core %*',
         )
         return "".join(f"{line}\r\n" for line in lines).encode()
-    python = os.fsencode(shlex.quote(str(places.python_in(places.current))))
-    return b"#!/bin/sh\nexec " + python + b' -P -m deepdream_core "$@"\n'
+    return script(places.python_in(places.current))
+
+
+def script(python: Path) -> bytes:
+    """Return a shell script that runs the program with this Python, isolated.
+
+    -I keeps out what is somebody else's: PYTHONPATH and its like, the user's own packages, the current folder. What the
+    system's linker reads, as LD_LIBRARY_PATH, stays: on some machines CUDA's driver is found by that alone.
+    """
+    return b"#!/bin/sh\nexec " + os.fsencode(shlex.quote(str(python))) + b' -I -m deepdream_core "$@"\n'
 
 
 def is_ours(content: bytes) -> bool:
@@ -108,8 +116,8 @@ def completion(places: Places, shell: str) -> bytes:
     python = places.python()
     if python is None:
         return b""
-    env = processes.clean_environment(_DEEPDREAM_COMPLETE=f"source_{shell}", PYTHONUTF8="1")
-    done = ask(python, "-P", "-m", "deepdream_core", within_s=COMPLETE_WITHIN_S, env=env)
+    env = processes.clean_environment(_DEEPDREAM_COMPLETE=f"source_{shell}")
+    done = ask(python, "-I", "-X", "utf8", "-m", "deepdream_core", within_s=COMPLETE_WITHIN_S, env=env)
     script = "\n".join(done.lines).strip()
     if done.code or NAME not in script:
         return b""

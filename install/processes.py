@@ -7,6 +7,7 @@ tools included, and waits for it.
 import contextlib
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -21,8 +22,8 @@ import trouble
 
 TICK_S = 0.1
 PATIENCE_S = 5.0
-# These point a Python at packages or a home that are not its own; __PYVENV_LAUNCHER__ does so on macOS.
-_MISLEADING = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV")
+# They change what a Python loads or does, __PYVENV_LAUNCHER__ on macOS; what says how text is encoded is no such thing.
+_MISLEADING = re.compile(r"PYTHON(?!IOENCODING$|UTF8$).*|__PYVENV_LAUNCHER__|VIRTUAL_ENV")
 # Only Windows has the flag; elsewhere a new session makes the group.
 _NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 
@@ -41,7 +42,7 @@ class Finished:
 
 def clean_environment(**extra: str) -> dict[str, str]:
     """Return this process's environment without what would lead another Python astray, and with `extra`."""
-    kept = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
+    kept = {name: value for name, value in os.environ.items() if not _MISLEADING.fullmatch(name)}
     return kept | extra
 
 

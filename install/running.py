@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ ASK_WITHIN_S = 20.0
 END_WITHIN_S = 15.0
 KILL_AFTER_S = 10.0
 _MODULE = "deepdream_core"
+_STARTED = re.compile(rf"(.*?) -[PI](?: -X utf8)? -m {_MODULE}\b(.*)")
+"""How each version of the program, this one and those before, is started."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,6 @@ def _told_by_ps() -> Iterator[tuple[int, list[str]]]:
         )  # fmt: skip
         for line in done.stdout.decode("utf-8", "surrogateescape").splitlines():
             pid, _, command = line.strip().partition(" ")
-            program, module, rest = command.strip().partition(f" -P -m {_MODULE}")
-            if pid.isdigit() and module:
-                yield int(pid), [program, _MODULE, *rest.split()]
+            found = _STARTED.fullmatch(command.strip())
+            if pid.isdigit() and found:
+                yield int(pid), [found[1], _MODULE, *found[2].split()]

@@ -77,10 +77,11 @@ class Screen:
             self._drawn = 0
 
     def _write(self, text: str) -> None:
-        """Write what the stream's encoding has, `?` for the rest: a title must never stop an install."""
+        """Write what the stream's encoding has, `?` for the rest; that nobody reads it stops no install."""
         encoding = self.stream.encoding or "ascii"
-        self.stream.write(text.encode(encoding, "replace").decode(encoding))
-        self.stream.flush()
+        with contextlib.suppress(OSError):
+            self.stream.write(text.encode(encoding, "replace").decode(encoding))
+            self.stream.flush()
 
 
 class Stage:

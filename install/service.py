@@ -4,13 +4,11 @@ systemd's units for one user, a launchd agent or a task at logon; where none of 
 """
 
 import contextlib
-import getpass
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import processes
 import systemd
 from acts import Acts, ask, said
 from launchd import Launchd
@@ -109,7 +107,7 @@ def _linger(acts: Acts, found: Supervisor, *, wanted: bool) -> list[str]:
         return []
     if found.kind != "systemd":
         return ["--linger is for systemd; here the service runs while you are logged in"]
-    user = getpass.getuser()
+    user = systemd.user_name()
     if systemd.lingers(user):
         return ["The service runs without a login as well (lingering was on already)"]
     if not acts.dry_run:
@@ -130,12 +128,11 @@ def endpoint(python: Path, places: Places, acts: Acts, *, asked: bool) -> Endpoi
     """
     if not asked:
         return None
-    if acts.would(f"run: {python} -P -m {MODULE}"):
+    if acts.would(f"run: {python} -I -m {MODULE}"):
         if not (address := places.state / "service.json").exists():
             acts.would(f"write {address}, the helper's address and key")
         return Endpoint(Path("service.json"), "127.0.0.1", 0)
-    env = processes.clean_environment(PYTHONUTF8="1")
-    done = ask(python, "-P", "-m", MODULE, within_s=ASK_WITHIN_S, env=env)
+    done = ask(python, "-I", "-X", "utf8", "-m", MODULE, within_s=ASK_WITHIN_S)
     if done.code and any("No module named" in line and "service_endpoint" in line for line in done.notes):
         return None
     with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
@@ -175,7 +172,7 @@ class Pause:
             self._note(self.ran)
             self.supervisor.stop(self.acts, self.ran)
         if old is not None:
-            self.acts.run(old, "-P", "-m", "deepdream_core", "helper", "--stop", within_s=ASK_WITHIN_S)
+            self.acts.run(old, "-I", "-m", "deepdream_core", "helper", "--stop", within_s=ASK_WITHIN_S)
 
     def end(self, within_s: float | None = None) -> None:
         """Start what ran before, also before an earlier run that was killed; raises InstallError."""
@@ -242,12 +239,12 @@ def remove(places: Places, acts: Acts) -> list[str]:
             f"systemctl --user stop {systemd.SOCKET}"
         )
     if facts.get("lingering") is True:
-        done = systemd.set_lingering(acts, getpass.getuser(), on=False)
+        done = systemd.set_lingering(acts, systemd.user_name(), on=False)
         if done.code == 0:
             facts.pop("lingering")
         else:
             told.append(
-                f"Lingering could not be switched off: {said(done)} — loginctl disable-linger {getpass.getuser()}"
+                f"Lingering could not be switched off: {said(done)} — loginctl disable-linger {systemd.user_name()}"
             )
     return told
 

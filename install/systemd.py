@@ -182,18 +182,26 @@ def paths_of(listed: str) -> list[Path]:
 
 
 def runtime_environments(environ: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the variables to reach the manager with: as they are, and with the usual XDG_RUNTIME_DIR.
+    """Return the variables to reach the manager with: those given, and the usual ones, as far as XDG_RUNTIME_DIR is ours.
 
-    A session by `su` lacks it or has another user's; so may a job of cron.
+    A session by `su` lacks it or has another user's, whose manager would do for root what is meant for ourselves.
     """
-    given = environ.get("XDG_RUNTIME_DIR")
-    found = [dict(environ)] if given else []
-    if hasattr(os, "getuid"):
-        runtime = f"/run/user/{os.getuid()}"
-        with contextlib.suppress(OSError):
-            if runtime != given and Path(runtime).stat().st_uid == os.getuid():
-                found.append({**environ, "XDG_RUNTIME_DIR": runtime})
-    return found or [dict(environ)]
+    found = []
+    for folder in dict.fromkeys((environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}")):
+        with contextlib.suppress(OSError, ValueError):
+            if Path(folder).stat().st_uid == os.getuid() and folder:
+                found.append({**environ, "XDG_RUNTIME_DIR": folder})
+    return found or [{**environ, "XDG_RUNTIME_DIR": ""}]
+
+
+def user_name() -> str:
+    """Return the name by which the system knows this user, or the number of one who has none; LOGNAME may be another's."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def manager_runs() -> bool:

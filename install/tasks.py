@@ -33,7 +33,7 @@ def task(places: Places, version: Path, environ: Mapping[str, str]) -> bytes:
     words = {
         "USER": user,
         "PYTHON": str(places.python_in(version).with_name("pythonw.exe")),
-        "ARGUMENTS": subprocess.list2cmdline(["-P", "-c", code]),
+        "ARGUMENTS": subprocess.list2cmdline(["-I", "-c", code]),
         "HOME": str(places.home),
     }
     template = (UNITS / "deepdream-watch.xml").read_text("utf-8")

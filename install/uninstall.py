@@ -60,7 +60,7 @@ class Uninstall:
         told = service.remove(self.places, self.acts.of("service"))
         python = self.places.python()
         if python is not None:
-            self.acts.run(python, "-P", "-m", "deepdream_core", "helper", "--stop", within_s=HELPER_STOPS_WITHIN_S)
+            self.acts.run(python, "-I", "-m", "deepdream_core", "helper", "--stop", within_s=HELPER_STOPS_WITHIN_S)
         told += self._end_running()
         parts = list(self.manifest.parts.values())
         for part in parts:

@@ -92,7 +92,7 @@ else:
 FACTS = """
 import json, os, sys
 from deepdream_core import __version__
-command = [sys.executable, "-P", "-m", "deepdream_core", "helper"]
+command = [sys.executable, "-I", "-m", "deepdream_core", "helper"]
 print(json.dumps({"version": __version__, "protocol": 1, "command": command}))
 """
 

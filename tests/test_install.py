@@ -237,6 +237,23 @@ def test_variables_that_lead_python_astray_reach_neither_pip_nor_the_program(clo
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell script")
+def test_the_clone_s_own_command_takes_nothing_from_somebody_else_s_environment(clone: Clone, tmp_path: Path) -> None:
+    clone.install("dream")
+    script = clone.venv / "bin" / "deepdream"
+    script.write_text(
+        f"#!{clone.venv}/bin/python\nfrom deepdream_core.__main__ import main\nmain()\n", "utf-8"
+    )  # pip's
+    assert clone.install("dream").returncode == 0
+    (tmp_path / "importlib.py").write_text("raise SystemExit('the wrong one')")
+    done = run(script, "dream", "a b.jpg", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nowhere"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("['dream', 'a b.jpg', '.venv'")
+    before = script.stat().st_mtime_ns
+    clone.install("dream")
+    assert script.stat().st_mtime_ns == before, "one that is right already is left"
+
+
 def test_all_checks_run_though_one_fails_and_pytest_has_its_say(clone: Clone) -> None:
     clone.install("dream")
     (clone.root / "mypy.fails").touch()

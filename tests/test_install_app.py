@@ -378,7 +378,7 @@ def test_the_launcher_quotes_any_path(tmp_path: Path, name: str) -> None:
     assert launcher.is_ours(text) or "\n" in name
     (tmp_path / "launcher").write_bytes(text)
     done = subprocess.run(["sh", tmp_path / "launcher", "a b", "*", ""], capture_output=True, text=True, check=True)
-    assert done.stdout == "-P|-m|deepdream_core|a b|*||"
+    assert done.stdout == "-I|-m|deepdream_core|a b|*||"
     if "\n" not in name:
         assert len(text.splitlines()) == 2
         assert shlex.split(text.decode().splitlines()[1])[1] == str(program)
@@ -397,7 +397,7 @@ def test_the_windows_launcher_reads_which_version_is_in_use() -> None:
     text = launcher.text(locations.of({"LOCALAPPDATA": "/C/Local"}, "win32", Path("/C/jo"))).decode()
     assert all(line.endswith("\r") for line in text.split("\n")[:-1])
     assert "current.txt" in text
-    assert text.rstrip().endswith("-P -m deepdream_core %*")
+    assert text.rstrip().endswith("-I -m deepdream_core %*")
     assert launcher.is_ours(text.encode())
 
 

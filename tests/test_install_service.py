@@ -72,7 +72,7 @@ def linux(folder: Path) -> locations.Places:
 
 def test_the_watching_unit_restarts_as_promised() -> None:
     watch = settings(systemd.units(linux(Path("/d")), ENDPOINT, {})[systemd.WATCH])
-    assert watch["ExecStart"] == ':"/d/deepdream/app/current/bin/python" -P -m deepdream_core watch --plain'
+    assert watch["ExecStart"] == ':"/d/deepdream/app/current/bin/python" -I -m deepdream_core watch --plain'
     assert (watch["Type"], watch["Restart"], watch["RestartPreventExitStatus"]) == ("notify", "on-failure", "2")
     assert int(watch["StartLimitBurst"]) > 1
     assert int(watch["StartLimitIntervalSec"]) > int(watch["StartLimitBurst"]) * int(watch["RestartSec"])
@@ -87,7 +87,7 @@ def test_the_helper_is_started_by_its_socket() -> None:
     assert socket == {
         "Description": socket["Description"], "ListenStream": "127.0.0.1:45678", "WantedBy": "sockets.target",
     }  # fmt: skip
-    assert helper["ExecStart"] == ':"/d/deepdream/app/current/bin/python" -P -m deepdream_core helper'
+    assert helper["ExecStart"] == ':"/d/deepdream/app/current/bin/python" -I -m deepdream_core helper'
     assert (helper["Type"], helper["Requires"]) == ("notify", systemd.SOCKET)
     assert "Restart" not in helper
     assert "WantedBy" not in helper
@@ -265,7 +265,7 @@ def test_the_agent_is_what_launchd_takes() -> None:
     assert {key: type(value) for key, value in agent.items()} == KEYS
     assert agent["Label"] == next(iter(files)).stem
     program = "/Users/Jörg & <co>/Library/Application Support/DeepDream/app/current/bin/python"
-    assert agent["ProgramArguments"] == [program, "-P", "-m", "deepdream_core", "watch", "--plain"]
+    assert agent["ProgramArguments"] == [program, "-I", "-X", "utf8", "-m", "deepdream_core", "watch", "--plain"]
     assert agent["KeepAlive"] == {"SuccessfulExit": False}
     assert agent["ProcessType"] in ("Standard", "Adaptive", "Interactive")
     assert agent["Umask"] == 0o077

@@ -482,8 +482,6 @@ def test_where_the_endpoint_file_is(no_folders: Path, monkeypatch: pytest.Monkey
     assert wire.state_folder() == state
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
     assert wire.state_folder() == Path("/state/deepdream")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/54321")
-    assert wire.endpoint_path() == Path("/run/user/54321/deepdream/endpoint.json")
     monkeypatch.setenv("DEEPDREAM_RUNTIME_DIR", "/elsewhere")
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", "/logs")
     assert wire.endpoint_path() == Path("/elsewhere/endpoint.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from deepdream_core import __version__, service_endpoint, wire
 from deepdream_core.doctor import computing, folders, gimp, manifest, packages, program, reach, service, space
 from deepdream_core.doctor.asking import HELPER_UNIT, Answer, ask, service_environment
 from deepdream_core.doctor.check import Check, Finding, apart, looked_at, well, wrong
+from deepdream_core.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -156,7 +156,7 @@ def _of_service(here: Here, run: Callable[[Sequence[str]], Answer], record: Mani
         for unit in service.UNITS:
             if unit in names or (here.units / unit).exists():
                 yield Check(unit.removeprefix("deepdream-"), partial(service.check_unit, unit, run))
-        yield Check("lingering", lambda: service.check_lingering(record, getpass.getuser(), run))
+        yield Check("lingering", lambda: service.check_lingering(record, service.user_name(), run))
     elif record:
         uid = os.getuid() if hasattr(os, "getuid") else 0
         for name in record.parts.get("service", {}).get("units", []):
@@ -189,7 +189,6 @@ def _config(file: Path | None) -> tuple[Config | None, Finding]:
 
     def look() -> Finding:
         from deepdream_core.config import load_config, user_config_path
-        from deepdream_core.errors import SettingsError
 
         try:
             config = load_config(file)
@@ -229,7 +228,11 @@ def _own_folders() -> dict[str, Path]:
 
 
 def _places(here: Here) -> dict[str, Path]:
-    places = {"data": here.data, "state": wire.state_folder(), "temporary files": Path(tempfile.gettempdir())}
+    try:
+        temporary = tempfile.gettempdir()
+    except FileNotFoundError:
+        raise SettingsError("there is no folder for temporary files", "set TMPDIR to one") from None
+    places = {"data": here.data, "state": wire.state_folder(), "temporary files": Path(temporary)}
     shared = Path("/dev/shm")
     return {**places, "shared memory": shared} if here.linux and shared.is_dir() else places
 
@@ -242,10 +245,10 @@ def _is_watched(states: Path) -> bool:
 
 
 def _with_runtime_folder(here: Here) -> dict[str, str]:
-    """Return the variables with XDG_RUNTIME_DIR, which a session by `su` lacks, where its folder is there."""
+    """Return the variables with this user's XDG_RUNTIME_DIR: a session by `su` lacks it, or has another's."""
     environ = dict(here.environ)
-    if here.linux and not environ.get("XDG_RUNTIME_DIR"):
-        folder = Path(f"/run/user/{os.geteuid()}")
-        if folder.is_dir() and folder.stat().st_uid == os.geteuid():
+    if here.linux:
+        environ.pop("XDG_RUNTIME_DIR", None)
+        if (folder := wire.session_folder()) is not None:
             environ["XDG_RUNTIME_DIR"] = str(folder)
     return environ

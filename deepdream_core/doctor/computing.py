@@ -67,7 +67,7 @@ class Seen:
 def probed(python: Path, environ: Mapping[str, str], engine: EngineSettings) -> dict[str, Any]:
     """Return what `probe.py` tells, run by that Python in that environment; raises `ProbeError`."""
     given = json.dumps({"device": engine.device, "precision": engine.precision, "weights": engine.weights})
-    answer = ask([str(python), "-P", os.fspath(probe.__file__), given], environ, PROBE_S - 2)
+    answer = ask([str(python), "-I", os.fspath(probe.__file__), given], environ, PROBE_S - 2)
     if answer.code != 0:
         raise ProbeError(f"{python} cannot load the program: {answer.last:.300}", INSTALL_AGAIN)
     told: dict[str, Any] = json.loads(answer.out.strip().splitlines()[-1])

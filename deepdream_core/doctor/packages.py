@@ -38,7 +38,7 @@ print(json.dumps(troubles))
 
 def check_packages(python: Path, run: Callable[[Sequence[str]], Answer]) -> Finding:
     """Look whether that Python can load every package; `run` asks a program."""
-    answer = run([str(python), "-P", "-c", _TELL, *NAMES])
+    answer = run([str(python), "-I", "-c", _TELL, *NAMES])
     try:
         troubles = json.loads(answer.out.strip().splitlines()[-1])
     except (ValueError, IndexError):

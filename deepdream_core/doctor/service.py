@@ -120,6 +120,16 @@ def check_agent(name: str, platform: str, uid: int, run: Callable[[Sequence[str]
     return well("known to the system")
 
 
+def user_name() -> str:
+    """Return the name by which the system knows this user, or the number of one who has none; LOGNAME may be another's."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def check_lingering(
     manifest: Manifest | None, user: str, run: Callable[[Sequence[str]], Answer], folder: Path = LINGER
 ) -> Finding:

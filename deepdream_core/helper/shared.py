@@ -1,14 +1,18 @@
 """Pixels in memory that the helper and a worker both see, so that no picture is pickled or sent through a pipe.
 
-The helper makes every array and is the only one that removes it; should it be killed, Python's resource tracker does.
+The helper makes every array and is the only one that removes it; should it be killed, Python's resource tracker does. Where
+shared memory is short, as the 64 MB of a container are, a file among the temporary ones takes its place.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import mmap
 import os
 import secrets
 import sys
+import tempfile
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -18,6 +22,43 @@ if TYPE_CHECKING:
     from deepdream_core.wire import ArrayHeader
 
 _PREFIX = "dd_"
+
+log = logging.getLogger("deepdream.helper")
+
+
+class MappedFile:
+    """A file that two processes map, with what `SharedMemory` has of it. Raises `OSError`.
+
+    It is made if `size` is given, in bytes, and has all its room on the disk then.
+    """
+
+    def __init__(self, path: str, size: int = 0) -> None:
+        self.name = path
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if size else 0)
+        file = os.open(path, flags, 0o600)
+        try:
+            if size:
+                os.posix_fallocate(file, 0, size)
+            self._map = mmap.mmap(file, 0)
+        except BaseException:
+            if size:
+                self.unlink()
+            raise
+        finally:
+            os.close(file)
+        self.buf = memoryview(self._map)
+
+    def close(self) -> None:
+        """Let go of it; raises `BufferError` while something looks at it."""
+        self.buf.release()
+        self._map.close()
+
+    def unlink(self) -> None:
+        """Remove the file; who has it mapped keeps it."""
+        Path(self.name).unlink()
+
+
+Memory = SharedMemory | MappedFile
 
 
 class SharedArray:
@@ -29,22 +70,11 @@ class SharedArray:
     def __init__(self, header: ArrayHeader) -> None:
         self.header = header
         try:
-            self._memory = SharedMemory(_new_name(), create=True, size=header.nbytes)
+            self._memory = _made(header.nbytes)
         except OSError as error:
-            raise MemoryError(str(error)) from None
-        try:
-            self._reserve()
-        except OSError as error:
-            self._remove()
-            raise MemoryError(str(error)) from None
+            raise MemoryError(error.strerror or str(error)) from None
         self._holds = 0
         self._closing = False
-
-    def _reserve(self) -> None:
-        """Have the pages given now: a full /dev/shm is an error here, and would kill the process at the first write."""
-        file = getattr(self._memory, "_fd", -1)
-        if file >= 0 and hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file, 0, self.header.nbytes)
 
     @property
     def name(self) -> str:
@@ -79,6 +109,34 @@ class SharedArray:
             self._memory.close()
 
 
+def _made(size: int) -> Memory:
+    """Return new memory of so many bytes, a file where there is no room for more in shared memory. Raises `OSError`."""
+    name = _new_name()
+    try:
+        memory = SharedMemory(name, create=True, size=size)
+        try:
+            _reserve(memory, size)
+        except OSError:
+            memory.unlink()
+            memory.close()
+            raise
+        return memory
+    except OSError as error:
+        if not hasattr(os, "posix_fallocate"):
+            raise
+        folder = tempfile.gettempdir()
+        file = MappedFile(str(Path(folder, name)), size)
+        log.info("shared memory: %s; %.0f MB are in a file in %s instead", error.strerror, size / 1e6, folder)
+        return file
+
+
+def _reserve(memory: SharedMemory, size: int) -> None:
+    """Have the pages given now: a full /dev/shm is an error here, and would kill the process at the first write."""
+    file = getattr(memory, "_fd", -1)
+    if file >= 0 and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+
+
 def _new_name() -> str:
     """Return a name that tells whose it is; macOS allows 30 characters."""
     return f"{_PREFIX}{os.getpid()}_{secrets.token_hex(6)}"
@@ -86,19 +144,23 @@ def _new_name() -> str:
 
 def remove_left_behind() -> None:
     """Remove what helpers left that were killed together with Python's resource tracker; where that can be seen: Linux."""
-    folder = Path("/dev/shm")
-    for path in folder.glob(f"{_PREFIX}*") if folder.is_dir() else ():
+    folders = [Path("/dev/shm")]
+    with contextlib.suppress(OSError):  # a system without a place for temporary files
+        folders.append(Path(tempfile.gettempdir()))
+    for path in (path for folder in folders if folder.is_dir() for path in folder.glob(f"{_PREFIX}*")):
         pid = path.name.removeprefix(_PREFIX).partition("_")[0]
         with contextlib.suppress(OSError):
             if pid.isdigit() and path.stat().st_uid == os.getuid() and not Path("/proc", pid).exists():
                 path.unlink()
 
 
-def attach(name: str) -> SharedMemory:
+def attach(name: str) -> Memory:
     """Open in a worker what the helper made; raises `FileNotFoundError` when it is gone.
 
     The resource tracker must not hear of it: it would count the array twice and complain of one never removed.
     """
+    if os.path.isabs(name):  # noqa: PTH117
+        return MappedFile(name)
     if sys.version_info >= (3, 13):
         return SharedMemory(name, track=False)
     register = resource_tracker.register

@@ -13,13 +13,13 @@ from deepdream_core.photo.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from multiprocessing.shared_memory import SharedMemory
 
     from numpy.typing import NDArray
 
     from deepdream_core.dreamer import Progress
     from deepdream_core.engine.engine import Engine
     from deepdream_core.helper.orders import Open, Shared
+    from deepdream_core.helper.shared import Memory
 
 _WHITE = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0}
 
@@ -33,7 +33,7 @@ class Work:
         self.progress: Progress | None = None
         self.engine_s = 0.0
         self.tile_px: int | None = None
-        self._memory: list[SharedMemory] = []
+        self._memory: list[Memory] = []
         frames: dict[str, Frame] = {}
         for kind, shared in message.arrays.items():
             self._memory.append(attach(shared.name))

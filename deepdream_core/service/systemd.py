@@ -8,9 +8,9 @@ import signal
 import subprocess
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepdream_core import wire
 from deepdream_core.errors import ServiceError, SettingsError
 from deepdream_core.service import logfile
 from deepdream_core.service.parts import (
@@ -219,11 +219,9 @@ def _pid(unit: Unit) -> int | None:
 
 
 def _runtime() -> list[str]:
-    """Return where the user manager is, as `su` and cron do not tell it."""
-    ours = Path(f"/run/user/{os.getuid()}")
-    if not os.environ.get("XDG_RUNTIME_DIR") and ours.is_dir():
-        return [f"XDG_RUNTIME_DIR={ours}"]
-    return []
+    """Return where the user manager is, as `su` and cron do not tell it; `su` may name that of another user."""
+    ours = wire.session_folder()
+    return [f"XDG_RUNTIME_DIR={ours or ''}"] if ours or os.environ.get("XDG_RUNTIME_DIR") else []
 
 
 def _environ() -> dict[str, str]:
