@@ -53,6 +53,11 @@ class Frame:
         return None if self.samples.shape[2] % 2 else self.samples[..., -1]
 
     @property
+    def invisible(self) -> bool:
+        """Whether all of it is fully transparent."""
+        return self.alpha is not None and not self.alpha.any()
+
+    @property
     def depth(self) -> str:
         """Bits of a channel in words: `8`, `10`, `12`, `16`, `32` or `float`."""
         return "float" if self.samples.dtype.kind == "f" else str(int(self.white).bit_length())
