@@ -12,6 +12,7 @@ from deepdream_core.errors import PictureError
 from deepdream_core.photo import exif as exif_block
 from deepdream_core.photo import xmp
 from deepdream_core.photo.container import Blocks
+from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.receipt import Entry, converted, dropped
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Decoded:
 def check_size(width: int, height: int, frames: int, max_megapixels: float) -> None:
     """Raise `PictureError` when the header announces more pixels in all than allowed."""
     if width < 1 or height < 1:
-        raise ValueError("it has no pixels")
+        raise FormatError("it has no pixels")
     times = f" times {frames}" if frames > 1 else ""
     check_pixels(width * height * frames, f"{width}×{height}{times}", max_megapixels)
 
@@ -71,7 +72,7 @@ def check_pixels(pixels: int, what: str, max_megapixels: float) -> None:
 def check_plausible(announced: int, held: int, most: int) -> None:
     """Raise `ValueError` when `held` bytes cannot unfold to `announced` bytes, packed at most `most` to one."""
     if announced > most * held + (1 << 20):
-        raise ValueError("the file is too short for the size it announces")
+        raise FormatError("the file is too short for the size it announces")
 
 
 def orientation_of(blocks: Blocks) -> int:

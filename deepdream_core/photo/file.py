@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdream_core.atomic import check_writable, write_whole
-from deepdream_core.errors import DamagedPictureError, OutputError, PictureError
+from deepdream_core.errors import DamagedPictureError, DeepDreamError, OutputError, PictureError
 from deepdream_core.photo import bearing, container, tiff_edit, with_heif, with_jxl, with_pillow, with_tifffile, xmp
 from deepdream_core.photo.bearing import sidecar_of
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.convert import Plan, fitted, lost_parts, plan_for
 from deepdream_core.photo.decoded import Decoded
-from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, recognised
+from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, FormatError, recognised
 from deepdream_core.photo.profile import for_pixels, settled
 from deepdream_core.photo.receipt import Entry, Receipt, kept
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.frame import Frame
 
 _LONGEST_FILE = 4 << 30
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +130,18 @@ def _translated(path: Path) -> Iterator[None]:
         except Exception as error:  # decoders raise nearly anything for a broken file
             if isinstance(error, OSError) and error.errno:
                 raise PictureError(f"{path}: cannot be read: {error.strerror}", "check the name and the disk") from None
-            reason = " ".join(str(error).split())[:100] or type(error).__name__
-            what = f"{path}: truncated or damaged ({reason})"
+            what = f"{path}: truncated or damaged ({_reason(error, 'it cannot be decoded')})"
             raise DamagedPictureError(what, "get an intact copy of the file") from None
+
+
+def _reason(error: Exception, otherwise: str) -> str:
+    """Return an error in words for people: those of a library are only logged, at the level of debugging."""
+    if isinstance(error, (FormatError, DeepDreamError)):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    _log.debug(otherwise, exc_info=error)
+    return otherwise
 
 
 @dataclass(frozen=True)
@@ -196,7 +207,7 @@ def write_photo(
         try:
             data, beside = _encoded(photo, plan, options, recipe)
         except Exception as error:  # encoders raise nearly anything
-            reason = " ".join(str(error).split())[:100] or type(error).__name__
+            reason = _reason(error, f"the encoder for {FORMATS[target].title} refuses it")
             step = "choose another format with -o or --format"
             raise OutputError(f"{path}: cannot be encoded ({reason})", step) from None
         receipt = list(plan.receipt)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdream_core.photo.container.png import ADAM7, CHANNELS, picture_of, plain
+from deepdream_core.photo.formats import FormatError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,7 @@ def decode(data: bytes) -> NDArray[np.uint16]:
     header, transparency, packed = picture_of(memoryview(data))
     width, height, bits, colours, *methods, interlaced = struct.unpack(">IIBBBBB", header)
     if bits != 16 or colours == 3 or colours not in CHANNELS or any(methods) or interlaced > 1:
-        raise ValueError("the PNG's header is damaged")
+        raise FormatError("the PNG's header is damaged")
     if len(transparency) != {0: 2, 2: 6}.get(colours):
         transparency = b""
     if interlaced:

@@ -27,6 +27,7 @@ from deepdream_core.photo.decoded import (
 )
 from deepdream_core.photo.described import by_boxes
 from deepdream_core.photo.exif import bare, without_orientation
+from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted
 
@@ -114,7 +115,7 @@ def check_jpeg(data: bytes, width: int, height: int) -> None:
     """Raise for a JPEG within another file that is cut short, or larger than its place there."""
     with Image.open(io.BytesIO(demanding(memoryview(data))), formats=("JPEG",)) as image:
         if image.width > width or image.height > height:
-            raise ValueError("a part of it is larger than its place")
+            raise FormatError("a part of it is larger than its place")
         check_plausible(image.width * image.height, len(data), _MOST_PIXELS["JPEG"])
         image.load()
 

@@ -28,6 +28,7 @@ from deepdream_core.photo.decoded import (
     upright,
 )
 from deepdream_core.photo.described import by_exif, with_transfer
+from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted, dropped
 from deepdream_core.photo.with_pillow import check_jpeg
@@ -125,7 +126,7 @@ def _pictures(tiff: tifffile.TiffFile, count: int) -> tuple[list[Any], bool]:
     left_out = False
     every = list(itertools.islice(_bounded(tiff), count + 1))  # it follows a circle for ever
     if len(every) != count:
-        raise ValueError("one of its pages cannot be read")
+        raise FormatError("one of its pages cannot be read")
     for page in every:
         if int(page.subfiletype) & (_REDUCED | _IS_MASK):
             left_out = True
@@ -167,7 +168,7 @@ def _check_numbers(page: Any) -> None:
     A number times bytes would be all memory.
     """
     if not all(type(getattr(page, name)) is int and getattr(page, name) >= 0 for name in _NUMBERS):
-        raise ValueError("its directory holds something else than numbers")
+        raise FormatError("its directory holds something else than numbers")
 
 
 def _check_complete(page: Any, data: bytes, max_megapixels: float) -> None:
@@ -178,11 +179,11 @@ def _check_complete(page: Any, data: bytes, max_megapixels: float) -> None:
         raise PictureError(f"is compressed in a way that is not read ({kind})", "export it with LZW or deflate")
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
     if not ends or max(ends) > size:
-        raise ValueError("samples lie beyond the end of the file")
+        raise FormatError("samples lie beyond the end of the file")
     if min(page.dataoffsets) < _HEADER:
-        raise ValueError("samples lie over its header")
+        raise FormatError("samples lie over its header")
     if min(page.databytecounts) == 0 or len(ends) < math.prod(page.chunked):
-        raise ValueError("some of its strips or tiles are missing")
+        raise FormatError("some of its strips or tiles are missing")
     held = size if compression == _NONE else min(size, sum(page.databytecounts))
     rowbytes = -(-page.imagewidth * page.samplesperpixel * page.bitspersample // 8)
     check_plausible(rowbytes * page.imagelength, held, _MOST_PACKED[compression])
@@ -245,7 +246,7 @@ def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, in
 def _with_channels_last(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
     height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel
     if samples.size != height * width * channels:
-        raise ValueError("its samples do not fill it")
+        raise FormatError("its samples do not fill it")
     if channels > 1 and int(page.planarconfig) == 2:
         return np.ascontiguousarray(samples.reshape(channels, height, width).transpose(1, 2, 0))
     return samples.reshape(height, width, channels)
@@ -260,7 +261,7 @@ def _with_one_alpha(
     """
     count = samples.shape[2] - colours
     if count < 0:
-        raise ValueError("it has fewer samples than colours")
+        raise FormatError("it has fewer samples than colours")
     kinds = [int(kind) for kind in page.extrasamples][:count]
     kinds += [0] * (count - len(kinds))
     alpha = next((place for place, kind in enumerate(kinds) if kind in (1, 2)), None)
@@ -278,7 +279,7 @@ def _looked_up(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
     """Return the palette's colours; with 8 bits where the palette needs no more (TIFF 6.0, ColorMap)."""
     palette = np.asarray(page.colormap, np.uint16).T
     if int(samples[..., 0].max()) >= len(palette):
-        raise ValueError("it names colours that its palette lacks")
+        raise FormatError("it names colours that its palette lacks")
     low, high = palette & 255, palette >> 8
     if (low == high).all() or not low.any():
         palette = high.astype(np.uint8)

@@ -23,6 +23,7 @@ from deepdream_core.photo.container.blocks import (
 )
 from deepdream_core.photo.container.mpf import MPF_ID, listed_pictures, moved_index
 from deepdream_core.photo.container.photoshop import without_thumbnails
+from deepdream_core.photo.formats import FormatError
 
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APP0 = 0xE0
@@ -110,7 +111,7 @@ def demanding(view: memoryview) -> bytes | memoryview:
     segments, _ = _segments(view)
     frame = next((segment for segment in segments if segment.marker in _FRAME_HEADERS), None)
     if frame is None or frame.end - frame.body < 6:
-        raise ValueError("the JPEG holds no picture")
+        raise FormatError("the JPEG holds no picture")
     scans = [segment for segment in segments if segment.marker == _SOS]
     _check_restarts(view, segments, frame)
     _check_scans(view, scans, frame)
@@ -132,7 +133,7 @@ def _check_scans(view: memoryview, scans: list[_Segment], frame: _Segment) -> No
             elif name in missing:
                 missing[name] = [False]
     if any(any(coefficients) for coefficients in missing.values()):
-        raise ValueError("the JPEG is truncated: scans are missing")
+        raise FormatError("the JPEG is truncated: scans are missing")
 
 
 def _check_restarts(view: memoryview, segments: list[_Segment], frame: _Segment) -> None:
@@ -154,7 +155,7 @@ def _check_restarts(view: memoryview, segments: list[_Segment], frame: _Segment)
         for length, own, all_of in zip((width, height), sides, most, strict=True):
             units *= -(-length * own // (8 * all_of))
         if len(_RESTART.findall(view, segment.body, segment.end)) < -(-units // interval) - 1:
-            raise ValueError("the JPEG is truncated: parts of a scan are missing")
+            raise FormatError("the JPEG is truncated: parts of a scan are missing")
 
 
 def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
@@ -198,19 +199,19 @@ def _segments(view: memoryview) -> tuple[list[_Segment], int]:
     Decoders do without the end marker, and some cameras wrote none; but a file without it may lack half of its picture.
     """
     if bytes(view[:2]) != b"\xff\xd8":
-        raise ValueError("not a JPEG file")
+        raise FormatError("not a JPEG file")
     segments: list[_Segment] = []
     at, scanned = 2, False
     while True:
         found = _MARKER.search(view, at)
         marker = view[found.end() - 1] if found else _SOI
         if marker == _SOI:  # a second picture, or nothing at all, where this one should end
-            raise ValueError("the JPEG ends before its picture" if not scanned else "the JPEG is truncated")
+            raise FormatError("the JPEG ends before its picture" if not scanned else "the JPEG is truncated")
         body = end = found.end() if found else at
         if marker not in (_EOI, *_WITHOUT_LENGTH):
             length = int.from_bytes(view[body : body + 2], "big")
             if length < 2 or body + length > len(view):
-                raise ValueError("the JPEG is truncated or damaged in a segment")
+                raise FormatError("the JPEG is truncated or damaged in a segment")
             body, end = body + 2, body + length
         if marker == _SOS:
             scanned = True
@@ -219,10 +220,10 @@ def _segments(view: memoryview) -> tuple[list[_Segment], int]:
         segments.append(_Segment(marker, at, body, end))
         if marker == _EOI:
             if not scanned:
-                raise ValueError("the JPEG holds no picture")
+                raise FormatError("the JPEG holds no picture")
             return segments, end
         if len(segments) > MOST_BLOCKS:
-            raise ValueError("the JPEG consists of too many segments")
+            raise FormatError("the JPEG consists of too many segments")
         at = end
 
 
@@ -243,13 +244,13 @@ def _marker(name: str) -> int:
     if name == "COM":
         return _COM
     if not re.fullmatch(r"APP(\d|1[0-5])", name):
-        raise ValueError(f"a JPEG has no place for the block {name}")
+        raise FormatError(f"a JPEG has no place for the block {name}")
     return _APP0 + int(name[3:])
 
 
 def _segment(marker: int, payload: bytes, what: str) -> bytes:
     if len(payload) > _LONGEST:
-        raise ValueError(f"{what} is too long for a JPEG: {len(payload):,} bytes, it has room for {_LONGEST:,}")
+        raise FormatError(f"{what} is too long for a JPEG: {len(payload):,} bytes, it has room for {_LONGEST:,}")
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
@@ -269,7 +270,7 @@ def _joined_profile(payloads: list[bytes]) -> bytes | None:
 def _profile_segments(icc: bytes) -> list[bytes]:
     parts = [icc[at : at + _LONGEST_ICC_PART] for at in range(0, len(icc), _LONGEST_ICC_PART)]
     if len(parts) > 255:
-        raise ValueError(f"the colour profile is too long for a JPEG: {len(icc):,} bytes")
+        raise FormatError(f"the colour profile is too long for a JPEG: {len(icc):,} bytes")
     return [
         _segment(0xE2, _ICC_ID + bytes([number, len(parts)]) + part, "the colour profile")
         for number, part in enumerate(parts, 1)

@@ -25,6 +25,7 @@ from deepdream_core.photo.container.blocks import (
 )
 from deepdream_core.photo.container.photoshop import without_thumbnails
 from deepdream_core.photo.described import by_chunks
+from deepdream_core.photo.formats import FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,11 +73,11 @@ class _Inflater:
         unpacker = zlib.decompressobj()
         try:
             unpacked = unpacker.decompress(packed, self._left + 1)
-        except zlib.error as error:
-            raise ValueError(f"damaged compressed data ({error})") from None
+        except zlib.error:
+            raise FormatError("damaged compressed data") from None
         self._left -= min(len(unpacked), self._left)
         if not unpacker.eof:
-            raise ValueError("truncated or too much compressed data")
+            raise FormatError("truncated or too much compressed data")
         return unpacked
 
 
@@ -88,9 +89,9 @@ def text_chunk(keyword: str, text: str) -> tuple[str, bytes]:
     """
     fits = keyword == keyword.strip() and all(c.isprintable() and ord(c) < 256 for c in keyword)
     if not (fits and 1 <= len(keyword) <= 79):
-        raise ValueError(f"not a keyword for a PNG text: {keyword!r}")
+        raise FormatError(f"not a keyword for a PNG text: {keyword!r}")
     if "\0" in text:
-        raise ValueError("a PNG text cannot hold a NUL")
+        raise FormatError("a PNG text cannot hold a NUL")
     return "iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode()
 
 
@@ -175,7 +176,7 @@ def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload
             elif profile in _RAW_XMP:  # with or without the identifier it has in a JPEG
                 raw.append(("xmp", block[block.index(b"<") :]))
             else:
-                raise ValueError("neither EXIF nor XMP")
+                raise FormatError("neither EXIF nor XMP")
             return
         if profile in _RAW_PHOTOSHOP:
             text = _text(kind, payload, inflate)
@@ -198,7 +199,7 @@ def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
     for chunk in _chunks(view):
         if chunk.kind in parts:
             if not _is_intact(view, chunk):
-                raise ValueError(f"damaged {chunk.kind} chunk")
+                raise FormatError(f"damaged {chunk.kind} chunk")
             parts[chunk.kind].append(chunk.payload)
     header, transparency, samples = (b"".join(parts[kind]) for kind in parts)
     return header, transparency, samples
@@ -242,9 +243,9 @@ def _check_unfolding(pieces: list[memoryview], length: int) -> None:
         for at in range(0, len(piece), _INFLATED_AT_ONCE):
             length -= len(unpacker.decompress(piece[at : at + _INFLATED_AT_ONCE]))
             if length < 0 or unpacker.unused_data:
-                raise ValueError("the PNG holds more than its size asks for")
+                raise FormatError("the PNG holds more than its size asks for")
     if length or not unpacker.eof:
-        raise ValueError("the PNG is truncated")
+        raise FormatError("the PNG is truncated")
 
 
 def plain(header: bytes, transparency: bytes, samples: bytes) -> bytes:
@@ -273,7 +274,7 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
         written.append(_chunk("eXIf", blocks.exif))
     for name, payload in blocks.others:
         if not re.fullmatch(r"[a-z][A-Za-z]{3}", name) or _is_coding(name):
-            raise ValueError(f"a PNG has no place for the block {name}")
+            raise FormatError(f"a PNG has no place for the block {name}")
         if name == "sRGB" and blocks.icc is not None:  # a PNG says one or the other
             continue
         written.append(_chunk(name, payload))
@@ -306,29 +307,29 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
 def _chunks(view: memoryview) -> Iterator[_Chunk]:
     """Yield all chunks from the first to IEND; raises `ValueError` when they do not make up a PNG."""
     if view[:8] != _SIGNATURE:
-        raise ValueError("not a PNG file")
+        raise FormatError("not a PNG file")
     at, count = 8, 0
     met: set[str] = set()
     while "IEND" not in met:
         if at + 12 > len(view):
-            raise ValueError("the PNG is truncated")
+            raise FormatError("the PNG is truncated")
         length, name = struct.unpack_from(">I4s", view, at)
         end = at + 12 + length
         if end > len(view):
-            raise ValueError("the PNG is truncated")
+            raise FormatError("the PNG is truncated")
         if not name.isalpha():
-            raise ValueError("the PNG is damaged")
+            raise FormatError("the PNG is damaged")
         kind = name.decode("ascii")
         if not met and kind not in ("IHDR", "CgBI"):  # the latter begins the PNGs inside apps for iPhones
-            raise ValueError("the PNG does not begin with its header")
+            raise FormatError("the PNG does not begin with its header")
         count += 1
         if count > MOST_BLOCKS:
-            raise ValueError("the PNG consists of too many chunks")
+            raise FormatError("the PNG consists of too many chunks")
         met.add(kind)
         yield _Chunk(kind, at, end, view[at + 8 : end - 4])
         at = end
     if not {"IHDR", "IDAT"} <= met:
-        raise ValueError("the PNG holds no picture")
+        raise FormatError("the PNG holds no picture")
 
 
 def _is_coding(kind: str) -> bool:
@@ -362,7 +363,7 @@ def _raw_profile(text: bytes) -> bytes:
     _, length, digits = text.strip().split(maxsplit=2)
     block = bytes.fromhex(digits.decode("ascii"))
     if len(block) != int(length):
-        raise ValueError("a raw profile of the wrong length")
+        raise FormatError("a raw profile of the wrong length")
     return block
 
 
@@ -373,7 +374,7 @@ def _is_xmp(chunk: _Chunk) -> bool:
 
 def _chunk(kind: str, payload: bytes) -> bytes:
     if len(payload) >= 1 << 31:
-        raise ValueError(f"the {kind} chunk is too long for a PNG: {len(payload):,} bytes")
+        raise FormatError(f"the {kind} chunk is too long for a PNG: {len(payload):,} bytes")
     named = kind.encode("ascii") + payload
     return struct.pack(">I", len(payload)) + named + struct.pack(">I", zlib.crc32(named))
 
