@@ -14,7 +14,7 @@ from deepdream_core.photo import colour, with_libpng
 from deepdream_core.photo.container import Blocks, blocks_of, bmp_colours
 from deepdream_core.photo.container.gif import extent_of
 from deepdream_core.photo.container.jpeg import demanding
-from deepdream_core.photo.container.png import check_samples
+from deepdream_core.photo.container.png_samples import for_decoders, has_surplus
 from deepdream_core.photo.decoded import (
     NO_BLOCKS,
     Coding,
@@ -29,7 +29,7 @@ from deepdream_core.photo.described import by_boxes
 from deepdream_core.photo.exif import bare, without_orientation
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
-from deepdream_core.photo.receipt import Entry, converted
+from deepdream_core.photo.receipt import Entry, converted, dropped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,11 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
         canvas = extent_of(memoryview(data))
         check_size(*canvas, 1, max_megapixels)
         check_plausible(canvas[0] * canvas[1], len(data), _MOST_PIXELS[name])
+    changes: list[Entry] = []
     file = demanding(memoryview(data)) if name == "JPEG" else _with_alpha_flag(data) if name == "WEBP" else data
+    if name == "PNG":
+        file, opaque = for_decoders(memoryview(data))
+        changes += [dropped("transparency", "its chunk is damaged, and readers pass over it")] * opaque
     with Image.open(io.BytesIO(file), formats=_OPENED_AS[name]) as image:
         one = name in ("JPEG", "BMP")
         count = 1 if one else getattr(image, "n_frames", 1)
@@ -69,15 +73,14 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
         if name in _MOST_PIXELS:
             bits = _PNG_BITS.get(image.mode, 1) if name == "PNG" else 1
             check_plausible(width * height, len(data), _MOST_PIXELS[name] // bits)
-        if name == "PNG":
-            check_samples(memoryview(data))
+        surplus = name == "PNG" and has_surplus(memoryview(data))
+        changes += [dropped("surplus samples", "beyond the last row, where no reader looks", lost=False)] * surplus
         if name == "AVIF":
             blocks = _avif_blocks(image)
-        changes: list[Entry] = []
         bits = _bits(data, name, image)
         coding = _coding(data, name, image)
         if bits > 8 and count == 1:
-            samples = with_libpng.decode(data) if name == "PNG" else _deep_avif(data)
+            samples = with_libpng.decode(file, surplus=surplus) if name == "PNG" else _deep_avif(data)
             frames = [Frame(samples, float((1 << bits) - 1))]
         else:
             frames = _frames(image, count)

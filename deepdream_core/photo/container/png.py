@@ -30,16 +30,7 @@ from deepdream_core.photo.formats import FormatError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_LONGEST_IDAT = 1 << 30
-_INFLATED_AT_ONCE = 1 << 14
-
-CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Samples a pixel, by colour type."""
-
-ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""Left, top, step across and step down of an interlaced picture's passes (PNG specification, 8.2)."""
-
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _RAW_PROFILE = "Raw profile type "
 _RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP, _RAW_ICC = ("exif", "app1"), ("xmp", "app1"), ("8bim", "iptc"), ("icc", "icm")
@@ -53,7 +44,7 @@ _HELD_TO_THEIR_PLACE = frozenset(
 )  # Apple's, says where in the file the pixels' parts begin; readers do without
 
 
-class _Chunk(NamedTuple):
+class Chunk(NamedTuple):
     """One chunk: its type, its extent with length and checksum, and its payload."""
 
     kind: str
@@ -112,13 +103,13 @@ def blocks_of(view: memoryview) -> Blocks:
     found = Gathered()
     inflate = _Inflater()
     raw: list[tuple[str, bytes]] = []
-    end = len(_SIGNATURE)
+    end = len(SIGNATURE)
     seen: set[str] = set()
-    for chunk in _chunks(view):
+    for chunk in chunks(view):
         end = chunk.end
         if chunk.kind in _HELD_TO_THEIR_PLACE or _is_coding(chunk.kind):
             continue
-        if not _is_intact(view, chunk):
+        if not is_intact(view, chunk):
             found.dropped.append(f"damaged {chunk.kind} chunk")
         elif told := _DROPPED.get(chunk.kind):
             found.dropped.append(told)
@@ -193,75 +184,11 @@ def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload
     found.others.append((kind, payload))
 
 
-def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
-    """Return header, transparency (or nothing) and packed samples of a PNG; raises `ValueError` for a wrong checksum."""
-    parts: dict[str, list[memoryview]] = {"IHDR": [], "tRNS": [], "IDAT": []}
-    for chunk in _chunks(view):
-        if chunk.kind in parts:
-            if not _is_intact(view, chunk):
-                raise FormatError(f"damaged {chunk.kind} chunk")
-            parts[chunk.kind].append(chunk.payload)
-    header, transparency, samples = (b"".join(parts[kind]) for kind in parts)
-    return header, transparency, samples
-
-
-def check_samples(view: memoryview) -> None:
-    """Raise `ValueError` unless every picture of a PNG unfolds to the samples its size asks for, with the right checksum.
-
-    Decoders stop once they have enough to show, which is not to say that it was all there, or the right thing.
-    """
-    size, coding = (0, 0), (0, 0, 0)
-    pictures: list[tuple[str, int, list[memoryview]]] = []
-    begun = ""  # kind of the chunks that go on with the last picture
-    for chunk in _chunks(view):
-        if chunk.kind == "IHDR" and len(chunk.payload) == 13:
-            *sides, bits, colours, _, _, interlaced = struct.unpack(">IIBBBBB", chunk.payload)
-            size, coding = (sides[0], sides[1]), (bits, colours, interlaced)
-        elif chunk.kind == "fcTL" and len(chunk.payload) == 26:
-            begun = ""
-            size = struct.unpack_from(">II", chunk.payload, 4)
-        elif chunk.kind in ("IDAT", "fdAT"):
-            if chunk.kind != begun:
-                begun = chunk.kind
-                pictures.append((begun, _unfolded(*size, *coding), []))
-            pictures[-1][2].append(chunk.payload[4:] if begun == "fdAT" else chunk.payload)
-    for _, length, pieces in pictures:
-        _check_unfolding(pieces, length)
-
-
-def _unfolded(width: int, height: int, bits: int, colours: int, interlaced: int) -> int:
-    """Return how many bytes a picture has unpacked (PNG specification, 7.2 and 8.2)."""
-    passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
-    sizes = [(-(-(width - left) // across), -(-(height - top) // down)) for left, top, across, down in passes]
-    bits *= CHANNELS.get(colours, 1)
-    return sum(down * (1 + -(-across * bits // 8)) for across, down in sizes if across > 0 and down > 0)
-
-
-def _check_unfolding(pieces: list[memoryview], length: int) -> None:
-    unpacker = zlib.decompressobj()
-    for piece in pieces:
-        for at in range(0, len(piece), _INFLATED_AT_ONCE):
-            length -= len(unpacker.decompress(piece[at : at + _INFLATED_AT_ONCE]))
-            if length < 0 or unpacker.unused_data:
-                raise FormatError("the PNG holds more than its size asks for")
-    if length or not unpacker.eof:
-        raise FormatError("the PNG is truncated")
-
-
-def plain(header: bytes, transparency: bytes, samples: bytes) -> bytes:
-    """Return a PNG of nothing but these, as `picture_of` has them."""
-    pieces = [_SIGNATURE, _chunk("IHDR", header)]
-    if transparency:
-        pieces.append(_chunk("tRNS", transparency))
-    pieces += [_chunk("IDAT", samples[at : at + _LONGEST_IDAT]) for at in range(0, len(samples), _LONGEST_IDAT)]
-    return b"".join([*pieces, _chunk("IEND", b"")])
-
-
 def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     """Return the PNG with other metadata; see `container.with_blocks`."""
     place, end = 0, 0
     edits = []
-    for chunk in _chunks(view):
+    for chunk in chunks(view):
         end = chunk.end
         if chunk.kind == "IHDR":
             place = chunk.end
@@ -269,15 +196,15 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
             edits.append((chunk.start, chunk.end, b""))
     written = []
     if blocks.icc is not None:
-        written.append(_chunk("iCCP", b"ICC Profile\0\0" + zlib.compress(blocks.icc)))
+        written.append(chunk_bytes("iCCP", b"ICC Profile\0\0" + zlib.compress(blocks.icc)))
     if blocks.exif is not None:
-        written.append(_chunk("eXIf", blocks.exif))
+        written.append(chunk_bytes("eXIf", blocks.exif))
     for name, payload in blocks.others:
         if not re.fullmatch(r"[a-z][A-Za-z]{3}", name) or _is_coding(name):
             raise FormatError(f"a PNG has no place for the block {name}")
         if name == "sRGB" and blocks.icc is not None:  # a PNG says one or the other
             continue
-        written.append(_chunk(name, payload))
+        written.append(chunk_bytes(name, payload))
     if blocks.xmp is not None:
         written.append(_xmp_chunk(blocks.xmp))
     # Right behind the header is before PLTE and IDAT, where all of them may stand.
@@ -288,8 +215,8 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     """Return the PNG with another XMP packet; see `container.with_xmp`."""
     place = (0, 0)
     edits: list[tuple[int, int, bytes]] = []
-    held: list[_Chunk] = []
-    for chunk in _chunks(view):
+    held: list[Chunk] = []
+    for chunk in chunks(view):
         if chunk.kind == "IHDR":
             place = (chunk.end, chunk.end)
         elif chunk.kind in _HELD_TO_THEIR_PLACE:
@@ -304,9 +231,9 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     return b"".join(edited(view, edits + held_void))
 
 
-def _chunks(view: memoryview) -> Iterator[_Chunk]:
-    """Yield all chunks from the first to IEND; raises `ValueError` when they do not make up a PNG."""
-    if view[:8] != _SIGNATURE:
+def chunks(view: memoryview) -> Iterator[Chunk]:
+    """Yield all chunks from the first to IEND; raises `FormatError` when they do not make up a PNG."""
+    if view[:8] != SIGNATURE:
         raise FormatError("not a PNG file")
     at, count = 8, 0
     met: set[str] = set()
@@ -326,7 +253,7 @@ def _chunks(view: memoryview) -> Iterator[_Chunk]:
         if count > MOST_BLOCKS:
             raise FormatError("the PNG consists of too many chunks")
         met.add(kind)
-        yield _Chunk(kind, at, end, view[at + 8 : end - 4])
+        yield Chunk(kind, at, end, view[at + 8 : end - 4])
         at = end
     if not {"IHDR", "IDAT"} <= met:
         raise FormatError("the PNG holds no picture")
@@ -336,7 +263,8 @@ def _is_coding(kind: str) -> bool:
     return kind[0].isupper() or kind in _CODING
 
 
-def _is_intact(view: memoryview, chunk: _Chunk) -> bool:
+def is_intact(view: memoryview, chunk: Chunk) -> bool:
+    """Return whether a chunk's checksum is right."""
     return zlib.crc32(view[chunk.start + 4 : chunk.end - 4]) == int.from_bytes(view[chunk.end - 4 : chunk.end], "big")
 
 
@@ -367,12 +295,13 @@ def _raw_profile(text: bytes) -> bytes:
     return block
 
 
-def _is_xmp(chunk: _Chunk) -> bool:
+def _is_xmp(chunk: Chunk) -> bool:
     """Return whether a text chunk holds XMP in the form of today or in ImageMagick's older one."""
     return _keyword(chunk.payload) in (_XMP_KEYWORD, _RAW_PROFILE + "xmp")
 
 
-def _chunk(kind: str, payload: bytes) -> bytes:
+def chunk_bytes(kind: str, payload: bytes) -> bytes:
+    """Return a chunk with its length and checksum; raises `FormatError` where it would be too long."""
     if len(payload) >= 1 << 31:
         raise FormatError(f"the {kind} chunk is too long for a PNG: {len(payload):,} bytes")
     named = kind.encode("ascii") + payload
@@ -380,4 +309,4 @@ def _chunk(kind: str, payload: bytes) -> bytes:
 
 
 def _xmp_chunk(xmp: bytes) -> bytes:
-    return _chunk("iTXt", _XMP_KEYWORD.encode("ascii") + b"\0\0\0\0\0" + xmp)
+    return chunk_bytes("iTXt", _XMP_KEYWORD.encode("ascii") + b"\0\0\0\0\0" + xmp)
