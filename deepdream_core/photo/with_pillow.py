@@ -13,7 +13,7 @@ from deepdream_core.errors import PictureError
 from deepdream_core.photo import colour, with_libpng
 from deepdream_core.photo.container import Blocks, blocks_of, bmp_colours
 from deepdream_core.photo.container.gif import extent_of
-from deepdream_core.photo.container.jpeg import demanding
+from deepdream_core.photo.container.jpeg_samples import demanding
 from deepdream_core.photo.container.png_samples import for_decoders, has_surplus
 from deepdream_core.photo.decoded import (
     NO_BLOCKS,

@@ -25,15 +25,12 @@ from deepdream_core.photo.container.mpf import MPF_ID, listed_pictures, moved_in
 from deepdream_core.photo.container.photoshop import without_thumbnails
 from deepdream_core.photo.formats import FormatError
 
-_SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
+_SOI, _EOI, _COM = 0xD8, 0xD9, 0xFE
+SOS = 0xDA
 _APP0 = 0xE0
-_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_DRI = 0xDD
-_HUFFMAN_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), (0xC2, 0xC6, 0xCA, 0xCE)
-_LOOKED_AHEAD = 16
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # in a scan, FF 00 is data and FF D0…D7 a restart
 
@@ -64,7 +61,7 @@ _LONGEST_ICC_PART = _LONGEST - len(_ICC_ID) - 2
 _PICTURE_IN_XMP = re.compile(rb"ns\.google\.com/photos/1\.0/(?:depthmap|image)/")
 
 
-class _Segment(NamedTuple):
+class Segment(NamedTuple):
     """One marker with all that belongs to it: `start` with fill bytes, `body` after the length, a scan's data in `end`."""
 
     marker: int
@@ -75,7 +72,7 @@ class _Segment(NamedTuple):
 
 def blocks_of(view: memoryview) -> Blocks:
     """Return the metadata of a JPEG file; see `container.blocks_of`."""
-    segments, end = _segments(view)
+    segments, end = segments_of(view)
     found = Gathered()
     groups: dict[str, list[bytes]] = {}
     for segment in segments:
@@ -101,66 +98,9 @@ def blocks_of(view: memoryview) -> Blocks:
     return found.blocks()
 
 
-def demanding(view: memoryview) -> bytes | memoryview:
-    """Return the first picture so that a decoder that waits for more data, as Pillow's does, fails where a scan is short.
-
-    libjpeg paints gray what a scan lacks, if only there is an end marker. So a picture of one scan goes without it, as far
-    as its last samples and the few bytes that decoders look ahead. Where there are several scans, it is checked that they
-    bring all coefficients; in all of them restart markers are counted. Raises `ValueError` where something is missing.
-    """
-    segments, _ = _segments(view)
-    frame = next((segment for segment in segments if segment.marker in _FRAME_HEADERS), None)
-    if frame is None or frame.end - frame.body < 6:
-        raise FormatError("the JPEG holds no picture")
-    scans = [segment for segment in segments if segment.marker == _SOS]
-    _check_restarts(view, segments, frame)
-    _check_scans(view, scans, frame)
-    if len(scans) > 1 or frame.marker not in _HUFFMAN_SEQUENTIAL:
-        return view
-    return b"".join([view[: scans[0].end], bytes(_LOOKED_AHEAD)])
-
-
-def _check_scans(view: memoryview, scans: list[_Segment], frame: _Segment) -> None:
-    """Raise `ValueError` unless the scans bring every coefficient of every component to its last bit (T.81, G.1.1)."""
-    progressive = frame.marker in _PROGRESSIVE
-    missing = {name: [True] * 64 if progressive else [True] for name in view[frame.body + 6 : frame.end : 3]}
-    for scan in scans:
-        count = view[scan.body]
-        first, last, bits = view[scan.body + 1 + 2 * count : scan.body + 4 + 2 * count]
-        for name in view[scan.body + 1 : scan.body + 1 + 2 * count : 2]:
-            if name in missing and progressive:
-                missing[name][first : last + 1] = [bool(bits & 15)] * (min(last, 63) + 1 - first)
-            elif name in missing:
-                missing[name] = [False]
-    if any(any(coefficients) for coefficients in missing.values()):
-        raise FormatError("the JPEG is truncated: scans are missing")
-
-
-def _check_restarts(view: memoryview, segments: list[_Segment], frame: _Segment) -> None:
-    """Raise `ValueError` where a scan has fewer restart markers than its size asks for (T.81, A.2 and E.1.4)."""
-    height, width = struct.unpack_from(">HH", view, frame.body + 1)
-    factors = {
-        view[at]: (view[at + 1] >> 4 or 1, view[at + 1] & 15 or 1) for at in range(frame.body + 6, frame.end - 2, 3)
-    }
-    most = [max((factor[side] for factor in factors.values()), default=1) for side in (0, 1)]
-    interval = 0
-    for segment in segments:
-        if segment.marker == _DRI and segment.end - segment.body >= 2:
-            interval = int.from_bytes(view[segment.body : segment.body + 2], "big")
-        if segment.marker != _SOS or not interval:
-            continue
-        names = view[segment.body + 1 : segment.body + 1 + 2 * view[segment.body] : 2]
-        sides = factors.get(names[0], (1, 1)) if len(names) == 1 else (1, 1)
-        units = 1
-        for length, own, all_of in zip((width, height), sides, most, strict=True):
-            units *= -(-length * own // (8 * all_of))
-        if len(_RESTART.findall(view, segment.body, segment.end)) < -(-units // interval) - 1:
-            raise FormatError("the JPEG is truncated: parts of a scan are missing")
-
-
 def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     """Return the JPEG with other metadata; see `container.with_blocks`."""
-    segments, end = _segments(view)
+    segments, end = segments_of(view)
     cuts = [(segment.start, segment.end, b"") for segment in segments if _kind(view, segment) != "coding"]
     jfif = _jfif_to_write(view, segments, blocks)
     written = [] if jfif is None else [_segment(_APP0, jfif, "the JFIF header")]
@@ -178,7 +118,7 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
 
 def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     """Return the JPEG with another XMP packet; see `container.with_xmp`."""
-    segments, _ = _segments(view)
+    segments, _ = segments_of(view)
     kinds = [_kind(view, segment) for segment in segments]
     edits = [(segment.start, segment.end, b"") for segment, kind in zip(segments, kinds, strict=True) if kind == "xmp"]
     if xmp is not None:
@@ -193,14 +133,14 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     return b"".join(edited(view, edits))
 
 
-def _segments(view: memoryview) -> tuple[list[_Segment], int]:
+def segments_of(view: memoryview) -> tuple[list[Segment], int]:
     """Return the segments of the first picture, which follow one another without a gap, and the position of its end.
 
     Decoders do without the end marker, and some cameras wrote none; but a file without it may lack half of its picture.
     """
     if bytes(view[:2]) != b"\xff\xd8":
         raise FormatError("not a JPEG file")
-    segments: list[_Segment] = []
+    segments: list[Segment] = []
     at, scanned = 2, False
     while True:
         found = _MARKER.search(view, at)
@@ -213,11 +153,11 @@ def _segments(view: memoryview) -> tuple[list[_Segment], int]:
             if length < 2 or body + length > len(view):
                 raise FormatError("the JPEG is truncated or damaged in a segment")
             body, end = body + 2, body + length
-        if marker == _SOS:
+        if marker == SOS:
             scanned = True
             after = _MARKER_AFTER_SCAN.search(view, end)
             end = after.start() if after else len(view)
-        segments.append(_Segment(marker, at, body, end))
+        segments.append(Segment(marker, at, body, end))
         if marker == _EOI:
             if not scanned:
                 raise FormatError("the JPEG holds no picture")
@@ -227,7 +167,7 @@ def _segments(view: memoryview) -> tuple[list[_Segment], int]:
         at = end
 
 
-def _kind(view: memoryview, segment: _Segment) -> str:
+def _kind(view: memoryview, segment: Segment) -> str:
     if not (segment.marker == _COM or _APP0 <= segment.marker < _APP0 + 16):
         return "coding"
     start = bytes(view[segment.body : min(segment.body + 40, segment.end)])
@@ -281,7 +221,7 @@ def _is_jfif(name: str, payload: bytes) -> bool:
     return name == "APP0" and payload.startswith(b"JFIF\0")
 
 
-def _jfif_to_write(view: memoryview, segments: list[_Segment], blocks: Blocks) -> bytes | None:
+def _jfif_to_write(view: memoryview, segments: list[Segment], blocks: Blocks) -> bytes | None:
     """Return the JFIF header to write: the one given, except where it, or its lack, would change the colours.
 
     A JFIF header means YCbCr to decoders; without one the Adobe segment and then the components' names are asked. One of
@@ -296,7 +236,7 @@ def _jfif_to_write(view: memoryview, segments: list[_Segment], blocks: Blocks) -
             own = bytes(payload)
         elif segment.marker == 0xEE and _kind(view, segment) == "coding" and len(payload) >= 12:
             adobe = payload[11]
-        elif segment.marker in _FRAME_HEADERS and not components:
+        elif segment.marker in FRAME_HEADERS and not components:
             components = bytes(payload[6::3])
 
     def is_rgb(*, jfif: bool) -> bool:
