@@ -39,11 +39,7 @@ def demanding(view: memoryview) -> bytes | memoryview:
 
 def _refuse_rare(view: memoryview, segments: list[Segment], frame: Segment) -> None:
     """Raise `PictureError` for a kind of JPEG that decoders for photographs do not know (T.81, table B.1)."""
-    bits, height, components = (
-        view[frame.body],
-        int.from_bytes(view[frame.body + 1 : frame.body + 3], "big"),
-        view[frame.body + 5],
-    )
+    bits, height, _, components = struct.unpack_from(">BHHB", view, frame.body)
     if frame.marker == _JPEG_LS:
         kind = "is a JPEG-LS"
     elif frame.marker in _LOSSLESS:

@@ -105,7 +105,7 @@ def blocks_of(view: memoryview) -> Blocks:
     raw: list[tuple[str, bytes]] = []
     end = len(SIGNATURE)
     seen: set[str] = set()
-    for chunk in chunks(view):
+    for chunk in chunks_of(view):
         end = chunk.end
         if chunk.kind in _HELD_TO_THEIR_PLACE or _is_coding(chunk.kind):
             continue
@@ -188,7 +188,7 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     """Return the PNG with other metadata; see `container.with_blocks`."""
     place, end = 0, 0
     edits = []
-    for chunk in chunks(view):
+    for chunk in chunks_of(view):
         end = chunk.end
         if chunk.kind == "IHDR":
             place = chunk.end
@@ -196,15 +196,15 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
             edits.append((chunk.start, chunk.end, b""))
     written = []
     if blocks.icc is not None:
-        written.append(chunk_bytes("iCCP", b"ICC Profile\0\0" + zlib.compress(blocks.icc)))
+        written.append(as_chunk("iCCP", b"ICC Profile\0\0" + zlib.compress(blocks.icc)))
     if blocks.exif is not None:
-        written.append(chunk_bytes("eXIf", blocks.exif))
+        written.append(as_chunk("eXIf", blocks.exif))
     for name, payload in blocks.others:
         if not re.fullmatch(r"[a-z][A-Za-z]{3}", name) or _is_coding(name):
             raise FormatError(f"a PNG has no place for the block {name}")
         if name == "sRGB" and blocks.icc is not None:  # a PNG says one or the other
             continue
-        written.append(chunk_bytes(name, payload))
+        written.append(as_chunk(name, payload))
     if blocks.xmp is not None:
         written.append(_xmp_chunk(blocks.xmp))
     # Right behind the header is before PLTE and IDAT, where all of them may stand.
@@ -216,7 +216,7 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     place = (0, 0)
     edits: list[tuple[int, int, bytes]] = []
     held: list[Chunk] = []
-    for chunk in chunks(view):
+    for chunk in chunks_of(view):
         if chunk.kind == "IHDR":
             place = (chunk.end, chunk.end)
         elif chunk.kind in _HELD_TO_THEIR_PLACE:
@@ -231,7 +231,7 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     return b"".join(edited(view, edits + held_void))
 
 
-def chunks(view: memoryview) -> Iterator[Chunk]:
+def chunks_of(view: memoryview) -> Iterator[Chunk]:
     """Yield all chunks from the first to IEND; raises `FormatError` when they do not make up a PNG."""
     if view[:8] != SIGNATURE:
         raise FormatError("not a PNG file")
@@ -300,7 +300,7 @@ def _is_xmp(chunk: Chunk) -> bool:
     return _keyword(chunk.payload) in (_XMP_KEYWORD, _RAW_PROFILE + "xmp")
 
 
-def chunk_bytes(kind: str, payload: bytes) -> bytes:
+def as_chunk(kind: str, payload: bytes) -> bytes:
     """Return a chunk with its length and checksum; raises `FormatError` where it would be too long."""
     if len(payload) >= 1 << 31:
         raise FormatError(f"the {kind} chunk is too long for a PNG: {len(payload):,} bytes")
@@ -309,4 +309,4 @@ def chunk_bytes(kind: str, payload: bytes) -> bytes:
 
 
 def _xmp_chunk(xmp: bytes) -> bytes:
-    return chunk_bytes("iTXt", _XMP_KEYWORD.encode("ascii") + b"\0\0\0\0\0" + xmp)
+    return as_chunk("iTXt", _XMP_KEYWORD.encode("ascii") + b"\0\0\0\0\0" + xmp)

@@ -10,7 +10,7 @@ import zlib
 from typing import NamedTuple
 
 from deepdream_core.errors import PictureError
-from deepdream_core.photo.container.png import SIGNATURE, chunk_bytes, chunks, is_intact
+from deepdream_core.photo.container.png import SIGNATURE, as_chunk, chunks_of, is_intact
 from deepdream_core.photo.formats import FormatError
 
 _LONGEST_IDAT = 1 << 30
@@ -41,7 +41,7 @@ def for_decoders(view: memoryview) -> Bare:
     """
     pieces: list[bytes | memoryview] = [SIGNATURE]
     colours, opaque = 0, False
-    for chunk in chunks(view):
+    for chunk in chunks_of(view):
         if chunk.kind == "CgBI":
             raise PictureError(
                 "is a PNG in the form that Xcode makes for iPhones, which is not read", "export it again"
@@ -68,7 +68,7 @@ def for_decoders(view: memoryview) -> Bare:
 def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
     """Return header, transparency (or nothing) and packed samples of a PNG; raises `FormatError` for a wrong checksum."""
     parts: dict[str, list[memoryview]] = {"IHDR": [], "tRNS": [], "IDAT": []}
-    for chunk in chunks(view):
+    for chunk in chunks_of(view):
         if chunk.kind in parts:
             if not is_intact(view, chunk):
                 raise FormatError(f"damaged {chunk.kind} chunk")
@@ -86,7 +86,7 @@ def has_surplus(view: memoryview) -> bool:
     size, coding = (0, 0), (0, 0, 0)
     pictures: list[tuple[int, list[memoryview]]] = []
     begun = ""  # kind of the chunks that go on with the last picture
-    for chunk in chunks(view):
+    for chunk in chunks_of(view):
         if chunk.kind == "IHDR" and len(chunk.payload) == 13:
             *sides, bits, colours, _, _, interlaced = struct.unpack(">IIBBBBB", chunk.payload)
             size, coding = (sides[0], sides[1]), (bits, colours, interlaced)
@@ -130,8 +130,8 @@ def _unfolds_to_more(pieces: list[memoryview], length: int) -> bool:
 
 def plain(header: bytes, transparency: bytes, samples: bytes) -> bytes:
     """Return a PNG of nothing but these, as `picture_of` has them."""
-    pieces = [SIGNATURE, chunk_bytes("IHDR", header)]
+    pieces = [SIGNATURE, as_chunk("IHDR", header)]
     if transparency:
-        pieces.append(chunk_bytes("tRNS", transparency))
-    pieces += [chunk_bytes("IDAT", samples[at : at + _LONGEST_IDAT]) for at in range(0, len(samples), _LONGEST_IDAT)]
-    return b"".join([*pieces, chunk_bytes("IEND", b"")])
+        pieces.append(as_chunk("tRNS", transparency))
+    pieces += [as_chunk("IDAT", samples[at : at + _LONGEST_IDAT]) for at in range(0, len(samples), _LONGEST_IDAT)]
+    return b"".join([*pieces, as_chunk("IEND", b"")])
