@@ -128,6 +128,8 @@ def _translated(path: Path) -> Iterator[None]:
         except PictureError as error:
             raise type(error)(f"{path}: {error.what}", error.next_step) from None
         except Exception as error:  # decoders raise nearly anything for a broken file
+            if "\0" in str(path):
+                raise PictureError(f"{path}: no file has a null byte in its name", "check the name") from None
             if isinstance(error, OSError) and error.errno:
                 raise PictureError(f"{path}: cannot be read: {error.strerror}", "check the name and the disk") from None
             what = f"{path}: truncated or damaged ({_reason(error, 'it cannot be decoded')})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import logging
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import tifffile
 
 from deepdream_core.errors import PictureError
-from deepdream_core.photo import colour, ifd, tiff_edit
+from deepdream_core.photo import colour, ifd, tiff_edit, tiff_strips
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.container.photoshop import without_thumbnails
 from deepdream_core.photo.decoded import (
@@ -21,7 +20,6 @@ from deepdream_core.photo.decoded import (
     Coding,
     Decoded,
     check_pixels,
-    check_plausible,
     check_size,
     fit_for_changed_pixels,
     orientation_of,
@@ -31,7 +29,6 @@ from deepdream_core.photo.described import by_exif, with_transfer
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted, dropped
-from deepdream_core.photo.with_pillow import check_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,15 +44,6 @@ _GRAY_WHITE_IS_ZERO, _GRAY, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _CIELAB, _ICCL
 _CFA, _TRANSFER = 32803, 301
 _REDUCED, _IS_MASK = 1, 4  # bits of NewSubfileType
 _KEPT_COMPRESSIONS = {1: None, 5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 50000: "zstd"}
-_NUMBERS = ("imagewidth", "imagelength", "imagedepth", "bitspersample", "samplesperpixel", "tilewidth", "tilelength",
-            "tiledepth", "rowsperstrip")  # fmt: skip
-_HEADER = 8
-_NONE, _JPEG = 1, 7
-_MOST_PACKED = {_NONE: 1, 5: 3000, _JPEG: 2000, 8: 1040, 32946: 1040, 32773: 64, 34925: 8000, 50000: 40_000}
-"""The compressions that are read, and how many bytes one byte unfolds to at the most: 4096 from 12 bits in LZW.
-
-Fax compressions (2, 3, 4) are not among them: their decoder paints white what is missing, without a word.
-"""
 _MOST_PAGES = 10_000
 _COPIES = dropped("reduced copies", "they showed the picture before", lost=False)
 
@@ -77,15 +65,15 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
         _refuse_raw(tiff.pages[0])
         pages, left_out = _pictures(tiff, sum(1 for _ in ifd.directory_offsets(data, layout)))
         for page in pages:
-            _check_numbers(page)
+            tiff_strips.check_numbers(page)
         total = sum(page.imagewidth * page.imagelength for page in pages)
         check_pixels(total, f"all its {len(pages)} pages together" if len(pages) > 1 else "it", max_megapixels)
+        changes: list[Entry] = []
         for page in pages:
             check_size(page.imagewidth, page.imagelength, 1, max_megapixels)
-            _check_complete(page, data, max_megapixels)
+            changes += tiff_strips.check_complete(page, data, max_megapixels)
         frames: list[Frame] = []
         every: list[Blocks] = []
-        changes: list[Entry] = []
         for page in pages:
             frame, blocks, orientation, told = _page(page, data, layout)
             blocks, gone = fit_for_changed_pixels(blocks, orientation)
@@ -162,47 +150,6 @@ def _bounded(tiff: tifffile.TiffFile) -> Iterator[Any]:
     raise PictureError(f"holds more than {_MOST_PAGES} pages", "split it")
 
 
-def _check_numbers(page: Any) -> None:
-    """Raise `ValueError` unless all is a number that has to be: tifffile returns bytes for a width of the kind BYTE.
-
-    A number times bytes would be all memory.
-    """
-    if not all(type(getattr(page, name)) is int and getattr(page, name) >= 0 for name in _NUMBERS):
-        raise FormatError("its directory holds something else than numbers")
-
-
-def _check_complete(page: Any, data: bytes, max_megapixels: float) -> None:
-    """Raise `ValueError` for missing samples; tifffile fills holes with zeros without a word."""
-    compression, size = int(page.compression), len(data)
-    if compression not in _MOST_PACKED:
-        kind = getattr(page.compression, "name", compression)
-        raise PictureError(f"is compressed in a way that is not read ({kind})", "export it with LZW or deflate")
-    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    if not ends or max(ends) > size:
-        raise FormatError("samples lie beyond the end of the file")
-    if min(page.dataoffsets) < _HEADER:
-        raise FormatError("samples lie over its header")
-    if min(page.databytecounts) == 0 or len(ends) < math.prod(page.chunked):
-        raise FormatError("some of its strips or tiles are missing")
-    held = size if compression == _NONE else min(size, sum(page.databytecounts))
-    rowbytes = -(-page.imagewidth * page.samplesperpixel * page.bitspersample // 8)
-    check_plausible(rowbytes * page.imagelength, held, _MOST_PACKED[compression])
-    check_pixels(math.prod(page.chunks), "a strip or tile of it", max_megapixels * page.samplesperpixel)
-    longest = size if compression == _NONE else min(size, max(page.databytecounts))
-    check_plausible(math.prod(page.chunks) * page.bitspersample // 8, longest, _MOST_PACKED[compression])
-    if compression == _JPEG:
-        for start, end in zip(page.dataoffsets, ends, strict=True):
-            _check_jpeg(page, data[start:end])
-
-
-def _check_jpeg(page: Any, part: bytes) -> None:
-    if page.bitspersample != 8 or (page.planarconfig == 1 and page.samplesperpixel not in (1, 3, 4)):
-        raise PictureError("holds a JPEG of a kind that is not read", "export it with LZW or deflate")
-    tables: bytes | None = page.jpegtables
-    height, width = page.chunks[:2]
-    check_jpeg(tables[:-2] + part[2:] if tables else part, width, height)
-
-
 def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, int, list[Entry]]:
     photometric = int(page.photometric)
     changes: list[Entry] = []
@@ -210,7 +157,8 @@ def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, in
         raise PictureError(f"holds colours of a kind that is not read ({page.photometric.name})", "export it as RGB")
     if page.sampleformat not in (1, 3, None):
         raise PictureError("holds signed or complex numbers, which are no colours", "export it with 8 or 16 bits")
-    samples = page.asarray()
+    samples, told = tiff_strips.samples_of(page, data)
+    changes += told
     if samples.dtype == bool:
         samples = samples.astype(np.uint8)
     if photometric == _YCBCR and int(page.compression) not in (6, 7):
