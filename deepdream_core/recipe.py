@@ -139,12 +139,12 @@ def parsed(text: str, where: str) -> Recipe:
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"]) or "it"
-        raise PictureError(f"{where}: its recipe cannot be used: {key}: {problem['msg']}", step) from None
+        what = "is missing" if problem["type"] == "missing" else "is not what it may be"
+        raise PictureError(f"{where}: its recipe cannot be used: {key} {what}", step) from None
     except PictureError:
         raise
-    except Exception as error:  # besides YAMLError its readers of numbers and dates raise nearly anything
-        reason = " ".join(str(error).split())[:100]
-        raise PictureError(f"{where}: its recipe cannot be used: {reason}", step) from None
+    except Exception:  # besides YAMLError its readers of numbers and dates raise nearly anything
+        raise PictureError(f"{where}: its recipe cannot be used: it is not YAML", step) from None
 
 
 def made(

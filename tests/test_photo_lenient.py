@@ -17,6 +17,7 @@ from deepdream_core.errors import DamagedPictureError, PictureError
 from deepdream_core.photo import Photo, read_photo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -183,10 +184,12 @@ def tiff(
 def strips(compression: int, *, last: int) -> list[bytes]:
     """Return SCENE in strips of 16 rows, the last with so many."""
     tall = np.concatenate([SCENE, SCENE])
-    packed = {1: bytes, 5: imagecodecs.lzw_encode, 8: zlib.compress, 50000: imagecodecs.zstd_encode,
-              32773: imagecodecs.packbits_encode, 7: imagecodecs.jpeg_encode}  # fmt: skip
+    packed: dict[int, Callable[[Any], Any]] = {
+        1: bytes, 5: imagecodecs.lzw_encode, 7: imagecodecs.jpeg_encode, 8: zlib.compress,
+        32773: imagecodecs.packbits_encode, 50000: imagecodecs.zstd_encode,
+    }  # fmt: skip
     cuts = [tall[:16], tall[16:32], tall[32 : 32 + last]]
-    return [packed[compression](cut if compression == 7 else cut.tobytes()) for cut in cuts]
+    return [bytes(packed[compression](cut if compression == 7 else cut.tobytes())) for cut in cuts]
 
 
 @pytest.mark.parametrize("compression", [1, 5, 7, 8, 32773, 50000])
@@ -254,3 +257,17 @@ def test_sparse_strips_and_tiles_are_zeros(tmp_path: Path, compression: int) -> 
 def test_a_tiff_of_nothing_but_holes_is_not_there_yet(tmp_path: Path) -> None:
     with pytest.raises(DamagedPictureError, match="missing"):
         read(tmp_path, "a.tif", tiff([b""] * 3, compression=8))
+
+
+# --- others
+
+
+def test_a_bmp_that_holds_a_jpeg_is_told_as_what_it_is(tmp_path: Path) -> None:
+    encoded = io.BytesIO()
+    Image.fromarray(SCENE).save(encoded, "BMP")
+    for place, value in ((30, 4), (30, 5), (28, 2)):
+        file = bytearray(encoded.getvalue())
+        file[place] = value
+        with pytest.raises(PictureError, match="is a BMP of a kind that is not read") as caught:
+            read(tmp_path, "a.bmp", bytes(file))
+        assert not isinstance(caught.value, DamagedPictureError)

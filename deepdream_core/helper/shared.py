@@ -31,12 +31,12 @@ class SharedArray:
         try:
             self._memory = SharedMemory(_new_name(), create=True, size=header.nbytes)
         except OSError as error:
-            raise MemoryError(str(error)) from None
+            raise MemoryError(error.strerror) from None
         try:
             self._reserve()
         except OSError as error:
             self._remove()
-            raise MemoryError(str(error)) from None
+            raise MemoryError(error.strerror) from None
         self._holds = 0
         self._closing = False
 

@@ -65,7 +65,7 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
     if name == "PNG":
         file, opaque = for_decoders(memoryview(data))
         changes += [dropped("transparency", "its chunk is damaged, and readers pass over it")] * opaque
-    with Image.open(io.BytesIO(file), formats=_OPENED_AS[name]) as image:
+    with _opened(file, name) as image:
         one = name in ("JPEG", "BMP")
         count = 1 if one else getattr(image, "n_frames", 1)
         width, height = max(image.width, canvas[0]), max(image.height, canvas[1])
@@ -101,6 +101,15 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
     frames = [replace(frame, samples=upright(frame.samples, orientation)) for frame in frames]
     blocks, gone = fit_for_changed_pixels(blocks, orientation)
     return Decoded(tuple(frames), blocks, coding, (*changes, *gone))
+
+
+def _opened(file: bytes | memoryview, name: str) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(file), formats=_OPENED_AS[name])
+    except OSError as error:
+        if str(error).startswith("Unsupported BMP"):
+            raise PictureError("is a BMP of a kind that is not read", "export it with 24 bits, uncompressed") from None
+        raise
 
 
 def _with_alpha_flag(data: bytes) -> bytes:
