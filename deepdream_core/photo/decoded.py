@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.frame import Frame
 
 NO_BLOCKS = Blocks(icc=None, exif=None, xmp=None)
+_ONE_TOO_MANY = re.compile(r"second (colour profile|EXIF block|XMP packet|extended XMP|\w{4} chunk|TIFF tag \d+)")
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
 def _left_out(part: str) -> Entry:
     if "thumbnail" in part:
         return dropped("thumbnail", "it showed the picture before", lost=False)
+    if _ONE_TOO_MANY.fullmatch(part):
+        return dropped(part, "the first one counts")
     known = "damaged" in part or part.startswith(("TIFF tags", "linked"))
     return dropped(part, "" if known else "it no longer fits the dreamed picture")
 

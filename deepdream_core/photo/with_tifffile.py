@@ -298,6 +298,7 @@ def _blocks(page: Any, data: bytes, layout: ifd.Layout) -> Blocks:
             content = without_thumbnails(raw) if code == _PHOTOSHOP else raw
             others.append((str(code), content))
             told += ["thumbnail"] if content != raw else []
+    told += _second_ones(page, data)
     if _LAYERS in page.tags:
         told.append("Photoshop layers")
     lost = sorted(tag.code for tag in page.tags if tag.code not in _OF_STORAGE | tiff_edit.DESCRIPTIVE)
@@ -307,6 +308,18 @@ def _blocks(page: Any, data: bytes, layout: ifd.Layout) -> Blocks:
         _raw(page, data, _ICC), tiff_edit.exif_of_tiff(data, page.offset, layout), _raw(page, data, _XMP), tuple(others),
         tuple(told),
     )  # fmt: skip
+
+
+def _second_ones(page: Any, data: bytes) -> list[str]:
+    """Tell of tags that stand in a directory again with another value; readers take the first."""
+    words = {_ICC: "second colour profile", _XMP: "second XMP packet"}
+    seen: dict[int, Any] = {}
+    told: list[str] = []
+    for tag in page.tags:
+        value = data[tag.valueoffset : tag.valueoffset + tag.valuebytecount]
+        if seen.setdefault(tag.code, value) != value:
+            told.append(words.get(tag.code, f"second TIFF tag {tag.code}"))
+    return told
 
 
 def _raw(page: Any, data: bytes, code: int) -> bytes | None:

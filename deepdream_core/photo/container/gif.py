@@ -43,7 +43,7 @@ def blocks_of(view: memoryview) -> Blocks:
         if block.kind == "XMP":
             found.take_xmp(_packet(view, block))
         elif block.kind == "ICC":
-            found.icc = found.icc or _joined(view, block)
+            found.take_icc(_joined(view, block))
         elif block.kind == "COM":
             found.others.append(("COM", _joined(view, block)))
         elif block.kind == "APP":

@@ -37,6 +37,7 @@ _MARKER_AFTER_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # in a scan, FF 0
 _EXIF_ID = b"Exif\0\0"
 _XMP_ID = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENSION_ID = b"http://ns.adobe.com/xmp/extension/\0"
+_DIGEST = slice(len(_EXTENSION_ID), len(_EXTENSION_ID) + 32)
 _ICC_ID = b"ICC_PROFILE\0"
 _PHOTOSHOP_ID = b"Photoshop 3.0\0"
 
@@ -55,10 +56,13 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
 )
 
 _LONGEST = 65_533
+_FULL = 60_000  # a segment that another may go on from is about as long as one can be
+_TIFF_HEADERS = (b"II*\0", b"MM\0*")
 _LONGEST_ICC_PART = _LONGEST - len(_ICC_ID) - 2
 
 # Phones of 2014…2018 put the unblurred picture and its depth, in base64, into the extended XMP.
 _PICTURE_IN_XMP = re.compile(rb"ns\.google\.com/photos/1\.0/(?:depthmap|image)/")
+_THUMBNAIL_IN_XMP = b"<xmpGImg:image"
 
 
 class Segment(NamedTuple):
@@ -84,14 +88,15 @@ def blocks_of(view: memoryview) -> Blocks:
         group.append(payload)
         if kind in ("other", "extension") or (kind in ("jfif", "photoshop") and len(group) == 1):
             found.others.append((_name(segment.marker), payload))
-    if "exif" in groups:  # a block longer than a segment goes on in the next one
-        found.take_exif(_EXIF_ID + b"".join(payload.removeprefix(_EXIF_ID) for payload in groups["exif"]))
+    for block in _joined_exif(groups.get("exif", [])):
+        found.take_exif(block)
     for payload in groups.get("xmp", []):
         found.take_xmp(payload.removeprefix(_XMP_ID))
-    if "icc" in groups:
-        found.icc = _joined_profile(groups["icc"])
-        if found.icc is None:
+    for profile in _joined_profiles(groups.get("icc", [])):
+        if profile is None:
             found.dropped.append(DAMAGED_ICC)
+        else:
+            found.take_icc(profile)
     _settle_thumbnails(found, groups)
     _settle_extensions(found, groups.get("extension", []))
     _tell_other_pictures(found, groups, view[end:])
@@ -198,13 +203,35 @@ def _xmp_segment(xmp: bytes) -> bytes:
     return _segment(0xE1, _XMP_ID + xmp, "the XMP packet")
 
 
-def _joined_profile(payloads: list[bytes]) -> bytes | None:
-    """Return the profile from its numbered parts, or None when one is missing or there twice."""
-    parts = {payload[12]: payload[14:] for payload in payloads if len(payload) > 14}
-    counts = {payload[13] for payload in payloads if len(payload) > 14}
-    if len(parts) != len(payloads) or counts != {len(parts)} or set(parts) != set(range(1, len(parts) + 1)):
-        return None
-    return b"".join(parts[number] for number in sorted(parts))
+def _joined_exif(payloads: list[bytes]) -> list[bytes]:
+    """Return the EXIF blocks: one longer than a segment goes on in the next one, which then begins without a header."""
+    blocks: list[bytes] = []
+    for number, payload in enumerate(payloads):
+        bare = payload.removeprefix(_EXIF_ID)
+        if number and len(payloads[number - 1]) >= _FULL and not bare.startswith(_TIFF_HEADERS):
+            blocks[-1] += bare
+        else:
+            blocks.append(bare)
+    return blocks
+
+
+def _joined_profiles(payloads: list[bytes]) -> list[bytes | None]:
+    """Return the profiles from their numbered parts, None for one of which a part is missing.
+
+    A number that was there already, or another number of parts, begins another profile.
+    """
+    profiles: list[dict[int, bytes]] = []
+    counts: list[int] = []
+    for payload in payloads:
+        number, count = (payload[12], payload[13]) if len(payload) > 14 else (0, 0)
+        if not profiles or number in profiles[-1] or count != counts[-1]:
+            profiles.append({})
+            counts.append(count)
+        profiles[-1][number] = payload[14:]
+    return [
+        b"".join(parts[number] for number in sorted(parts)) if set(parts) == set(range(1, count + 1)) else None
+        for parts, count in zip(profiles, counts, strict=True)
+    ]
 
 
 def _profile_segments(icc: bytes) -> list[bytes]:
@@ -274,16 +301,26 @@ def _settle_thumbnails(found: Gathered, groups: dict[str, list[bytes]]) -> None:
 
 
 def _settle_extensions(found: Gathered, extensions: list[bytes]) -> None:
-    """Leave out an extended XMP that holds the picture as it was and its depth; its parts share a 32-byte digest."""
-    digests = slice(len(_EXTENSION_ID), len(_EXTENSION_ID) + 32)
-    with_pictures = {payload[digests] for payload in extensions if _PICTURE_IN_XMP.search(payload)}
-    if with_pictures:
+    """Leave out extended XMP that shows the picture as it was, or belongs to another packet; its parts share a digest."""
+    joined: dict[bytes, bytes] = {}
+    for payload in extensions:
+        digest = payload[_DIGEST]
+        joined[digest] = joined.get(digest, b"") + payload[_DIGEST.stop + 8 :]  # behind the whole length and the offset
+    for digest, text in joined.items():
+        if _PICTURE_IN_XMP.search(text):
+            told = "depth map or unblurred picture (extended XMP)"
+        elif _THUMBNAIL_IN_XMP in text:
+            told = OLD_THUMBNAIL
+        elif found.xmp and b"HasExtendedXMP" in found.xmp and digest not in found.xmp:
+            told = "second extended XMP"
+        else:
+            continue
+        found.dropped.append(told)
         found.others = [
             (name, payload)
             for name, payload in found.others
-            if not (payload.startswith(_EXTENSION_ID) and payload[digests] in with_pictures)
+            if not (payload.startswith(_EXTENSION_ID) and payload[_DIGEST] == digest)
         ]
-        found.dropped.append("depth map or unblurred picture (extended XMP)")
 
 
 def _tell_other_pictures(found: Gathered, groups: dict[str, list[bytes]], rest: memoryview) -> None:

@@ -114,17 +114,13 @@ def blocks_of(view: memoryview) -> Blocks:
         elif told := _DROPPED.get(chunk.kind):
             found.dropped.append(told)
         elif chunk.kind in _ONCE and chunk.kind in seen:
-            continue
+            if (chunk.kind, bytes(chunk.payload)) not in found.others:
+                found.dropped.append(f"second {chunk.kind} chunk")
         else:
             seen.add(chunk.kind)
             _take(found, raw, chunk.kind, bytes(chunk.payload), inflate)
     for kind, profile in raw:  # the blocks proper count before their older form
-        if kind == "exif" and found.exif is None:
-            found.take_exif(profile)
-        elif kind == "xmp" and found.xmp is None:
-            found.take_xmp(profile)
-        elif kind == "icc" and found.icc is None:
-            found.icc = profile
+        {"exif": found.take_exif, "xmp": found.take_xmp, "icc": found.take_icc}[kind](profile)
     found.dropped += rest_in_words(view[end:])
     blocks = found.blocks()
     single = {kind: payload for kind, payload in blocks.others if kind in _ONCE}
@@ -136,7 +132,7 @@ def _take(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: byt
         found.take_exif(payload)
     elif kind == "iCCP":
         try:
-            found.icc = found.icc or inflate(payload[payload.index(b"\0") + 2 :])
+            found.take_icc(inflate(payload[payload.index(b"\0") + 2 :]))
         except ValueError:
             found.dropped.append(DAMAGED_ICC)
     elif kind in _TEXT:

@@ -33,7 +33,7 @@ def blocks_of(view: memoryview) -> Blocks:
             continue
         payload = bytes(content)
         if name == b"ICCP":
-            found.icc = found.icc or payload
+            found.take_icc(payload)
         elif name == b"EXIF":
             found.take_exif(payload)
         elif name == b"XMP ":
