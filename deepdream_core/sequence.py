@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from deepdream_core.photo import ENDINGS, FORMATS
+from deepdream_core.photo.scale import advice, beyond_white
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 CUT = 0.15
 """Mean difference between two frames, white being 1, from which a frame has nothing to do with the one before."""
-BRIGHT = 16
-"""Largest value, white being 1, that a floating-point photograph is expected to hold."""
 
 
 class Teller(Protocol):
@@ -72,8 +71,10 @@ def dreamed_photo(
             frames.append(frame)
             continue
         planes = frame.floats()
-        if frame.depth == "float" and float(planes.max()) > BRIGHT:
-            teller.note(f"its values reach {planes.max():g}, and 1 is white: hardly anything will be seen to change")
+        if beyond := frame.beyond:
+            teller.note(
+                f"{beyond_white(beyond, frame.white)}: hardly anything will be seen to change; {advice(beyond)}"
+            )
         if before is not None and np.array_equal(planes, before[0]):
             frames.append(frame.with_floats(before[1]))
             continue

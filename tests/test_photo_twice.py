@@ -193,7 +193,7 @@ def test_a_tag_that_stands_twice_in_a_tiff_is_told(tmp_path: Path) -> None:
         tags = [(700, 1, len(XMP % FIRST), XMP % FIRST, True), (65_000, 1, len(XMP % SECOND), XMP % SECOND, True)]
         writer.write(PIXELS, photometric="rgb", extratags=tags, metadata=None)
     codes = [struct.pack("<HHI", code, 1, len(XMP % SECOND)) for code in (65_000, 700)]
-    file = encoded.getvalue().replace(*codes)
+    file = encoded.getvalue().replace(codes[0], codes[1])
     photo = read(tmp_path, "a.tif", file)
     assert [entry.part for entry in photo.changes] == ["second XMP packet"]
     assert photo.blocks.xmp == XMP % FIRST

@@ -21,6 +21,7 @@ from deepdream_core.photo.decoded import Decoded
 from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, FormatError, recognised
 from deepdream_core.photo.profile import for_pixels, settled
 from deepdream_core.photo.receipt import Entry, Receipt, kept
+from deepdream_core.photo.scale import advice, beyond_white, with_white
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ class Photo(Decoded):
     """A decoded file.
 
     `path` and `sha256` are the source's, `format` its real one. `recipe`: the one it bears or that lies beside it, when it
-    is a dream already. `untouched`: no sample has changed.
+    is a dream already. `untouched`: no sample has changed. `white`: what a person said is white in it, None for nothing.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Photo(Decoded):
     format: str
     recipe: str | None
     untouched: bool
+    white: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -58,8 +60,10 @@ class Photo(Decoded):
         return replace(self, frames=tuple(frames), untouched=self.untouched and same)
 
 
-def read_photo(path: Path, *, max_megapixels: float) -> Photo:
+def read_photo(path: Path, *, max_megapixels: float, white: float | None = None) -> Photo:
     """Decode a picture completely: all frames, all pages.
+
+    `white` is the value that stands for white in floating-point pictures, None for what the file says, else 1.
 
     Raises `PictureError` naming the file and the reason: missing, no picture, of a kind that is not read, truncated, or
     larger than `max_megapixels` in all, which is checked from the header before anything is decoded.
@@ -67,24 +71,25 @@ def read_photo(path: Path, *, max_megapixels: float) -> Photo:
     with _translated(path):
         data = _read(path)
         name = _recognised(path, data)
-        decoded = _decoded(data, name, max_megapixels)
+        decoded = _decoded(data, name, max_megapixels, white)
         digest = hashlib.sha256(data).hexdigest()
         recipe = bearing.recipe_in(decoded.blocks) or bearing.recipe_beside(path, digest)
         parts = {key: getattr(decoded, key) for key in ("frames", "blocks", "coding", "changes")}
-        return Photo(**parts, path=path, sha256=digest, format=name, recipe=recipe, untouched=True)
+        return Photo(**parts, path=path, sha256=digest, format=name, recipe=recipe, untouched=True, white=white)
 
 
-def _decoded(data: bytes, name: str, max_megapixels: float) -> Decoded:
-    return settled(_as_stored(data, name, max_megapixels))
+def _decoded(data: bytes, name: str, max_megapixels: float, white: float | None = None) -> Decoded:
+    return settled(_as_stored(data, name, max_megapixels, white))
 
 
-def _as_stored(data: bytes, name: str, max_megapixels: float) -> Decoded:
+def _as_stored(data: bytes, name: str, max_megapixels: float, white: float | None) -> Decoded:
     if name == "TIFF":
-        return with_tifffile.decode(data, max_megapixels)
+        return with_tifffile.decode(data, max_megapixels, white)
     if name == "HEIC":
         return with_heif.decode(data, max_megapixels)
     if name == "JXL":
-        return with_jxl.decode(data, max_megapixels)
+        decoded = with_jxl.decode(data, max_megapixels)
+        return replace(decoded, frames=with_white(decoded.frames, white))
     return with_pillow.decode(data, name, max_megapixels)
 
 
@@ -179,6 +184,10 @@ def check_target(
     if max(side for frame in photo.frames[plan.first :][: plan.count] for side in frame.size) > target.longest_side:
         longest = f"{target.title} ends at {target.longest_side} pixels a side"
         raise OutputError(f"{path}: {longest}", "choose .png or .tif with -o, or --format")
+    shown = photo.frames[plan.first :][: plan.count]
+    if "float" not in target.depths and (beyond := max((frame.beyond or 0 for frame in shown), default=0)):
+        what = f"{beyond_white(beyond, shown[0].white)}, so that {target.title} would show little else"
+        raise OutputError(f"{path}: {what}", f"{advice(beyond)}, or choose .tif")
     copied = not will_change and _can_be_copied(photo, target.name, options)
     if options.strict and not copied and (lost := lost_parts(plan.receipt)):
         raise OutputError(f"{path}: would lose something: {lost}", "leave out --strict, or choose another --format")

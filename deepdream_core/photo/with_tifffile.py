@@ -29,6 +29,7 @@ from deepdream_core.photo.described import by_exif, with_transfer
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted, dropped
+from deepdream_core.photo.scale import LARGEST_SAMPLE, checked_scale, told_white
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,8 +56,8 @@ _OF_STORAGE = frozenset({
 """Tags that say how pixels are stored, or have a place of their own here."""
 
 
-def decode(data: bytes, max_megapixels: float) -> Decoded:
-    """Decode all pages of a TIFF.
+def decode(data: bytes, max_megapixels: float, white: float | None = None) -> Decoded:
+    """Decode all pages of a TIFF; `white` is what a person says is white in floating-point ones.
 
     Raises `PictureError` for what is refused; a broken file raises nearly anything.
     """
@@ -75,7 +76,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
         frames: list[Frame] = []
         every: list[Blocks] = []
         for page in pages:
-            frame, blocks, orientation, told = _page(page, data, layout)
+            frame, blocks, orientation, told = _page(page, data, layout, white)
             blocks, gone = fit_for_changed_pixels(blocks, orientation)
             every.append(blocks)
             frames.append(replace(frame, blocks=blocks))
@@ -150,7 +151,7 @@ def _bounded(tiff: tifffile.TiffFile) -> Iterator[Any]:
     raise PictureError(f"holds more than {_MOST_PAGES} pages", "split it")
 
 
-def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, int, list[Entry]]:
+def _page(page: Any, data: bytes, layout: ifd.Layout, given: float | None) -> tuple[Frame, Blocks, int, list[Entry]]:
     photometric = int(page.photometric)
     changes: list[Entry] = []
     if page.imagedepth > 1 or photometric not in (*range(7), _CIELAB, _ICCLAB) or photometric == _MASK:
@@ -166,7 +167,8 @@ def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, in
     samples = _with_channels_last(page, samples)
     colours = 1 if photometric in (_GRAY, _GRAY_WHITE_IS_ZERO, _PALETTE) else 4 if photometric == _CMYK else 3
     bits = int(page.bitspersample)
-    white = 1.0 if samples.dtype.kind == "f" else float((1 << bits) - 1)
+    floating = samples.dtype.kind == "f"
+    white = (given or told_white(page, colours)) if floating else float((1 << bits) - 1)
     samples, kinds, premultiplied = _with_one_alpha(page, samples, colours, changes)
     blocks = _blocks(page, data, layout)
     if table := ifd.directory_at(data, page.offset, layout).get(_TRANSFER):
@@ -185,7 +187,7 @@ def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, in
     stored = page.tags.valueof(274, 0)
     orientation = int(stored) if 1 <= stored <= 8 else orientation_of(blocks)
     shown = samples.shape[2] - len(kinds)
-    frame = Frame(upright(samples[..., :shown], orientation), white, premultiplied)
+    frame = checked_scale(Frame(upright(samples[..., :shown], orientation), white, premultiplied))
     if kinds:
         frame = replace(frame, extra=upright(samples[..., shown:], orientation), extra_kinds=kinds)
     return frame, blocks, orientation, changes
@@ -352,10 +354,13 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame, own: Blocks, coding: 
     extra = (*(() if frame.alpha is None else (1 if frame.premultiplied else 2,)), *frame.extra_kinds)
     if frame.extra is not None:
         samples = np.concatenate([frame.samples, frame.extra], axis=2)
-    tags: list[tuple[int, int, int, bytes, bool]] = []
+    tags: list[tuple[int, int | str, int, Any, bool]] = []
     if own.xmp:
         tags.append((_XMP, 1, len(own.xmp), own.xmp, True))
     tags += [(int(code), 7, len(content), content, True) for code, content in own.others if code.isdigit()]
+    if frame.samples.dtype.kind == "f" and frame.white != 1:
+        count = samples.shape[2] if samples.ndim == 3 else 1
+        tags.append((LARGEST_SAMPLE, "f", count, (frame.white,) * count, True))
     options: dict[str, Any] = {"resolution": coding.dpi, "resolutionunit": 2} if coding.dpi else {}
     odd = frame.samples.dtype.kind == "u" and frame.samples.itemsize > 2
     predicted = coding.compression not in (None, "packbits") and not odd
