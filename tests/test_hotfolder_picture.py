@@ -16,6 +16,7 @@ from deepdream_core.errors import (
     NumericError,
     OutOfMemoryError,
     OutputError,
+    PictureError,
     WeightsError,
 )
 from deepdream_core.hotfolder import picture
