@@ -212,7 +212,7 @@ def test_a_last_strip_whose_size_is_rounded_up_beyond_the_end_is_read(tmp_path: 
     parts = strips(1, last=8)
     photo = read(tmp_path, "a.tif", tiff(parts, counts=[*(len(part) for part in parts[:2]), 1 << 16]))
     assert np.array_equal(photo.frames[0].samples, SCENE)
-    assert told(photo) == ["strips converted: their sizes in bytes are wrong, and calculated"]
+    assert told(photo) == ["sizes of strips dropped: they are wrong, and calculated"]
 
 
 def test_the_only_strip_may_say_nothing_of_its_size(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_sparse_strips_and_tiles_are_zeros(tmp_path: Path, compression: int) -> 
     parts[1] = b""
     photo = read(tmp_path, "a.tif", tiff(parts, compression=compression))
     assert np.array_equal(photo.frames[0].samples, expected)
-    assert told(photo) == ["samples converted: 1 of 3 strips are not in the file, which means zeros"]
+    assert told(photo) == ["1 of 3 strips dropped: not in the file, which means zeros"]
 
     wide = np.pad(SCENE, ((0, 8), (0, 0), (0, 0)))
     parts = [pack(wide[y : y + 16, x : x + 16].tobytes()) for y in range(0, 48, 16) for x in range(0, 48, 16)]
@@ -251,7 +251,7 @@ def test_sparse_strips_and_tiles_are_zeros(tmp_path: Path, compression: int) -> 
     expected[16:32, 16:32] = 0
     photo = read(tmp_path, "a.tif", tiff(parts, compression=compression, tile=16))
     assert np.array_equal(photo.frames[0].samples, expected)
-    assert told(photo) == ["samples converted: 1 of 9 tiles are not in the file, which means zeros"]
+    assert told(photo) == ["1 of 9 tiles dropped: not in the file, which means zeros"]
 
 
 def test_a_tiff_of_nothing_but_holes_is_not_there_yet(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def finest_size(size: Size, finest: int | Literal["full"], *, upscale: bool = Fa
         wanted = scaled(wanted, smallest / min(wanted))
     if max(size) <= THIN * short:
         return max(SMALLEST_SIDE, wanted[0]), max(SMALLEST_SIDE, wanted[1])
-    area = max(size[0] * size[1], THIN * smallest**2)
+    area = max(size[0] * size[1], min(THIN * smallest**2, max(smallest, *size) ** 2))
     if finest != "full":
         area = finest**2 if upscale else min(area, finest**2)
     return _within(wanted, area)

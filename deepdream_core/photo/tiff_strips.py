@@ -16,7 +16,7 @@ import tifffile
 from deepdream_core.errors import PictureError
 from deepdream_core.photo.decoded import check_pixels, check_plausible
 from deepdream_core.photo.formats import FormatError
-from deepdream_core.photo.receipt import Entry, converted, dropped
+from deepdream_core.photo.receipt import Entry, dropped
 from deepdream_core.photo.with_pillow import check_jpeg
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def check_complete(page: Any, data: bytes, max_megapixels: float) -> list[Entry]
     if len(page.dataoffsets) < count:
         raise FormatError("some of its strips or tiles are missing")
     counts = _counts(page, size)
-    told = [converted("strips", "their sizes in bytes are wrong, and calculated")] * (counts != page.databytecounts)
+    told = [dropped("sizes of strips", "they are wrong, and calculated", lost=False)] * (counts != page.databytecounts)
     page.databytecounts = counts
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     held = [(start, length) for start, length in parts if start or length]  # both 0: sparse, as GDAL writes it
@@ -81,7 +81,7 @@ def check_complete(page: Any, data: bytes, max_megapixels: float) -> list[Entry]
             _check_jpeg(page, data[start : start + length])
     if sparse:
         what = "tiles" if page.is_tiled else "strips"
-        told.append(converted("samples", f"{sparse} of {len(parts)} {what} are not in the file, which means zeros"))
+        told.append(dropped(f"{sparse} of {len(parts)} {what}", "not in the file, which means zeros", lost=False))
     return told
 
 
