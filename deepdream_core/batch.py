@@ -22,6 +22,7 @@ from deepdream_core.photo import (
     read_photo,
     write_photo,
 )
+from deepdream_core.photo.scale import beyond_white
 from deepdream_core.recipe import Mask, made
 from deepdream_core.sequence import dreamed_photo
 
@@ -203,10 +204,12 @@ def run(
     mask_path: Path | None = None,
     options: OutputOptions | None = None,
     max_megapixels: float,
+    white: float | None = None,
 ) -> list[DeepDreamError]:
     """Dream one picture after the other and return the errors of those that failed; the others are not affected.
 
-    The engine is opened when the first picture has been decoded, so that a bad file is told at once.
+    The engine is opened when the first picture has been decoded, so that a bad file is told at once. `white` is what is
+    white in floating-point pictures, None for what they say.
     """
     options = options or OutputOptions()
     engine: Dreamer | None = None
@@ -222,7 +225,7 @@ def run(
             if job.found and source.suffix.lower() in RAW_ENDINGS:
                 reporter.skipped(source, "is camera RAW; export a 16-bit TIFF from it")
                 continue
-            photo = read_photo(source, max_megapixels=max_megapixels)
+            photo = read_photo(source, max_megapixels=max_megapixels, white=white)
             if photo.recipe is not None:
                 if job.found:
                     reporter.skipped(source, "is a dream already; name it to dream it again")
@@ -300,6 +303,10 @@ class StrengthMap:
         self._values = mask.frames[0].visible_brightness()
         if not np.isfinite(self._values).all():
             raise PictureError(f"{path}: holds NaN or infinite values", "give a mask without them")
+        if beyond := mask.frames[0].beyond:
+            raise PictureError(
+                f"{path}: {beyond_white(beyond, mask.frames[0].white)}", "give a mask with values up to 1"
+            )
         self.empty = not self._values.any()
         mask_width, mask_height = mask.size
         for width, height in {frame.size for frame in photo.frames}:

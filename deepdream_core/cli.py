@@ -18,7 +18,7 @@ from deepdream_core import __version__, cli_doctor, cli_hotfolder, cli_service, 
 from deepdream_core.completion import one_of
 from deepdream_core.errors import DeepDreamError, SettingsError, nearest
 from deepdream_core.printable import printable
-from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.settings import DreamSettings, EngineSettings, FolderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,9 @@ def dream(
         Path | None, typer.Option(metavar="IMAGE", help="strength map: white dreams, black stays as it is")
     ] = None,
     strength: Annotated[float | None, typer.Option(metavar="F", help=_help("strength"))] = None,
+    white: Annotated[
+        float | None, typer.Option(metavar="F", help=FolderSettings.model_fields["white"].description)
+    ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help=_help("seed"))] = None,
     tile: Annotated[
         str | None, typer.Option(metavar="auto|none|PX", help=_help("tile"), autocompletion=one_of("auto", "none"))
@@ -161,6 +164,8 @@ def dream(
         "strength": strength, "seed": seed,
     }  # fmt: skip
     computing = {"tile": _number_or_word(tile), "device": device, "precision": precision, "weights": weights}
+    if white is not None and not 0 < white <= 1e30:
+        raise SettingsError(f"--white {white:g} is not allowed", "give the value that is white, as 255")
     loaded = _load_config(config)
     reporter = report.JsonReporter() if json else report.ErrorReporter() if quiet else report.TextReporter()
     options = batch.OutputOptions(
@@ -182,6 +187,7 @@ def dream(
         preset_changed = replayed.recipe.preset_changed or settings != replayed.recipe.settings
         open_engine = partial(replayed.open_engine, reporter.note)
         machine = replayed.machine
+        white = white or replayed.recipe.source.white
     else:
         preset = preset or "classic"
         settings = loaded.dream_settings(preset, _given(dreaming))
@@ -194,7 +200,7 @@ def dream(
         errors = batch.run(
             batch.plan(inputs, output, options, loaded.ignore), settings, open_engine, reporter,
             preset=preset, preset_changed=preset_changed, mask_path=mask, options=options,
-            max_megapixels=machine.max_megapixels,
+            max_megapixels=machine.max_megapixels, white=white,
         )  # fmt: skip
     except KeyboardInterrupt:
         reporter.interrupted()

@@ -5,10 +5,17 @@ from __future__ import annotations
 import sys
 from functools import cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from deepdream_core import __version__
 from deepdream_core.errors import PictureError
@@ -32,7 +39,10 @@ class _Part(BaseModel):
 
 
 class Source(_Part):
-    """The picture that was dreamed: file name without folder (left out when stripped), size in pixels, SHA-256."""
+    """The picture that was dreamed: file name without folder (left out when stripped), size in pixels, SHA-256.
+
+    `white`: the value that was said to be white in it; left out where nothing was said.
+    """
 
     file: str | None = None
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -40,6 +50,12 @@ class Source(_Part):
     width: int = Field(gt=0)
     height: int = Field(gt=0)
     frames: int = Field(1, gt=0)
+    white: float | None = Field(None, gt=0)
+
+    @model_serializer(mode="wrap")
+    def _without_silence(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `white` out where nothing was said, so that most recipes are what they always were."""
+        return {key: value for key, value in dumped(self).items() if (key, value) != ("white", None)}
 
 
 class Mask(_Part):
@@ -96,12 +112,16 @@ def preset_text(name: str, description: str, settings: DreamSettings) -> str:
     return yaml.safe_dump({"presets": {name: body}}, sort_keys=False, allow_unicode=True)
 
 
+class _ReferenceError(yaml.YAMLError):
+    """A part of a YAML text is named, so that it can stand in it again."""
+
+
 class _PlainLoader(yaml.SafeLoader):
     """YAML without references: a recipe needs none, and a few lines of them can unfold to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(problem="references are not allowed")
+            raise _ReferenceError
         return super().compose_node(parent, index)
 
 
@@ -139,12 +159,14 @@ def parsed(text: str, where: str) -> Recipe:
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"]) or "it"
-        raise PictureError(f"{where}: its recipe cannot be used: {key}: {problem['msg']}", step) from None
+        what = "is missing" if problem["type"] == "missing" else "is not what it may be"
+        raise PictureError(f"{where}: its recipe cannot be used: {key} {what}", step) from None
     except PictureError:
         raise
-    except Exception as error:  # besides YAMLError its readers of numbers and dates raise nearly anything
-        reason = " ".join(str(error).split())[:100]
-        raise PictureError(f"{where}: its recipe cannot be used: {reason}", step) from None
+    except _ReferenceError:
+        raise PictureError(f"{where}: its recipe cannot be used: references are not allowed", step) from None
+    except Exception:  # besides YAMLError its readers of numbers and dates raise nearly anything
+        raise PictureError(f"{where}: its recipe cannot be used: it is not YAML", step) from None
 
 
 def made(
@@ -155,7 +177,7 @@ def made(
     width, height = photo.size
     source = Source(
         file=None if private else printable(photo.path.name), sha256=photo.sha256, format=photo.format, width=width,
-        height=height, frames=len(photo.frames),
+        height=height, frames=len(photo.frames), white=photo.white,
     )  # fmt: skip
     machine = Machine(
         device=str(engine.device), name=engine.device_name, precision=_precision(engine.precision), tile_px=tile_px,

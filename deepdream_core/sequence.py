@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from deepdream_core.photo import ENDINGS, FORMATS
+from deepdream_core.photo.scale import advice, beyond_white
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 CUT = 0.15
 """Mean difference between two frames, white being 1, from which a frame has nothing to do with the one before."""
-BRIGHT = 16
-"""Largest value, white being 1, that a floating-point photograph is expected to hold."""
 
 
 class Teller(Protocol):
@@ -51,24 +50,36 @@ def dreamed_photo(
     """Return the photo with all its pictures dreamed that the target can hold, and the width of the tiles used.
 
     Each frame of an animation starts from the difference of the one before, except after a cut, and equal frames stay
-    equal; pages have nothing to do with each other.
+    equal; pages have nothing to do with each other. Where nothing could be seen to change, nothing is computed.
     """
     animated = FORMATS[photo.format].sequence == "animation"
     count = len(photo.frames) if FORMATS[ENDINGS[target.suffix.lower()]].sequence else 1
+    invisible = [frame.invisible for frame in photo.frames[:count]]
+    if animated and not all(invisible):
+        invisible = [False] * count  # a frame goes on from the one before, be that seen or not
+    if any(invisible):
+        what = "the picture" if all(invisible) else f"{sum(invisible)} of {count} pages"
+        teller.note(f"{what} is transparent everywhere: nothing is dreamed there")
     frames: list[Frame] = []
     tile_px: int | None = None
     before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     for number, frame in enumerate(photo.frames[:count]):
         if count > 1:
             teller.frame(number + 1, count)
+        strength = None if mask is None else mask(frame.size)
+        if invisible[number] or (strength is not None and not strength.any()):
+            frames.append(frame)
+            continue
         planes = frame.floats()
-        if frame.depth == "float" and float(planes.max()) > BRIGHT:
-            teller.note(f"its values reach {planes.max():g}, and 1 is white: hardly anything will be seen to change")
+        if beyond := frame.beyond:
+            teller.note(
+                f"{beyond_white(beyond, frame.white)}: hardly anything will be seen to change; {advice(beyond)}"
+            )
         if before is not None and np.array_equal(planes, before[0]):
             frames.append(frame.with_floats(before[1]))
             continue
         start = None if before is None or _is_cut(before[0], planes) else before[1] - before[0]
-        steps = engine.dream(planes, settings, None if mask is None else mask(frame.size), start)
+        steps = engine.dream(planes, settings, strength, start)
         result, tile_px = _driven(steps, teller, number, count)
         frames.append(frame.with_floats(result))
         before = (planes, result) if animated and number + 1 < count else None

@@ -207,6 +207,9 @@ class FolderSettings(_Strict):
         10.0, ge=1, le=86_400, description="seconds between two searches where the system tells of no changes"
     )
     max_file_mb: float = Field(2000.0, gt=0, le=1_000_000, description="larger files in MB are refused before decoding")
+    white: Annotated[float, Field(gt=0, le=1e30)] | None = Field(
+        None, description="value that is white in floating-point TIFFs, as 255; without it what the file says, else 1"
+    )
     quiet_hours: Hours | None = Field(
         None, description="hours of the day in which nothing is dreamed, as 22:00-07:00; null: none"
     )

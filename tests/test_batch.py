@@ -8,6 +8,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from skimage import data
 
 from deepdream_core import batch
@@ -89,3 +90,42 @@ def test_only_what_the_target_can_hold_is_dreamed(tmp_path: Path, engine: Watche
     jobs = batch.plan([tmp_path / "a.png"], tmp_path / "one.jpg")
     assert not batch.run(jobs, ONE_STEP, lambda: engine, ErrorReporter(), max_megapixels=10)
     assert len(engine.starts) == 1
+
+
+class Notes(ErrorReporter):
+    """A reporter that keeps its notes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_what_is_transparent_everywhere_is_told_and_takes_no_time(tmp_path: Path, engine: WatchedEngine) -> None:
+    hidden = np.dstack([SCENE, np.zeros_like(SCENE[..., :1])])
+    Image.fromarray(hidden).save(tmp_path / "a.png")
+    with tifffile.TiffWriter(tmp_path / "b.tif") as writer:
+        for page in (np.dstack([SCENE, np.full_like(SCENE[..., :1], 255)]), hidden):
+            writer.write(page, photometric="rgb", extrasamples=["unassalpha"])
+    for name, count, note in (("a.png", 0, "the picture is transparent"), ("b.tif", 1, "1 of 2 pages is transparent")):
+        engine.starts.clear()
+        told = Notes()
+        jobs = batch.plan([tmp_path / name], None)
+        assert not batch.run(jobs, ONE_STEP, lambda: engine, told, max_megapixels=10)
+        assert [text.startswith(note) for text in told.notes] == [True]
+        assert len(engine.starts) == count
+        result = read_photo(tmp_path / f"{name[0]}.dream{name[1:]}", max_megapixels=10)
+        assert np.array_equal(result.frames[-1].samples, hidden)
+
+
+def test_nothing_is_computed_under_a_black_mask(tmp_path: Path, engine: WatchedEngine) -> None:
+    Image.fromarray(SCENE).save(tmp_path / "a.png")
+    Image.new("L", (50, 40)).save(tmp_path / "mask.png")
+    jobs = batch.plan([tmp_path / "a.png"], None)
+    assert not batch.run(
+        jobs, ONE_STEP, lambda: engine, Notes(), mask_path=tmp_path / "mask.png", max_megapixels=10
+    )  # fmt: skip
+    assert not engine.starts
+    assert np.array_equal(read_photo(tmp_path / "a.dream.png", max_megapixels=10).frames[0].samples, SCENE)

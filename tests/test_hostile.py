@@ -6,9 +6,11 @@ die. What failed is kept, by its name, in the folder that the failure names.
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
+import re
 import selectors
 import shutil
 import subprocess
@@ -26,6 +28,7 @@ import tifffile
 from hostile_pictures import Hostile, crafted, foreign, interlaced_png, mutations, parts_of, photograph, samples
 from PIL import Image
 
+from deepdream_core import photo
 from deepdream_core.errors import PictureError
 from deepdream_core.photo import ENDINGS, read_photo, write_photo
 
@@ -110,6 +113,28 @@ class Worker:
         return answer
 
 
+@cache
+def own_words() -> re.Pattern[str]:
+    """Return what matches each text that the package's sources hold, with anything where a value stands in it."""
+    texts: set[str] = set()
+    for source in Path(photo.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(re.escape(node.value))
+            elif isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else None for part in node.values)
+                texts.add("".join(r"[^(]+" if part is None else re.escape(str(part)) for part in parts))
+    return re.compile("|".join(text for text in sorted(texts) if len(text.replace(r"[^(]+", "")) >= 8))
+
+
+def is_own(message: str) -> bool:
+    """Say whether a message is this program's own: what happened, perhaps a reason in brackets, and what to do next."""
+    what, _, step = message.partition(" — ")
+    damage = re.fullmatch(r"(?:truncated or damaged|cannot be encoded) \((.+)\)", what)
+    parts = (damage[1] if damage else what, step)
+    return all(own_words().fullmatch(part) for part in parts) and not re.search(r"0x[0-9a-f]{6}|[<>]", message)
+
+
 def complaints(path: Path, answer: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with what became of a file."""
     outcome, message = answer["outcome"], answer["message"]
@@ -117,6 +142,8 @@ def complaints(path: Path, answer: dict[str, Any]) -> Iterator[str]:
         yield f"{outcome} {message}"
     elif message and not (message.startswith(str(path.parent)) and message.isprintable()):
         yield f"its message is not one line that begins with its name: {message!r}"
+    elif message and not is_own(message.partition(": ")[2]):
+        yield f"its message holds words that are not this program's: {message!r}"
     if answer["strange"]:
         yield f"was shown to decoders of {answer['strange']}"
     if answer["stderr"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from deepdream_core.errors import (
     NumericError,
     OutOfMemoryError,
     OutputError,
+    PictureError,
     WeightsError,
 )
 from deepdream_core.hotfolder import picture
@@ -229,3 +231,23 @@ def test_one_that_is_gone_or_has_changed_is_told(drop: Drop, monkeypatch: pytest
     monkeypatch.setattr(picture, "read_photo", gone)
     assert drop.tried().ended == "gone"
     assert drop.files() == []
+
+
+def test_what_is_said_to_be_white_makes_another_dream_and_silence_the_one_it_was() -> None:
+    settings = DreamSettings()
+    silent = picture._key(settings, "sha", None)
+    assert silent == hashlib.sha256(f"{settings.model_dump_json()} sha".encode()).hexdigest()
+    assert len({silent, picture._key(settings, "sha", 255.0), picture._key(settings, "sha", 1000.0)}) == 3
+
+
+def test_a_drop_folder_may_say_what_is_white(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop.places = Places.of(FolderSettings(path=str(drop.root), white=255), ())
+    said: list[float | None] = []
+
+    def read(*_: object, white: float | None, **__: object) -> None:
+        said.append(white)
+        raise PictureError("enough")
+
+    monkeypatch.setattr(picture, "read_photo", read)
+    drop.tried()
+    assert said == [255]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from deepdream_core.engine.pyramid import (
     COARSEST_SHORT_SIDE,
-    MAX_ENLARGED_AREA,
     SMALLEST_SIDE,
+    THIN,
     finest_size,
     octave_sizes,
 )
@@ -28,8 +28,10 @@ def test_the_network_always_sees_enough_and_never_absurdly_much(
     assert min(size) >= SMALLEST_SIDE
     if finest == "full" and min(height, width) >= COARSEST_SHORT_SIDE:
         assert size == (height, width)
-    if not upscale:
-        assert size[0] * size[1] <= max(height * width, MAX_ENLARGED_AREA) * 1.1
+    if finest != "full" and max(height, width) > THIN * min(height, width):
+        assert size[0] * size[1] <= finest**2
+    elif not upscale:
+        assert size[0] * size[1] <= max(height * width, THIN * COARSEST_SHORT_SIDE**2) * 1.1
 
 
 @given(st.integers(200, 5_000), st.integers(200, 5_000), st.integers(150, 5_000))
@@ -48,14 +50,35 @@ def test_a_small_finest_is_taken_at_its_word() -> None:
     assert finest_size((3000, 4000), 64) == (64, 85)
 
 
-def test_absurdly_thin_pictures_stay_affordable() -> None:
-    height, width = finest_size((1, 1_000_000), 800)
-    assert (height, width) == (32, 125_000)
+@pytest.mark.parametrize(
+    ("size", "finest", "dreamed"),
+    [
+        ((2, 300), 800, (32, 2812)), ((300, 2), 800, (2812, 32)), ((8, 600), 800, (69, 5196)),
+        ((1, 1_000_000), 800, (32, 20_000)),
+        ((1000, 30_000), 800, (146, 4382)), ((2, 300), 32, (32, 32)), ((100, 5000), 800, (100, 5000)),
+    ],
+)  # fmt: skip
+def test_a_thin_picture_costs_no_more_than_a_square_one(
+    size: tuple[int, int], finest: int, dreamed: tuple[int, int]
+) -> None:
+    assert finest_size(size, finest) == dreamed
+
+
+def test_a_thin_picture_is_not_enlarged_beyond_a_square_one_either() -> None:
+    assert finest_size((2, 300), 800, upscale=True) == (65, 9798)
+
+
+def test_pictures_of_ordinary_shape_are_dreamed_at_the_sizes_of_old_recipes() -> None:
+    assert finest_size((90, 728), 800) == (120, 971)
+    assert finest_size((100, 1000), "full") == (120, 1200)
+    assert finest_size((2000, 20_000), 800) == (800, 8000)
+    assert finest_size((1080, 20_000), 800) == (800, 14_815)
+    assert finest_size((100, 400), 800, upscale=True) == (800, 3200)
 
 
 def test_tiny_pictures_are_enlarged() -> None:
     assert finest_size((1, 1), "full") == (120, 120)
-    assert finest_size((16, 10_000), "full") == (80, 50_000)
+    assert finest_size((16, 10_000), "full") == (32, 11_250)
 
 
 @given(SIDES, SIDES, FINEST, st.one_of(st.just("auto"), st.integers(1, 40)), st.floats(1.05, 4))

@@ -81,8 +81,7 @@ class TiledGradient:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                reason = str(error).splitlines()[0]
-            tile_px = self._shrink((height, width), tile_px, reason)
+            tile_px = self._shrink((height, width), tile_px)
 
     def tile_px(self, size: Size) -> int | None:
         """Return the core width for a picture of this size, or None when it needs no tiles."""
@@ -107,7 +106,7 @@ class TiledGradient:
         tiles = tile_grid(size, self.tile_px(size), self._stride, self._halo)
         return sum(tile.crop[0].length * tile.crop[1].length for tile in tiles)
 
-    def _shrink(self, size: Size, tile_px: int | None, reason: str) -> int:
+    def _shrink(self, size: Size, tile_px: int | None) -> int:
         smallest = max(SMALLEST_TILE_PX, self._stride)
         now = max(size) if tile_px is None else tile_px
         release_unused(self.network.device)
@@ -118,7 +117,7 @@ class TiledGradient:
             raise OutOfMemoryError(
                 f"out of memory on {self.network.device}: a picture of {size[1]}×{size[0]} with the smallest tile "
                 f"({edge}×{edge} pixels with its surroundings, about {needed:.0f} MB) does not fit, {free:.0f} MB are free",
-                f"close other programs, choose a shallower layer, or a smaller --finest ({reason[:120]})",
+                "close other programs, choose a shallower layer, or a smaller --finest",
             )
         self._ceiling = max(smallest, round_up(now // 2, self._stride))
         self.notes.append(f"out of memory: tile reduced from {tile_px or 'whole picture'} to {self._ceiling} px")

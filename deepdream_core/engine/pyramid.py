@@ -12,8 +12,8 @@ COARSEST_SHORT_SIDE = 120
 SMALLEST_SIDE = 32
 """No side handed to the network is shorter: the deepest layer, pool5, has a stride of 32."""
 
-MAX_ENLARGED_AREA = 4_000_000
-"""A thin picture is not enlarged beyond this area just to make its short side longer."""
+THIN = 25
+"""A picture is thin whose long side is more than so many times its short one; it takes no longer than a square one."""
 
 
 def scaled(size: Size, factor: float) -> Size:
@@ -25,26 +25,30 @@ def finest_size(size: Size, finest: int | Literal["full"], *, upscale: bool = Fa
     """Return the size at which dreaming stops.
 
     `finest` is the shorter side in pixels, or `full` for the picture's own. A picture with a shorter side below `finest`
-    is enlarged to it only with `upscale`; a tiny one is enlarged so that the network sees something in it.
+    is enlarged to it only with `upscale`; a tiny one is enlarged so that the network sees something in it. A thin one
+    takes no more pixels than a square one of its `finest`.
     """
     short = min(size)
+    wanted = size
     if finest != "full" and (finest < short or upscale):
-        size = scaled(size, finest / short)
-    return _enlarged(size, COARSEST_SHORT_SIDE if finest == "full" else min(finest, COARSEST_SHORT_SIDE))
+        wanted = scaled(size, finest / short)
+    smallest = COARSEST_SHORT_SIDE if finest == "full" else min(finest, COARSEST_SHORT_SIDE)
+    if min(wanted) < smallest:
+        wanted = scaled(wanted, smallest / min(wanted))
+    if max(size) <= THIN * short:
+        return max(SMALLEST_SIDE, wanted[0]), max(SMALLEST_SIDE, wanted[1])
+    area = max(size[0] * size[1], min(THIN * smallest**2, max(smallest, *size) ** 2))
+    if finest != "full":
+        area = finest**2 if upscale else min(area, finest**2)
+    return _within(wanted, area)
 
 
-def _enlarged(size: Size, short_side: int) -> Size:
-    """Enlarge a tiny or thin picture: short side up to `short_side`, area within bounds, no side too short.
-
-    A picture so thin that this would take too much area is dreamed with its long side squeezed.
-    """
-    most = max(MAX_ENLARGED_AREA, size[0] * size[1])
-    short = min(size)
-    if short < short_side:
-        within_area = (MAX_ENLARGED_AREA / (size[0] * size[1])) ** 0.5
-        size = scaled(size, max(1.0, min(short_side / short, within_area)))
-    height, width = (max(SMALLEST_SIDE, min(side, most // SMALLEST_SIDE)) for side in size)
-    return height, width
+def _within(size: Size, area: int) -> Size:
+    """Return `size` made smaller until it takes no more than `area`; where the short side would get too short, squeezed."""
+    factor = min(1.0, (area / (size[0] * size[1])) ** 0.5)
+    short = max(SMALLEST_SIDE, round(min(size) * factor))
+    long = max(short, min(round(max(size) * factor), area // short))
+    return (short, long) if size[0] < size[1] else (long, short)
 
 
 def octave_sizes(finest: Size, octaves: int | Literal["auto"], octave_scale: float) -> list[Size]:

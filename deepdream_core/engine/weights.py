@@ -174,6 +174,7 @@ def _checked_read(path: Path, next_step: str, read: Callable[[], T]) -> T:
         raise WeightsError(
             f"{path}: not a plain tensor file (it holds code or is altered); refused", next_step
         ) from None
-    except Exception as error:  # the readers raise nearly anything for a broken file
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path}: truncated or not a weights file ({reason})", next_step) from None
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or 'the disk refuses'}", next_step) from None
+    except Exception:  # the readers raise nearly anything for a broken file
+        raise WeightsError(f"{path}: truncated or not a weights file", next_step) from None

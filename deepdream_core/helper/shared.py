@@ -72,7 +72,7 @@ class SharedArray:
         try:
             self._memory = _made(header.nbytes)
         except OSError as error:
-            raise MemoryError(error.strerror or str(error)) from None
+            raise MemoryError(error.strerror) from None
         self._holds = 0
         self._closing = False
 

@@ -200,9 +200,9 @@ class _Worker:
             traceback.print_exc()
             lost = is_device_fault(error)
             memory = isinstance(error, MemoryError)
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
             code = "device" if lost else "out_of_memory" if memory else "internal"
-            what = f"the device was lost: {reason}" if lost else f"out of memory: {reason}" if memory else reason
+            fault = f"the program has a fault ({type(error).__name__})"
+            what = "the device was lost" if lost else "out of memory" if memory else fault
             step = "send it again; a new worker is started" if lost else "use a smaller picture" if memory else (
                 "look into the helper's log and report it"
             )  # fmt: skip

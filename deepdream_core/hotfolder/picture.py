@@ -154,7 +154,7 @@ class Attempt:
         entry = self._entry = self._journal.take(places.root, work.found, sha256)
         if work.patient and work.shared and _ends_in_nothing(path):
             return self._later("wait", "its end is still empty, as of a copy that is not whole")
-        photo = read_photo(path, max_megapixels=work.max_megapixels)
+        photo = read_photo(path, max_megapixels=work.max_megapixels, white=places.settings.white)
         if photo.sha256 != sha256 or self._changed():
             return self._later("changed", "has changed")
         entry = self._entry = self._journal.note(entry, "taken", deaths=0)
@@ -163,7 +163,7 @@ class Attempt:
             return Outcome(work, "dream", "is a dream already", entry)
         self.stage = "waiting for the helper"
         engine = self._engine()
-        key = _key(work.settings, engine.weights.sha256)
+        key = _key(work.settings, engine.weights.sha256, photo.white)
         other = self._journal.claim(entry, key)  # before the next question, so that no answer can change meanwhile
         if (known := self._dreamed_before(entry, key, photo)) is not None:
             why = f"the same picture is dreamed already: {known}"
@@ -215,7 +215,10 @@ class Attempt:
             recipe = recipe_of(wanted, max_megapixels=self.work.max_megapixels)
         except DeepDreamError:
             return None
-        same = recipe.source.sha256 == photo.sha256 and _key(recipe.settings, recipe.weights.sha256) == key
+        same = (
+            recipe.source.sha256 == photo.sha256
+            and _key(recipe.settings, recipe.weights.sha256, recipe.source.white) == key
+        )
         return wanted if same and recipe.mask is None else None
 
     def _changed(self) -> bool:
@@ -308,9 +311,10 @@ class Attempt:
             raise Stopped
 
 
-def _key(settings: DreamSettings, weights_sha256: str) -> str:
-    """Return what makes two dreams of one picture the same: settings and weights."""
-    return hashlib.sha256(f"{settings.model_dump_json()} {weights_sha256}".encode()).hexdigest()
+def _key(settings: DreamSettings, weights_sha256: str, white: float | None) -> str:
+    """Return what makes two dreams of one picture the same: settings and weights, and what is said to be white in it."""
+    said = "" if white is None else f" {white}"
+    return hashlib.sha256(f"{settings.model_dump_json()} {weights_sha256}{said}".encode()).hexdigest()
 
 
 def _ends_in_nothing(path: Path) -> bool:

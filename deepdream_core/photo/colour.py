@@ -9,6 +9,7 @@ import numpy as np
 
 from deepdream_core.photo import icc
 from deepdream_core.photo.described import by_code_points
+from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.icc import space_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def to_srgb(samples: NDArray[Any], profile: bytes, target: bytes | None = None) 
     """
     space = {"RGB": "rgb", "GRAY": "gray"}.get(space_of(profile))
     if space is None or (space == "gray") != (samples.shape[2] == 1):
-        raise ValueError("the profile is not for these colours")
+        raise FormatError("the profile is not for these colours")
     if space == "gray":  # each value once, by the curve itself: LittleCMS else draws it with a few straight lines
         every = np.arange(np.iinfo(samples.dtype).max + 1, dtype=samples.dtype).reshape(-1, 256)
         gray: NDArray[Any] = _transform(every, profile, space, flags=_UNOPTIMIZED, target=target)[..., 1].reshape(-1)[
@@ -154,8 +155,8 @@ def _converted(
             samples, profile, target, colorspace=space, outcolorspace=target_space, outdtype=dtype, intent=_RELATIVE,
             flags=_BLACK_POINT | flags,
         )  # fmt: skip
-    except Exception as error:  # imagecodecs raises types of its own
-        raise ValueError(f"its colour profile is broken ({error})") from None
+    except Exception:  # imagecodecs raises types of its own
+        raise FormatError("its colour profile is broken") from None
     return turned
 
 

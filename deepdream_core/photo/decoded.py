@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from deepdream_core.errors import PictureError
 from deepdream_core.photo import exif as exif_block
 from deepdream_core.photo import xmp
 from deepdream_core.photo.container import Blocks
+from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.receipt import Entry, converted, dropped
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.frame import Frame
 
 NO_BLOCKS = Blocks(icc=None, exif=None, xmp=None)
+_ONE_TOO_MANY = re.compile(r"second (colour profile|EXIF block|XMP packet|extended XMP|\w{4} chunk|TIFF tag \d+)")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Decoded:
 def check_size(width: int, height: int, frames: int, max_megapixels: float) -> None:
     """Raise `PictureError` when the header announces more pixels in all than allowed."""
     if width < 1 or height < 1:
-        raise ValueError("it has no pixels")
+        raise FormatError("it has no pixels")
     times = f" times {frames}" if frames > 1 else ""
     check_pixels(width * height * frames, f"{width}×{height}{times}", max_megapixels)
 
@@ -71,7 +74,7 @@ def check_pixels(pixels: int, what: str, max_megapixels: float) -> None:
 def check_plausible(announced: int, held: int, most: int) -> None:
     """Raise `ValueError` when `held` bytes cannot unfold to `announced` bytes, packed at most `most` to one."""
     if announced > most * held + (1 << 20):
-        raise ValueError("the file is too short for the size it announces")
+        raise FormatError("the file is too short for the size it announces")
 
 
 def orientation_of(blocks: Blocks) -> int:
@@ -94,6 +97,8 @@ def upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
 def _left_out(part: str) -> Entry:
     if "thumbnail" in part:
         return dropped("thumbnail", "it showed the picture before", lost=False)
+    if _ONE_TOO_MANY.fullmatch(part):
+        return dropped(part, "the first one counts")
     known = "damaged" in part or part.startswith(("TIFF tags", "linked"))
     return dropped(part, "" if known else "it no longer fits the dreamed picture")
 

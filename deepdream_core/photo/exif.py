@@ -159,10 +159,12 @@ def _spans_of_first(exif: bytes, first: Directory, layout: Layout) -> Iterator[_
 
 def _pictures(exif: bytes, directory: Directory, layout: Layout) -> Iterator[_Span]:
     for begin, length in _PLACES:
-        starts, lengths = directory.get(begin), directory.get(length)
-        if starts and lengths:
-            pairs = zip(starts.integers(exif, layout.order), lengths.integers(exif, layout.order), strict=False)
-            yield from ((start, min(start + size, len(exif))) for start, size in pairs if start > 0 and size > 0)
+        starts, lengths = (  # all of them: where there are two, none may stay
+            [number for entry in directory.entries if entry.tag == tag for number in entry.integers(exif, layout.order)]
+            for tag in (begin, length)
+        )
+        pairs = zip(starts, lengths, strict=False)
+        yield from ((start, min(start + size, len(exif))) for start, size in pairs if start > 0 and size > 0)
 
 
 def _merged(spans: Iterable[_Span]) -> list[_Span]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdream_core.atomic import check_writable, write_whole
-from deepdream_core.errors import DamagedPictureError, OutputError, PictureError
+from deepdream_core.errors import DamagedPictureError, DeepDreamError, OutputError, PictureError
 from deepdream_core.photo import bearing, container, tiff_edit, with_heif, with_jxl, with_pillow, with_tifffile, xmp
 from deepdream_core.photo.bearing import sidecar_of
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.convert import Plan, fitted, lost_parts, plan_for
 from deepdream_core.photo.decoded import Decoded
-from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, may_begin, recognised
+from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, FormatError, may_begin, recognised
 from deepdream_core.photo.profile import for_pixels, settled
 from deepdream_core.photo.receipt import Entry, Receipt, kept
+from deepdream_core.photo.scale import advice, beyond_white, with_white
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.frame import Frame
 
 _LONGEST_FILE = 4 << 30
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,7 @@ class Photo(Decoded):
     """A decoded file.
 
     `path` and `sha256` are the source's, `format` its real one. `recipe`: the one it bears or that lies beside it, when it
-    is a dream already. `untouched`: no sample has changed.
+    is a dream already. `untouched`: no sample has changed. `white`: what a person said is white in it, None for nothing.
     """
 
     path: Path
@@ -43,6 +46,7 @@ class Photo(Decoded):
     format: str
     recipe: str | None
     untouched: bool
+    white: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -56,8 +60,10 @@ class Photo(Decoded):
         return replace(self, frames=tuple(frames), untouched=self.untouched and same)
 
 
-def read_photo(path: Path, *, max_megapixels: float) -> Photo:
+def read_photo(path: Path, *, max_megapixels: float, white: float | None = None) -> Photo:
     """Decode a picture completely: all frames, all pages.
+
+    `white` is the value that stands for white in floating-point pictures, None for what the file says, else 1.
 
     Raises `PictureError` naming the file and the reason: missing, no picture, of a kind that is not read, truncated, or
     larger than `max_megapixels` in all, which is checked from the header before anything is decoded.
@@ -65,24 +71,25 @@ def read_photo(path: Path, *, max_megapixels: float) -> Photo:
     with _translated(path):
         data = _read(path)
         name = _recognised(path, data)
-        decoded = _decoded(data, name, max_megapixels)
+        decoded = _decoded(data, name, max_megapixels, white)
         digest = hashlib.sha256(data).hexdigest()
         recipe = bearing.recipe_in(decoded.blocks) or bearing.recipe_beside(path, digest)
         parts = {key: getattr(decoded, key) for key in ("frames", "blocks", "coding", "changes")}
-        return Photo(**parts, path=path, sha256=digest, format=name, recipe=recipe, untouched=True)
+        return Photo(**parts, path=path, sha256=digest, format=name, recipe=recipe, untouched=True, white=white)
 
 
-def _decoded(data: bytes, name: str, max_megapixels: float) -> Decoded:
-    return settled(_as_stored(data, name, max_megapixels))
+def _decoded(data: bytes, name: str, max_megapixels: float, white: float | None = None) -> Decoded:
+    return settled(_as_stored(data, name, max_megapixels, white))
 
 
-def _as_stored(data: bytes, name: str, max_megapixels: float) -> Decoded:
+def _as_stored(data: bytes, name: str, max_megapixels: float, white: float | None) -> Decoded:
     if name == "TIFF":
-        return with_tifffile.decode(data, max_megapixels)
+        return with_tifffile.decode(data, max_megapixels, white)
     if name == "HEIC":
         return with_heif.decode(data, max_megapixels)
     if name == "JXL":
-        return with_jxl.decode(data, max_megapixels)
+        decoded = with_jxl.decode(data, max_megapixels)
+        return replace(decoded, frames=with_white(decoded.frames, white))
     return with_pillow.decode(data, name, max_megapixels)
 
 
@@ -126,11 +133,22 @@ def _translated(path: Path) -> Iterator[None]:
         except PictureError as error:
             raise type(error)(f"{path}: {error.what}", error.next_step) from None
         except Exception as error:  # decoders raise nearly anything for a broken file
+            if "\0" in str(path):
+                raise PictureError(f"{path}: no file has a null byte in its name", "check the name") from None
             if isinstance(error, OSError) and error.errno:
                 raise PictureError(f"{path}: cannot be read: {error.strerror}", "check the name and the disk") from None
-            reason = " ".join(str(error).split())[:100] or type(error).__name__
-            what = f"{path}: truncated or damaged ({reason})"
+            what = f"{path}: truncated or damaged ({_reason(error, 'it cannot be decoded')})"
             raise DamagedPictureError(what, "get an intact copy of the file") from None
+
+
+def _reason(error: Exception, otherwise: str) -> str:
+    """Return an error in words for people: those of a library are only logged, at the level of debugging."""
+    if isinstance(error, (FormatError, DeepDreamError)):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    _log.debug(otherwise, exc_info=error)
+    return otherwise
 
 
 @dataclass(frozen=True)
@@ -166,6 +184,10 @@ def check_target(
     if max(side for frame in photo.frames[plan.first :][: plan.count] for side in frame.size) > target.longest_side:
         longest = f"{target.title} ends at {target.longest_side} pixels a side"
         raise OutputError(f"{path}: {longest}", "choose .png or .tif with -o, or --format")
+    shown = photo.frames[plan.first :][: plan.count]
+    if "float" not in target.depths and (beyond := max((frame.beyond or 0 for frame in shown), default=0)):
+        what = f"{beyond_white(beyond, shown[0].white)}, so that {target.title} would show little else"
+        raise OutputError(f"{path}: {what}", f"{advice(beyond)}, or choose .tif")
     copied = not will_change and _can_be_copied(photo, target.name, options)
     if options.strict and not copied and (lost := lost_parts(plan.receipt)):
         raise OutputError(f"{path}: would lose something: {lost}", "leave out --strict, or choose another --format")
@@ -196,7 +218,7 @@ def write_photo(
         try:
             data, beside = _encoded(photo, plan, options, recipe)
         except Exception as error:  # encoders raise nearly anything
-            reason = " ".join(str(error).split())[:100] or type(error).__name__
+            reason = _reason(error, f"the encoder for {FORMATS[target].title} refuses it")
             step = "choose another format with -o or --format"
             raise OutputError(f"{path}: cannot be encoded ({reason})", step) from None
         receipt = list(plan.receipt)

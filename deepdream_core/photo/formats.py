@@ -8,6 +8,13 @@ from typing import Literal
 Depth = Literal["8", "10", "12", "16", "32", "float"]
 
 
+class FormatError(ValueError):
+    """A file is not as its format asks, or a format has no room for something: told in words for people.
+
+    What libraries raise is not; their words never reach a person.
+    """
+
+
 @dataclass(frozen=True)
 class Format:
     """One format: its names, and what survives in it.

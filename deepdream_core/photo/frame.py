@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from deepdream_core.photo.container import Blocks
 
+_BEYOND = 2  # times white: an HDR photograph may go so far, and much further in places
 _BAND = 1 << 20  # pixels worked on at once, so that memory stays small
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what converting to gray has always meant in picture programs
 
@@ -51,6 +52,20 @@ class Frame:
     def alpha(self) -> NDArray[Any] | None:
         """The transparency, [H, W] of the samples' type, or None."""
         return None if self.samples.shape[2] % 2 else self.samples[..., -1]
+
+    @property
+    def invisible(self) -> bool:
+        """Whether all of it is fully transparent."""
+        return self.alpha is not None and not self.alpha.any()
+
+    @property
+    def beyond(self) -> float | None:
+        """The largest value where most are far beyond white, as on a scale that the file does not tell; None otherwise."""
+        if self.samples.dtype.kind != "f":
+            return None
+        colours = self.samples[..., : 1 if self.gray else 3]
+        lit = colours[(colours > 0) & np.isfinite(colours)]
+        return float(lit.max()) if lit.size and (lit > _BEYOND * self.white).mean() > 1 / 2 else None
 
     @property
     def depth(self) -> str:
@@ -131,6 +146,8 @@ class Frame:
         if self.premultiplied and self.alpha is not None:
             plane = plane * np.multiply(self.alpha, np.float32(1 / self.white), dtype=np.float32)
         if self.samples.dtype.kind == "f":
+            if self.white != 1:
+                plane = np.multiply(plane, self.white, dtype=np.float64)
             rounded: NDArray[Any] = plane.astype(self.samples.dtype)
             return rounded
         exact = np.float64 if self.white > 1 << 24 else np.float32

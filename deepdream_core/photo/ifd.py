@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from deepdream_core.photo.formats import FormatError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -139,7 +141,7 @@ class Value:
         """Number of elements; raises `ValueError` where the kind is unknown or the last element is not whole."""
         size = _SIZES.get(self.kind)
         if not size or len(self.data) % size:
-            raise ValueError(f"{len(self.data)} bytes are no value of kind {self.kind}")
+            raise FormatError(f"{len(self.data)} bytes are no value of kind {self.kind}")
         return len(self.data) // size
 
 
@@ -152,19 +154,19 @@ def layout_of(buffer: Buffer) -> Layout:
     orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
     order = orders.get(bytes(buffer[:2]))
     if order is None:
-        raise ValueError("neither II nor MM: no TIFF directories")
+        raise FormatError("neither II nor MM: no TIFF directories")
     (magic,) = unpack(buffer, order + "H", 2)
     if magic == 42:
         return Layout(order, False, unpack(buffer, order + "I", 4)[0])
     if magic == 43 and unpack(buffer, order + "HH", 4) == (8, 0):
         return Layout(order, True, unpack(buffer, order + "Q", 8)[0])
-    raise ValueError(f"neither TIFF nor BigTIFF: its number is {magic}")
+    raise FormatError(f"neither TIFF nor BigTIFF: its number is {magic}")
 
 
 def unpack(buffer: Buffer, form: str, at: int) -> tuple[int, ...]:
     """Return `struct`'s integers at an offset; raises `ValueError` where the buffer ends before."""
     if at + struct.calcsize(form) > len(buffer):
-        raise ValueError(f"offset {at} lies beyond the end")
+        raise FormatError(f"offset {at} lies beyond the end")
     return struct.unpack_from(form, buffer, at)
 
 
@@ -190,11 +192,11 @@ def directory_at(buffer: Buffer, offset: int, layout: Layout) -> Directory:
 def _extent(buffer: Buffer, offset: int, layout: Layout) -> tuple[int, int]:
     """Return where a directory's entries begin and where they end; raises `ValueError` where they do not fit."""
     if offset < layout.first_at + layout.offset_size:
-        raise ValueError(f"a directory at {offset} would lie within the header")
+        raise FormatError(f"a directory at {offset} would lie within the header")
     (number,) = unpack(buffer, layout.count_format, offset)
     start = offset + struct.calcsize(layout.count_format)
     if number > _MOST_ENTRIES or start + number * layout.entry_size > len(buffer):
-        raise ValueError(f"the directory at {offset} claims {number} entries, more than there are")
+        raise FormatError(f"the directory at {offset} claims {number} entries, more than there are")
     return start, start + number * layout.entry_size
 
 
@@ -259,7 +261,7 @@ def values_of(buffer: Buffer, directory: Directory, layout: Layout, target: Layo
     """
     first = {entry.tag: entry for entry in reversed(directory.entries) if entry.kind not in (IFD, IFD8)}
     if sum(entry.size for entry in first.values()) > len(buffer):
-        raise ValueError("the values of a directory lie over each other")
+        raise FormatError("the values of a directory lie over each other")
     found = {tag: value_of(buffer, entry, layout, target) for tag, entry in first.items()}
     return {tag: value for tag, value in found.items() if value is not None}
 
@@ -283,7 +285,7 @@ def encoded(fields: Fields, at: int, layout: Layout, next_offset: int = 0) -> tu
                 tail += encoded(field, place, layout)[0]
             elif isinstance(field, Entry):
                 if field.size <= size:
-                    raise ValueError(f"the value of tag {tag} has no place of its own")
+                    raise FormatError(f"the value of tag {tag} has no place of its own")
                 kind, count, data = field.kind, field.count, struct.pack(form, field.where)
             else:
                 kind, count, data = field.kind, field.count, field.data
@@ -295,4 +297,4 @@ def encoded(fields: Fields, at: int, layout: Layout, next_offset: int = 0) -> tu
         head = struct.pack(layout.count_format, len(fields))
         return head + table + struct.pack(form, next_offset) + tail, next_at
     except struct.error:
-        raise ValueError("a classic TIFF ends at 4 GiB and 65535 entries") from None
+        raise FormatError("a classic TIFF ends at 4 GiB and 65535 entries") from None

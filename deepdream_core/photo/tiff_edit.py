@@ -11,6 +11,7 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.ifd import (
     BYTE,
     Entry,
@@ -103,7 +104,7 @@ def with_tags(tiff: bytes | bytearray, changes: Sequence[Mapping[int, Value | Fi
     layout = layout_of(tiff)
     offsets = list(itertools.islice(directory_offsets(tiff, layout), len(changes)))
     if len(offsets) < len(changes):
-        raise ValueError(f"the file has {len(offsets)} pages, not {len(changes)}")
+        raise FormatError(f"the file has {len(offsets)} pages, not {len(changes)}")
     end = len(tiff)
     added = bytearray(-end % layout.alignment)
     links: dict[int, int] = {}

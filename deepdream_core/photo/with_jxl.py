@@ -15,6 +15,7 @@ from deepdream_core.photo import colour
 from deepdream_core.photo.container import blocks_of
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels
 from deepdream_core.photo.described import Description, refuse_hdr
+from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.icc import hdr_of
 
@@ -55,7 +56,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     blocks = blocks_of(data, "JXL")
     samples = imagecodecs.jpegxl_decode(codestream, numthreads=0)
     if samples.shape[:2] not in ((header.height, header.width), (header.width, header.height)):
-        raise ValueError("its size is not what its header says")
+        raise FormatError("its size is not what its header says")
     samples = samples if samples.ndim == 3 else samples[..., None]
     if samples.shape[2] > 4:
         raise PictureError("has extra channels, which are not read", "export it as RGB")
@@ -77,7 +78,7 @@ def _profile(data: bytes) -> bytes | None:
     except BaseException as error:  # a panic in Rust is no Exception
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
-        raise ValueError("its colours cannot be read") from None
+        raise FormatError("its colours cannot be read") from None
     return bytes(found) if found else None
 
 
@@ -127,13 +128,13 @@ def _codestream(data: bytes) -> bytes:
             if number & _LAST_PART:
                 return b"".join(parts)
         place = end
-    raise ValueError("its codestream is not whole")
+    raise FormatError("its codestream is not whole")
 
 
 def header_of(codestream: bytes) -> Header:
     """Read size, animation and losslessness from the start of a codestream; raises `ValueError` for another start."""
     if codestream[:2] != b"\xff\x0a":
-        raise ValueError("its codestream does not begin as one")
+        raise FormatError("its codestream does not begin as one")
     bits = _Bits(codestream[2:])
     height, width = _size(bits)
     orientation = 1
@@ -186,7 +187,7 @@ class _Bits:
         for byte in data:
             for place in range(8):
                 yield byte >> place & 1
-        raise ValueError("its header is cut off")
+        raise FormatError("its header is cut off")
 
     def take(self, count: int) -> int:
         """Return the number in the next `count` bits."""

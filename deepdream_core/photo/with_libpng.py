@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepdream_core.photo.container.png import ADAM7, CHANNELS, picture_of, plain
+from deepdream_core.photo.container.png_samples import ADAM7, CHANNELS, picture_of, plain, unfolded
+from deepdream_core.photo.formats import FormatError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def decode(data: bytes) -> NDArray[np.uint16]:
-    """Decode a PNG of 16 bits a channel that `check_samples` has found whole, [H, W, C]."""
+def decode(data: bytes | memoryview, *, surplus: bool) -> NDArray[np.uint16]:
+    """Decode a PNG of 16 bits a channel whose samples `has_surplus` has found to be all there, [H, W, C]."""
     header, transparency, packed = picture_of(memoryview(data))
     width, height, bits, colours, *methods, interlaced = struct.unpack(">IIBBBBB", header)
     if bits != 16 or colours == 3 or colours not in CHANNELS or any(methods) or interlaced > 1:
-        raise ValueError("the PNG's header is damaged")
-    if len(transparency) != {0: 2, 2: 6}.get(colours):
-        transparency = b""
-    if interlaced:
-        return _woven(width, height, colours, transparency, zlib.decompress(packed))
+        raise FormatError("the PNG's header is damaged")
+    if interlaced or surplus:
+        rows = zlib.decompressobj().decompress(packed, unfolded(width, height, bits, colours, interlaced))
+        if interlaced:
+            return _woven(width, height, colours, transparency, rows)
+        packed = zlib.compress(rows, 0)
     return _decoded(width, height, colours, transparency, packed)
 
 

@@ -13,8 +13,8 @@ from deepdream_core.errors import PictureError
 from deepdream_core.photo import colour, with_libpng
 from deepdream_core.photo.container import Blocks, blocks_of, bmp_colours
 from deepdream_core.photo.container.gif import extent_of
-from deepdream_core.photo.container.jpeg import demanding
-from deepdream_core.photo.container.png import check_samples
+from deepdream_core.photo.container.jpeg_samples import demanding
+from deepdream_core.photo.container.png_samples import for_decoders, has_surplus
 from deepdream_core.photo.decoded import (
     NO_BLOCKS,
     Coding,
@@ -27,8 +27,9 @@ from deepdream_core.photo.decoded import (
 )
 from deepdream_core.photo.described import by_boxes
 from deepdream_core.photo.exif import bare, without_orientation
+from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
-from deepdream_core.photo.receipt import Entry, converted
+from deepdream_core.photo.receipt import Entry, converted, dropped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +60,12 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
         canvas = extent_of(memoryview(data))
         check_size(*canvas, 1, max_megapixels)
         check_plausible(canvas[0] * canvas[1], len(data), _MOST_PIXELS[name])
+    changes: list[Entry] = []
     file = demanding(memoryview(data)) if name == "JPEG" else _with_alpha_flag(data) if name == "WEBP" else data
-    with Image.open(io.BytesIO(file), formats=_OPENED_AS[name]) as image:
+    if name == "PNG":
+        file, opaque = for_decoders(memoryview(data))
+        changes += [dropped("transparency", "its chunk is damaged, and readers pass over it")] * opaque
+    with _opened(file, name) as image:
         one = name in ("JPEG", "BMP")
         count = 1 if one else getattr(image, "n_frames", 1)
         width, height = max(image.width, canvas[0]), max(image.height, canvas[1])
@@ -68,15 +73,14 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
         if name in _MOST_PIXELS:
             bits = _PNG_BITS.get(image.mode, 1) if name == "PNG" else 1
             check_plausible(width * height, len(data), _MOST_PIXELS[name] // bits)
-        if name == "PNG":
-            check_samples(memoryview(data))
+        surplus = name == "PNG" and has_surplus(memoryview(data))
+        changes += [dropped("surplus samples", "beyond the last row, where no reader looks", lost=False)] * surplus
         if name == "AVIF":
             blocks = _avif_blocks(image)
-        changes: list[Entry] = []
         bits = _bits(data, name, image)
         coding = _coding(data, name, image)
         if bits > 8 and count == 1:
-            samples = with_libpng.decode(data) if name == "PNG" else _deep_avif(data)
+            samples = with_libpng.decode(file, surplus=surplus) if name == "PNG" else _deep_avif(data)
             frames = [Frame(samples, float((1 << bits) - 1))]
         else:
             frames = _frames(image, count)
@@ -99,6 +103,15 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
     return Decoded(tuple(frames), blocks, coding, (*changes, *gone))
 
 
+def _opened(file: bytes | memoryview, name: str) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(file), formats=_OPENED_AS[name])
+    except OSError as error:
+        if str(error).startswith("Unsupported BMP"):
+            raise PictureError("is a BMP of a kind that is not read", "export it with 24 bits, uncompressed") from None
+        raise
+
+
 def _with_alpha_flag(data: bytes) -> bytes:
     """Return a WebP whose header admits to alpha when it is an animation.
 
@@ -114,7 +127,7 @@ def check_jpeg(data: bytes, width: int, height: int) -> None:
     """Raise for a JPEG within another file that is cut short, or larger than its place there."""
     with Image.open(io.BytesIO(demanding(memoryview(data))), formats=("JPEG",)) as image:
         if image.width > width or image.height > height:
-            raise ValueError("a part of it is larger than its place")
+            raise FormatError("a part of it is larger than its place")
         check_plausible(image.width * image.height, len(data), _MOST_PIXELS["JPEG"])
         image.load()
 

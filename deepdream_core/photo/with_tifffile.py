@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import logging
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import tifffile
 
 from deepdream_core.errors import PictureError
-from deepdream_core.photo import colour, ifd, tiff_edit
+from deepdream_core.photo import colour, ifd, tiff_edit, tiff_strips
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.container.photoshop import without_thumbnails
 from deepdream_core.photo.decoded import (
@@ -21,16 +20,16 @@ from deepdream_core.photo.decoded import (
     Coding,
     Decoded,
     check_pixels,
-    check_plausible,
     check_size,
     fit_for_changed_pixels,
     orientation_of,
     upright,
 )
 from deepdream_core.photo.described import by_exif, with_transfer
+from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted, dropped
-from deepdream_core.photo.with_pillow import check_jpeg
+from deepdream_core.photo.scale import LARGEST_SAMPLE, checked_scale, told_white
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,15 +45,6 @@ _GRAY_WHITE_IS_ZERO, _GRAY, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _CIELAB, _ICCL
 _CFA, _TRANSFER = 32803, 301
 _REDUCED, _IS_MASK = 1, 4  # bits of NewSubfileType
 _KEPT_COMPRESSIONS = {1: None, 5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 50000: "zstd"}
-_NUMBERS = ("imagewidth", "imagelength", "imagedepth", "bitspersample", "samplesperpixel", "tilewidth", "tilelength",
-            "tiledepth", "rowsperstrip")  # fmt: skip
-_HEADER = 8
-_NONE, _JPEG = 1, 7
-_MOST_PACKED = {_NONE: 1, 5: 3000, _JPEG: 2000, 8: 1040, 32946: 1040, 32773: 64, 34925: 8000, 50000: 40_000}
-"""The compressions that are read, and how many bytes one byte unfolds to at the most: 4096 from 12 bits in LZW.
-
-Fax compressions (2, 3, 4) are not among them: their decoder paints white what is missing, without a word.
-"""
 _MOST_PAGES = 10_000
 _COPIES = dropped("reduced copies", "they showed the picture before", lost=False)
 
@@ -66,8 +56,8 @@ _OF_STORAGE = frozenset({
 """Tags that say how pixels are stored, or have a place of their own here."""
 
 
-def decode(data: bytes, max_megapixels: float) -> Decoded:
-    """Decode all pages of a TIFF.
+def decode(data: bytes, max_megapixels: float, white: float | None = None) -> Decoded:
+    """Decode all pages of a TIFF; `white` is what a person says is white in floating-point ones.
 
     Raises `PictureError` for what is refused; a broken file raises nearly anything.
     """
@@ -76,17 +66,17 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
         _refuse_raw(tiff.pages[0])
         pages, left_out = _pictures(tiff, sum(1 for _ in ifd.directory_offsets(data, layout)))
         for page in pages:
-            _check_numbers(page)
+            tiff_strips.check_numbers(page)
         total = sum(page.imagewidth * page.imagelength for page in pages)
         check_pixels(total, f"all its {len(pages)} pages together" if len(pages) > 1 else "it", max_megapixels)
-        for page in pages:
-            check_size(page.imagewidth, page.imagelength, 1, max_megapixels)
-            _check_complete(page, data, max_megapixels)
-        frames: list[Frame] = []
-        every: list[Blocks] = []
         changes: list[Entry] = []
         for page in pages:
-            frame, blocks, orientation, told = _page(page, data, layout)
+            check_size(page.imagewidth, page.imagelength, 1, max_megapixels)
+            changes += tiff_strips.check_complete(page, data, max_megapixels)
+        frames: list[Frame] = []
+        every: list[Blocks] = []
+        for page in pages:
+            frame, blocks, orientation, told = _page(page, data, layout, white)
             blocks, gone = fit_for_changed_pixels(blocks, orientation)
             every.append(blocks)
             frames.append(replace(frame, blocks=blocks))
@@ -125,7 +115,7 @@ def _pictures(tiff: tifffile.TiffFile, count: int) -> tuple[list[Any], bool]:
     left_out = False
     every = list(itertools.islice(_bounded(tiff), count + 1))  # it follows a circle for ever
     if len(every) != count:
-        raise ValueError("one of its pages cannot be read")
+        raise FormatError("one of its pages cannot be read")
     for page in every:
         if int(page.subfiletype) & (_REDUCED | _IS_MASK):
             left_out = True
@@ -161,55 +151,15 @@ def _bounded(tiff: tifffile.TiffFile) -> Iterator[Any]:
     raise PictureError(f"holds more than {_MOST_PAGES} pages", "split it")
 
 
-def _check_numbers(page: Any) -> None:
-    """Raise `ValueError` unless all is a number that has to be: tifffile returns bytes for a width of the kind BYTE.
-
-    A number times bytes would be all memory.
-    """
-    if not all(type(getattr(page, name)) is int and getattr(page, name) >= 0 for name in _NUMBERS):
-        raise ValueError("its directory holds something else than numbers")
-
-
-def _check_complete(page: Any, data: bytes, max_megapixels: float) -> None:
-    """Raise `ValueError` for missing samples; tifffile fills holes with zeros without a word."""
-    compression, size = int(page.compression), len(data)
-    if compression not in _MOST_PACKED:
-        kind = getattr(page.compression, "name", compression)
-        raise PictureError(f"is compressed in a way that is not read ({kind})", "export it with LZW or deflate")
-    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    if not ends or max(ends) > size:
-        raise ValueError("samples lie beyond the end of the file")
-    if min(page.dataoffsets) < _HEADER:
-        raise ValueError("samples lie over its header")
-    if min(page.databytecounts) == 0 or len(ends) < math.prod(page.chunked):
-        raise ValueError("some of its strips or tiles are missing")
-    held = size if compression == _NONE else min(size, sum(page.databytecounts))
-    rowbytes = -(-page.imagewidth * page.samplesperpixel * page.bitspersample // 8)
-    check_plausible(rowbytes * page.imagelength, held, _MOST_PACKED[compression])
-    check_pixels(math.prod(page.chunks), "a strip or tile of it", max_megapixels * page.samplesperpixel)
-    longest = size if compression == _NONE else min(size, max(page.databytecounts))
-    check_plausible(math.prod(page.chunks) * page.bitspersample // 8, longest, _MOST_PACKED[compression])
-    if compression == _JPEG:
-        for start, end in zip(page.dataoffsets, ends, strict=True):
-            _check_jpeg(page, data[start:end])
-
-
-def _check_jpeg(page: Any, part: bytes) -> None:
-    if page.bitspersample != 8 or (page.planarconfig == 1 and page.samplesperpixel not in (1, 3, 4)):
-        raise PictureError("holds a JPEG of a kind that is not read", "export it with LZW or deflate")
-    tables: bytes | None = page.jpegtables
-    height, width = page.chunks[:2]
-    check_jpeg(tables[:-2] + part[2:] if tables else part, width, height)
-
-
-def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, int, list[Entry]]:
+def _page(page: Any, data: bytes, layout: ifd.Layout, given: float | None) -> tuple[Frame, Blocks, int, list[Entry]]:
     photometric = int(page.photometric)
     changes: list[Entry] = []
     if page.imagedepth > 1 or photometric not in (*range(7), _CIELAB, _ICCLAB) or photometric == _MASK:
         raise PictureError(f"holds colours of a kind that is not read ({page.photometric.name})", "export it as RGB")
     if page.sampleformat not in (1, 3, None):
         raise PictureError("holds signed or complex numbers, which are no colours", "export it with 8 or 16 bits")
-    samples = page.asarray()
+    samples, told = tiff_strips.samples_of(page, data)
+    changes += told
     if samples.dtype == bool:
         samples = samples.astype(np.uint8)
     if photometric == _YCBCR and int(page.compression) not in (6, 7):
@@ -217,7 +167,8 @@ def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, in
     samples = _with_channels_last(page, samples)
     colours = 1 if photometric in (_GRAY, _GRAY_WHITE_IS_ZERO, _PALETTE) else 4 if photometric == _CMYK else 3
     bits = int(page.bitspersample)
-    white = 1.0 if samples.dtype.kind == "f" else float((1 << bits) - 1)
+    floating = samples.dtype.kind == "f"
+    white = (given or told_white(page, colours)) if floating else float((1 << bits) - 1)
     samples, kinds, premultiplied = _with_one_alpha(page, samples, colours, changes)
     blocks = _blocks(page, data, layout)
     if table := ifd.directory_at(data, page.offset, layout).get(_TRANSFER):
@@ -236,7 +187,7 @@ def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, in
     stored = page.tags.valueof(274, 0)
     orientation = int(stored) if 1 <= stored <= 8 else orientation_of(blocks)
     shown = samples.shape[2] - len(kinds)
-    frame = Frame(upright(samples[..., :shown], orientation), white, premultiplied)
+    frame = checked_scale(Frame(upright(samples[..., :shown], orientation), white, premultiplied))
     if kinds:
         frame = replace(frame, extra=upright(samples[..., shown:], orientation), extra_kinds=kinds)
     return frame, blocks, orientation, changes
@@ -245,7 +196,7 @@ def _page(page: Any, data: bytes, layout: ifd.Layout) -> tuple[Frame, Blocks, in
 def _with_channels_last(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
     height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel
     if samples.size != height * width * channels:
-        raise ValueError("its samples do not fill it")
+        raise FormatError("its samples do not fill it")
     if channels > 1 and int(page.planarconfig) == 2:
         return np.ascontiguousarray(samples.reshape(channels, height, width).transpose(1, 2, 0))
     return samples.reshape(height, width, channels)
@@ -260,7 +211,7 @@ def _with_one_alpha(
     """
     count = samples.shape[2] - colours
     if count < 0:
-        raise ValueError("it has fewer samples than colours")
+        raise FormatError("it has fewer samples than colours")
     kinds = [int(kind) for kind in page.extrasamples][:count]
     kinds += [0] * (count - len(kinds))
     alpha = next((place for place, kind in enumerate(kinds) if kind in (1, 2)), None)
@@ -278,7 +229,7 @@ def _looked_up(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
     """Return the palette's colours; with 8 bits where the palette needs no more (TIFF 6.0, ColorMap)."""
     palette = np.asarray(page.colormap, np.uint16).T
     if int(samples[..., 0].max()) >= len(palette):
-        raise ValueError("it names colours that its palette lacks")
+        raise FormatError("it names colours that its palette lacks")
     low, high = palette & 255, palette >> 8
     if (low == high).all() or not low.any():
         palette = high.astype(np.uint8)
@@ -349,6 +300,7 @@ def _blocks(page: Any, data: bytes, layout: ifd.Layout) -> Blocks:
             content = without_thumbnails(raw) if code == _PHOTOSHOP else raw
             others.append((str(code), content))
             told += ["thumbnail"] if content != raw else []
+    told += _second_ones(page, data)
     if _LAYERS in page.tags:
         told.append("Photoshop layers")
     lost = sorted(tag.code for tag in page.tags if tag.code not in _OF_STORAGE | tiff_edit.DESCRIPTIVE)
@@ -358,6 +310,18 @@ def _blocks(page: Any, data: bytes, layout: ifd.Layout) -> Blocks:
         _raw(page, data, _ICC), tiff_edit.exif_of_tiff(data, page.offset, layout), _raw(page, data, _XMP), tuple(others),
         tuple(told),
     )  # fmt: skip
+
+
+def _second_ones(page: Any, data: bytes) -> list[str]:
+    """Tell of tags that stand in a directory again with another value; readers take the first."""
+    words = {_ICC: "second colour profile", _XMP: "second XMP packet"}
+    seen: dict[int, Any] = {}
+    told: list[str] = []
+    for tag in page.tags:
+        value = data[tag.valueoffset : tag.valueoffset + tag.valuebytecount]
+        if seen.setdefault(tag.code, value) != value:
+            told.append(words.get(tag.code, f"second TIFF tag {tag.code}"))
+    return told
 
 
 def _raw(page: Any, data: bytes, code: int) -> bytes | None:
@@ -390,10 +354,13 @@ def _write_page(writer: tifffile.TiffWriter, frame: Frame, own: Blocks, coding: 
     extra = (*(() if frame.alpha is None else (1 if frame.premultiplied else 2,)), *frame.extra_kinds)
     if frame.extra is not None:
         samples = np.concatenate([frame.samples, frame.extra], axis=2)
-    tags: list[tuple[int, int, int, bytes, bool]] = []
+    tags: list[tuple[int, int | str, int, Any, bool]] = []
     if own.xmp:
         tags.append((_XMP, 1, len(own.xmp), own.xmp, True))
     tags += [(int(code), 7, len(content), content, True) for code, content in own.others if code.isdigit()]
+    if frame.samples.dtype.kind == "f" and frame.white != 1:
+        count = samples.shape[2] if samples.ndim == 3 else 1
+        tags.append((LARGEST_SAMPLE, "f", count, (frame.white,) * count, True))
     options: dict[str, Any] = {"resolution": coding.dpi, "resolutionunit": 2} if coding.dpi else {}
     odd = frame.samples.dtype.kind == "u" and frame.samples.itemsize > 2
     predicted = coding.compression not in (None, "packbits") and not odd

@@ -12,6 +12,7 @@ from typing import Protocol
 from deepdream_core.photo.container import bmp, gif, jpeg, jxl, png, webp
 from deepdream_core.photo.container.blocks import Blocks
 from deepdream_core.photo.container.png import text_chunk, text_of
+from deepdream_core.photo.formats import FormatError
 
 __all__ = ["Blocks", "blocks_of", "bmp_colours", "text_chunk", "text_of", "with_blocks", "with_xmp"]
 
@@ -68,7 +69,7 @@ def _container(format: str) -> _Container:
     try:
         return _CONTAINERS[format]
     except KeyError:
-        raise ValueError(f"the metadata of {format} files cannot be read, only of {', '.join(_CONTAINERS)}") from None
+        raise FormatError(f"the metadata of {format} files cannot be read, only of {', '.join(_CONTAINERS)}") from None
 
 
 def _view(data: bytes | memoryview) -> memoryview:

@@ -22,6 +22,9 @@ GAIN_MAP = "HDR gain map"
 DAMAGED_ICC = "damaged colour profile"
 DAMAGED_EXIF = "damaged EXIF"
 OLD_THUMBNAIL = "thumbnail of the old picture"
+SECOND_ICC = "second colour profile"
+SECOND_EXIF = "second EXIF block"
+SECOND_XMP = "second XMP packet"
 
 # What Adobe, Apple and ISO 21496-1 each write into a gain map's own XMP or header.
 _GAIN_MAP = (b"hdrgm:Version", b"hdr-gain-map/", b"hdrgainmap", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
@@ -68,13 +71,22 @@ class Gathered:
             self.dropped.append(DAMAGED_EXIF)
         elif self.exif is None:
             self.exif = bare
+        elif bare != self.exif:
+            self.dropped.append(SECOND_EXIF)
+
+    def take_icc(self, profile: bytes) -> None:
+        """Take a colour profile."""
+        if not self.icc:
+            self.icc = profile
+        elif profile != self.icc:
+            self.dropped.append(SECOND_ICC)
 
     def take_xmp(self, packet: bytes) -> None:
         """Take an XMP packet."""
         if self.xmp is None:
             self.xmp = packet
         elif packet != self.xmp:
-            self.dropped.append("second XMP packet")
+            self.dropped.append(SECOND_XMP)
 
     def blocks(self) -> Blocks:
         """Return what was gathered, each thing dropped told once."""

@@ -16,6 +16,7 @@ from deepdream_core.photo.container.blocks import (
     edited,
     rest_in_words,
 )
+from deepdream_core.photo.formats import FormatError
 
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _COMMENT, _APPLICATION = 0xFE, 0xFF
@@ -42,7 +43,7 @@ def blocks_of(view: memoryview) -> Blocks:
         if block.kind == "XMP":
             found.take_xmp(_packet(view, block))
         elif block.kind == "ICC":
-            found.icc = found.icc or _joined(view, block)
+            found.take_icc(_joined(view, block))
         elif block.kind == "COM":
             found.others.append(("COM", _joined(view, block)))
         elif block.kind == "APP":
@@ -58,7 +59,7 @@ def blocks_of(view: memoryview) -> Blocks:
 def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     """Return the GIF with other metadata; see `container.with_blocks`."""
     if blocks.exif is not None:
-        raise ValueError("a GIF has no place for EXIF")
+        raise FormatError("a GIF has no place for EXIF")
     own, end = _blocks(view)
     written = []
     if blocks.icc is not None:
@@ -69,7 +70,7 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
         elif name == "APP" and len(payload) >= 11:
             written.append(_application(payload[:11], payload[11:]))
         else:
-            raise ValueError(f"a GIF has no place for the block {name}")
+            raise FormatError(f"a GIF has no place for the block {name}")
     if blocks.xmp is not None:
         written.append(_xmp_extension(blocks.xmp))
     cuts = [(block.start, block.end, b"") for block in own if block.kind not in ("coding", "loop")]
@@ -93,7 +94,7 @@ def _blocks(view: memoryview) -> tuple[list[_Block], int]:
     Decoders do without the end mark, but a file without it may lack frames.
     """
     if len(view) < 13 or bytes(view[:6]) not in (b"GIF87a", b"GIF89a"):
-        raise ValueError("not a GIF file")
+        raise FormatError("not a GIF file")
     at = 13 + _palette_length(view[10])
     blocks: list[_Block] = []
     pictured = False
@@ -110,12 +111,12 @@ def _blocks(view: memoryview) -> tuple[list[_Block], int]:
         end = _end_of_parts(view, body)
         blocks.append(_Block(kind, at, body, end))
         if len(blocks) > MOST_BLOCKS:
-            raise ValueError("the GIF consists of too many blocks")
+            raise FormatError("the GIF consists of too many blocks")
         at = end
     if at >= len(view):
-        raise ValueError("the GIF is truncated")
+        raise FormatError("the GIF is truncated")
     if not pictured:
-        raise ValueError("the GIF holds no picture")
+        raise FormatError("the GIF holds no picture")
     return blocks, at + 1
 
 
@@ -152,7 +153,7 @@ def _end_of_parts(view: memoryview, at: int) -> int:
         at += 1 + length
         if not length:
             return at
-    raise ValueError("the GIF is truncated")
+    raise FormatError("the GIF is truncated")
 
 
 def _joined(view: memoryview, block: _Block) -> bytes:
@@ -181,7 +182,7 @@ def _application(identifier: bytes, payload: bytes) -> bytes:
 
 def _xmp_extension(xmp: bytes) -> bytes:
     if b"\0" in xmp:
-        raise ValueError("a GIF has no place for an XMP packet that is not in UTF-8")
+        raise FormatError("a GIF has no place for an XMP packet that is not in UTF-8")
     return bytes([_EXTENSION, _APPLICATION, 11]) + _XMP_ID + xmp + _MAGIC_TRAILER
 
 

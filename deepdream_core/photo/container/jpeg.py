@@ -23,22 +23,21 @@ from deepdream_core.photo.container.blocks import (
 )
 from deepdream_core.photo.container.mpf import MPF_ID, listed_pictures, moved_index
 from deepdream_core.photo.container.photoshop import without_thumbnails
+from deepdream_core.photo.formats import FormatError
 
-_SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
+_SOI, _EOI, _COM = 0xD8, 0xD9, 0xFE
+SOS = 0xDA
 _APP0 = 0xE0
-_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_DRI = 0xDD
-_HUFFMAN_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), (0xC2, 0xC6, 0xCA, 0xCE)
-_LOOKED_AHEAD = 16
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # in a scan, FF 00 is data and FF D0…D7 a restart
 
 _EXIF_ID = b"Exif\0\0"
 _XMP_ID = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENSION_ID = b"http://ns.adobe.com/xmp/extension/\0"
+_DIGEST = slice(len(_EXTENSION_ID), len(_EXTENSION_ID) + 32)
 _ICC_ID = b"ICC_PROFILE\0"
 _PHOTOSHOP_ID = b"Photoshop 3.0\0"
 
@@ -57,13 +56,16 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
 )
 
 _LONGEST = 65_533
+_FULL = 60_000  # a segment that another may go on from is about as long as one can be
+_TIFF_HEADERS = (b"II*\0", b"MM\0*")
 _LONGEST_ICC_PART = _LONGEST - len(_ICC_ID) - 2
 
 # Phones of 2014…2018 put the unblurred picture and its depth, in base64, into the extended XMP.
 _PICTURE_IN_XMP = re.compile(rb"ns\.google\.com/photos/1\.0/(?:depthmap|image)/")
+_THUMBNAIL_IN_XMP = b"<xmpGImg:image"
 
 
-class _Segment(NamedTuple):
+class Segment(NamedTuple):
     """One marker with all that belongs to it: `start` with fill bytes, `body` after the length, a scan's data in `end`."""
 
     marker: int
@@ -74,7 +76,7 @@ class _Segment(NamedTuple):
 
 def blocks_of(view: memoryview) -> Blocks:
     """Return the metadata of a JPEG file; see `container.blocks_of`."""
-    segments, end = _segments(view)
+    segments, end = segments_of(view)
     found = Gathered()
     groups: dict[str, list[bytes]] = {}
     for segment in segments:
@@ -86,80 +88,24 @@ def blocks_of(view: memoryview) -> Blocks:
         group.append(payload)
         if kind in ("other", "extension") or (kind in ("jfif", "photoshop") and len(group) == 1):
             found.others.append((_name(segment.marker), payload))
-    if "exif" in groups:  # a block longer than a segment goes on in the next one
-        found.take_exif(_EXIF_ID + b"".join(payload.removeprefix(_EXIF_ID) for payload in groups["exif"]))
+    for block in _joined_exif(groups.get("exif", [])):
+        found.take_exif(block)
     for payload in groups.get("xmp", []):
         found.take_xmp(payload.removeprefix(_XMP_ID))
-    if "icc" in groups:
-        found.icc = _joined_profile(groups["icc"])
-        if found.icc is None:
+    for profile in _joined_profiles(groups.get("icc", [])):
+        if profile is None:
             found.dropped.append(DAMAGED_ICC)
+        else:
+            found.take_icc(profile)
     _settle_thumbnails(found, groups)
     _settle_extensions(found, groups.get("extension", []))
     _tell_other_pictures(found, groups, view[end:])
     return found.blocks()
 
 
-def demanding(view: memoryview) -> bytes | memoryview:
-    """Return the first picture so that a decoder that waits for more data, as Pillow's does, fails where a scan is short.
-
-    libjpeg paints gray what a scan lacks, if only there is an end marker. So a picture of one scan goes without it, as far
-    as its last samples and the few bytes that decoders look ahead. Where there are several scans, it is checked that they
-    bring all coefficients; in all of them restart markers are counted. Raises `ValueError` where something is missing.
-    """
-    segments, _ = _segments(view)
-    frame = next((segment for segment in segments if segment.marker in _FRAME_HEADERS), None)
-    if frame is None or frame.end - frame.body < 6:
-        raise ValueError("the JPEG holds no picture")
-    scans = [segment for segment in segments if segment.marker == _SOS]
-    _check_restarts(view, segments, frame)
-    _check_scans(view, scans, frame)
-    if len(scans) > 1 or frame.marker not in _HUFFMAN_SEQUENTIAL:
-        return view
-    return b"".join([view[: scans[0].end], bytes(_LOOKED_AHEAD)])
-
-
-def _check_scans(view: memoryview, scans: list[_Segment], frame: _Segment) -> None:
-    """Raise `ValueError` unless the scans bring every coefficient of every component to its last bit (T.81, G.1.1)."""
-    progressive = frame.marker in _PROGRESSIVE
-    missing = {name: [True] * 64 if progressive else [True] for name in view[frame.body + 6 : frame.end : 3]}
-    for scan in scans:
-        count = view[scan.body]
-        first, last, bits = view[scan.body + 1 + 2 * count : scan.body + 4 + 2 * count]
-        for name in view[scan.body + 1 : scan.body + 1 + 2 * count : 2]:
-            if name in missing and progressive:
-                missing[name][first : last + 1] = [bool(bits & 15)] * (min(last, 63) + 1 - first)
-            elif name in missing:
-                missing[name] = [False]
-    if any(any(coefficients) for coefficients in missing.values()):
-        raise ValueError("the JPEG is truncated: scans are missing")
-
-
-def _check_restarts(view: memoryview, segments: list[_Segment], frame: _Segment) -> None:
-    """Raise `ValueError` where a scan has fewer restart markers than its size asks for (T.81, A.2 and E.1.4)."""
-    height, width = struct.unpack_from(">HH", view, frame.body + 1)
-    factors = {
-        view[at]: (view[at + 1] >> 4 or 1, view[at + 1] & 15 or 1) for at in range(frame.body + 6, frame.end - 2, 3)
-    }
-    most = [max((factor[side] for factor in factors.values()), default=1) for side in (0, 1)]
-    interval = 0
-    for segment in segments:
-        if segment.marker == _DRI and segment.end - segment.body >= 2:
-            interval = int.from_bytes(view[segment.body : segment.body + 2], "big")
-        if segment.marker != _SOS or not interval:
-            continue
-        names = view[segment.body + 1 : segment.body + 1 + 2 * view[segment.body] : 2]
-        sides = factors.get(names[0], (1, 1)) if len(names) == 1 else (1, 1)
-        units = 1
-        for length, own, all_of in zip((width, height), sides, most, strict=True):
-            units *= -(-length * own // (8 * all_of))
-        if len(_RESTART.findall(view, segment.body, segment.end)) < -(-units // interval) - 1:
-            raise ValueError("the JPEG is truncated: parts of a scan are missing")
-
-
 def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     """Return the JPEG with other metadata; see `container.with_blocks`."""
-    segments, end = _segments(view)
+    segments, end = segments_of(view)
     cuts = [(segment.start, segment.end, b"") for segment in segments if _kind(view, segment) != "coding"]
     jfif = _jfif_to_write(view, segments, blocks)
     written = [] if jfif is None else [_segment(_APP0, jfif, "the JFIF header")]
@@ -177,7 +123,7 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
 
 def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     """Return the JPEG with another XMP packet; see `container.with_xmp`."""
-    segments, _ = _segments(view)
+    segments, _ = segments_of(view)
     kinds = [_kind(view, segment) for segment in segments]
     edits = [(segment.start, segment.end, b"") for segment, kind in zip(segments, kinds, strict=True) if kind == "xmp"]
     if xmp is not None:
@@ -192,41 +138,41 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     return b"".join(edited(view, edits))
 
 
-def _segments(view: memoryview) -> tuple[list[_Segment], int]:
+def segments_of(view: memoryview) -> tuple[list[Segment], int]:
     """Return the segments of the first picture, which follow one another without a gap, and the position of its end.
 
     Decoders do without the end marker, and some cameras wrote none; but a file without it may lack half of its picture.
     """
     if bytes(view[:2]) != b"\xff\xd8":
-        raise ValueError("not a JPEG file")
-    segments: list[_Segment] = []
+        raise FormatError("not a JPEG file")
+    segments: list[Segment] = []
     at, scanned = 2, False
     while True:
         found = _MARKER.search(view, at)
         marker = view[found.end() - 1] if found else _SOI
         if marker == _SOI:  # a second picture, or nothing at all, where this one should end
-            raise ValueError("the JPEG ends before its picture" if not scanned else "the JPEG is truncated")
+            raise FormatError("the JPEG ends before its picture" if not scanned else "the JPEG is truncated")
         body = end = found.end() if found else at
         if marker not in (_EOI, *_WITHOUT_LENGTH):
             length = int.from_bytes(view[body : body + 2], "big")
             if length < 2 or body + length > len(view):
-                raise ValueError("the JPEG is truncated or damaged in a segment")
+                raise FormatError("the JPEG is truncated or damaged in a segment")
             body, end = body + 2, body + length
-        if marker == _SOS:
+        if marker == SOS:
             scanned = True
             after = _MARKER_AFTER_SCAN.search(view, end)
             end = after.start() if after else len(view)
-        segments.append(_Segment(marker, at, body, end))
+        segments.append(Segment(marker, at, body, end))
         if marker == _EOI:
             if not scanned:
-                raise ValueError("the JPEG holds no picture")
+                raise FormatError("the JPEG holds no picture")
             return segments, end
         if len(segments) > MOST_BLOCKS:
-            raise ValueError("the JPEG consists of too many segments")
+            raise FormatError("the JPEG consists of too many segments")
         at = end
 
 
-def _kind(view: memoryview, segment: _Segment) -> str:
+def _kind(view: memoryview, segment: Segment) -> str:
     if not (segment.marker == _COM or _APP0 <= segment.marker < _APP0 + 16):
         return "coding"
     start = bytes(view[segment.body : min(segment.body + 40, segment.end)])
@@ -243,13 +189,13 @@ def _marker(name: str) -> int:
     if name == "COM":
         return _COM
     if not re.fullmatch(r"APP(\d|1[0-5])", name):
-        raise ValueError(f"a JPEG has no place for the block {name}")
+        raise FormatError(f"a JPEG has no place for the block {name}")
     return _APP0 + int(name[3:])
 
 
 def _segment(marker: int, payload: bytes, what: str) -> bytes:
     if len(payload) > _LONGEST:
-        raise ValueError(f"{what} is too long for a JPEG: {len(payload):,} bytes, it has room for {_LONGEST:,}")
+        raise FormatError(f"{what} is too long for a JPEG: {len(payload):,} bytes, it has room for {_LONGEST:,}")
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
@@ -257,19 +203,41 @@ def _xmp_segment(xmp: bytes) -> bytes:
     return _segment(0xE1, _XMP_ID + xmp, "the XMP packet")
 
 
-def _joined_profile(payloads: list[bytes]) -> bytes | None:
-    """Return the profile from its numbered parts, or None when one is missing or there twice."""
-    parts = {payload[12]: payload[14:] for payload in payloads if len(payload) > 14}
-    counts = {payload[13] for payload in payloads if len(payload) > 14}
-    if len(parts) != len(payloads) or counts != {len(parts)} or set(parts) != set(range(1, len(parts) + 1)):
-        return None
-    return b"".join(parts[number] for number in sorted(parts))
+def _joined_exif(payloads: list[bytes]) -> list[bytes]:
+    """Return the EXIF blocks: one longer than a segment goes on in the next one, which then begins without a header."""
+    blocks: list[bytes] = []
+    for number, payload in enumerate(payloads):
+        bare = payload.removeprefix(_EXIF_ID)
+        if number and len(payloads[number - 1]) >= _FULL and not bare.startswith(_TIFF_HEADERS):
+            blocks[-1] += bare
+        else:
+            blocks.append(bare)
+    return blocks
+
+
+def _joined_profiles(payloads: list[bytes]) -> list[bytes | None]:
+    """Return the profiles from their numbered parts, None for one of which a part is missing.
+
+    A number that was there already, or another number of parts, begins another profile.
+    """
+    profiles: list[dict[int, bytes]] = []
+    counts: list[int] = []
+    for payload in payloads:
+        number, count = (payload[12], payload[13]) if len(payload) > 14 else (0, 0)
+        if not profiles or number in profiles[-1] or count != counts[-1]:
+            profiles.append({})
+            counts.append(count)
+        profiles[-1][number] = payload[14:]
+    return [
+        b"".join(parts[number] for number in sorted(parts)) if set(parts) == set(range(1, count + 1)) else None
+        for parts, count in zip(profiles, counts, strict=True)
+    ]
 
 
 def _profile_segments(icc: bytes) -> list[bytes]:
     parts = [icc[at : at + _LONGEST_ICC_PART] for at in range(0, len(icc), _LONGEST_ICC_PART)]
     if len(parts) > 255:
-        raise ValueError(f"the colour profile is too long for a JPEG: {len(icc):,} bytes")
+        raise FormatError(f"the colour profile is too long for a JPEG: {len(icc):,} bytes")
     return [
         _segment(0xE2, _ICC_ID + bytes([number, len(parts)]) + part, "the colour profile")
         for number, part in enumerate(parts, 1)
@@ -280,7 +248,7 @@ def _is_jfif(name: str, payload: bytes) -> bool:
     return name == "APP0" and payload.startswith(b"JFIF\0")
 
 
-def _jfif_to_write(view: memoryview, segments: list[_Segment], blocks: Blocks) -> bytes | None:
+def _jfif_to_write(view: memoryview, segments: list[Segment], blocks: Blocks) -> bytes | None:
     """Return the JFIF header to write: the one given, except where it, or its lack, would change the colours.
 
     A JFIF header means YCbCr to decoders; without one the Adobe segment and then the components' names are asked. One of
@@ -295,7 +263,7 @@ def _jfif_to_write(view: memoryview, segments: list[_Segment], blocks: Blocks) -
             own = bytes(payload)
         elif segment.marker == 0xEE and _kind(view, segment) == "coding" and len(payload) >= 12:
             adobe = payload[11]
-        elif segment.marker in _FRAME_HEADERS and not components:
+        elif segment.marker in FRAME_HEADERS and not components:
             components = bytes(payload[6::3])
 
     def is_rgb(*, jfif: bool) -> bool:
@@ -333,16 +301,26 @@ def _settle_thumbnails(found: Gathered, groups: dict[str, list[bytes]]) -> None:
 
 
 def _settle_extensions(found: Gathered, extensions: list[bytes]) -> None:
-    """Leave out an extended XMP that holds the picture as it was and its depth; its parts share a 32-byte digest."""
-    digests = slice(len(_EXTENSION_ID), len(_EXTENSION_ID) + 32)
-    with_pictures = {payload[digests] for payload in extensions if _PICTURE_IN_XMP.search(payload)}
-    if with_pictures:
+    """Leave out extended XMP that shows the picture as it was, or belongs to another packet; its parts share a digest."""
+    joined: dict[bytes, bytes] = {}
+    for payload in extensions:
+        digest = payload[_DIGEST]
+        joined[digest] = joined.get(digest, b"") + payload[_DIGEST.stop + 8 :]  # behind the whole length and the offset
+    for digest, text in joined.items():
+        if _PICTURE_IN_XMP.search(text):
+            told = "depth map or unblurred picture (extended XMP)"
+        elif _THUMBNAIL_IN_XMP in text:
+            told = OLD_THUMBNAIL
+        elif found.xmp and b"HasExtendedXMP" in found.xmp and digest not in found.xmp:
+            told = "second extended XMP"
+        else:
+            continue
+        found.dropped.append(told)
         found.others = [
             (name, payload)
             for name, payload in found.others
-            if not (payload.startswith(_EXTENSION_ID) and payload[digests] in with_pictures)
+            if not (payload.startswith(_EXTENSION_ID) and payload[_DIGEST] == digest)
         ]
-        found.dropped.append("depth map or unblurred picture (extended XMP)")
 
 
 def _tell_other_pictures(found: Gathered, groups: dict[str, list[bytes]], rest: memoryview) -> None:

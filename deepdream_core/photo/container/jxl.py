@@ -17,6 +17,7 @@ from deepdream_core.photo.container.blocks import (
     credentials_in_words,
     edited,
 )
+from deepdream_core.photo.formats import FormatError
 
 _NAKED = b"\xff\x0a"
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
@@ -52,16 +53,16 @@ class _Unpacker:
         if not (box.compressed and box.name in _NO_ROOM):
             return content
         if not self._left:
-            raise ValueError("too long")
+            raise FormatError("too long")
         room, self._left = self._left, max(0, self._left - _COST_OF_A_BOX)
         try:
             from imagecodecs import brotli_decode
 
             content = bytes(brotli_decode(content[4:], out=room))
         except ImportError:
-            raise ValueError("imagecodecs is not installed") from None
+            raise FormatError("imagecodecs is not installed") from None
         except Exception:  # the decoder's own class, which exists only where the decoder does
-            raise ValueError("damaged or too long") from None
+            raise FormatError("damaged or too long") from None
         self._left = max(0, self._left - len(content))
         return content
 
@@ -75,7 +76,7 @@ def blocks_of(view: memoryview) -> Blocks:
             continue
         try:
             content = unpack(view, box)
-        except ValueError as error:
+        except FormatError as error:
             found.dropped.append(f"compressed {box.name.decode('latin-1').strip()} box ({error})")
             continue
         if box.name == b"Exif":
@@ -103,7 +104,7 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     for name, payload in blocks.others:
         letters = name.encode("latin-1", "replace")
         if len(letters) != 4 or letters in _NO_ROOM - {b"xml "}:
-            raise ValueError(f"a JPEG XL has no place for the block {name}")
+            raise FormatError(f"a JPEG XL has no place for the block {name}")
         written.append(_box(letters, payload))
     if view[:2] == _NAKED:
         return _wrapped(view, written)
@@ -141,7 +142,7 @@ def _boxes(view: memoryview) -> list[_Box]:
     if view[:2] == _NAKED:
         return []
     if view[:12] != _SIGNATURE:
-        raise ValueError("not a JPEG XL file")
+        raise FormatError("not a JPEG XL file")
     boxes: list[_Box] = []
     at = 0
     while at < len(view):
@@ -154,17 +155,17 @@ def _boxes(view: memoryview) -> list[_Box]:
         end = at + length
         compressed = name == b"brob"
         if end > len(view) or body + 4 * compressed > end:
-            raise ValueError("the JPEG XL is truncated or damaged")
+            raise FormatError("the JPEG XL is truncated or damaged")
         if compressed:
             name = bytes(view[body : body + 4])
             if name in _CODING:
-                raise ValueError("the JPEG XL is damaged")
+                raise FormatError("the JPEG XL is damaged")
         boxes.append(_Box(name, compressed, at, body, end))
         if len(boxes) > MOST_BLOCKS:
-            raise ValueError("the JPEG XL consists of too many boxes")
+            raise FormatError("the JPEG XL consists of too many boxes")
         at = end
     if not any(box.name in _CODESTREAM for box in boxes):
-        raise ValueError("the JPEG XL holds no picture")
+        raise FormatError("the JPEG XL holds no picture")
     return boxes
 
 
@@ -187,5 +188,5 @@ def _holds_xmp(unpack: _Unpacker, view: memoryview, box: _Box) -> bool:
 
 def _box(name: bytes, payload: bytes) -> bytes:
     if len(payload) + 8 >= 1 << 32:
-        raise ValueError(f"a block of {len(payload):,} bytes is too long for a JPEG XL")
+        raise FormatError(f"a block of {len(payload):,} bytes is too long for a JPEG XL")
     return (len(payload) + 8).to_bytes(4, "big") + name + payload

@@ -25,20 +25,12 @@ from deepdream_core.photo.container.blocks import (
 )
 from deepdream_core.photo.container.photoshop import without_thumbnails
 from deepdream_core.photo.described import by_chunks
+from deepdream_core.photo.formats import FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_LONGEST_IDAT = 1 << 30
-_INFLATED_AT_ONCE = 1 << 14
-
-CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Samples a pixel, by colour type."""
-
-ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""Left, top, step across and step down of an interlaced picture's passes (PNG specification, 8.2)."""
-
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _RAW_PROFILE = "Raw profile type "
 _RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP, _RAW_ICC = ("exif", "app1"), ("xmp", "app1"), ("8bim", "iptc"), ("icc", "icm")
@@ -52,7 +44,7 @@ _HELD_TO_THEIR_PLACE = frozenset(
 )  # Apple's, says where in the file the pixels' parts begin; readers do without
 
 
-class _Chunk(NamedTuple):
+class Chunk(NamedTuple):
     """One chunk: its type, its extent with length and checksum, and its payload."""
 
     kind: str
@@ -72,11 +64,11 @@ class _Inflater:
         unpacker = zlib.decompressobj()
         try:
             unpacked = unpacker.decompress(packed, self._left + 1)
-        except zlib.error as error:
-            raise ValueError(f"damaged compressed data ({error})") from None
+        except zlib.error:
+            raise FormatError("damaged compressed data") from None
         self._left -= min(len(unpacked), self._left)
         if not unpacker.eof:
-            raise ValueError("truncated or too much compressed data")
+            raise FormatError("truncated or too much compressed data")
         return unpacked
 
 
@@ -88,9 +80,9 @@ def text_chunk(keyword: str, text: str) -> tuple[str, bytes]:
     """
     fits = keyword == keyword.strip() and all(c.isprintable() and ord(c) < 256 for c in keyword)
     if not (fits and 1 <= len(keyword) <= 79):
-        raise ValueError(f"not a keyword for a PNG text: {keyword!r}")
+        raise FormatError(f"not a keyword for a PNG text: {keyword!r}")
     if "\0" in text:
-        raise ValueError("a PNG text cannot hold a NUL")
+        raise FormatError("a PNG text cannot hold a NUL")
     return "iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode()
 
 
@@ -111,28 +103,24 @@ def blocks_of(view: memoryview) -> Blocks:
     found = Gathered()
     inflate = _Inflater()
     raw: list[tuple[str, bytes]] = []
-    end = len(_SIGNATURE)
+    end = len(SIGNATURE)
     seen: set[str] = set()
-    for chunk in _chunks(view):
+    for chunk in chunks_of(view):
         end = chunk.end
         if chunk.kind in _HELD_TO_THEIR_PLACE or _is_coding(chunk.kind):
             continue
-        if not _is_intact(view, chunk):
+        if not is_intact(view, chunk):
             found.dropped.append(f"damaged {chunk.kind} chunk")
         elif told := _DROPPED.get(chunk.kind):
             found.dropped.append(told)
         elif chunk.kind in _ONCE and chunk.kind in seen:
-            continue
+            if (chunk.kind, bytes(chunk.payload)) not in found.others:
+                found.dropped.append(f"second {chunk.kind} chunk")
         else:
             seen.add(chunk.kind)
             _take(found, raw, chunk.kind, bytes(chunk.payload), inflate)
     for kind, profile in raw:  # the blocks proper count before their older form
-        if kind == "exif" and found.exif is None:
-            found.take_exif(profile)
-        elif kind == "xmp" and found.xmp is None:
-            found.take_xmp(profile)
-        elif kind == "icc" and found.icc is None:
-            found.icc = profile
+        {"exif": found.take_exif, "xmp": found.take_xmp, "icc": found.take_icc}[kind](profile)
     found.dropped += rest_in_words(view[end:])
     blocks = found.blocks()
     single = {kind: payload for kind, payload in blocks.others if kind in _ONCE}
@@ -144,7 +132,7 @@ def _take(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: byt
         found.take_exif(payload)
     elif kind == "iCCP":
         try:
-            found.icc = found.icc or inflate(payload[payload.index(b"\0") + 2 :])
+            found.take_icc(inflate(payload[payload.index(b"\0") + 2 :]))
         except ValueError:
             found.dropped.append(DAMAGED_ICC)
     elif kind in _TEXT:
@@ -175,7 +163,7 @@ def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload
             elif profile in _RAW_XMP:  # with or without the identifier it has in a JPEG
                 raw.append(("xmp", block[block.index(b"<") :]))
             else:
-                raise ValueError("neither EXIF nor XMP")
+                raise FormatError("neither EXIF nor XMP")
             return
         if profile in _RAW_PHOTOSHOP:
             text = _text(kind, payload, inflate)
@@ -192,75 +180,11 @@ def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload
     found.others.append((kind, payload))
 
 
-def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
-    """Return header, transparency (or nothing) and packed samples of a PNG; raises `ValueError` for a wrong checksum."""
-    parts: dict[str, list[memoryview]] = {"IHDR": [], "tRNS": [], "IDAT": []}
-    for chunk in _chunks(view):
-        if chunk.kind in parts:
-            if not _is_intact(view, chunk):
-                raise ValueError(f"damaged {chunk.kind} chunk")
-            parts[chunk.kind].append(chunk.payload)
-    header, transparency, samples = (b"".join(parts[kind]) for kind in parts)
-    return header, transparency, samples
-
-
-def check_samples(view: memoryview) -> None:
-    """Raise `ValueError` unless every picture of a PNG unfolds to the samples its size asks for, with the right checksum.
-
-    Decoders stop once they have enough to show, which is not to say that it was all there, or the right thing.
-    """
-    size, coding = (0, 0), (0, 0, 0)
-    pictures: list[tuple[str, int, list[memoryview]]] = []
-    begun = ""  # kind of the chunks that go on with the last picture
-    for chunk in _chunks(view):
-        if chunk.kind == "IHDR" and len(chunk.payload) == 13:
-            *sides, bits, colours, _, _, interlaced = struct.unpack(">IIBBBBB", chunk.payload)
-            size, coding = (sides[0], sides[1]), (bits, colours, interlaced)
-        elif chunk.kind == "fcTL" and len(chunk.payload) == 26:
-            begun = ""
-            size = struct.unpack_from(">II", chunk.payload, 4)
-        elif chunk.kind in ("IDAT", "fdAT"):
-            if chunk.kind != begun:
-                begun = chunk.kind
-                pictures.append((begun, _unfolded(*size, *coding), []))
-            pictures[-1][2].append(chunk.payload[4:] if begun == "fdAT" else chunk.payload)
-    for _, length, pieces in pictures:
-        _check_unfolding(pieces, length)
-
-
-def _unfolded(width: int, height: int, bits: int, colours: int, interlaced: int) -> int:
-    """Return how many bytes a picture has unpacked (PNG specification, 7.2 and 8.2)."""
-    passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
-    sizes = [(-(-(width - left) // across), -(-(height - top) // down)) for left, top, across, down in passes]
-    bits *= CHANNELS.get(colours, 1)
-    return sum(down * (1 + -(-across * bits // 8)) for across, down in sizes if across > 0 and down > 0)
-
-
-def _check_unfolding(pieces: list[memoryview], length: int) -> None:
-    unpacker = zlib.decompressobj()
-    for piece in pieces:
-        for at in range(0, len(piece), _INFLATED_AT_ONCE):
-            length -= len(unpacker.decompress(piece[at : at + _INFLATED_AT_ONCE]))
-            if length < 0 or unpacker.unused_data:
-                raise ValueError("the PNG holds more than its size asks for")
-    if length or not unpacker.eof:
-        raise ValueError("the PNG is truncated")
-
-
-def plain(header: bytes, transparency: bytes, samples: bytes) -> bytes:
-    """Return a PNG of nothing but these, as `picture_of` has them."""
-    pieces = [_SIGNATURE, _chunk("IHDR", header)]
-    if transparency:
-        pieces.append(_chunk("tRNS", transparency))
-    pieces += [_chunk("IDAT", samples[at : at + _LONGEST_IDAT]) for at in range(0, len(samples), _LONGEST_IDAT)]
-    return b"".join([*pieces, _chunk("IEND", b"")])
-
-
 def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     """Return the PNG with other metadata; see `container.with_blocks`."""
     place, end = 0, 0
     edits = []
-    for chunk in _chunks(view):
+    for chunk in chunks_of(view):
         end = chunk.end
         if chunk.kind == "IHDR":
             place = chunk.end
@@ -268,15 +192,15 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
             edits.append((chunk.start, chunk.end, b""))
     written = []
     if blocks.icc is not None:
-        written.append(_chunk("iCCP", b"ICC Profile\0\0" + zlib.compress(blocks.icc)))
+        written.append(as_chunk("iCCP", b"ICC Profile\0\0" + zlib.compress(blocks.icc)))
     if blocks.exif is not None:
-        written.append(_chunk("eXIf", blocks.exif))
+        written.append(as_chunk("eXIf", blocks.exif))
     for name, payload in blocks.others:
         if not re.fullmatch(r"[a-z][A-Za-z]{3}", name) or _is_coding(name):
-            raise ValueError(f"a PNG has no place for the block {name}")
+            raise FormatError(f"a PNG has no place for the block {name}")
         if name == "sRGB" and blocks.icc is not None:  # a PNG says one or the other
             continue
-        written.append(_chunk(name, payload))
+        written.append(as_chunk(name, payload))
     if blocks.xmp is not None:
         written.append(_xmp_chunk(blocks.xmp))
     # Right behind the header is before PLTE and IDAT, where all of them may stand.
@@ -287,8 +211,8 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     """Return the PNG with another XMP packet; see `container.with_xmp`."""
     place = (0, 0)
     edits: list[tuple[int, int, bytes]] = []
-    held: list[_Chunk] = []
-    for chunk in _chunks(view):
+    held: list[Chunk] = []
+    for chunk in chunks_of(view):
         if chunk.kind == "IHDR":
             place = (chunk.end, chunk.end)
         elif chunk.kind in _HELD_TO_THEIR_PLACE:
@@ -303,39 +227,40 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     return b"".join(edited(view, edits + held_void))
 
 
-def _chunks(view: memoryview) -> Iterator[_Chunk]:
-    """Yield all chunks from the first to IEND; raises `ValueError` when they do not make up a PNG."""
-    if view[:8] != _SIGNATURE:
-        raise ValueError("not a PNG file")
+def chunks_of(view: memoryview) -> Iterator[Chunk]:
+    """Yield all chunks from the first to IEND; raises `FormatError` when they do not make up a PNG."""
+    if view[:8] != SIGNATURE:
+        raise FormatError("not a PNG file")
     at, count = 8, 0
     met: set[str] = set()
     while "IEND" not in met:
         if at + 12 > len(view):
-            raise ValueError("the PNG is truncated")
+            raise FormatError("the PNG is truncated")
         length, name = struct.unpack_from(">I4s", view, at)
         end = at + 12 + length
         if end > len(view):
-            raise ValueError("the PNG is truncated")
+            raise FormatError("the PNG is truncated")
         if not name.isalpha():
-            raise ValueError("the PNG is damaged")
+            raise FormatError("the PNG is damaged")
         kind = name.decode("ascii")
         if not met and kind not in ("IHDR", "CgBI"):  # the latter begins the PNGs inside apps for iPhones
-            raise ValueError("the PNG does not begin with its header")
+            raise FormatError("the PNG does not begin with its header")
         count += 1
         if count > MOST_BLOCKS:
-            raise ValueError("the PNG consists of too many chunks")
+            raise FormatError("the PNG consists of too many chunks")
         met.add(kind)
-        yield _Chunk(kind, at, end, view[at + 8 : end - 4])
+        yield Chunk(kind, at, end, view[at + 8 : end - 4])
         at = end
     if not {"IHDR", "IDAT"} <= met:
-        raise ValueError("the PNG holds no picture")
+        raise FormatError("the PNG holds no picture")
 
 
 def _is_coding(kind: str) -> bool:
     return kind[0].isupper() or kind in _CODING
 
 
-def _is_intact(view: memoryview, chunk: _Chunk) -> bool:
+def is_intact(view: memoryview, chunk: Chunk) -> bool:
+    """Return whether a chunk's checksum is right."""
     return zlib.crc32(view[chunk.start + 4 : chunk.end - 4]) == int.from_bytes(view[chunk.end - 4 : chunk.end], "big")
 
 
@@ -362,21 +287,22 @@ def _raw_profile(text: bytes) -> bytes:
     _, length, digits = text.strip().split(maxsplit=2)
     block = bytes.fromhex(digits.decode("ascii"))
     if len(block) != int(length):
-        raise ValueError("a raw profile of the wrong length")
+        raise FormatError("a raw profile of the wrong length")
     return block
 
 
-def _is_xmp(chunk: _Chunk) -> bool:
+def _is_xmp(chunk: Chunk) -> bool:
     """Return whether a text chunk holds XMP in the form of today or in ImageMagick's older one."""
     return _keyword(chunk.payload) in (_XMP_KEYWORD, _RAW_PROFILE + "xmp")
 
 
-def _chunk(kind: str, payload: bytes) -> bytes:
+def as_chunk(kind: str, payload: bytes) -> bytes:
+    """Return a chunk with its length and checksum; raises `FormatError` where it would be too long."""
     if len(payload) >= 1 << 31:
-        raise ValueError(f"the {kind} chunk is too long for a PNG: {len(payload):,} bytes")
+        raise FormatError(f"the {kind} chunk is too long for a PNG: {len(payload):,} bytes")
     named = kind.encode("ascii") + payload
     return struct.pack(">I", len(payload)) + named + struct.pack(">I", zlib.crc32(named))
 
 
 def _xmp_chunk(xmp: bytes) -> bytes:
-    return _chunk("iTXt", _XMP_KEYWORD.encode("ascii") + b"\0\0\0\0\0" + xmp)
+    return as_chunk("iTXt", _XMP_KEYWORD.encode("ascii") + b"\0\0\0\0\0" + xmp)

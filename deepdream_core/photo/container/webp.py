@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from deepdream_core.photo.container.blocks import CREDENTIALS, MOST_BLOCKS, Blocks, Gathered, rest_in_words
+from deepdream_core.photo.formats import FormatError
 
 _PICTURE = frozenset({b"VP8 ", b"VP8L", b"ANMF"})
 _CODING = _PICTURE | {b"VP8X", b"ALPH", b"ANIM"}
@@ -32,7 +33,7 @@ def blocks_of(view: memoryview) -> Blocks:
             continue
         payload = bytes(content)
         if name == b"ICCP":
-            found.icc = found.icc or payload
+            found.take_icc(payload)
         elif name == b"EXIF":
             found.take_exif(payload)
         elif name == b"XMP ":
@@ -58,7 +59,7 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     for name, payload in blocks.others:
         letters = name.encode("latin-1", "replace")
         if len(letters) != 4 or letters in _CODING | _NAMED:
-            raise ValueError(f"a WebP has no place for the block {name}")
+            raise FormatError(f"a WebP has no place for the block {name}")
         chunks.append(_Chunk(letters, payload))
     return _written(chunks, b"")
 
@@ -77,24 +78,24 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
 def _chunks(view: memoryview) -> tuple[list[_Chunk], int]:
     """Return all chunks and the position behind them; raises `ValueError` when they do not make up a WebP."""
     if len(view) < 12 or bytes(view[:4]) != b"RIFF" or bytes(view[8:12]) != b"WEBP":
-        raise ValueError("not a WebP file")
+        raise FormatError("not a WebP file")
     end = 8 + int.from_bytes(view[4:8], "little")
     if end > len(view):
-        raise ValueError("the WebP is truncated")
+        raise FormatError("the WebP is truncated")
     chunks: list[_Chunk] = []
     at = 12
     while at + 8 <= end:
         length = int.from_bytes(view[at + 4 : at + 8], "little")
         if at + 8 + length > end:
-            raise ValueError("the WebP is truncated or damaged in a chunk")
+            raise FormatError("the WebP is truncated or damaged in a chunk")
         chunks.append(_Chunk(bytes(view[at : at + 4]), view[at + 8 : at + 8 + length]))
         at += 8 + length + length % 2
         if len(chunks) > MOST_BLOCKS:
-            raise ValueError("the WebP consists of too many chunks")
+            raise FormatError("the WebP consists of too many chunks")
     if not any(chunk.name in _PICTURE for chunk in chunks):
-        raise ValueError("the WebP holds no picture")
+        raise FormatError("the WebP holds no picture")
     if any(chunk.name == b"VP8X" for chunk in chunks[1:]):
-        raise ValueError("the WebP's header is not at its beginning")
+        raise FormatError("the WebP's header is not at its beginning")
     return chunks, min(len(view), end + end % 2)
 
 
@@ -104,7 +105,7 @@ def _written(chunks: list[_Chunk], rest: bytes | memoryview) -> bytes:
     if chunks[0].name == b"VP8X":
         header = bytes(chunks.pop(0).payload)
         if len(header) < 10:
-            raise ValueError("the WebP's header is damaged")
+            raise FormatError("the WebP's header is damaged")
     elif names <= _PICTURE:
         header = b""
     else:
@@ -119,7 +120,7 @@ def _written(chunks: list[_Chunk], rest: bytes | memoryview) -> bytes:
         pieces += [name, len(payload).to_bytes(4, "little"), payload, b"\0" * (len(payload) % 2)]
         size += 8 + len(payload) + len(payload) % 2
         if size > _LONGEST:
-            raise ValueError("the metadata are too long for a WebP")
+            raise FormatError("the metadata are too long for a WebP")
     pieces[1] = size.to_bytes(4, "little")
     return b"".join([*pieces, rest])
 
@@ -135,8 +136,8 @@ def _extended_header(chunks: list[_Chunk]) -> bytes:
         height = int.from_bytes(payload[8:10], "little") & 0x3FFF
         alpha = any(chunk.name == b"ALPH" for chunk in chunks)
     else:
-        raise ValueError("the WebP's picture is damaged")
+        raise FormatError("the WebP's picture is damaged")
     if not (width and height):
-        raise ValueError("the WebP's picture is damaged")
+        raise FormatError("the WebP's picture is damaged")
     canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return bytes([_ALPHA_FLAG * alpha, 0, 0, 0]) + canvas

@@ -1,0 +1,137 @@
+"""What decoders need of a PNG, and whether its samples are all there; what libpng and browsers pass over is passed over.
+
+After the PNG specification, third edition, chapters 7, 8 and 13.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import NamedTuple
+
+from deepdream_core.errors import PictureError
+from deepdream_core.photo.container.png import SIGNATURE, as_chunk, chunks_of, is_intact
+from deepdream_core.photo.formats import FormatError
+
+_LONGEST_IDAT = 1 << 30
+_INFLATED_AT_ONCE = 1 << 14
+_CRITICAL = frozenset({"IHDR", "PLTE", "IDAT", "IEND"})
+_ANIMATION = frozenset({"acTL", "fcTL", "fdAT"})
+_TRANSPARENCY = {0: range(2, 3), 2: range(6, 7), 3: range(1, 257)}  # lengths of tRNS, by colour type
+
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Samples a pixel, by colour type."""
+
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Left, top, step across and step down of an interlaced picture's passes (PNG specification, 8.2)."""
+
+
+class Bare(NamedTuple):
+    """A PNG of nothing but what says how it looks; `opaque`: a transparency was damaged and went."""
+
+    file: bytes
+    opaque: bool
+
+
+def for_decoders(view: memoryview) -> Bare:
+    """Return a PNG without the chunks that no decoder needs, and without those that libpng passes over as damaged.
+
+    Pillow refuses a file for a text with a wrong checksum or of more than a megabyte. Raises `FormatError` for a damaged
+    part of an animation, `PictureError` for the kind of PNG that Xcode makes.
+    """
+    pieces: list[bytes | memoryview] = [SIGNATURE]
+    colours, opaque = 0, False
+    for chunk in chunks_of(view):
+        if chunk.kind == "CgBI":
+            raise PictureError(
+                "is a PNG in the form that Xcode makes for iPhones, which is not read", "export it again"
+            )
+        if chunk.kind == "IHDR" and len(chunk.payload) == 13:
+            colours = chunk.payload[9]
+        if chunk.kind not in _CRITICAL:
+            intact = is_intact(view, chunk)
+            if chunk.kind in _ANIMATION and not intact:
+                raise FormatError(f"damaged {chunk.kind} chunk")
+            if chunk.kind == "tRNS" and colours in _TRANSPARENCY:
+                intact &= len(chunk.payload) in _TRANSPARENCY[colours]
+                opaque |= not intact
+            elif chunk.kind == "pHYs":
+                intact &= len(chunk.payload) == 9
+            elif chunk.kind not in _ANIMATION:
+                continue
+            if not intact:
+                continue
+        pieces.append(view[chunk.start : chunk.end])
+    return Bare(b"".join(pieces), opaque)
+
+
+def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
+    """Return header, transparency (or nothing) and packed samples of a PNG; raises `FormatError` for a wrong checksum."""
+    parts: dict[str, list[memoryview]] = {"IHDR": [], "tRNS": [], "IDAT": []}
+    for chunk in chunks_of(view):
+        if chunk.kind in parts:
+            if not is_intact(view, chunk):
+                raise FormatError(f"damaged {chunk.kind} chunk")
+            parts[chunk.kind].append(chunk.payload)
+    header, transparency, samples = (b"".join(parts[kind]) for kind in parts)
+    return header, transparency, samples
+
+
+def has_surplus(view: memoryview) -> bool:
+    """Return whether some picture of a PNG holds more samples than its size asks for, which readers pass over.
+
+    Raises `FormatError` where samples are missing or their checksum is wrong: decoders stop once they have enough to show,
+    which is not to say that it was all there, or the right thing.
+    """
+    size, coding = (0, 0), (0, 0, 0)
+    pictures: list[tuple[int, list[memoryview]]] = []
+    begun = ""  # kind of the chunks that go on with the last picture
+    for chunk in chunks_of(view):
+        if chunk.kind == "IHDR" and len(chunk.payload) == 13:
+            *sides, bits, colours, _, _, interlaced = struct.unpack(">IIBBBBB", chunk.payload)
+            size, coding = (sides[0], sides[1]), (bits, colours, interlaced)
+        elif chunk.kind == "fcTL" and len(chunk.payload) == 26:
+            begun = ""
+            size = struct.unpack_from(">II", chunk.payload, 4)
+        elif chunk.kind in ("IDAT", "fdAT"):
+            if chunk.kind != begun:
+                begun = chunk.kind
+                pictures.append((unfolded(*size, *coding), []))
+            pictures[-1][1].append(chunk.payload[4:] if begun == "fdAT" else chunk.payload)
+    return sum(_unfolds_to_more(pieces, length) for length, pieces in pictures) > 0  # each is to be looked at
+
+
+def unfolded(width: int, height: int, bits: int, colours: int, interlaced: int) -> int:
+    """Return how many bytes a picture has unpacked (PNG specification, 7.2 and 8.2)."""
+    passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sizes = [(-(-(width - left) // across), -(-(height - top) // down)) for left, top, across, down in passes]
+    bits *= CHANNELS.get(colours, 1)
+    return sum(down * (1 + -(-across * bits // 8)) for across, down in sizes if across > 0 and down > 0)
+
+
+def _unfolds_to_more(pieces: list[memoryview], length: int) -> bool:
+    unpacker = zlib.decompressobj()
+    most = -length - (1 << 20)  # to the end of what is too much, as only there is the checksum
+    for part in (
+        piece[at : at + _INFLATED_AT_ONCE] for piece in pieces for at in range(0, len(piece), _INFLATED_AT_ONCE)
+    ):
+        try:
+            length -= len(unpacker.decompress(part))
+        except zlib.error:
+            raise FormatError("the PNG's samples are damaged") from None
+        if unpacker.unused_data:
+            break
+        if length < most:
+            raise FormatError("the PNG holds far more than its size asks for")
+    if length > 0 or not unpacker.eof:
+        raise FormatError("the PNG is truncated")
+    return length < 0 or bool(unpacker.unused_data)
+
+
+def plain(header: bytes, transparency: bytes, samples: bytes) -> bytes:
+    """Return a PNG of nothing but these, as `picture_of` has them."""
+    pieces = [SIGNATURE, as_chunk("IHDR", header)]
+    if transparency:
+        pieces.append(as_chunk("tRNS", transparency))
+    pieces += [as_chunk("IDAT", samples[at : at + _LONGEST_IDAT]) for at in range(0, len(samples), _LONGEST_IDAT)]
+    return b"".join([*pieces, as_chunk("IEND", b"")])

@@ -1,0 +1,56 @@
+"""What is white in floating-point pictures: 1, or what the file says, or what a person says."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from deepdream_core.errors import PictureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from deepdream_core.photo.frame import Frame
+
+LARGEST_SAMPLE = 341
+"""SMaxSampleValue (TIFF 6.0, section 20), which says for each channel up to where its values go."""
+
+_A_BIT_ABOVE = 2  # a largest sample of up to so much is that of an HDR photograph, in which 1 is white
+_USUAL = (100, 255, 1023, 4095, 16_383, 65_535)
+
+
+def told_white(page: Any, colours: int) -> float:
+    """Return the white that a page of a TIFF tells, else 1."""
+    told = page.tags.valueof(LARGEST_SAMPLE, ())
+    values = told[:colours] if isinstance(told, tuple) else (told,)
+    largest = max((float(value) for value in values if isinstance(value, (int, float))), default=1.0)
+    return largest if math.isfinite(largest) and largest > _A_BIT_ABOVE else 1.0
+
+
+def checked_scale(frame: Frame) -> Frame:
+    """Return the frame; raises `PictureError` where its transparency is on another scale than its colours."""
+    alpha = frame.alpha
+    if alpha is not None and frame.samples.dtype.kind == "f" and frame.white > 1 and 0 < float(alpha.max()) <= 1:
+        what = f"its colours go up to {frame.white:g} and its transparency to 1, which is not read"
+        raise PictureError(what, "export it without transparency, or with colours up to 1")
+    return frame
+
+
+def with_white(frames: Iterable[Frame], white: float | None) -> tuple[Frame, ...]:
+    """Return floating-point frames with another white, where one is given; whole numbers know theirs."""
+    return tuple(
+        checked_scale(replace(frame, white=white) if white and frame.samples.dtype.kind == "f" else frame)
+        for frame in frames
+    )
+
+
+def beyond_white(largest: float, white: float) -> str:
+    """Say that a picture's values are on a scale that nobody has told."""
+    return f"its values reach {largest:g}, and {white:g} is white"
+
+
+def advice(largest: float) -> str:
+    """Say what to do about it."""
+    scale = next((usual for usual in _USUAL if largest <= usual), largest)
+    return f"say what is white with --white {scale:g}, or with white in a drop folder's config.yaml"
