@@ -5,10 +5,9 @@ This file alone keeps to the syntax of old Pythons (2.7, 3.5), so that they get 
 Python to use; everything newer lives in the modules beside it, imported after that check.
 """
 
-# ruff: noqa: PTH118, PTH123, SIM115, UP009, UP031
+# ruff: noqa: PTH100, PTH118, PTH123, SIM115, UP009, UP031
 
 import os
-import subprocess
 import sys
 
 OLDEST = (3, 11)
@@ -21,6 +20,8 @@ NEWER_NAMES = ["python3.13", "python3.12", "python3.14", "python3.11", "python3.
 def newer_python(names=None):
     # type: (list[str] | None) -> str | None
     """Return the command name of a Python on PATH that is new enough and truly runs, or None."""
+    import subprocess
+
     ask = "import sys; sys.exit(0 if sys.version_info >= %r else 1)" % (OLDEST,)
     suffix = ".exe" if os.name == "nt" else ""
     for name in NEWER_NAMES if names is None else names:
@@ -72,6 +73,9 @@ def main():
         sys.stderr.write("%s\n" % complaint(sys.version_info[:3], newer_python(), sys.platform))
         return TOO_OLD
     settle()
+    # Whatever modules PYTHONPATH names, those of Python itself come first.
+    strangers = [os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    sys.path[1:] = sorted(sys.path[1:], key=lambda folder: folder in strangers)
     try:
         import commands
 
@@ -81,7 +85,11 @@ def main():
     except KeyboardInterrupt:
         sys.stderr.write("\ninstall: stopped — run the same command again to go on\n")
         return INTERRUPTED
-    except BrokenPipeError:  # who reads it wants no more
+    except OSError as error:  # who reads a broken pipe wants no more
+        if error.filename is not None:
+            raise
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write("install: output cannot be written: %s — free some space\n" % error.strerror)
         return 1
     finally:
         let_go()

@@ -232,7 +232,13 @@ def test_variables_that_lead_python_astray_reach_neither_pip_nor_the_program(clo
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')")
     done = clone.install("dream", env={"PYTHONSAFEPATH": "1", "VIRTUAL_ENV": "/nowhere", "PIP_USER": "1"})
     assert done.returncode == 0, done.stderr
-    # The person's folder of photographs is no place to import from either.
+    # The installer itself takes Python's own modules too, and the folder of photographs is no place to import from either.
+    strangers = tmp_path / "strangers"
+    strangers.mkdir()
+    for name in ("queue", "shlex", "venv"):  # none that Python itself loads as it starts
+        (strangers / f"{name}.py").write_text("raise SystemExit('the wrong one')")
+    clone.needs()
+    assert clone.install("dream", env={"PYTHONPATH": str(strangers)}).returncode == 0
     done = run(sys.executable, clone.root / "install", "dream", "a.jpg", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -382,7 +388,7 @@ def test_a_moved_clone_gets_a_new_environment_with_torch_from_the_index_given(cl
 def test_a_python_without_ensurepip_is_told_what_to_install(fresh: Clone, tmp_path: Path) -> None:
     shim = tmp_path / "shim"
     shim.mkdir()
-    (shim / "ensurepip.py").write_text("raise ImportError('left out')")
+    (shim / "sitecustomize.py").write_text("import sys; sys.modules['ensurepip'] = None")
     done = fresh.install("dream", env={"PYTHONPATH": str(shim)})
     assert done.returncode == 11
     line = one_line(done)

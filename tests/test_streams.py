@@ -134,3 +134,7 @@ def test_the_installer_writes_to_nobody_without_a_traceback(home: dict[str, str]
     nosuch = subprocess.run((*INSTALLER, "nosuch"), env=around, stdout=writing, stderr=writing, check=False)
     os.close(writing)
     assert (help_.returncode, help_.stderr, nosuch.returncode) == (1, b"", 2)
+    with Path("/dev/full").open("w") as full:
+        help_ = subprocess.run((*INSTALLER, "--help"), env=around, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert help_.returncode == 1
+    assert help_.stderr.decode().startswith("install: output cannot be written: No space left on device")
