@@ -213,6 +213,10 @@ class FolderSettings(_Strict):
     quiet_hours: Hours | None = Field(
         None, description="hours of the day in which nothing is dreamed, as 22:00-07:00; null: none"
     )
+    other_owners: bool = Field(
+        False,
+        description="take files of other users, too, as of a scanner: only where you trust all who can write there",
+    )
     notify: bool = Field(False, description="a desktop notification when all that was dropped is done")
 
 

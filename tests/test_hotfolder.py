@@ -438,7 +438,7 @@ def test_a_full_disk_lets_the_folder_rest_until_there_is_room(tmp_path: Path, he
                 full.write(b"x" * 4096)
         drop.says("No space left on device", 40)
         assert "cat.png" in drop.files()
-        assert "No space left" in drop.explain(drop.drop / "cat.png")
+        until(lambda: "No space left" in drop.explain(drop.drop / "cat.png"), 30)
         assert not drop.files("failed")
         (drop.drop / "full.bin").unlink()
         delivered(drop, "cat.png")

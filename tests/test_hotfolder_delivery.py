@@ -102,7 +102,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, at: int) -> Callable[[], bool]:
     monkeypatch.setattr(Journal, "take", stepped(Journal.take))
     monkeypatch.setattr(delivery, "move", stepped(moves.move))
     monkeypatch.setattr(delivery, "make_folder", stepped(moves.make_folder))
-    monkeypatch.setattr(shutil, "rmtree", stepped(shutil.rmtree))
+    monkeypatch.setattr(delivery, "_remove", stepped(delivery._remove))
     return lambda: bool(came)
 
 

@@ -184,15 +184,15 @@ def test_folders_deeper_than_a_path_can_be_long_are_told_and_the_rest_goes_on(
 ) -> None:
     nested(["d" * 200] * 25)
     made(tmp_path / "b.jpg")
-    told = list[OSError]()
+    told = list[Exception]()
     assert [one.path.name for one in scan(tmp_path, nothing, lambda _, error: told.append(error))] == ["b.jpg"]
-    assert [error.strerror for error in told] == ["File name too long"]
+    assert [getattr(error, "strerror", "") for error in told] == ["File name too long"]
 
 
 def test_files_that_vanish_meanwhile_are_passed_over_and_folders_are_told(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg", "sub/c.jpg"):
         made(tmp_path / name)
-    told = list[tuple[Path, type[OSError]]]()
+    told = list[tuple[Path, type[Exception]]]()
 
     def removes(path: Path, is_folder: bool) -> bool:
         if is_folder:
@@ -261,7 +261,7 @@ def test_a_listing_that_breaks_off_in_the_middle(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "scandir", listing)
     told = list[tuple[Path, str | None]]()
-    scanning_them = scan(tmp_path, nothing, lambda path, error: told.append((path, error.strerror)))
+    scanning_them = scan(tmp_path, nothing, lambda path, error: told.append((path, getattr(error, "strerror", None))))
     if lost == ".":
         with pytest.raises(OSError, match="Input/output"):
             list(scanning_them)

@@ -37,6 +37,8 @@ class Arrival:
     why: str = ""
     tries: int = 0
     scan: int = 0
+    unstable: bool = False
+    """Whether its inode has changed though size and time have not: it does not count from then on."""
 
     @property
     def path(self) -> Path:
@@ -79,8 +81,10 @@ class Arrivals:
         known = self._files.get(found.path)
         if known is not None:
             known.scan = self._scan
-            if _version(known.found) == _version(found):
+            same = known.found.version == found.version
+            if same and (known.unstable or known.found.inode == found.inode):
                 return known
+            known.unstable = known.unstable or same
             known.found, known.changed_at = found, now
             if known.standing != "taken":  # whoever has it looks again afterwards
                 known.standing, known.not_before, known.tries, known.why = "resting", 0.0, 0, ""
@@ -158,7 +162,3 @@ class Arrivals:
         for one in self._files.values():
             if one.standing == "waiting":
                 one.not_before = 0.0
-
-
-def _version(found: Found) -> tuple[int, int, int]:
-    return found.size, found.mtime_ns, found.inode

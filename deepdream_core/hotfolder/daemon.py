@@ -11,10 +11,11 @@ import os
 import queue
 import threading
 import time
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import DeepDreamError, SettingsError
+from deepdream_core.hotfolder import fault
+from deepdream_core.hotfolder.alone import own_uid
 from deepdream_core.hotfolder.announce import announce
 from deepdream_core.hotfolder.folder import Folder
 from deepdream_core.hotfolder.neighbour import Neighbour
@@ -143,7 +144,8 @@ class Daemon:
             if not self._paused() and not self._busy:
                 self._begin(now)
         for folder in self._folders:
-            self._announce(folder)
+            with self._surviving():
+                self._announce(folder)
         if now >= self._show_at:
             self._show_at = now + SHOW_EVERY_S
             with self._surviving():
@@ -166,13 +168,17 @@ class Daemon:
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:
-        """Go on when the journal cannot be used, as its disk is full; that is told once, not in every turn."""
+        """Go on when the journal cannot be used, as its disk is full, or after a fault; told once, not in every turn."""
         try:
             yield
         except DeepDreamError as error:
             if str(error) != self._complained:
                 self._say(str(error))
             self._complained = str(error)
+        except Exception as error:
+            if repr(error) != self._complained:
+                fault.tell(self._say, "the drop folders", error)
+            self._complained = repr(error)
 
     def _begin(self, now: float) -> None:
         """Begin as many pictures as there are hands for."""
@@ -210,7 +216,7 @@ class Daemon:
                 elif outcome.everywhere:
                     folder.rest(outcome.why)
         self._leaving = {root: folder for root, folder in self._leaving.items() if folder.working}
-        if outcome.ended not in ("world", "stopped", "changed") and self._is_news(outcome):
+        if outcome.ended not in ("world", "stopped", "changed", "alone") and self._is_news(outcome):
             self._say(_line(outcome))
 
     def _is_news(self, outcome: Outcome) -> bool:
@@ -233,9 +239,8 @@ class Daemon:
         while (attempt := self._works.get()) is not None:
             try:
                 outcome = attempt.run()
-            except Exception as error:  # a fault of the program that must not cost a hand
-                traceback.print_exc()
-                outcome = Outcome(attempt.work, "wait", f"{type(error).__name__}: {error}")
+            except BaseException as error:  # must not cost a hand
+                outcome = Outcome(attempt.work, "alone", fault.tell(self._say, attempt.work.found.path, error))
             self._outcomes.put(outcome)
 
     def _opened_engine(self) -> Dreamer:
@@ -263,8 +268,9 @@ class Daemon:
         return [Places.of(one, tuple(self._config.presets), self._config.ignore) for one in wanted]
 
     def _folder(self, places: Places) -> Folder:
-        uid = os.getuid() if hasattr(os, "getuid") else None
-        return Folder(places, self._journal, self._say, uid, self._wake, self._clock, self._wall_clock, self._beat)
+        return Folder(
+            places, self._journal, self._say, own_uid(), self._wake, self._clock, self._wall_clock, self._beat
+        )
 
     def _reloaded(self) -> None:
         engine = self._config.engine

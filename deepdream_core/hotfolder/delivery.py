@@ -10,13 +10,15 @@ import contextlib
 import errno
 import itertools
 import os
-import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from deepdream_core.errors import OutputError
+from deepdream_core.hotfolder import fault
+from deepdream_core.hotfolder.access import share
 from deepdream_core.hotfolder.journal import Staged
-from deepdream_core.hotfolder.moves import make_folder, move, same_file, sha256_of, unfinished_copy
+from deepdream_core.hotfolder.moves import make_folder, move, sha256_of, unfinished_copy
 from deepdream_core.hotfolder.scanning import look
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ DEATHS = 5
 _STAGE = ".deepdream-"
 _NAMES = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP})
 """What the system says of a name that cannot be, which is one picture's trouble and not the folder's."""
+_FORBIDDEN = frozenset({errno.EPERM, errno.EROFS} | (set() if os.name == "nt" else {errno.EACCES}))
+"""What it says of a file that must not be moved away, and of a folder that nothing may be put into.
+
+On Windows it says EACCES of a file that a program has open just now, which goes by.
+"""
 
 
 def stage_of(places: Places, entry: Entry) -> Path:
@@ -44,8 +51,7 @@ def prepared(places: Places, entry: Entry) -> Path:
     stage = stage_of(places, entry)
     with translated(stage):
         make_folder(places.out, places.out)
-        if stage.exists():
-            shutil.rmtree(stage)
+        _remove(stage)
         stage.mkdir(mode=0o700)
     return stage
 
@@ -135,13 +141,25 @@ def _free(wanted: Path, places: Places, files: Sequence[Staged]) -> Path:
 
 def clear(places: Places, entry: Entry) -> None:
     """Remove what there is of a result that is not whole."""
-    shutil.rmtree(stage_of(places, entry), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        _remove(stage_of(places, entry))
+
+
+def _remove(stage: Path) -> None:
+    """Remove a hidden folder; `shutil.rmtree` cannot where inodes change at every look."""
+    if stage.is_symlink() or not stage.is_dir():
+        stage.unlink(missing_ok=True)
+        return
+    for path in stage.iterdir():
+        path.unlink(missing_ok=True)
+    stage.rmdir()
 
 
 def put_away(journal: Journal, places: Places, entry: Entry, state: Settled, why: str = "") -> Entry:
     """Put the original where it belongs in that `state`: done, known or failed; raises `OutputError`.
 
-    An original that is not there any more, or is another by now, is left alone, and so is one that no name fits there.
+    An original that is not there any more, or is another by now, is left alone, and so is one that no name fits there, or
+    that must not be moved.
     """
     kept = places.settings.originals == "keep" and state != "failed"
     moved: Path | None = None
@@ -150,53 +168,90 @@ def put_away(journal: Journal, places: Places, entry: Entry, state: Settled, why
             unfinished_copy(entry.original).unlink(missing_ok=True)
         if not kept and _is_still(entry):
             if entry.original is not None and _is_copy(entry, entry.original):
-                entry.path.unlink()  # killed after the copy to another disk
+                entry.path.unlink()  # killed after the copy to another disk, or between its two names
                 moved = entry.original
             elif state != "failed" and places.settings.originals == "trash":
                 _trashed(entry.path)
             else:
-                moved = _moved(journal, places, entry, state)
-                why = why if moved else f"{why} The original stays where it is, as no name fits it there.".strip()
+                moved, stays = _moved(
+                    places, entry.path, state, lambda at: journal.note(entry, entry.state, original=at)
+                )
+                why = f"{why} {stays}".strip()
         elif not kept and entry.original is not None and entry.original.exists():
             moved = entry.original  # this was done, and only the journal does not know it yet
-            if same_file(entry.path, moved):  # killed between its two names
-                entry.path.unlink()
         if state == "failed" and moved is not None:
-            places.why_for(moved).write_text(f"{why}\n", "utf-8", "backslashreplace")
+            _write_why(places, moved, why)
     return journal.note(entry, state, original=moved, why=why)
 
 
 def _is_still(entry: Entry) -> bool:
-    """Say whether the original is where it was dropped, unchanged, and has no other name that we gave it."""
+    """Say whether the original is where it was dropped, unchanged: by size and time, and by content for another inode."""
     found = look(entry.path, entry.folder)
-    if found is None or (entry.original is not None and same_file(entry.path, entry.original)):
+    if found is None or found.version != (entry.size, entry.mtime_ns):
         return False
-    return (found.size, found.mtime_ns, found.inode) == (entry.size, entry.mtime_ns, entry.inode)
+    return found.inode == entry.inode or entry.sha256 in ("", sha256_of(entry.path))
 
 
 def _is_copy(entry: Entry, path: Path) -> bool:
     """Say whether that is the whole original."""
-    return path.is_file() and not path.is_symlink() and sha256_of(path) == entry.sha256
+    if not path.is_file() or path.is_symlink():
+        return False
+    return sha256_of(path) == (entry.sha256 or sha256_of(entry.path))
 
 
-def _moved(journal: Journal, places: Places, entry: Entry, state: Settled) -> Path | None:
-    """Move the original to done/ or failed/; return where it is, None when the system allows no such name there."""
-    failed = state == "failed"
-    wanted = places.failed_for(entry.path) if failed else places.done_for(entry.path)
+def _moved(places: Places, path: Path, state: Settled, note: Callable[[Path], object]) -> tuple[Path | None, str]:
+    """Move an original to done/ or failed/; return where it is, or None and why it stays.
+
+    `note` is told where it will be before it is there. It stays when the system allows no such name there, or lets others
+    be put there and not this one.
+    """
+    own, wanted = (
+        (places.failed, places.failed_for(path)) if state == "failed" else (places.done, places.done_for(path))
+    )
+    folder = own
     try:
-        wanted = make_folder(wanted.parent, places.failed if failed else places.done) / wanted.name
+        folder = make_folder(wanted.parent, own)
         for number in itertools.count(1):
-            target = places.numbered(wanted, number)
+            target = places.numbered(folder / wanted.name, number)
             if os.path.lexists(target):
                 continue
-            journal.note(entry, entry.state, original=target)
+            note(target)
             with contextlib.suppress(FileExistsError):
-                move(entry.path, target)
-                return target
+                move(path, target)
+                return target, ""
     except OSError as error:
-        if error.errno not in _NAMES:
+        if error.errno in _NAMES:
+            return None, "The original stays where it is, as no name fits it there."
+        if error.errno not in _FORBIDDEN or not _takes(folder):
             raise
-    return None
+        return None, f"The original stays where it is, as it must not be moved: {error.strerror}."
+    raise AssertionError
+
+
+def _takes(folder: Path) -> bool:
+    """Say whether a file can be put into a folder."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _write_why(places: Places, moved: Path, why: str) -> None:
+    text = places.why_for(moved)
+    text.write_text(f"{why}\n", "utf-8", "backslashreplace")
+    share(text, moved.parent)
+
+
+def set_aside(places: Places, path: Path, why: str) -> Path | None:
+    """Put a file into failed/ with its reason, without a word to the journal, which may be what cannot cope with it.
+
+    Return where it is, None when it has to stay. Raises `OSError`.
+    """
+    moved, _ = _moved(places, path, "failed", lambda _at: None)
+    if moved is not None:
+        _write_why(places, moved, why)
+    return moved
 
 
 def _trashed(path: Path) -> None:
@@ -217,35 +272,69 @@ def fail(journal: Journal, places: Places, entry: Entry, why: str) -> Entry:
     return put_away(journal, places, entry, "failed", why)
 
 
+def given_up(journal: Journal, places: Places, entry: Entry, why: str) -> Entry:
+    """Make do with what there is after a fault of the program: a result that has its name is one, else it has failed.
+
+    Raises `OutputError`, and whatever the same fault raises again.
+    """
+    entry = journal.again(entry)
+    if entry.state == "written" and _all_there(places, entry, named=True):
+        entry = journal.note(entry, "delivered")
+    if entry.state == "delivered":
+        clear(places, entry)
+        moved = entry.original if entry.original is not None and not os.path.lexists(entry.path) else None
+        return journal.note(entry, "done", original=moved, why=why)
+    if entry.result is not None:  # no recipe without its picture
+        for one, (_, target) in zip(entry.staged, _pairs(stage_of(places, entry), entry), strict=True):
+            if _is_whole(one, target):
+                target.unlink()
+    return fail(journal, places, entry, why)
+
+
 def repaired(journal: Journal, places: Places, say: Callable[[str], None]) -> None:
-    """Finish, or undo to the beginning, whatever was interrupted in this folder; raises `OutputError`."""
+    """Finish, or undo to the beginning, whatever was interrupted in this folder, also if one of them has a fault.
+
+    Raises `OutputError`, when all others are done.
+    """
+    worst: OutputError | None = None
     for entry in journal.unfinished(places.root):
-        if entry.state == "taken":
-            clear(places, entry)
-            if entry.why:  # it was on its way to failed/
-                fail(journal, places, entry, entry.why)
-            elif entry.deaths >= DEATHS:
-                why = (
-                    f"DeepDream ended {entry.deaths} times while it read this file. Export it anew in another program."
-                )
-                fail(journal, places, entry, why)
-            else:
-                journal.note(entry, "waiting")
-        elif entry.state == "delivered" or _all_there(places, entry):
-            say(f"{entry.name}: goes on where it was interrupted")
-            _finished(journal, places, entry)
-        else:
-            clear(places, entry)
-            journal.note(entry, "waiting")
+        try:
+            try:
+                _repaired(journal, places, entry, say)
+            except OutputError:
+                raise
+            except Exception as error:
+                given_up(journal, places, entry, fault.tell(say, entry.name, error))
+        except OutputError as error:
+            worst = worst or error
+        except Exception as error:
+            fault.tell(say, entry.name, error)
+    if worst is not None:
+        raise worst
     _sweep(journal, places)
 
 
-def _all_there(places: Places, entry: Entry) -> bool:
-    """Say whether every file of a written result is whole, in its hidden folder or under its name."""
+def _repaired(journal: Journal, places: Places, entry: Entry, say: Callable[[str], None]) -> None:
+    if entry.state == "delivered" or (entry.state == "written" and _all_there(places, entry)):
+        say(f"{entry.name}: goes on where it was interrupted")
+        _finished(journal, places, entry)
+        return
+    clear(places, entry)
+    if entry.state == "taken" and entry.why:  # it was on its way to failed/
+        fail(journal, places, entry, entry.why)
+    elif entry.state == "taken" and entry.deaths >= DEATHS:
+        why = f"DeepDream ended {entry.deaths} times while it read this file. Export it anew in another program."
+        fail(journal, places, entry, why)
+    else:
+        journal.note(entry, "waiting")
+
+
+def _all_there(places: Places, entry: Entry, *, named: bool = False) -> bool:
+    """Say whether every file of a written result is whole: in its hidden folder, unless `named`, or under its name."""
     if not entry.staged or entry.result is None:
         return False
     return all(
-        _is_whole(one, source if source.exists() else target)
+        _is_whole(one, source if source.exists() and not named else target)
         for one, (source, target) in zip(entry.staged, _pairs(stage_of(places, entry), entry), strict=True)
     )
 
@@ -264,7 +353,8 @@ def _sweep(journal: Journal, places: Places) -> None:
     with contextlib.suppress(OSError):
         for left in places.out.glob(f"{_STAGE}*"):
             if left not in known and left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    _remove(left)
 
 
 @contextlib.contextmanager

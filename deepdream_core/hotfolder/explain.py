@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdream_core.errors import SettingsError
-from deepdream_core.hotfolder import shared_state
+from deepdream_core.errors import DeepDreamError, SettingsError
+from deepdream_core.hotfolder import alone, fault, shared_state
 from deepdream_core.hotfolder.places import WHY, Places, root_of
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.hotfolder.writers import has_writer
@@ -58,9 +58,18 @@ def place_of(path: Path, folders: Sequence[Places]) -> tuple[Path, Places]:
     raise SettingsError(f"{path}: lies in no drop folder", f"drop folders: {known}")
 
 
-def explained(path: Path, folders: Sequence[Places], journal: Journal) -> str:  # noqa: PLR0911 - one for each reason
+def explained(path: Path, folders: Sequence[Places], journal: Journal) -> str:
     """Return in a sentence why this file is not done, or what it has become; raises `SettingsError`, `OutputError`."""
     path, places = place_of(path, folders)
+    try:
+        return _explained(path, places, journal)
+    except DeepDreamError:
+        raise
+    except Exception as error:  # the daemon may have met with the same, and says more
+        return _of_daemon(path, places) or fault.unseen(error)
+
+
+def _explained(path: Path, places: Places, journal: Journal) -> str:  # noqa: PLR0911 - one for each reason
     below = path.relative_to(places.root)
     if not below.parts:
         return "is the drop folder itself"
@@ -72,9 +81,11 @@ def explained(path: Path, folders: Sequence[Places], journal: Journal) -> str:  
     for part in [path, *path.parents][: len(below.parts)]:
         if why := places.why_passed_over(part, part != path):
             return why if part == path else f"{part.name} {why}"
-    entry = journal.of_version(places.root, found)
+    entry = journal.of_version(places.root, found, any_inode=True)
     if entry is not None and entry.stays:
         return _of_entry(entry)
+    if why := alone.why(found, places.settings, alone.own_uid()):
+        return f"{why}, and is left alone; {alone.ALLOW}"
     if (told := _of_daemon(path, places)) is not None:
         return told
     if entry is not None and entry.original is None:
@@ -158,7 +169,7 @@ def _of_own(path: Path, places: Places, journal: Journal) -> str:  # noqa: PLR09
 def _of_entry(entry: Entry) -> str:
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.changed))
     if entry.state == "done" and entry.result is not None:
-        where = f"; the original is {entry.original}" if entry.original else ""
+        where = f"; the original is {entry.original}" if entry.original else f"; {entry.why}" if entry.why else ""
         return f"was dreamed at {at}: {entry.result}{where}"
     if entry.state == "waiting":
         return f"waits to be tried again: {entry.why}" if entry.why else "waits to be tried again"

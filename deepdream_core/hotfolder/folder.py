@@ -6,10 +6,11 @@ import contextlib
 import datetime
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from deepdream_core.errors import OutputError
-from deepdream_core.hotfolder import delivery, presence
+from deepdream_core.errors import DeepDreamError, OutputError
+from deepdream_core.hotfolder import alone, delivery, fault, presence
 from deepdream_core.hotfolder.announce import summary
 from deepdream_core.hotfolder.arrivals import Arrival, Arrivals
 from deepdream_core.hotfolder.lease import Lease
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from deepdream_core.hotfolder.journal import Journal
+    from deepdream_core.hotfolder.journal import Entry, Journal
     from deepdream_core.hotfolder.places import Places
     from deepdream_core.hotfolder.scanning import Found
     from deepdream_core.settings import Config
@@ -34,6 +35,9 @@ OTHERS_FIRST_S = 1.0
 """After such a rest, the picture that met with the trouble is the last to be tried: it may be its own."""
 HOLD_OFF_S = 1.0
 """A file that somebody has open for writing is looked at again so soon."""
+UNSTABLE = (
+    "its inode changes though size and time do not, as on some network file systems: size, time and content decide"
+)
 
 
 class _Pause(NamedTuple):
@@ -47,9 +51,9 @@ class _Pause(NamedTuple):
 class Folder:
     """A drop folder. Times are those of `clock`, except where they are kept for after a restart: those of `wall_clock`.
 
-    `uid` is the user whose files are taken, None for everybody's (where files have no owners). `wake` is called, from any
-    thread, when there is something new to look at; `beat`, for each file that is looked at, shows that we live. The clocks
-    count seconds, as `time.monotonic` and `time.time`.
+    `uid` is the user whose files are taken (others' with `other_owners`), None where files have no owners. `wake` is
+    called, from any thread, when there is something new to look at; `beat`, for each file that is looked at, shows that we
+    live. The clocks count seconds, as `time.monotonic` and `time.time`.
     """
 
     def __init__(
@@ -75,7 +79,7 @@ class Folder:
         self._scan_at = float("-inf")
         self._repaired = False
         self._told = ""
-        self._left_alone: dict[Path, str] = {}
+        self._alone = alone.LeftAlone()
         self._pause = self._kept_pause()
         self._batch = [0, 0]
 
@@ -137,6 +141,8 @@ class Folder:
                 self._look_at(hint.path, now)
         if whole:
             self._scan(now)
+        for line in self._alone.news(self.root):
+            self._say(line)
 
     def _offline(self, why: str) -> None:
         if why != self.offline:
@@ -146,46 +152,78 @@ class Folder:
     def _scan(self, now: float) -> None:
         self._scan_at = now + self.places.settings.rescan_s
         self.arrivals.begin_scan()
+        self._alone.begin_scan()
         try:
             for found in sorted(self._scanned(), key=lambda one: str(one.path)):
-                self._saw(found, now)
+                with self._one_alone(found.path):
+                    self._saw(found, now)
                 self._beat()
         except OSError as error:
             self._offline(f"cannot be looked through: {error.strerror or error}")
             return  # what was not seen may still be there
         self.arrivals.end_scan()
+        self._alone.end_scan()
 
     def _scanned(self) -> Iterator[Found]:
-        for found in scan(self.root, self._passed_over):
+        for found in scan(self.root, self._passed_over, self._unseen):
             self._beat()
             yield found
 
+    def _unseen(self, path: Path, error: Exception) -> None:
+        """Leave alone what cannot be looked at; a fault of the program is told with its traceback, once."""
+        if self._alone.unseen(path, error) and not isinstance(error, OSError):
+            fault.tell(self._say, path, error)
+
+    @contextlib.contextmanager
+    def _one_alone(self, path: Path) -> Iterator[None]:
+        """Return a context in which a fault at one file costs that one."""
+        try:
+            yield
+        except DeepDreamError:
+            raise
+        except Exception as error:
+            self._unseen(path, error)
+            if (one := self.arrivals.get(path)) is not None:
+                self.arrivals.finish(one, fault.unseen(error))
+
     def _look_at(self, path: Path, now: float) -> None:
-        found = look(path, self.root)
-        if found is not None:
-            self._saw(found, now)
-        elif os.path.isdir(path) and not path.is_symlink():
-            self._scan_at = now
-        else:
-            self.arrivals.gone(path)
+        with self._one_alone(path):
+            found = look(path, self.root)
+            if found is not None:
+                self._saw(found, now)
+            elif os.path.isdir(path) and not path.is_symlink():
+                self._scan_at = now
+            else:
+                self._alone.remove(path)
+                self.arrivals.gone(path)
 
     def _saw(self, found: Found, now: float) -> None:
-        if self._uid is not None and found.uid != self._uid:
-            self._left_alone[found.path] = "belongs to another user"
+        known = self.arrivals.get(found.path)
+        if why := alone.why(found, self.places.settings, self._uid):
+            self._alone.add(found.path, why)
             return
-        self._left_alone.pop(found.path, None)
-        fresh = self.arrivals.get(found.path) is None
         one = self.arrivals.saw(found, now)
-        if fresh:
-            self._finish_if_settled(one)
+        if known is not None and one.standing == "finished":
+            self._alone.keep(found.path)
+            return
+        if known is not None or not self._finish_if_settled(one):
+            self._alone.remove(found.path)
 
     def _finish_if_settled(self, one: Arrival) -> bool:
         """Leave a file alone that was dreamed and stayed where it is; say whether that is so."""
         known = self.journal.of_version(self.root, one.found)
         if known is None or not known.stays:  # one that was moved here is new
+            other = self.journal.of_version(self.root, one.found, any_inode=True) if known is None else None
+            one.unstable = one.unstable or (other is not None and other.stays)
             return False
-        self.arrivals.finish(one, known.why or f"is dreamed already: {known.result}")
+        self._finish(one, known)
         return True
+
+    def _finish(self, one: Arrival, entry: Entry) -> None:
+        """Leave an original alone that stayed where it is; that it had to stay is worth a word."""
+        self.arrivals.finish(one, entry.why or f"is dreamed already: {entry.result}")
+        if entry.why and entry.state != "known":
+            self._alone.add(one.path, entry.why)
 
     # --- what comes next
 
@@ -226,7 +264,26 @@ class Folder:
         return self.arrivals.due(now)
 
     def work(self, one: Arrival, config: Config, now: float) -> Work | None:
-        """Take a file; None when it must wait, because it is still written, or is gone."""
+        """Take a file; None when it must wait, because it is still written, or is gone, or a fault has set it aside."""
+        try:
+            return self._work(one, config, now)
+        except DeepDreamError:
+            raise
+        except Exception as error:
+            why = fault.tell(self._say, one.path, error)
+        with contextlib.suppress(Exception):
+            if delivery.set_aside(self.places, one.path, why) is not None:
+                self._say(f"{one.path}: failed: {why}")
+                self.arrivals.gone(one.path)
+                return None
+        self._leave_alone(one, why)
+        return None
+
+    def _leave_alone(self, one: Arrival, why: str) -> None:
+        self.arrivals.finish(one, why)
+        self._alone.add(one.path, why)
+
+    def _work(self, one: Arrival, config: Config, now: float) -> Work | None:
         found = look(one.path, self.root)
         if found is None:
             self.arrivals.gone(one.path)
@@ -242,7 +299,10 @@ class Folder:
         patient = now - one.changed_at < self.places.settings.give_up_s
         self.arrivals.take(one)
         self.working.add(one.path)
-        shared = self._watcher is not None and self._watcher.shared
+        # Of others' files the kernel does not say who writes them, as of those that another machine writes.
+        shared = (self._watcher is not None and self._watcher.shared) or self._uid not in (None, found.uid)
+        if one.unstable:
+            found = replace(found, inode=0)
         return Work(self.places, found, settings, preset, config.engine.max_megapixels, patient, shared)
 
     # --- what became of it
@@ -254,11 +314,22 @@ class Folder:
         one = self.arrivals.get(path)
         if one is None:
             return
+        try:
+            self._took_note(one, outcome, now)
+        except DeepDreamError:
+            raise
+        except Exception as error:
+            self._leave_alone(one, fault.tell(self._say, path, error))
+
+    def _took_note(self, one: Arrival, outcome: Outcome, now: float) -> None:
+        path = one.path
         if outcome.ended in ("done", "known", "failed"):
             self._batch[0] += outcome.ended == "done"
             self._batch[1] += outcome.ended == "failed"
             self._settled(one, outcome, now)
             self.well()
+        elif outcome.ended == "alone":
+            self._leave_alone(one, outcome.why)
         elif outcome.ended == "dream":
             self.arrivals.finish(one, outcome.why)
         elif outcome.ended == "gone":
@@ -282,8 +353,9 @@ class Folder:
             return
         again = self.arrivals.saw(found, now)
         entry = outcome.entry
-        if entry is not None and (found.size, found.mtime_ns, found.inode) == (entry.size, entry.mtime_ns, entry.inode):
-            self.arrivals.finish(again, outcome.why or f"is dreamed already: {entry.result}")
+        same = entry is not None and found.version == (entry.size, entry.mtime_ns) and entry.inode in (found.inode, 0)
+        if entry is not None and same:
+            self._finish(again, entry)
 
     def rest(self, why: str) -> None:
         """Begin nothing for a while, as the world is not well; the longer the more often in a row."""
@@ -316,8 +388,9 @@ class Folder:
         self.well()
         self.arrivals.try_all()
         for one in self.arrivals:
-            if one.standing == "finished" and not self._finish_if_settled(one):
-                self.arrivals.reopen(one)
+            with self._one_alone(one.path):
+                if one.standing == "finished" and not self._finish_if_settled(one):
+                    self.arrivals.reopen(one)
         self._scan_at = float("-inf")
 
     def change(self, places: Places) -> None:
@@ -339,14 +412,16 @@ class Folder:
     def told(self, now: float) -> dict[str, Any]:
         """Return the folder's state for `status`."""
         waiting = [one for one in self.arrivals if one.standing in ("resting", "waiting")]
+        settle_s = self.places.settings.settle_s
         return {
             "folder": str(self.root),
             "watched": self._watcher.mode if self._watcher else "",
             "resting": self.resting(now),
             "waiting": len(waiting),
             "put_off": [
-                {"path": str(one.path), "why": one.why, "in_s": round(max(0.0, one.not_before - now), 1)}
-                for one in waiting if one.why
+                {"path": str(one.path), "why": one.why or UNSTABLE,
+                 "in_s": round(max(0.0, one.not_before - now, one.changed_at + settle_s - now), 1)}
+                for one in waiting if one.why or one.unstable
             ][:100],
-            "left_alone": [{"path": str(path), "why": why} for path, why in list(self._left_alone.items())[:100]],
+            **self._alone.told(),
         }  # fmt: skip

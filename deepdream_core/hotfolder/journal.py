@@ -152,7 +152,7 @@ class Journal:
         """
         try:
             with self._lock:
-                status = self.path.stat()
+                status, again = self.path.stat(), self.path.stat()
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
                     self._connection.execute(f"PRAGMA user_version = {VERSION}")  # written even if it is the same
@@ -168,6 +168,8 @@ class Journal:
         except sqlite3.Error as error:
             world = getattr(error, "sqlite_errorcode", -1) & 0xFF in _WORLDS
             return "" if world else f"{self.path}: the journal cannot be used: {error}"
+        if again.st_ino != status.st_ino:  # another at every look, and so it tells nothing
+            return ""
         return "" if (status.st_dev, status.st_ino) == self._file else f"{self.path}: the journal was replaced"
 
     # --- one picture
@@ -234,13 +236,22 @@ class Journal:
         )
         return found[0] if found else None
 
-    def of_version(self, folder: Path, found: Found) -> Entry | None:
-        """Return what is known of a file that has not been changed since; its content is not looked at."""
+    def of_version(self, folder: Path, found: Found, *, any_inode: bool = False) -> Entry | None:
+        """Return what is known of a file that has not been changed since; its content is not looked at.
+
+        An entry whose inode is 0 is of a file whose inode changes by itself: size and time decide, as with `any_inode`.
+        """
         entries = self._all(
-            "folder = ? AND name = ? AND size = ? AND mtime_ns = ? AND inode = ? ORDER BY changed DESC LIMIT 1",
+            "folder = ? AND name = ? AND size = ? AND mtime_ns = ? AND (inode IN (?, 0) OR ?)"
+            " ORDER BY changed DESC LIMIT 1",
             os.fsencode(folder), os.fsencode(found.path.relative_to(folder)), found.size, found.mtime_ns, found.inode,
+            any_inode,
         )  # fmt: skip
         return entries[0] if entries else None
+
+    def again(self, entry: Entry) -> Entry:
+        """Return a picture's entry as it is now."""
+        return self._one("id = ?", entry.id)
 
     def of_place(self, folder: Path, path: Path) -> Entry | None:
         """Return the picture whose result or original was put at this place."""

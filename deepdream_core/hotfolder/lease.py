@@ -11,6 +11,7 @@ import contextlib
 import platform
 from typing import TYPE_CHECKING
 
+from deepdream_core.hotfolder.access import share
 from deepdream_core.printable import printable
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Lease:
         self._renewals += 1
         with contextlib.suppress(OSError):  # a disk may be full, and that has its own words
             self._path.write_text(f"{self._identity} {self._renewals} {platform.node()}\n", "utf-8")
+            share(self._path, self._path.parent)  # who must not work here has to be able to read it
         return ""
 
     def release(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import hashlib
@@ -14,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.atomic import flush_folder
+from deepdream_core.hotfolder.access import share
 from deepdream_core.hotfolder.places import fitted
 
 if TYPE_CHECKING:
@@ -95,7 +97,13 @@ def _carried(source: Path, target: Path) -> None:
         _renamed(temporary, target)
     finally:
         _remove_unfinished(temporary)
-    source.unlink()
+    try:
+        source.unlink()
+    except OSError:
+        if os.path.lexists(source):  # two would be one too many
+            with contextlib.suppress(OSError):
+                target.unlink()
+        raise
 
 
 def _remove_unfinished(temporary: Path) -> None:
@@ -113,15 +121,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def make_folder(folder: Path, own: Path) -> Path:
+def make_folder(folder: Path, own: Path, counterpart: Path | None = None) -> Path:
     """Make a folder below `own` (out/, done/ or failed/) and what is missing above it, on disk; return it.
 
-    Each is open to those to whom its counterpart in the drop folder is, and to no others. Where a file has a folder's name,
-    that is called `name (2)`. Raises `OSError`, also when the drop folder is not there itself.
+    Each is open to those to whom its counterpart is, also to a group that the umask leaves out, and to no others; the
+    counterpart of `own` is the drop folder, or `counterpart`. Where a file has a folder's name, that is called `name (2)`.
+    Raises `OSError`, also when the drop folder is not there itself.
     """
     if not own.is_dir() and not _made(own, own.parent):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(own))
-    made, like = own, own.parent
+    made, like = own, counterpart or own.parent
     for part in folder.relative_to(own).parts:
         like /= part
         made = next(one for one in _names(made / part) if one.is_dir() or _made(one, like))
@@ -143,13 +152,6 @@ def _made(folder: Path, like: Path) -> bool:
         folder.mkdir(mode & 0o777)
     except FileExistsError:
         return folder.is_dir()
+    share(folder, like)
     flush_folder(folder.parent)
     return True
-
-
-def same_file(one: Path, other: Path) -> bool:
-    """Say whether both names are of one file."""
-    try:
-        return os.path.samestat(one.lstat(), other.lstat())
-    except OSError:
-        return False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
+import os
 import re
 import time
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +21,7 @@ from deepdream_core.errors import (
     PictureError,
     WeightsError,
 )
-from deepdream_core.hotfolder import delivery
+from deepdream_core.hotfolder import delivery, fault
 from deepdream_core.hotfolder.moves import sha256_of
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.hotfolder.unfinished import download_beside, note_beside
@@ -54,7 +55,7 @@ _DISKS = frozenset(
 """What the system says when it is the disk, the share or the machine, and no picture's fault."""
 _WORLD = (HelperError, DeviceError, WeightsError)
 
-Ended = Literal["done", "known", "failed", "dream", "wait", "gone", "changed", "world", "stopped"]
+Ended = Literal["done", "known", "failed", "alone", "dream", "wait", "gone", "changed", "world", "stopped"]
 
 
 class Stopped(Exception):  # noqa: N818 - asked for, no fault
@@ -83,6 +84,7 @@ class Outcome:
     | ended | |
     |---|---|
     | `done` `known` `failed` | the original has been put where it belongs |
+    | `alone` | it cannot be put there either, and is left alone |
     | `dream` | it bears a recipe already and is left alone |
     | `wait` | it is to be tried again later |
     | `gone` `changed` | it is not there any more, or is another now |
@@ -111,31 +113,37 @@ class Attempt:
         self.work = work
         self._journal, self._engine, self._stop, self._say = journal, engine, stop, say
         self._entry: Entry | None = None
+        self._delivered: Entry | None = None
         self._stage: Path | None = None
         self.stage = "reading"
         self.fraction = 0.0
         self.began = time.monotonic()
 
-    def run(self) -> Outcome:  # noqa: PLR0911 - one for each kind of trouble
+    def run(self) -> Outcome:
         """Do it; whatever happens is an `Outcome`."""
+        try:
+            return self._ran()
+        except BaseException as error:  # a fault of the program, or a decoder that panics: the others must go on
+            return self._faulty(error)
+
+    def _ran(self) -> Outcome:  # noqa: PLR0911 - one for each kind of trouble
         try:
             return self._tried()
         except Stopped:
             return self._later("stopped", "")
-        except FileNotFoundError:
-            return self._later("gone", "is not there any more")
         except PermissionError as error:
             return self._later("wait", f"no permission: {error.filename}")
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(self.work.found.path):
+                return self._later("gone", "is not there any more")
+            if error.errno not in _DISKS:
+                raise
             return self._later("world", f"{error.filename or self.work.found.path}: {error.strerror or error}")
         except DeepDreamError as error:
             try:
                 return self._failed(error)
             except OutputError as worse:  # `repaired` goes on from what the journal says
                 return Outcome(self.work, "world", str(worse), self._entry)
-        except Exception as error:  # a fault of the program, or no memory: the others must go on
-            traceback.print_exc()
-            return self._faulty(f"{type(error).__name__}: {error}")
 
     # --- the way
 
@@ -188,10 +196,10 @@ class Attempt:
         del dreamed
         if self._stop():
             raise Stopped
-        if self._changed():
+        if self._changed(entry.sha256):
             return self._later("changed", "has changed while it was dreamed")
         files = delivery.staged(stage, work.found.path.stat().st_mode)
-        self._entry = None  # from here on, only `repaired` may go back
+        self._entry, self._delivered = None, entry  # from here on, only `repaired` may go back
         entry = delivery.deliver(self._journal, work.places, entry, files, time.monotonic() - self.began)
         return Outcome(work, "failed" if entry.state == "failed" else "done", entry.why, entry)
 
@@ -221,12 +229,15 @@ class Attempt:
         )
         return wanted if same and recipe.mask is None else None
 
-    def _changed(self) -> bool:
-        found = look(self.work.found.path, self.work.places.root)
+    def _changed(self, sha256: str = "") -> bool:
+        """Say whether it is another file by now: by size and time, and if only the inode is another, by its content."""
+        path, was = self.work.found.path, self.work.found
+        found = look(path, self.work.places.root)
         if found is None:
-            raise FileNotFoundError(self.work.found.path)
-        was = self.work.found
-        return (found.size, found.mtime_ns, found.inode) != (was.size, was.mtime_ns, was.inode)
+            raise FileNotFoundError(path)
+        if found.version != was.version:
+            return True
+        return bool(sha256) and found.inode != was.inode and sha256_of(path) != sha256
 
     # --- what can go wrong
 
@@ -247,16 +258,33 @@ class Attempt:
         entry = delivery.fail(self._journal, self.work.places, self._entry, self._sentences(error))
         return Outcome(self.work, "failed", self._plainly(self._in_out(error.what)), entry)
 
-    def _faulty(self, why: str) -> Outcome:
-        tries = 1 if self._entry is None else self._entry.tries + 1
+    def _faulty(self, error: BaseException) -> Outcome:
+        """Try it again later where the journal counts that, and set it aside in the end."""
+        path, places = self.work.found.path, self.work.places
+        why = fault.tell(self._say, path, error)
+        told = f"{why}.\nReport it, with the picture if you can."
         try:
-            if self._entry is None or tries < TRIES:
-                return self._later("wait", why, tries=tries)
-            told = f"DeepDream has a fault: {why}.\nReport it, with the picture if you can."
-            entry = delivery.fail(self._journal, self.work.places, self._entry, told)
+            if self._delivered is not None:
+                entry = delivery.given_up(self._journal, places, self._delivered, told)
+                return Outcome(self.work, "failed" if entry.state == "failed" else "done", why, entry)
+            if self._entry is None:
+                self._entry = self._journal.take(places.root, self.work.found, "")
+            if self._entry.tries + 1 < TRIES:
+                return self._later("wait", why, tries=self._entry.tries + 1)
+            return Outcome(self.work, "failed", why, delivery.fail(self._journal, places, self._entry, told))
         except OutputError as worse:
             return Outcome(self.work, "world", str(worse), self._entry)
-        return Outcome(self.work, "failed", why, entry)
+        except BaseException as worse:  # the same again
+            fault.tell(self._say, path, worse)
+        try:
+            if delivery.set_aside(places, path, told) is not None:
+                return Outcome(self.work, "failed", why)
+        except BaseException as worse:
+            fault.tell(self._say, path, worse)
+        if (known := self._entry or self._delivered) is not None:
+            with contextlib.suppress(Exception):  # so that it is left alone after a restart, too
+                self._journal.note(known, "failed", original=None, why=told)
+        return Outcome(self.work, "alone", why)
 
     def _more_time(self, error: DamagedPictureError) -> str:
         """Return why a file that is not whole is waited for, "" when it is not."""

@@ -133,7 +133,9 @@ class Places:
     def _is_own(self, name: str) -> bool:
         """Say whether that is one of our folders; where names differ by case alone, the disk says whether both are one."""
         plain = name.casefold()
-        return name in OWN or (plain in OWN and _same(self.root / name, self.root / plain))
+        if name in OWN or plain not in OWN:
+            return name in OWN
+        return _same(self.root / name, self.root / plain) or _one_name(self.root, name, plain)
 
     def passed_over(self, path: Path, is_folder: bool) -> bool:
         """Return whether a file is never taken, or a folder never looked into; `ValueError` for one not below the root."""
@@ -234,6 +236,14 @@ def _real(path: Path) -> Path:
 def _within(inner: Path, outer: Path) -> bool:
     """Return whether `inner` is `outer` or lies in it."""
     return any(_same(path, outer) for path in (inner, *inner.parents))
+
+
+def _one_name(folder: Path, name: str, other: str) -> bool:
+    """Return whether a folder lists only one of two names, and has both; inodes may say that they are two."""
+    try:
+        return os.path.lexists(folder / other) and other not in (names := os.listdir(folder)) and name in names  # noqa: PTH208
+    except OSError:
+        return False
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
+
+from deepdream_core.hotfolder.access import share
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +31,8 @@ def missing(journal: Journal, root: Path) -> str | None:
         if known is not None or os.path.lexists(root):
             return "is offline: the folder is not there; mount its disk, or make it anew"
         root.mkdir(parents=True)
+        if root.parent.stat().st_mode & stat.S_ISGID:  # a group's folder; one's home is nobody else's
+            share(root, root.parent)
     mark = root / MARK
     try:
         with mark.open(encoding="ascii", errors="replace") as file:
@@ -41,6 +46,7 @@ def missing(journal: Journal, root: Path) -> str | None:
     if not found:
         found = secrets.token_hex(8)
         mark.write_text(found + "\n", "ascii")
+        share(mark, root)
     elif known is None and (was := journal.marked(found)) is not None and not (was / MARK).exists():
         journal.moved(was, root)
     journal.set_mark(root, found)

@@ -70,10 +70,12 @@ def told(state: dict[str, Any]) -> str:
     running = sum(len(one["running"]) for one in folders)
     waiting = sum(one["waiting"] for one in folders)
     failed = sum(one["failed"] for one in folders)
+    alone = sum(one["left_alone_count"] for one in folders)
     resting = [printable(f"{one['folder']}: {one['resting']}") for one in folders if one["resting"]]
     parts = [f"{running} being dreamed"] if running else []
     parts += [f"{waiting} wait"] if waiting else []
     parts += [f"{failed} in failed/"] if failed else []
+    parts += [f"{alone} left alone"] if alone else []
     line = f"watching {len(folders)} folder{'' if len(folders) == 1 else 's'}: {', '.join(parts) or 'nothing to do'}"
     why = "paused" if state["paused"] else printable(str(state["busy"])) or "; ".join(resting)
     return (f"{line} ({why})" if why else line)[:400]

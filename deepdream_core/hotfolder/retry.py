@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.explain import place_of
-from deepdream_core.hotfolder.moves import move
+from deepdream_core.hotfolder.moves import make_folder, move
 from deepdream_core.hotfolder.places import WHY
 from deepdream_core.hotfolder.scanning import look, scan
 
@@ -87,7 +87,7 @@ def _again(path: Path, places: Places, journal: Journal) -> tuple[Path, str]:
 
 def _put_back(path: Path, places: Places) -> Path:
     wanted = places.root / path.relative_to(places.failed)
-    wanted.parent.mkdir(parents=True, exist_ok=True)
+    wanted = make_folder(wanted.parent, places.root, places.failed) / wanted.name
     for number in itertools.count(1):
         target = places.numbered(wanted, number)
         with contextlib.suppress(FileExistsError):

@@ -20,7 +20,11 @@ _BY_DESCRIPTOR = os.scandir in os.supports_fd and os.stat in os.supports_dir_fd
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A regular file as it was when it was looked at: size in bytes, time of the last change in ns, how many links."""
+    """A regular file as it was when it was looked at: size in bytes, time of the last change in ns, how many links.
+
+    File systems give times and inodes of any size; here they are the 64 bits, with a sign, that a database holds. They are
+    only ever compared with each other.
+    """
 
     path: Path
     size: int
@@ -30,11 +34,16 @@ class Found:
     uid: int
     links: int
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """Size and time. The inode says less: some network file systems give a file another one at every look."""
+        return self.size, self.mtime_ns
+
 
 def scan(
     root: Path,
     passed_over: Callable[[Path, bool], bool],
-    unreadable: Callable[[Path, OSError], None] | None = None,
+    unreadable: Callable[[Path, Exception], object] | None = None,
 ) -> Iterator[Found]:
     """Yield the regular files below `root`, in no particular order, as they are found.
 
@@ -42,7 +51,7 @@ def scan(
     are left out; other file systems mounted below `root` are looked through; `root` itself may be a link. Names are
     as the system has them, bytes that are no UTF-8 as surrogates. A file that vanishes meanwhile is left out; a folder
     that vanishes, cannot be read, or lies deeper than a path can be long is told to `unreadable`, as is a file that the
-    file system fails to look at, and the rest goes on.
+    file system, or this program, fails to look at, and the rest goes on.
 
     Raises OSError, at the first step or a later one, when `root` itself cannot be listed.
     """
@@ -77,7 +86,7 @@ def _files(
     folder: Path,
     passed_over: Callable[[Path, bool], bool],
     folders: list[Path],
-    tell: Callable[[Path, OSError], None],
+    tell: Callable[[Path, Exception], object],
     *,
     follow: bool,
 ) -> Iterator[Found]:
@@ -97,8 +106,8 @@ def _files(
                     continue
                 name = entry.path if descriptor is None else entry.name
                 found = _found(path, os.stat(name, dir_fd=descriptor, follow_symlinks=False))
-            except OSError as error:
-                if error.errno not in _GONE:
+            except Exception as error:  # whatever it is about this one, the others are looked at
+                if not isinstance(error, OSError) or error.errno not in _GONE:
                     tell(path, error)
                 continue
             if found is not None:
@@ -125,4 +134,10 @@ def _is_junction(entry: os.DirEntry[str]) -> bool:
 def _found(path: Path, status: os.stat_result) -> Found | None:
     if not stat.S_ISREG(status.st_mode):
         return None
-    return Found(path, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev, status.st_uid, status.st_nlink)
+    mtime_ns, inode = _signed(status.st_mtime_ns), _signed(status.st_ino)
+    return Found(path, status.st_size, mtime_ns, inode, status.st_dev, status.st_uid, status.st_nlink)
+
+
+def _signed(number: int) -> int:
+    """Return the lowest 64 bits of a number, with a sign."""
+    return (number + 2**63) % 2**64 - 2**63

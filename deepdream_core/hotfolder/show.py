@@ -87,6 +87,8 @@ def drawn(state: dict[str, Any]) -> Iterator[Grid | Text]:
             where = f" (in {printable(str(above))})" if above.parts else ""
             told = f"  {printable(path.name)}: {one['stage']} {percent} {clock(one['seconds'])}{where}"
             yield Text(told, overflow="ellipsis", no_wrap=True)
+        for why, count in folder.get("left_alone_why", {}).items():
+            yield Text(f"  {count} left alone: {printable(why)}; see `deepdream explain FILE`", overflow="fold")
         if folder["known"]:
             yield Text(
                 f"  {folder['known']} not dreamed again: the same picture had been dreamed, or was a dream itself"

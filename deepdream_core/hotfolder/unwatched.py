@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.config import load_config
-from deepdream_core.errors import SettingsError
-from deepdream_core.hotfolder import shared_state
-from deepdream_core.hotfolder.places import Places
+from deepdream_core.errors import DeepDreamError, SettingsError
+from deepdream_core.hotfolder import alone, shared_state
+from deepdream_core.hotfolder.places import Places, root_of
 from deepdream_core.hotfolder.scanning import scan
 from deepdream_core.settings import FolderSettings
 
@@ -31,22 +32,36 @@ def unwatched(states: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"pid": None, "paused": False, "busy": "", "hangs": False, "folders": folders}] if folders else []
 
 
+def _places(root: Path) -> Places:
+    settings, ignore = FolderSettings(path=str(root)), tuple[str, ...]()
+    with contextlib.suppress(SettingsError):  # whoever dreams is told of it
+        config = load_config()
+        ignore = config.ignore
+        settings = next((one for one in config.folders if root_of(one) == root), settings)
+    return Places.of(settings, (), ignore)
+
+
 def _told(root: Path, journal: Journal) -> dict[str, Any]:
-    places = Places.of(FolderSettings(path=str(root)), (), _ignored())
+    places = _places(root)
     counts = journal.counts(root)
-    waiting = 0
-    for found in scan(root, places.passed_over):
-        entry = journal.of_version(root, found)
-        waiting += entry is None or not entry.stays
+    waiting, left, resting = 0, alone.LeftAlone(), "nobody watches it; `deepdream watch` does"
+    try:
+        for found in scan(root, places.passed_over, left.unseen):
+            try:
+                entry = journal.of_version(root, found, any_inode=True)
+            except DeepDreamError:
+                raise
+            except Exception as error:
+                left.unseen(found.path, error)
+                continue
+            if why := alone.why(found, places.settings, alone.own_uid()):
+                left.add(found.path, why)
+            elif entry is None or not entry.stays:
+                waiting += 1
+    except OSError as error:
+        resting = f"cannot be looked through: {error.strerror or error}"
     return {
-        "folder": str(root), "watched": "", "resting": "nobody watches it; `deepdream watch` does", "waiting": waiting,
-        "put_off": [], "left_alone": [], "running": [],
+        "folder": str(root), "watched": "", "resting": resting, "waiting": waiting, "put_off": [], "running": [],
+        **left.told(),
         **{state: counts.get(state, 0) for state in ("done", "known", "failed")},
     }  # fmt: skip
-
-
-def _ignored() -> Sequence[str]:
-    try:
-        return load_config().ignore
-    except SettingsError:  # whoever dreams is told of it
-        return ()

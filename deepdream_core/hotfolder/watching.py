@@ -200,10 +200,15 @@ class Watcher:
         identity = _identity(self.root)
         if identity is None:
             self._close()
-        elif identity != self._identity:
+        elif identity != self._identity and not self._is_unstable(identity):
             self.restart("the folder is back" if self._identity is None else "another folder is in its place")
         self._identity = identity
         return identity is not None
+
+    def _is_unstable(self, identity: tuple[int, int]) -> bool:
+        """Say whether the folder's inode tells nothing, being another at every look, on the same disk."""
+        was = self._identity
+        return was is not None and was[0] == identity[0] and _identity(self.root) not in (None, identity)
 
     def _check_events(self, now: float) -> None:
         if self._events is None:

@@ -1,0 +1,88 @@
+"""Files of a drop folder that are left alone though they could be pictures, and why: data."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from deepdream_core.hotfolder import fault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepdream_core.hotfolder.scanning import Found
+    from deepdream_core.settings import FolderSettings
+
+OTHERS = "belongs to another user"
+ALLOW = "`other_owners: true` under its folder in config.yaml takes such files, too"
+
+
+def own_uid() -> int | None:
+    """Return the user that this program runs as, None where files have no owners."""
+    return os.getuid() if hasattr(os, "getuid") else None
+
+
+def why(found: Found, settings: FolderSettings, uid: int | None) -> str:
+    """Return why a daemon of the user `uid` leaves a file alone, "" when it does not."""
+    return OTHERS if uid is not None and found.uid != uid and not settings.other_owners else ""
+
+
+class LeftAlone:
+    """The files that are left alone, each with its reason, and those of them that nobody has been told of yet."""
+
+    def __init__(self) -> None:
+        self._why: dict[Path, str] = {}
+        self._seen: set[Path] = set()
+        self._new: dict[Path, str] = {}
+
+    def add(self, path: Path, why: str) -> bool:
+        """Note that a file is left alone; say whether that was not known."""
+        why = why.partition("\n")[0].rstrip(".")
+        self._seen.add(path)
+        if self._why.get(path) == why:
+            return False
+        self._why[path] = self._new[path] = why
+        return True
+
+    def unseen(self, path: Path, error: Exception) -> bool:
+        """Note that something cannot be looked at, unless it is gone; say whether that was not known."""
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return False
+        return self.add(path, fault.unseen(error))
+
+    def keep(self, path: Path) -> None:
+        """Note that a file is still there; one that is left alone still is."""
+        self._seen.add(path)
+
+    def remove(self, path: Path) -> None:
+        """Note that a file is taken, or gone."""
+        self._why.pop(path, None)
+        self._new.pop(path, None)
+
+    def begin_scan(self) -> None:
+        """Begin to hear of all files again."""
+        self._seen.clear()
+
+    def end_scan(self) -> None:
+        """Forget the files that were not told since `begin_scan`."""
+        for path in [path for path in self._why if path not in self._seen]:
+            self.remove(path)
+
+    def news(self, root: Path) -> list[str]:
+        """Return one line for each reason that has been met with since the last time, however many files have it."""
+        new, self._new = self._new, {}
+        lines = []
+        for why, count in Counter(new.values()).items():
+            path = next(path for path in new if new[path] == why)
+            what = f"{path}: {why}" if count == 1 else f"{root}: {count} files, as {path.name}: {why}"
+            lines.append(f"{what}; left alone" + (f", {ALLOW}" if why == OTHERS else ""))
+        return lines
+
+    def told(self) -> dict[str, object]:
+        """Return how many there are, how many for each reason, and the first hundred, for `status`."""
+        return {
+            "left_alone_count": len(self._why),
+            "left_alone_why": dict(Counter(self._why.values()).most_common(10)),
+            "left_alone": [{"path": str(path), "why": why} for path, why in list(self._why.items())[:100]],
+        }

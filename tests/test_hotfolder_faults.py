@@ -1,0 +1,275 @@
+"""Whatever is wrong with one file, or with the program when it meets that file: the others are dreamed, and it is told."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from watching import TINY, photograph
+
+from deepdream_core.config import load_config
+from deepdream_core.hotfolder import delivery, explain, folder, moves, picture, scanning, shared_state
+from deepdream_core.hotfolder.daemon import Daemon
+from deepdream_core.hotfolder.folder import Folder
+from deepdream_core.hotfolder.journal import Journal
+from deepdream_core.hotfolder.places import Places
+from deepdream_core.settings import FolderSettings, Preset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    State = dict[str, Any]
+
+BAD = "bad.png"
+
+
+class Engine:
+    """An engine that leaves every picture as it is."""
+
+    label, device, device_name, precision, threads = "", "cpu", "none", "fp32", 1
+    weights = SimpleNamespace(name="oxford", sha256="0" * 64)
+
+    def dream(self, planes: NDArray[np.float32], *_: object) -> Generator[Any, None, NDArray[np.float32]]:
+        yield from ()
+        return planes
+
+
+class Drop:
+    """A drop folder and a daemon in this process, whose clock runs as fast as it can."""
+
+    def __init__(self, folder: Path, **keys: Any) -> None:
+        self.root = folder / "drop"
+        self.root.mkdir()
+        self.settings = FolderSettings(path=str(self.root), preset="tiny", **keys)
+        self.places = Places.of(self.settings, ("tiny",))
+        tiny = Preset(description="quick", settings={key: value for key, value in TINY.items() if key != "description"})
+        self.config = load_config(None).model_copy(update={"presets": {"tiny": tiny}})
+        self.journal = Journal(folder / "journal.sqlite3")
+        self.said: list[str] = []
+        self.state: State = {}
+        self.now = 0.0
+
+    def watched(self, until: Callable[[State], bool], within_s: float = 60.0) -> None:
+        """Let a new daemon work until the state that it shows is as wanted."""
+        end = time.monotonic() + within_s
+        came = False
+
+        def show(state: State) -> None:
+            nonlocal came
+            self.state = state["folders"][0]
+            self.now += 0.5
+            came = not self.state["running"] and until(self.state)
+            if came or time.monotonic() > end:
+                daemon.stop()
+
+        daemon = Daemon(
+            lambda: (self.config, [self.settings]), self.journal, lambda _before: Engine(), self.said.append, show,
+            clock=lambda: self.now, tick_s=0.005,
+        )  # fmt: skip
+        daemon.run()
+        assert came, "\n".join([*self.said, str(self.state), str(self.files())])
+
+    def explained(self, name: str) -> str:
+        return explain.explained(self.root / name, [self.places], self.journal)
+
+    def files(self) -> list[str]:
+        found = [path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith(".deepdream-f")]
+        return sorted(str(path.relative_to(self.root)) for path in found)
+
+    def alone(self) -> dict[str, str]:
+        return {os.path.basename(one["path"]): one["why"] for one in self.state["left_alone"]}  # noqa: PTH119
+
+
+def failing(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A call that has a fault when it is about the bad file, in whichever argument."""
+
+    def failed(*arguments: Any, **options: Any) -> Any:
+        for one in arguments:
+            named = [one, *(getattr(one, key, None) for key in ("name", "path", "label", "work"))]
+            if any(BAD in str(name) for name in named):
+                raise ZeroDivisionError("of one file")
+        return call(*arguments, **options)
+
+    return failed
+
+
+def by_name(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A dream that has a fault for the bad file."""
+
+    def dream(self: Any, *arguments: Any) -> Any:
+        return (failing(lambda _label: call(self, *arguments)))(self.label)
+
+    return dream
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "moved"),
+    [
+        (scanning, "_found", False),
+        (Journal, "of_version", False),
+        (folder, "has_writer", True),
+        (Places, "preset_of", True),
+        (picture, "sha256_of", True),
+        (Journal, "take", True),
+        (picture, "read_photo", True),
+        (Journal, "claim", True),
+        (Engine, "dream", True),
+        (picture, "write_photo", True),
+        (delivery, "prepared", True),
+        (Journal, "note", True),
+        (delivery, "deliver", True),
+        (delivery, "_named", True),
+        (delivery, "put_away", None),
+        (delivery, "move", None),
+        (Folder, "_settled", None),
+    ],
+)  # fmt: skip
+def test_a_fault_at_one_file_is_told_and_the_others_are_dreamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, what: str, moved: bool | None
+) -> None:
+    drop = Drop(tmp_path)
+    real = getattr(where, what)
+    monkeypatch.setattr(where, what, by_name(real) if where is Engine else failing(real))
+    photograph(drop.root / BAD, 1)
+    photograph(drop.root / "good.png", 2)
+
+    def settled(state: State) -> bool:
+        apart = BAD in drop.alone() or f"failed/{BAD}.why.txt" in drop.files() or f"done/{BAD}" in drop.files()
+        return state["waiting"] == 0 and apart and "done/good.png" in drop.files()
+
+    drop.watched(settled)
+    assert any(line.startswith("Traceback") for line in drop.said)
+    assert "ZeroDivisionError: of one file" in drop.said
+    if moved is True:
+        assert drop.files() == ["done/good.png", f"failed/{BAD}", f"failed/{BAD}.why.txt", "out/good.png"]
+        assert "ZeroDivisionError" in (drop.root / f"failed/{BAD}.why.txt").read_text()
+        assert "ZeroDivisionError" in drop.explained(f"failed/{BAD}")
+    elif moved is False:
+        assert drop.files() == [BAD, "done/good.png", "out/good.png"]
+        assert "ZeroDivisionError" in drop.alone()[BAD]
+        assert "ZeroDivisionError" in drop.explained(BAD)
+    photograph(drop.root / "later.png", 3)
+    drop.watched(lambda state: state["waiting"] == 0 and "done/later.png" in drop.files())
+    assert len([name for name in drop.files() if name.endswith(BAD)]) in (1, 2), "it lies there still, in one place"
+
+
+def looks(monkeypatch: pytest.MonkeyPatch, **give: Callable[[int], int]) -> None:
+    """Have every look at a file or folder give other numbers: `st_ino` or `st_mtime_ns`, made of the real ones."""
+    for name in ("stat", "lstat", "fstat"):
+        real = getattr(os, name)
+
+        def changed(*arguments: Any, _real: Any = real, **options: Any) -> os.stat_result:
+            status = _real(*arguments, **options)
+            named = {key: getattr(status, key) for key in dir(status) if key.startswith("st_")}
+            named.update({key: made(named[key]) for key, made in give.items()})
+            return os.stat_result(
+                [named[key] for key in LISTED], {key: named[key] for key in named if key not in LISTED}
+            )
+
+        monkeypatch.setattr(os, name, changed)
+
+
+LISTED = (
+    "st_mode", "st_ino", "st_dev", "st_nlink", "st_uid", "st_gid", "st_size", "st_atime", "st_mtime", "st_ctime",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"st_mtime_ns": 10_413_792_000 * 10**9},  # in the year 2300
+        {"st_mtime_ns": 2**63 * 10**9},
+        {"st_mtime_ns": -(2**63) * 10**9},
+        {"st_mtime_ns": -1},
+        {"st_ino": 2**63},
+        {"st_ino": 2**64 - 1},
+        {"st_ino": 2**128 - 1},  # as Windows' ReFS gives
+    ],
+)
+@pytest.mark.parametrize("originals", ["move", "keep"])
+def test_numbers_of_the_system_have_no_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: dict[str, int], originals: str
+) -> None:
+    drop = Drop(tmp_path, originals=originals, give_up_s=2)
+    looks(monkeypatch, **{key: lambda _real, number=number: number for key, number in numbers.items()})
+    photograph(drop.root / "cat.png", 1)
+    (drop.root / "bad.png").write_bytes(b"no picture")
+    drop.watched(lambda state: (state["done"], state["failed"], state["waiting"]) == (1, 1, 0), 20)
+    drop.watched(lambda state: state["waiting"] == 0)
+    assert (drop.state["done"], drop.state["known"], drop.state["left_alone_count"]) == (1, 0, 0), drop.said
+    assert drop.explained("cat.png").startswith("was dreamed at")
+    assert "Traceback" not in "\n".join(drop.said)
+
+
+@pytest.mark.parametrize("originals", ["move", "keep"])
+def test_where_inodes_change_at_every_look_size_time_and_content_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, originals: str
+) -> None:
+    drop = Drop(tmp_path, originals=originals)
+    count = iter(range(2**63, 2**64))
+    looks(monkeypatch, st_ino=lambda _inode: next(count))
+    for seed in range(3):
+        photograph(drop.root / f"{seed}.png", seed)
+    drop.watched(lambda state: state["done"] == 3, 20)
+    drop.watched(lambda state: state["waiting"] == 0)
+    where = "done/" if originals == "move" else ""
+    names = [f"{folder}{seed}.png" for seed in range(3) for folder in (where, "out/")]
+    assert drop.files() == sorted(names)
+    assert (drop.state["done"], drop.state["known"]) == (3, 0), drop.said
+    assert drop.said.count("another folder is in its place") == 0
+    assert drop.journal.ailing() == ""
+    shutil.copy(photograph(tmp_path / "other.png", 4), drop.root / "0.png")
+    drop.watched(lambda state: state["done"] == 4, 20)
+    assert "out/0 (2).png" in drop.files()
+
+
+def test_that_an_inode_changes_by_itself_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = Drop(tmp_path, settle_s=3600, give_up_s=3600)
+    count = iter(range(2**63, 2**64))
+    looks(monkeypatch, st_ino=lambda _inode: next(count))
+    photograph(drop.root / "cat.png", 1)
+    drop.watched(lambda state: bool(state["put_off"]))
+    monkeypatch.setattr(shared_state, "states", lambda: [{**ALIVE, "folders": [drop.state]}])
+    assert drop.explained("cat.png").startswith(f"{folder.UNSTABLE}; tried again in")
+
+
+def test_another_content_of_the_same_size_and_time_in_its_place_is_dreamed(tmp_path: Path) -> None:
+    drop = Drop(tmp_path, originals="keep")
+    path, other = (photograph(tmp_path / f"{seed}.bmp", seed) for seed in range(2))
+    for one in (path, other):
+        os.utime(one, (1e9, 1e9))
+    path.rename(drop.root / "cat.bmp")
+    drop.watched(lambda state: state["done"] == 1)
+    other.rename(drop.root / "cat.bmp")
+    drop.watched(lambda state: state["done"] == 2)
+    assert "out/cat (2).bmp" in drop.files()
+
+
+def test_a_file_that_must_not_be_moved_is_dreamed_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = Drop(tmp_path)
+
+    def refused(source: Path, target: Path) -> None:
+        if source == drop.root / BAD:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(source))
+        moves.move(source, target)
+
+    monkeypatch.setattr(delivery, "move", refused)
+    photograph(drop.root / BAD, 1)
+    photograph(drop.root / "good.png", 2)
+    for _ in range(2):  # after a restart, too
+        drop.watched(lambda state: (state["done"], state["waiting"]) == (2, 0))
+        assert drop.files() == [BAD, "done/good.png", "out/bad.png", "out/good.png"]
+        assert "must not be moved: Operation not permitted" in drop.alone()[BAD]
+        assert "must not be moved: Operation not permitted" in drop.explained(BAD)
+
+
+ALIVE = {"pid": 1, "hangs": False, "paused": False, "busy": ""}
