@@ -282,7 +282,12 @@ def test_files_of_others_are_left_alone(drop: Watching, tmp_path: Path) -> None:
     photograph(tmp_path / "mine.png", 20).rename(drop.drop / "mine.png")
     delivered(drop, "mine.png")
     assert drop.files() == ["done/mine.png", "out/mine.png", "theirs.png"]
-    until(lambda: "belongs to another user" in drop.explain(drop.drop / "theirs.png"), 10)
+    assert drop.explain(drop.drop / "theirs.png").startswith("belongs to another user, and is left alone")
+    until(lambda: "1 left alone: belongs to another user" in drop.run("status").stdout, 30)
+    assert f"{drop.drop / 'theirs.png'}: belongs to another user; left alone" in drop.said()
+    drop.keys["other_owners"] = True
+    drop.configure()
+    delivered(drop, "theirs.png")
 
 
 # --- the person
