@@ -168,6 +168,20 @@ def test_where_inodes_change_at_every_look_size_time_and_content_decide(
     assert "out/0 (2).png" in drop.files()
 
 
+def test_where_inodes_change_now_and_then_an_original_that_stays_is_read_again_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = Drop(tmp_path, originals="keep")
+    mounted = [0]
+    looks(monkeypatch, st_ino=lambda inode: inode + mounted[0])
+    photograph(drop.root / "cat.png", 1)
+    drop.watched(lambda state: state["done"] == 1)
+    for mounted[0] in (1, 2, 3):
+        drop.watched(lambda state: (state["waiting"], state["known"]) == (0, 1))
+    assert drop.files() == ["cat.png", "out/cat.png"]
+    assert len([line for line in drop.said if "not dreamed again" in line]) == 1
+
+
 def test_that_an_inode_changes_by_itself_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drop = Drop(tmp_path, settle_s=3600, give_up_s=3600)
     count = iter(range(2**63, 2**64))
@@ -190,6 +204,30 @@ def test_another_content_of_the_same_size_and_time_in_its_place_is_dreamed(tmp_p
     assert "out/cat (2).bmp" in drop.files()
 
 
+@pytest.mark.parametrize("own", ["out", "done"])
+def test_one_folder_that_nothing_may_be_put_into_costs_what_belongs_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    drop = Drop(tmp_path)
+
+    def refused(source: Path, target: Path) -> None:
+        if target.parent == drop.root / own / "locked":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+        moves.move(source, target)
+
+    monkeypatch.setattr(delivery, "move", refused)
+    photograph(drop.root / "locked" / BAD, 1)
+    photograph(drop.root / "good.png", 2)
+    drop.watched(lambda state: (state["done"] + state["failed"], state["waiting"]) == (2, 0))
+    files = drop.files()
+    if own == "out":
+        assert files == ["done/good.png", f"failed/locked/{BAD}", f"failed/locked/{BAD}.why.txt", "out/good.png"]
+        assert "Permission denied" in drop.explained(f"failed/locked/{BAD}")
+    else:
+        assert files == ["done/good.png", f"locked/{BAD}", "out/good.png", f"out/locked/{BAD}"]
+        assert "cannot be moved: Permission denied" in drop.explained(f"locked/{BAD}")
+
+
 def test_a_file_that_must_not_be_moved_is_dreamed_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drop = Drop(tmp_path)
 
@@ -204,8 +242,8 @@ def test_a_file_that_must_not_be_moved_is_dreamed_and_stays(tmp_path: Path, monk
     for _ in range(2):  # after a restart, too
         drop.watched(lambda state: (state["done"], state["waiting"]) == (2, 0))
         assert drop.files() == [BAD, "done/good.png", "out/bad.png", "out/good.png"]
-        assert "must not be moved: Operation not permitted" in drop.alone()[BAD]
-        assert "must not be moved: Operation not permitted" in drop.explained(BAD)
+        assert "cannot be moved: Operation not permitted" in drop.alone()[BAD]
+        assert "cannot be moved: Operation not permitted" in drop.explained(BAD)
 
 
 ALIVE = {"pid": 1, "hangs": False, "paused": False, "busy": ""}

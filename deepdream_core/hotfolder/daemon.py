@@ -119,8 +119,9 @@ class Daemon:
             hand.start()
         try:
             while not self._stopped:
-                self._turned(self._clock())
-                with contextlib.suppress(queue.Empty):
+                with self._surviving():
+                    self._turned(self._clock())
+                with self._surviving(), contextlib.suppress(queue.Empty):
                     self._heard(self._outcomes.get(timeout=self._tick_s))
         finally:
             self._ended()

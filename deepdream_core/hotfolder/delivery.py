@@ -83,9 +83,11 @@ def _finished(journal: Journal, places: Places, entry: Entry) -> Entry:
         try:
             entry = _named(journal, places, entry)
         except OutputError as error:
-            if error.errno not in _NAMES:
+            if error.errno in _NAMES:
+                return fail(journal, places, entry, f"No name fits the result: {error.what}.")
+            if error.errno not in _FORBIDDEN or not _takes(places.out):
                 raise
-            return fail(journal, places, entry, f"No name fits the result: {error.what}.")
+            return fail(journal, places, entry, f"The result cannot be put where it belongs: {error.what}.")
         entry = journal.note(entry, "delivered")
         with contextlib.suppress(OSError):
             stage_of(places, entry).rmdir()
@@ -203,12 +205,11 @@ def _moved(places: Places, path: Path, state: Settled, note: Callable[[Path], ob
     """Move an original to done/ or failed/; return where it is, or None and why it stays.
 
     `note` is told where it will be before it is there. It stays when the system allows no such name there, or lets others
-    be put there and not this one.
+    be put into done/ or failed/ and not this one.
     """
     own, wanted = (
         (places.failed, places.failed_for(path)) if state == "failed" else (places.done, places.done_for(path))
     )
-    folder = own
     try:
         folder = make_folder(wanted.parent, own)
         for number in itertools.count(1):
@@ -222,9 +223,9 @@ def _moved(places: Places, path: Path, state: Settled, note: Callable[[Path], ob
     except OSError as error:
         if error.errno in _NAMES:
             return None, "The original stays where it is, as no name fits it there."
-        if error.errno not in _FORBIDDEN or not _takes(folder):
+        if error.errno not in _FORBIDDEN or not _takes(own):
             raise
-        return None, f"The original stays where it is, as it must not be moved: {error.strerror}."
+        return None, f"The original stays where it is, as it cannot be moved: {error.strerror}."
     raise AssertionError
 
 
