@@ -89,6 +89,7 @@ def test_a_fault_at_one_file_is_told_and_the_others_are_dreamed(
         assert drop.files() == ["done/good.png", f"failed/{BAD}", f"failed/{BAD}.why.txt", "out/good.png"]
         assert "ZeroDivisionError" in (drop.root / f"failed/{BAD}.why.txt").read_text()
         assert "ZeroDivisionError" in drop.explained(f"failed/{BAD}")
+        assert "ZeroDivisionError" in drop.explained(BAD)
     elif moved is False:
         assert drop.files() == [BAD, "done/good.png", "out/good.png"]
         assert "ZeroDivisionError" in drop.alone()[BAD]

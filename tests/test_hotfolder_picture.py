@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -112,6 +113,17 @@ def test_a_disk_is_no_pictures_fault_and_no_other_folders(
     raising(monkeypatch, OutputError("x cannot be written", "free some space", number))
     outcome = drop.tried()
     assert (outcome.ended, outcome.everywhere) == ("world", False)
+    assert drop.files() == ["cat.png"]
+
+
+def test_a_bad_sector_is_one_files_trouble(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(_path: Path) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(picture, "sha256_of", read)
+    for _ in range(2 * TRIES):
+        outcome = drop.tried()
+        assert (outcome.ended, outcome.why) == ("wait", "cannot be read: Input/output error")
     assert drop.files() == ["cat.png"]
 
 

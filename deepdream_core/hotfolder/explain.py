@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import DeepDreamError, SettingsError
 from deepdream_core.hotfolder import alone, fault, shared_state
+from deepdream_core.hotfolder.journal import UNFINISHED
 from deepdream_core.hotfolder.places import WHY, Places, root_of
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.hotfolder.writers import has_writer
@@ -110,6 +111,9 @@ def _of_no_file(path: Path, places: Places, journal: Journal) -> str:
     if os.path.lexists(path):
         return "is no file but a pipe, socket or device, and is left alone"
     entry = journal.of_name(places.root, path)
+    note = places.why_for(path)
+    if (entry is None or entry.state in UNFINISHED) and note.is_file():  # the journal may not have coped with it
+        return note.read_text("utf-8", "replace").strip()
     return "is not there, and nothing is known of it" if entry is None else _of_entry(entry)
 
 

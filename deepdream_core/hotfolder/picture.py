@@ -138,6 +138,10 @@ class Attempt:
                 return self._later("gone", "is not there any more")
             if error.errno not in _DISKS:
                 raise
+            if (
+                error.errno == errno.EIO and self.stage == "reading"
+            ):  # a bad sector is one file's; a disk that is gone, all's
+                return self._later("wait", f"cannot be read: {error.strerror}")
             return self._later("world", f"{error.filename or self.work.found.path}: {error.strerror or error}")
         except DeepDreamError as error:
             try:
