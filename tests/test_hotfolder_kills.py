@@ -99,7 +99,7 @@ def test_at_random_moments(tmp_path: Path, helper: Helper, kills: int) -> None:
             time.sleep(moments.uniform(0.1, 1.3))
             drop.kill()
             drop.start()
-        until(lambda: len(drop.files("done")) == len(names), 300, 0.2)
+        until(lambda: len(drop.files("done")) == len(names), 1200, 0.2)
         with contextlib.closing(drop.journal()) as journal:
             until(lambda: journal.counts(drop.drop) == {"done": len(names)}, 20)
         all_is_well(drop, names)
@@ -166,8 +166,9 @@ def test_a_picture_that_kills_workers_is_set_aside_and_the_others_go_on(tmp_path
                 until(lambda: ended.exists() or not drop.state()["running"], 20)
                 drop.run("retry", "--all", "--config", str(drop.config))
             until(ended.exists, 30)
-            why = (ended.parent / "deadly.png.why.txt").read_text()
-            assert "worker" in why.lower(), why
+            why = ended.parent / "deadly.png.why.txt"
+            until(lambda: why.exists() and why.read_text(), 30)
+            assert "worker" in why.read_text().lower()
             photograph(drop.drop / "good.png", 2)
             drop.comes("done/good.png")
         finally:

@@ -53,7 +53,8 @@ class LeftAlone:
 
     def keep(self, path: Path) -> None:
         """Note that a file is still there; one that is left alone still is."""
-        self._seen.add(path)
+        if path in self._why:
+            self._seen.add(path)
 
     def remove(self, path: Path) -> None:
         """Note that a file is taken, or gone."""

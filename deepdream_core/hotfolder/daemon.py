@@ -240,7 +240,7 @@ class Daemon:
         while (attempt := self._works.get()) is not None:
             try:
                 outcome = attempt.run()
-            except BaseException as error:  # must not cost a hand
+            except Exception as error:  # must not cost a hand
                 outcome = Outcome(attempt.work, "alone", fault.tell(self._say, attempt.work.found.path, error))
             self._outcomes.put(outcome)
 

@@ -70,7 +70,7 @@ def told(state: dict[str, Any]) -> str:
     running = sum(len(one["running"]) for one in folders)
     waiting = sum(one["waiting"] for one in folders)
     failed = sum(one["failed"] for one in folders)
-    alone = sum(one["left_alone_count"] for one in folders)
+    alone = sum(one.get("left_alone_count", 0) for one in folders)
     resting = [printable(f"{one['folder']}: {one['resting']}") for one in folders if one["resting"]]
     parts = [f"{running} being dreamed"] if running else []
     parts += [f"{waiting} wait"] if waiting else []
