@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 from skimage import data
@@ -270,4 +271,15 @@ def test_a_bmp_that_holds_a_jpeg_is_told_as_what_it_is(tmp_path: Path) -> None:
         file[place] = value
         with pytest.raises(PictureError, match="is a BMP of a kind that is not read") as caught:
             read(tmp_path, "a.bmp", bytes(file))
+        assert not isinstance(caught.value, DamagedPictureError)
+
+
+def test_a_heic_coded_otherwise_is_told_as_what_it_is(tmp_path: Path) -> None:
+    encoded = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(SCENE)).save(encoded, quality=90)
+    file = encoded.getvalue()
+    assert read(tmp_path, "a.heic", file).size == (WIDTH, HEIGHT)
+    for kind, name in ((b"vvc1", "VVC"), (b"jpeg", "JPEG"), (b"unci", "uncompressed samples")):
+        with pytest.raises(PictureError, match=f"is a HEIC coded as {name}, which is not read") as caught:
+            read(tmp_path, "b.heic", file.replace(b"hvc1", kind))
         assert not isinstance(caught.value, DamagedPictureError)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepdream_core.errors import PictureError
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels, orientation_of
 from deepdream_core.photo.described import by_boxes, refuse_hdr_code
@@ -23,6 +25,12 @@ _QUALITY = 90
 _PROPERTIES = 1 << 16
 """Bytes from the start of a file among which its properties are."""
 
+_ITEM = re.compile(rb"infe(?:\x02.{7}|\x03.{9})(.{4})", re.DOTALL)
+_CODINGS = {
+    b"vvc1": "VVC", b"evc1": "EVC", b"av01": "AV1", b"avc1": "H.264", b"jpeg": "JPEG", b"j2k1": "JPEG 2000",
+    b"unci": "uncompressed samples",
+}  # fmt: skip
+
 
 def decode(data: bytes, max_megapixels: float) -> Decoded:
     """Decode the main picture of a HEIC file.
@@ -32,6 +40,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     """
     import pillow_heif
 
+    _refuse_other_codings(data)
     heif = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
     count, index = len(heif), heif.primary_index
     image = heif[index]
@@ -62,6 +71,14 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     blocks, gone = fit_for_changed_pixels(blocks, orientation_of(blocks) if turned else 1)
     described_so = {key: int(nclx[key]) for key in _NCLX if key in nclx} if nclx else None
     return Decoded((frame,), blocks, Coding(lossless=False, nclx=described_so), (*changes, *gone))
+
+
+def _refuse_other_codings(data: bytes) -> None:
+    """Raise `PictureError` where no item is coded as HEVC, but one otherwise (ISO/IEC 23008-12): libheif finds nothing."""
+    kinds = set(_ITEM.findall(data, 0, _PROPERTIES))
+    if b"hvc1" not in kinds and (others := sorted(_CODINGS[kind] for kind in kinds & _CODINGS.keys())):
+        step = "export it as JPEG, or as TIFF with 16 bits"
+        raise PictureError(f"is a HEIC coded as {' and '.join(others)}, which is not read", step)
 
 
 def encode(frame: Frame, coding: Coding, blocks: Blocks, quality: int | None) -> bytes:

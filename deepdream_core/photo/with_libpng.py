@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def decode(data: bytes | memoryview, *, surplus: bool) -> NDArray[np.uint16]:
+def decode(data: bytes | memoryview, *, surplus: bool = False) -> NDArray[np.uint16]:
     """Decode a PNG of 16 bits a channel whose samples `has_surplus` has found to be all there, [H, W, C]."""
     header, transparency, packed = picture_of(memoryview(data))
     width, height, bits, colours, *methods, interlaced = struct.unpack(">IIBBBBB", header)
