@@ -559,7 +559,7 @@ def _pngs() -> Iterator[Kind]:
     yield png("png-8-rgb_animated", write=moving(rolled("rgb")), frames=3)
     yield png("png-8-rgba_animated", write=moving(rolled("rgba")), frames=3)
     deep = moving([np.roll(pixels("rgb", "u2"), 3 * number, axis=1) for number in range(3)])
-    yield png("png-16-rgb_animated", write=deep, frames=3, told=shades, becomes=("u1", 3))
+    yield png("png-16-rgb_animated", write=deep, frames=3)
 
 
 DEPTHS = {"u1": "8", "u2": "16", "u4": "32", "f2": "half", "f4": "float", "f8": "double"}
@@ -726,7 +726,7 @@ def _gifs() -> Iterator[Kind]:
     def moving(frames: Sequence[Pixels]) -> Callable[[Metadata], bytes]:
         return lambda carried: _gif(_film(frames).gifsave_buffer(keep="none", dither=0), carried)
 
-    yield gif("gif-8-gray", write=still(pixels("gray")))
+    yield gif("gif-8-gray", write=still(pixels("gray")), told=frozenset())
     yield gif("gif-8-palette", write=still(pixels("rgb")))
     yield gif("gif-8-palette+alpha", write=still(pixels("rgba")))
     yield gif("gif-8-palette_animated", write=moving(rolled("rgb")), frames=3)

@@ -268,8 +268,17 @@ def strips(data: bytes, tags: Tags, kind: str) -> Pixels:
     return np.frombuffer(packed, kind).reshape(height, width, channels).astype(kind.lstrip("<>"))
 
 
+def with_used_alpha(found: Seen) -> Seen:
+    """Without a transparency that nothing makes use of: encoders of animations need it to store no more than changes."""
+    alphas = [transparency(picture) for picture in found.pictures]
+    if all(alpha is not None and alpha.min() == 255 for alpha in alphas):
+        found.pictures = [picture[..., :-1] for picture in found.pictures]
+    return found
+
+
 def webp(data: bytes) -> Seen:
     found = from_vips(pyvips.Image.webpload_buffer(data, n=-1 if b"ANMF" in data else 1))
+    found = with_used_alpha(found) if b"ANMF" in data else found
     inner = [name for name, _ in riff_chunks(data)] + [
         body[16:20] for name, body in riff_chunks(data) if name == b"ANMF"
     ]
@@ -294,7 +303,7 @@ def avif(data: bytes) -> Seen:
 
 
 def gif(data: bytes) -> Seen:
-    found = from_vips(pyvips.Image.gifload_buffer(data, n=-1))
+    found = with_used_alpha(from_vips(pyvips.Image.gifload_buffer(data, n=-1)))
     start = data.find(b"!\xff\x0bXMP DataXMP")
     if start >= 0:
         found.xmp = [data[start + 14 : data.index(b"\1\xff\xfe\xfd", start)]]

@@ -3,12 +3,14 @@
 ::
 
     formats, receipt    what there is to know about formats, and the words for what became of a photograph's parts
-    ifd, exif, xmp, container, tiff_edit    metadata, bytes in and bytes out
+    ifd, exif, exif_values, xmp, container, tiff_edit    metadata, bytes in and bytes out
     frame, icc, colour  samples, profiles, and conversions between them
     described, profile  what else tells colours; the one profile that they are in
+    animation, stacks   frames as a viewer shows them; slices as the texts of programs tell them
     decoded             what every decoder returns
-    with_pillow, with_tifffile, with_heif, with_jxl    one border to one library each
-    convert, bearing, file    fitting into a format; where a recipe stands; reading and writing
+    with_pillow, tiff_pages, with_tifffile, with_heif, with_jxl    one border to one library each
+    convert, bearing    fitting into a format; where a recipe stands
+    written, check, file    what a finished file says; the receipt compared with it; reading and writing
 """
 
 from deepdream_core.photo.bearing import sidecar_of

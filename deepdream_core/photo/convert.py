@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from deepdream_core.photo import colour, exif, profile
+from deepdream_core.photo import colour, profile, stacks, tiff_edit
+from deepdream_core.photo.exif_values import resolution_of
 from deepdream_core.photo.formats import FORMATS, Format
 from deepdream_core.photo.receipt import Entry, Receipt, converted, dropped, kept
 
@@ -23,14 +25,19 @@ if TYPE_CHECKING:
 
 _DEPTHS = ("8", "10", "12", "16", "32", "float")
 _LONGEST_JPEG_EXIF, _LONGEST_JPEG_XMP = 65_527, 65_502
-_OF_NO_NOTE = frozenset({"pHYs", "sRGB", "tIME", "APP0", "sTER", "oFFs"})  # resolution has an entry of its own
-_SCREEN_DPI = (72, 96)
+OF_NO_NOTE = frozenset({"pHYs", "sRGB", "tIME", "APP0", "sTER", "oFFs"})  # resolution has an entry of its own
+"""Blocks that no receipt speaks of."""
+
+SCREEN_DPI = (72, 96)
+"""Resolutions that mean no more than that there is none."""
+
 _COLOURS = frozenset({"sRGB", "gAMA", "cHRM", "cICP"})
 _COLOUR_AND_SIZE = _COLOURS | {"pHYs", "mDCV", "cLLI", "APP0"}
-_WORDS = {
+WORDS = {
     "tEXt": "text", "zTXt": "text", "iTXt": "text", "COM": "comment", "APP13": "IPTC", "33723": "IPTC",
     "34377": "IPTC", "gAMA": "colour description", "cHRM": "colour description", "cICP": "colour description",
 }  # fmt: skip
+"""What a receipt calls blocks of one format."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -
     blocks = replace(photo.blocks, icc=icc)
     blocks = _stripped(blocks, source == target, receipt) if strip else _described(blocks, source, wanted, receipt)
     blocks = _with_resolution(blocks, photo.coding.dpi, source, target, receipt)
+    if target == "TIFF":
+        receipt += _untrue_descriptions(photo.frames[first_frame:][:count], blocks)
     alpha: Literal["keep", "lay over white"] = "keep" if keeps_alpha else "lay over white"
     return Plan(wanted, count, depth, alpha, turned_to, blocks, tuple(receipt), first_frame)
 
@@ -133,8 +142,11 @@ def _with_resolution(
         jfif = b"JFIF\0\1\1\1" + struct.pack(">HH", round(across), round(down)) + b"\0\0"
         return replace(blocks, others=(("APP0", jfif), *blocks.others))
     if FORMATS[target].exif:
-        return blocks if blocks.exif is not None else replace(blocks, exif=exif.of_resolution(across, down))
-    if round(across) not in _SCREEN_DPI:
+        if blocks.exif is None or not resolution_of(blocks.exif):
+            with contextlib.suppress(ValueError):  # a block that cannot be read cannot be added to
+                blocks = replace(blocks, exif=tiff_edit.with_resolution(blocks.exif, across, down))
+        return blocks
+    if round(across) not in SCREEN_DPI:
         receipt.append(dropped("resolution", f"{across:g} dpi; {FORMATS[target].title} has no place for it"))
     return blocks
 
@@ -179,19 +191,25 @@ def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]
         receipt.append(dropped("XMP", why) if why else kept("XMP"))
         xmp = None if why else xmp
     same = source == wanted.name
-    quiet = _OF_NO_NOTE if same else _OF_NO_NOTE | _COLOURS  # what they say is in the profile
-    parts = dict.fromkeys(_WORDS.get(name, f"block {name}") for name, _ in blocks.others if name not in quiet)
+    quiet = OF_NO_NOTE if same else OF_NO_NOTE | _COLOURS  # what they say is in the profile
+    parts = dict.fromkeys(WORDS.get(name, f"block {name}") for name, _ in blocks.others if name not in quiet)
     for part in parts:
         receipt.append(kept(part) if same else dropped(part, f"only {FORMATS[source].title} has this place for it"))
     described = replace(blocks, exif=block, xmp=xmp)
     return described if same else described.for_another_format()
 
 
+def _untrue_descriptions(frames: Sequence[Frame], blocks: Blocks) -> list[Entry]:
+    runs = stacks.runs([replace(frames[0], blocks=blocks), *frames[1:]])
+    untrue = dict.fromkeys(program for _, _, program in runs if program)
+    return [dropped(f"{program}'s description", "it speaks of other pictures than these") for program in untrue]
+
+
 def _stripped(blocks: Blocks, same: bool, receipt: list[Entry]) -> Blocks:
     kept_blocks = tuple(block for block in blocks.others if same and block[0] in _COLOUR_AND_SIZE)
     parts = {"EXIF": blocks.exif, "XMP": blocks.xmp}
     gone = [part for part, content in parts.items() if content is not None]
-    gone += dict.fromkeys(_WORDS.get(name, name) for name, _ in blocks.others if name not in _COLOUR_AND_SIZE)
+    gone += dict.fromkeys(WORDS.get(name, name) for name, _ in blocks.others if name not in _COLOUR_AND_SIZE)
     receipt += [dropped(part, "as asked for", lost=False) for part in gone]
     return replace(blocks, exif=None, xmp=None, others=kept_blocks)
 

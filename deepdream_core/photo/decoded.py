@@ -120,6 +120,7 @@ def fit_for_changed_pixels(blocks: Blocks, orientation: int) -> tuple[Blocks, tu
                 packet = xmp.without_gain_map(packet)
                 if not any("gain map" in part for part in blocks.dropped):
                     changes.append(_left_out("HDR gain map"))
+            packet = xmp.without_motion(packet)
             packet, shows = xmp.without_thumbnails(packet)
             thumbnail |= shows
             if xmp.orientation_of(packet) not in (None, 1):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.ifd import Directory, Layout
 
 _PREFIX = b"Exif\0\0"
-_ORIENTATION = 274
+_DESCRIPTION, _ORIENTATION = 270, 274
 _EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
 _TURNED = ((256, 257), (282, 283))  # ImageWidth and ImageLength, X and YResolution
 _TURNED_IN_EXIF = (40962, 40963)  # PixelX and PixelYDimension
@@ -74,6 +74,15 @@ def without_orientation(exif: bytes) -> bytes:
 
     For encoders that write a block which names one anew, with MakerNote and texts the worse for it.
     """
+    return _without(exif, _ORIENTATION)
+
+
+def without_description(exif: bytes) -> bytes:
+    """Return a bare block without ImageDescription; nothing but the entries behind it has moved."""
+    return _without(exif, _DESCRIPTION)
+
+
+def _without(exif: bytes, tag: int) -> bytes:
     try:
         layout = layout_of(exif)
         first = directory_at(exif, layout.first, layout)
@@ -81,7 +90,7 @@ def without_orientation(exif: bytes) -> bytes:
         return exif
     start = first.offset + struct.calcsize(layout.count_format)
     table = [exif[at : at + layout.entry_size] for at in range(start, first.next_at, layout.entry_size)]
-    kept = [entry for entry in table if struct.unpack_from(layout.order + "H", entry)[0] != _ORIENTATION]
+    kept = [entry for entry in table if struct.unpack_from(layout.order + "H", entry)[0] != tag]
     end = min(first.next_at + layout.offset_size, len(exif))
     shorter = struct.pack(layout.count_format, len(kept)) + b"".join(kept) + exif[first.next_at : end]
     return exif[: first.offset] + shorter.ljust(end - first.offset, b"\0") + exif[end:]
@@ -187,12 +196,3 @@ def _cut(exif: bytes, kept: list[_Span], dropped: list[_Span]) -> int:
             break
         end = start
     return max(end, *(stop for _, stop in kept))
-
-
-def of_resolution(across: float, down: float) -> bytes:
-    """Return a bare block that holds a resolution in pixels per inch and nothing else."""
-    first, values = 8, 8 + 2 + 3 * 12 + 4
-    entries = struct.pack(">HHHII", 3, 282, 5, 1, values) + struct.pack(">HHII", 283, 5, 1, values + 8)
-    entries += struct.pack(">HHIHH", 296, 3, 1, 2, 0)
-    numbers = struct.pack(">IIII", round(across * 1000), 1000, round(down * 1000), 1000)
-    return b"MM\0*" + struct.pack(">I", first) + entries + bytes(4) + numbers

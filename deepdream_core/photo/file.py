@@ -13,11 +13,22 @@ import numpy as np
 
 from deepdream_core.atomic import check_writable, write_whole
 from deepdream_core.errors import DamagedPictureError, DeepDreamError, OutputError, PictureError
-from deepdream_core.photo import bearing, container, tiff_edit, with_heif, with_jxl, with_pillow, with_tifffile, xmp
+from deepdream_core.photo import (
+    bearing,
+    container,
+    stacks,
+    tiff_edit,
+    with_heif,
+    with_jxl,
+    with_pillow,
+    with_tifffile,
+    xmp,
+)
 from deepdream_core.photo.bearing import sidecar_of
+from deepdream_core.photo.check import checked
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.convert import Plan, fitted, lost_parts, plan_for
-from deepdream_core.photo.decoded import Decoded
+from deepdream_core.photo.decoded import NO_BLOCKS, Decoded
 from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, FormatError, may_begin, recognised
 from deepdream_core.photo.profile import for_pixels, settled
 from deepdream_core.photo.receipt import Entry, Receipt, kept
@@ -27,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from deepdream_core.photo.decoded import Coding
     from deepdream_core.photo.frame import Frame
 
 _LONGEST_FILE = 4 << 30
@@ -190,10 +202,14 @@ def check_target(
         raise OutputError(f"{path}: {what}", f"{advice(beyond)}, or choose .tif")
     copied = not will_change and _can_be_copied(photo, target.name, options)
     if options.strict and not copied and (lost := lost_parts(plan.receipt)):
-        raise OutputError(f"{path}: would lose something: {lost}", "leave out --strict, or choose another --format")
+        raise _would_lose(path, lost)
     check_writable(path, overwrite=overwrite)
     if recipe and not target.xmp:
         check_writable(sidecar_of(path), overwrite=overwrite)
+
+
+def _would_lose(path: Path, lost: str) -> OutputError:
+    return OutputError(f"{path}: would lose something: {lost}", "leave out --strict, or choose another --format")
 
 
 def write_photo(
@@ -203,8 +219,9 @@ def write_photo(
 
     Where no sample has changed and the format stays, the source's own bytes are taken and only the recipe is put in.
     `recipe` goes into the file, or beside it (`bearing.SIDECAR`) where the format has no place for it. Written to a
-    temporary file in the same folder, flushed to disk, then renamed. Raises `OutputError` when the file exists and may
-    not be overwritten, or when the folder, the disk or the format refuses.
+    temporary file in the same folder, flushed to disk, then renamed. The receipt is what the encoded file says when read
+    back. Raises `OutputError` when the file exists and may not be overwritten, when the folder, the disk or the format
+    refuses, when a picture is not in the encoded file, or, if `strict`, when anything else that was planned is not.
     """
     options = options or WriteOptions()
     target = ENDINGS[path.suffix.lower()]
@@ -216,12 +233,13 @@ def write_photo(
     else:
         plan = plan_for(photo, photo.format, target, strip=options.strip)
         try:
-            data, beside = _encoded(photo, plan, options, recipe)
+            data, beside, receipt = _encoded(photo, plan, options, recipe)
         except Exception as error:  # encoders raise nearly anything
             reason = _reason(error, f"the encoder for {FORMATS[target].title} refuses it")
             step = "choose another format with -o or --format"
             raise OutputError(f"{path}: cannot be encoded ({reason})", step) from None
-        receipt = list(plan.receipt)
+        if options.strict and (lost := lost_parts(entry for entry in receipt if entry not in plan.receipt)):
+            raise _would_lose(path, lost)
     if recipe is not None and beside:
         bearing.write_beside(path, data, recipe, overwrite=overwrite)
     else:
@@ -253,37 +271,49 @@ def _unchanged(photo: Photo, recipe: str | None) -> tuple[bytes, bool]:
         return data, True
 
 
-def _encoded(photo: Photo, plan: Plan, options: WriteOptions, recipe: str | None) -> tuple[bytes | bytearray, bool]:
-    """Return the encoded file, and whether the recipe found no place in it."""
+def _encoded(
+    photo: Photo, plan: Plan, options: WriteOptions, recipe: str | None
+) -> tuple[bytes | bytearray, bool, list[Entry]]:
+    """Return the encoded file, whether the recipe found no place in it, and what became of the parts."""
     name = plan.format.name
     coding = photo.coding if name == photo.format else replace(photo.coding, qtables=None, compression="adobe_deflate")
     frames = fitted(photo.frames, plan, photo.blocks.icc)
     blocks = bearing.without_recipe(plan.blocks)
     marked = blocks
-    beside = recipe is not None and not plan.format.xmp
-    if recipe is not None and not beside:
-        try:
+    if recipe is not None and plan.format.xmp:
+        with contextlib.suppress(ValueError):
             marked = bearing.with_recipe(blocks, recipe, name)
-        except ValueError:
-            beside = True
     if name == "TIFF":
         own = [_of_page(frame, frame.blocks or Blocks(icc=blocks.icc), strip=options.strip) for frame in frames[1:]]
         pages = [replace(frame, blocks=blocks) for frame, blocks in zip(frames, [marked, *own], strict=True)]
-        return with_tifffile.encode(pages, coding), beside
-    if name == "HEIC":
-        return with_heif.encode(frames[0], coding, marked, options.quality), beside
-    if name == "JXL":
-        data = with_jxl.encode(frames[0], coding, options.quality)
+        pages = stacks.with_true_descriptions(pages)
+        written = [page.blocks or NO_BLOCKS for page in pages]
+        data: bytes | bytearray = with_tifffile.encode(pages, coding)
+    elif name == "HEIC":
+        written = [marked]
+        data = with_heif.encode(frames[0], coding, marked, options.quality)
     else:
-        data = with_pillow.encode(frames, name, coding, marked, options.quality)
-    if name in ("AVIF", "BMP"):
-        return data, beside
-    try:
-        return container.with_blocks(data, name, marked), beside
-    except ValueError:
-        if marked is blocks:
-            raise
-        return container.with_blocks(data, name, blocks), True
+        coded = _coded(frames, name, coding, marked, options.quality)
+        try:
+            written = [marked]
+            data = _with_blocks(coded, name, marked)
+        except ValueError:
+            if marked is blocks:
+                raise
+            written = [blocks]
+            data = _with_blocks(coded, name, blocks)
+    receipt, facts = checked(data, plan, frames, written, coding)
+    return data, recipe is not None and bearing.recipe_in(facts.blocks[0]) != recipe, receipt
+
+
+def _coded(frames: Sequence[Frame], name: str, coding: Coding, blocks: Blocks, quality: int | None) -> bytes:
+    if name == "JXL":
+        return with_jxl.encode(frames[0], coding, quality)
+    return with_pillow.encode(frames, name, coding, blocks, quality)
+
+
+def _with_blocks(data: bytes, name: str, blocks: Blocks) -> bytes:
+    return data if name in ("AVIF", "BMP") else container.with_blocks(data, name, blocks)
 
 
 def _of_page(frame: Frame, blocks: Blocks, *, strip: bool) -> Blocks:

@@ -25,7 +25,8 @@ Buffer: TypeAlias = bytes | bytearray | memoryview | mmap.mmap
 Order: TypeAlias = Literal["<", ">"]
 """Byte order, as `struct` writes it: `<` is TIFF's II, `>` its MM."""
 
-BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, IFD, LONG8, SLONG8, IFD8 = 1, 2, 3, 4, 5, 7, 13, 16, 17, 18
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, FLOAT, IFD = 1, 2, 3, 4, 5, 7, 11, 13
+LONG8, SLONG8, IFD8 = 16, 17, 18
 
 _UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
 """Bytes that are turned round together when the byte order changes, by kind; a rational is two of them."""

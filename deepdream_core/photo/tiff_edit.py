@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.ifd import (
     BYTE,
+    RATIONAL,
+    SHORT,
     Entry,
     Layout,
     Value,
@@ -51,6 +53,13 @@ DESCRIPTIVE = frozenset({
 They are named one by one, as any other may say how pixels are stored: a stray BitsPerSample or SubIFDs leads readers of the
 result astray, a lost private tag does not. What has a place of its own in each format (ICC, XMP, IPTC) is not among them.
 """
+
+
+OF_STORAGE = frozenset({
+    *range(254, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294), 301, 317, *range(320, 326), 330,
+    332, *range(338, 348), *range(512, 522), *range(529, 533), 34665, 34853, 40965, 34675, 700, 33723, 34377, 37724, 59932,
+})  # fmt: skip
+"""Tags that say how pixels are stored, or have a place of their own in `Blocks`."""
 
 
 def exif_of_tiff(buffer: Buffer, directory_offset: int, layout: Layout) -> bytes | None:
@@ -161,6 +170,18 @@ def with_exif(tiff: bytes | bytearray, exif_per_page: Sequence[bytes | None]) ->
                 change.setdefault(_RESOLUTION_UNIT, None)  # not the page's own unit: without one it is inches for both
         changes.append(change)
     return with_tags(tiff, changes)
+
+
+def with_resolution(exif: bytes | None, across: float, down: float) -> bytes:
+    """Return a bare EXIF block that names a resolution in pixels per inch; a new one where there is none.
+
+    Nothing in it moves. Raises `ValueError` as `with_tags`.
+    """
+    block = exif or b"MM\0*" + struct.pack(">IHI", 8, 0, 0)
+    order = layout_of(block).order
+    sides = (Value(RATIONAL, struct.pack(order + "II", round(side * 1000), 1000)) for side in (across, down))
+    unit = Value(SHORT, struct.pack(order + "H", 2))
+    return bytes(with_tags(block, [{**dict(zip(_RESOLUTIONS, sides, strict=True)), _RESOLUTION_UNIT: unit}]))
 
 
 def xmp_of(tiff: bytes | bytearray) -> bytes | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from deepdream_core.errors import PictureError
 from deepdream_core.photo.container import Blocks
+from deepdream_core.photo.container.boxes import others_in_words
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels, orientation_of
 from deepdream_core.photo.described import by_boxes, refuse_hdr_code
 from deepdream_core.photo.exif import bare
@@ -52,18 +53,14 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     premultiplied = image.mode.split(";")[0].endswith("a")
     exif = info.get("exif")
     blocks = Blocks(info.get("icc_profile"), bare(exif) if exif else None, info.get("xmp") or None)
-    blocks = replace(blocks, described=by_boxes(data))
+    told = tuple(others_in_words(memoryview(data), animated=False))
+    blocks = replace(blocks, described=by_boxes(data), dropped=told)
     nclx = info.get("nclx_profile")
     changes: list[Entry] = []
     if nclx:
         refuse_hdr_code(int(nclx["transfer_characteristics"]))
     if count > 1:
         changes.append(dropped("further pictures", f"only the main one of {count} is dreamed"))
-    aux = [str(kind) for kind in info.get("aux") or {}]
-    if any("gainmap" in kind.lower() for kind in aux):
-        changes.append(dropped("HDR gain map", "it no longer fits the dreamed picture"))
-    if info.get("depth_images"):
-        changes.append(dropped("depth map", "it is not carried over"))
     if info.get("thumbnails"):
         changes.append(dropped("thumbnail", "it showed the picture before", lost=False))
     frame = Frame(samples, float((1 << bits) - 1), premultiplied)

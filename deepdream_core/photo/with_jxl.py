@@ -31,7 +31,8 @@ _DISTANCE = 0.5
 class Header:
     """What a codestream's first bits say (ISO/IEC 18181-1, annex D). `lossless` is None where that cannot be told.
 
-    `orientation` is what decoders have applied, 1…8 as EXIF numbers them.
+    `orientation` is what decoders have applied, 1…8 as EXIF numbers them. `depth` as in `Frame`; it and `alpha` are None
+    where that cannot be told.
     """
 
     width: int
@@ -39,6 +40,8 @@ class Header:
     animated: bool
     lossless: bool | None
     orientation: int = 1
+    depth: str | None = None
+    alpha: bool | None = None
 
 
 def decode(data: bytes, max_megapixels: float) -> Decoded:
@@ -48,7 +51,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     """
     import imagecodecs
 
-    codestream = _codestream(data)
+    codestream = codestream_of(data)
     header = header_of(codestream[:64])
     check_size(header.width, header.height, 1, max_megapixels)
     if header.animated:
@@ -104,8 +107,11 @@ def _distance(quality: int | None) -> float:
     return 53.0 / 3000.0 * quality * quality - 23.0 / 20.0 * quality + 25.0
 
 
-def _codestream(data: bytes) -> bytes:
-    """Return the codestream, a bare one or out of its boxes, so that decoders are not led astray by what else there is."""
+def codestream_of(data: bytes) -> bytes:
+    """Return the codestream, a bare one or out of its boxes, so that decoders are not led astray by what else there is.
+
+    Raises `ValueError` where it is not whole.
+    """
     if data[:2] == b"\xff\x0a":
         return data
     parts: list[bytes] = []
@@ -139,7 +145,7 @@ def header_of(codestream: bytes) -> Header:
     height, width = _size(bits)
     orientation = 1
     if bits.take(1):  # all_default: XYB colours, which are lossy
-        return Header(width, height, animated=False, lossless=False)
+        return Header(width, height, animated=False, lossless=False, depth="8", alpha=False)
     if bits.take(1):  # extra_fields
         orientation = bits.take(3) + 1
         if bits.take(1):
@@ -150,14 +156,18 @@ def header_of(codestream: bytes) -> Header:
             return Header(width, height, animated=True, lossless=None)
     is_float = bits.take(1)
     offers = ((32, 0), (16, 0), (24, 0), (1, 6)) if is_float else ((8, 0), (10, 0), (12, 0), (1, 6))
-    bits.choice(*offers)  # bits per sample
+    depth = str(bits.choice(*offers))
     if is_float:
+        depth = "float"
         bits.take(4)
     bits.take(1)  # modular_16bit_buffers
-    for _ in range(bits.choice((0, 0), (1, 0), (2, 4), (1, 12))):
+    extra = bits.choice((0, 0), (1, 0), (2, 4), (1, 12))
+    for _ in range(extra):
         if not bits.take(1):  # an extra channel that is no plain alpha
             return Header(width, height, animated=False, lossless=None, orientation=orientation)
-    return Header(width, height, animated=False, lossless=not bits.take(1), orientation=orientation)
+    return Header(
+        width, height, animated=False, lossless=not bits.take(1), orientation=orientation, depth=depth, alpha=extra > 0,
+    )  # fmt: skip
 
 
 def _size(bits: _Bits) -> tuple[int, int]:

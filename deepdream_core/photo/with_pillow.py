@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from deepdream_core.errors import PictureError
-from deepdream_core.photo import colour, with_libpng
-from deepdream_core.photo.container import Blocks, blocks_of, bmp_colours
-from deepdream_core.photo.container.gif import extent_of
+from deepdream_core.photo import animation, colour, with_libpng
+from deepdream_core.photo.animation import widened
+from deepdream_core.photo.container import Blocks, Moving, blocks_of, bmp_colours, file_of, moving_of
+from deepdream_core.photo.container.boxes import durations_of, others_in_words, picture_count, plays_of
 from deepdream_core.photo.container.jpeg_samples import demanding
 from deepdream_core.photo.container.png_samples import for_decoders, has_surplus
 from deepdream_core.photo.decoded import (
@@ -27,6 +28,7 @@ from deepdream_core.photo.decoded import (
 )
 from deepdream_core.photo.described import by_boxes
 from deepdream_core.photo.exif import bare, without_orientation
+from deepdream_core.photo.exif_values import resolution_of
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted, dropped
@@ -55,39 +57,36 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
     """
     blocks = blocks_of(data, name) if name in ("JPEG", "PNG", "WEBP", "GIF") else NO_BLOCKS
     blocks = bmp_colours(memoryview(data)) if name == "BMP" else blocks
-    canvas = (0, 0)
-    if name == "GIF":  # for frames that reach beyond the canvas Pillow enlarges it when it comes to them
-        canvas = extent_of(memoryview(data))
-        check_size(*canvas, 1, max_megapixels)
-        check_plausible(canvas[0] * canvas[1], len(data), _MOST_PIXELS[name])
     changes: list[Entry] = []
-    file = demanding(memoryview(data)) if name == "JPEG" else _with_alpha_flag(data) if name == "WEBP" else data
+    file = demanding(memoryview(data)) if name == "JPEG" else data
     if name == "PNG":
         file, opaque = for_decoders(memoryview(data))
         changes += [dropped("transparency", "its chunk is damaged, and readers pass over it")] * opaque
+    moving = moving_of(file, name)
+    _check_stored(moving, name, max_megapixels)
     with _opened(file, name) as image:
-        one = name in ("JPEG", "BMP")
-        count = 1 if one else getattr(image, "n_frames", 1)
-        width, height = max(image.width, canvas[0]), max(image.height, canvas[1])
-        check_size(width, height, count, max_megapixels)
-        if name in _MOST_PIXELS:
+        count = getattr(image, "n_frames", 1) if name == "AVIF" else 1
+        check_size(image.width, image.height, count, max_megapixels)
+        if name in _MOST_PIXELS and not moving:
             bits = _PNG_BITS.get(image.mode, 1) if name == "PNG" else 1
-            check_plausible(width * height, len(data), _MOST_PIXELS[name] // bits)
+            check_plausible(image.width * image.height, len(data), _MOST_PIXELS[name] // bits)
         surplus = name == "PNG" and has_surplus(memoryview(data))
         changes += [dropped("surplus samples", "beyond the last row, where no reader looks", lost=False)] * surplus
         if name == "AVIF":
-            blocks = _avif_blocks(image)
+            blocks = _avif_blocks(image, memoryview(data))
         bits = _bits(data, name, image)
-        coding = _coding(data, name, image)
-        if bits > 8 and count == 1:
+        coding = _coding(data, name, image, moving, dpi_of(image, blocks.exif))
+        if moving:
+            frames = animation.frames_of(moving, lambda still: _still(still, name), unused_alpha=name == "PNG")
+        elif bits > 8 and count == 1:
             samples = with_libpng.decode(file, surplus=surplus) if name == "PNG" else _deep_avif(data)
             frames = [Frame(samples, float((1 << bits) - 1))]
         else:
-            frames = _frames(image, count)
-            if bits not in (8, 24, 32):
-                changes.append(_depth_change(bits))
-            if image.mode == "P" and name in ("PNG", "BMP"):
-                changes.append(converted("colours", "palette to gray" if frames[0].gray else "palette to RGB"))
+            frames = _frames(image, count, memoryview(data))
+        if bits not in (8, 24, 32) and frames[0].depth == "8":
+            changes.append(_depth_change(bits))
+        if image.mode == "P" and name in ("PNG", "BMP"):
+            changes.append(converted("colours", "palette to gray" if frames[0].gray else "palette to RGB"))
     if name == "BMP" and frames[0].alpha is not None and not frames[0].alpha.any():  # as Windows' clipboard gives it
         frames = [replace(frames[0], samples=np.ascontiguousarray(frames[0].samples[..., :-1]))]
         changes.append(converted("alpha", "0 everywhere, so the picture is opaque"))
@@ -100,6 +99,8 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
     orientation = 1 if name in ("GIF", "BMP") else orientation_of(telling)
     frames = [replace(frame, samples=upright(frame.samples, orientation)) for frame in frames]
     blocks, gone = fit_for_changed_pixels(blocks, orientation)
+    if coding.dpi and orientation >= 5:
+        coding = replace(coding, dpi=coding.dpi[::-1])
     return Decoded(tuple(frames), blocks, coding, (*changes, *gone))
 
 
@@ -112,15 +113,28 @@ def _opened(file: bytes | memoryview, name: str) -> Image.Image:
         raise
 
 
-def _with_alpha_flag(data: bytes) -> bytes:
-    """Return a WebP whose header admits to alpha when it is an animation.
+def _check_stored(moving: Moving | None, name: str, max_megapixels: float) -> None:
+    """Raise for an animation larger than allowed, or with a frame that unfolds to more than it can."""
+    if moving is None:
+        return
+    count = len(moving.frames) + (moving.still is not None)
+    check_size(moving.width, moving.height, count, max_megapixels)
+    if name == "GIF":  # its canvas may be larger than all that is stored
+        check_plausible(
+            moving.width * moving.height, sum(len(frame.file) for frame in moving.frames), _MOST_PIXELS[name]
+        )
+    for frame in moving.frames:
+        check_size(frame.width, frame.height, 1, max_megapixels)
+        if name in _MOST_PIXELS:
+            check_plausible(frame.width * frame.height, len(frame.file), _MOST_PIXELS[name])
 
-    Encoders leave the flag away when each frame is opaque, though smaller than the canvas; Pillow then paints black what
-    no frame covers. What turns out to be opaque everywhere loses the alpha again.
-    """
-    if data[12:16] != b"VP8X" or b"ANMF" not in _webp_chunks(data):
-        return data
-    return data[:20] + bytes([data[20] | 0x10]) + data[21:]
+
+def _still(file: bytes, name: str) -> NDArray[Any]:
+    if name == "PNG" and _bits(file, name) > 8:
+        return with_libpng.decode(file, surplus=has_surplus(memoryview(file)))
+    with _opened(file, name) as image:
+        image.load()
+        return _samples(image)
 
 
 def check_jpeg(data: bytes, width: int, height: int) -> None:
@@ -132,14 +146,14 @@ def check_jpeg(data: bytes, width: int, height: int) -> None:
         image.load()
 
 
-def _bits(data: bytes, name: str, image: Image.Image) -> int:
+def _bits(data: bytes, name: str, image: Image.Image | None = None) -> int:
     """Return the bits of a channel as the file holds them; Pillow opens deeper files as 8-bit without a word."""
     if name == "PNG":
         return data[24]
     if name == "AVIF" and (box := data.find(b"av1C", 0, 1 << 16)) > 0:
         flags = data[box + 6]
         return 12 if flags & 0x20 and flags & 0x40 else 10 if flags & 0x40 else 8
-    return 1 if image.mode == "1" else 8
+    return 1 if image and image.mode == "1" else 8
 
 
 def _depth_change(bits: int) -> Entry:
@@ -155,28 +169,21 @@ def _deep_avif(data: bytes) -> NDArray[Any]:
     return samples if samples.ndim == 3 else samples[..., None]
 
 
-def _frames(image: Image.Image, count: int) -> list[Frame]:
-    """Decode every picture, all with the same channels; what a viewer shows, not what is stored for each."""
+def _frames(image: Image.Image, count: int, view: memoryview) -> list[Frame]:
+    """Decode every picture, all with the same channels."""
+    exact = durations_of(view) if count > 1 else []  # Pillow rounds to milliseconds
     frames: list[Frame] = []
     for index in range(count):
         if count > 1:
             image.seek(index)
         image.load()
-        duration = image.info.get("duration") if count > 1 else None
-        samples = _samples(image)
-        if frames:  # viewers cut off what reaches beyond the first; Pillow enlarges the canvas
-            samples = samples[: frames[0].size[1], : frames[0].size[0]]
-        frames.append(Frame(samples, 255.0, duration_ms=duration))
-    if image.format == "WEBP" and count > 1 and all(_is_opaque(frame) for frame in frames):
-        frames = [replace(frame, samples=frame.samples[..., :3]) for frame in frames]  # the encoder's own doing
+        frames.append(Frame(_samples(image), 255.0, duration_ms=image.info.get("duration") if count > 1 else None))
+    if len(exact) == count:
+        frames = [replace(frame, duration_ms=time) for frame, time in zip(frames, exact, strict=True)]
     most = max(frame.samples.shape[2] for frame in frames)
     if any(frame.alpha is not None for frame in frames) and most == 3:
         most = 4
-    return [replace(frame, samples=_widened(frame.samples, most)) for frame in frames]
-
-
-def _is_opaque(frame: Frame) -> bool:
-    return frame.alpha is not None and bool((frame.alpha == frame.white).all())
+    return [replace(frame, samples=widened(frame.samples, most)) for frame in frames]
 
 
 def _samples(image: Image.Image) -> NDArray[np.uint8]:
@@ -204,26 +211,14 @@ def _is_gray(image: Image.Image) -> bool:
     return not coloured.any()
 
 
-def _widened(samples: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """Return samples with more channels: gray becomes RGB, and what has no alpha is opaque."""
-    have = samples.shape[2]
-    if have == channels:
-        return samples
-    colours = samples[..., : have - (have + 1) % 2]
-    if channels >= 3 and colours.shape[2] == 1:
-        colours = colours.repeat(3, axis=2)
-    if channels % 2:
-        return colours
-    alpha = samples[..., -1:] if have % 2 == 0 else np.full_like(samples[..., :1], 255)
-    return np.concatenate([colours, alpha], axis=2)
-
-
-def _coding(data: bytes, name: str, image: Image.Image) -> Coding:
+def _coding(
+    data: bytes, name: str, image: Image.Image, moving: Moving | None, dpi: tuple[float, float] | None
+) -> Coding:
     coding = Coding(
         lossless=name in ("PNG", "GIF", "BMP"),
-        plays=_plays(name, image),
-        still_first=bool(image.info.get("default_image")),
-        dpi=_dpi(image),
+        plays=moving.plays if moving else plays_of(memoryview(data)) if name == "AVIF" else 0,
+        still_first=moving is not None and moving.still is not None,
+        dpi=dpi,
     )
     if name == "WEBP":
         return replace(coding, lossless=b"VP8 " not in _webp_chunks(data))
@@ -240,15 +235,10 @@ def _coding(data: bytes, name: str, image: Image.Image) -> Coding:
     )
 
 
-def _plays(name: str, image: Image.Image) -> int:
-    """Return how often an animation runs, 0 for ever; a GIF counts how often it begins again."""
-    loop = image.info.get("loop")
-    if name == "GIF":
-        return 1 if loop is None else loop and loop + 1
-    return loop or 0
-
-
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
+def dpi_of(image: Image.Image, exif: bytes | None) -> tuple[float, float] | None:
+    """Return the resolution of an opened picture in pixels per inch: a JPEG's own before that of its EXIF."""
+    if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):  # Pillow takes one side for both
+        return resolution_of(exif) if exif else None
     try:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
@@ -271,10 +261,16 @@ def _webp_chunks(data: bytes) -> set[bytes]:
     return names
 
 
-def _avif_blocks(image: Image.Image) -> Blocks:
+def _avif_blocks(image: Image.Image, view: memoryview) -> Blocks:
     """Return an AVIF's metadata; Pillow has put the container's orientation, which counts, into the EXIF block."""
     exif = image.info.get("exif")
-    return Blocks(image.info.get("icc_profile"), bare(exif) if exif else None, image.info.get("xmp"))
+    animated = getattr(image, "n_frames", 1) > 1
+    told = others_in_words(view, animated=animated)
+    if not animated and picture_count(view) > 1:
+        told.append("further pictures")
+    return Blocks(
+        image.info.get("icc_profile"), bare(exif) if exif else None, image.info.get("xmp"), dropped=tuple(told)
+    )
 
 
 def _without_inks(frames: list[Frame], blocks: Blocks) -> tuple[list[Frame], Blocks, Entry]:
@@ -284,21 +280,37 @@ def _without_inks(frames: list[Frame], blocks: Blocks) -> tuple[list[Frame], Blo
 
 
 def encode(frames: Sequence[Frame], name: str, coding: Coding, blocks: Blocks, quality: int | None) -> bytes:
-    """Encode pictures of uint8, or for a single PNG uint16, as `name`; of the blocks only AVIF's are written here."""
+    """Encode pictures of uint8, or for PNG uint16, as `name`; of the blocks only AVIF's are written here."""
+    if len(frames) > 1 and name in ("PNG", "GIF", "WEBP"):
+        return _encoded_moving(frames, name, coding, blocks, quality)
     if name == "PNG" and frames[0].samples.dtype == np.uint16:
         import imagecodecs
 
         samples = frames[0].samples
         return bytes(imagecodecs.png_encode(samples if samples.shape[2] > 1 else samples[..., 0], level=6))
-    images = [_image(frame) for frame in frames]
     options = _options(name, coding, blocks, quality, gray=frames[0].samples.shape[2] == 1)
+    images = [_image(frame) for frame in frames]
     if len(images) > 1:
-        options |= {"save_all": True, "append_images": images[1:]} | _timing(frames, name, coding)
+        durations = [round(100.0 if frame.duration_ms is None else frame.duration_ms) for frame in frames]
+        options |= {"save_all": True, "append_images": images[1:], "duration": durations}
     if name == "GIF":
-        images, options = _with_palettes(images, options)
+        images[0] = _with_palette(images[0], options)
     encoded = io.BytesIO()
     images[0].save(encoded, **options)
     return encoded.getvalue()
+
+
+def _encoded_moving(frames: Sequence[Frame], name: str, coding: Coding, blocks: Blocks, quality: int | None) -> bytes:
+    """Encode an animation frame by frame: encoders of whole ones merge those that are equal."""
+    still_first = coding.still_first and name == "PNG"
+    alone = name == "GIF" and any(
+        frame.alpha is not None for frame in frames
+    )  # it cannot put transparency over colours
+    moving = animation.reduced(
+        frames, lambda frame: encode([frame], name, coding, blocks, quality), plays=coding.plays,
+        still_first=still_first, step=2 if name == "WEBP" else 1, whole=alone,
+    )  # fmt: skip
+    return file_of(moving, name)
 
 
 def _image(frame: Frame) -> Image.Image:
@@ -328,38 +340,14 @@ def _options(name: str, coding: Coding, blocks: Blocks, quality: int | None, *, 
     return options
 
 
-def _timing(frames: Sequence[Frame], name: str, coding: Coding) -> dict[str, Any]:
-    shown = frames[1:] if coding.still_first and name == "PNG" else frames
-    durations = [100.0 if frame.duration_ms is None else frame.duration_ms for frame in shown]
-    timing: dict[str, Any] = {"duration": durations if name == "PNG" else [round(each) for each in durations]}
-    if name == "GIF":
-        timing["duration"] = [10 * round(each / 10) for each in durations]
-        timing |= {} if coding.plays == 1 else {"loop": max(coding.plays - 1, 0)}
-    else:
-        timing["loop"] = coding.plays
-    if name == "PNG":
-        timing |= {"default_image": coding.still_first, "disposal": 0, "blend": 0}
-    if name == "GIF" and frames[0].alpha is not None:
-        timing["disposal"] = 2
-    return timing
-
-
-def _with_palettes(images: list[Image.Image], options: dict[str, Any]) -> tuple[list[Image.Image], dict[str, Any]]:
-    """Give each picture the 256 colours that suit it best, one of them transparent where some are."""
-    turned: list[Image.Image] = []
-    for image in images:
-        if image.mode in ("LA", "RGBA"):
-            alpha = image.getchannel("A")
-            indexed = image.convert("RGB").quantize(255, dither=Image.Dither.FLOYDSTEINBERG)
-            indexed.paste(255, mask=alpha.point(lambda value: 255 * (value < 128)))
-            indexed.info["transparency"] = 255
-        elif image.mode == "L":
-            indexed = image
-        else:
-            indexed = image.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
-        turned.append(indexed)
-    if "append_images" in options:
-        options["append_images"] = turned[1:]
-    if "transparency" in turned[0].info:
-        options["transparency"] = 255
-    return turned, options
+def _with_palette(image: Image.Image, options: dict[str, Any]) -> Image.Image:
+    """Return a picture with the 256 colours that suit it best, one of them transparent where some of it is."""
+    if image.mode == "L":
+        return image
+    if image.mode not in ("LA", "RGBA"):
+        return image.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+    alpha = image.getchannel("A")
+    indexed = image.convert("RGB").quantize(255, dither=Image.Dither.FLOYDSTEINBERG)
+    indexed.paste(255, mask=alpha.point(lambda value: 255 * (value < 128)))
+    options["transparency"] = 255
+    return indexed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import itertools
 import logging
+import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from deepdream_core.errors import PictureError
-from deepdream_core.photo import colour, ifd, tiff_edit, tiff_strips
+from deepdream_core.photo import colour, ifd, stacks, tiff_edit, tiff_strips
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.container.photoshop import without_thumbnails
 from deepdream_core.photo.decoded import (
@@ -30,30 +30,21 @@ from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted, dropped
 from deepdream_core.photo.scale import LARGEST_SAMPLE, checked_scale, told_white
+from deepdream_core.photo.tiff_pages import Picture, pictures_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 
-_ICC, _XMP, _IPTC, _PHOTOSHOP, _LAYERS, _DNG = 34675, 700, 33723, 34377, 37724, 50706
+_ICC, _XMP, _IPTC, _PHOTOSHOP, _LAYERS = 34675, 700, 33723, 34377, 37724
 _CARRIED = (_IPTC, _PHOTOSHOP)
 _GRAY_WHITE_IS_ZERO, _GRAY, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
-_CFA, _TRANSFER = 32803, 301
-_REDUCED, _IS_MASK = 1, 4  # bits of NewSubfileType
+_TRANSFER = 301
 _KEPT_COMPRESSIONS = {1: None, 5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 50000: "zstd"}
-_MOST_PAGES = 10_000
-_COPIES = dropped("reduced copies", "they showed the picture before", lost=False)
-
-_OF_STORAGE = frozenset({
-    *range(254, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294), 301, 317, *range(320, 326), 330,
-    332, *range(338, 348), *range(512, 522), *range(529, 533), 34665, 34853, 40965, _ICC, _XMP, *_CARRIED, _LAYERS,
-    59932,
-})  # fmt: skip
-"""Tags that say how pixels are stored, or have a place of their own here."""
 
 
 def decode(data: bytes, max_megapixels: float, white: float | None = None) -> Decoded:
@@ -63,29 +54,31 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     """
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         layout = ifd.layout_of(data)
-        _refuse_raw(tiff.pages[0])
-        pages, left_out = _pictures(tiff, sum(1 for _ in ifd.directory_offsets(data, layout)))
+        pictures, left_out = pictures_of(tiff, data, sum(1 for _ in ifd.directory_offsets(data, layout)))
+        pages = [picture.page for picture in pictures]
         for page in pages:
             tiff_strips.check_numbers(page)
         total = sum(page.imagewidth * page.imagelength for page in pages)
         check_pixels(total, f"all its {len(pages)} pages together" if len(pages) > 1 else "it", max_megapixels)
         changes: list[Entry] = []
-        for page in pages:
+        for page in {id(page): page for page in pages}.values():  # slices share one
             check_size(page.imagewidth, page.imagelength, 1, max_megapixels)
             changes += tiff_strips.check_complete(page, data, max_megapixels)
         frames: list[Frame] = []
         every: list[Blocks] = []
-        for page in pages:
-            frame, blocks, orientation, told = _page(page, data, layout, white)
+        turned = False
+        for picture in pictures:
+            frame, blocks, orientation, told = _page(picture, data, layout, white)
             blocks, gone = fit_for_changed_pixels(blocks, orientation)
+            turned = turned if every else orientation >= 5
             every.append(blocks)
             frames.append(replace(frame, blocks=blocks))
             changes += [entry for entry in (*told, *gone) if entry not in changes]
         compression = _KEPT_COMPRESSIONS.get(int(pages[0].compression), "adobe_deflate")
-        changes += _below(pages)
+        changes += left_out
         dpi = _dpi(pages[0])
-    if left_out and _COPIES not in changes:
-        changes.append(_COPIES)
+        if dpi and turned:
+            dpi = dpi[::-1]
     return Decoded(tuple(frames), every[0], Coding(compression=compression, dpi=dpi), tuple(changes))
 
 
@@ -101,64 +94,17 @@ def _dpi(page: Any) -> tuple[float, float] | None:
     return across * unit, down * unit
 
 
-def _refuse_raw(page: Any) -> None:
-    if _DNG in page.tags or int(page.photometric) == _CFA:
-        raise PictureError("is camera RAW, which a RAW program must develop first", "export a 16-bit TIFF from it")
-
-
-def _pictures(tiff: tifffile.TiffFile, count: int) -> tuple[list[Any], bool]:
-    """Return the pages that are pictures of their own, and whether reduced copies or masks were left out.
-
-    `count` says how many pages there are, as tifffile passes over what it cannot read.
-    """
-    pages: list[Any] = []
-    left_out = False
-    every = list(itertools.islice(_bounded(tiff), count + 1))  # it follows a circle for ever
-    if len(every) != count:
-        raise FormatError("one of its pages cannot be read")
-    for page in every:
-        if int(page.subfiletype) & (_REDUCED | _IS_MASK):
-            left_out = True
-        else:
-            pages.append(page)
-    return pages or every[:1], left_out and bool(pages)
-
-
-def _below(pages: Sequence[Any]) -> list[Entry]:
-    """Tell of the pictures that hang below pages: reduced copies, or something else that is lost."""
-    told: list[Entry] = []
-    for page in pages:
-        if not page.subifds:
-            continue
-        try:
-            reduced = all(
-                int(inner.subfiletype) & _REDUCED or inner.imagewidth < page.imagewidth for inner in page.pages
-            )
-        except Exception:  # tifffile raises nearly anything for a broken directory
-            reduced = False
-        entry = _COPIES if reduced else dropped("pictures below a page", "only pages are dreamed")
-        told += [] if entry in told else [entry]
-    return told
-
-
-def _bounded(tiff: tifffile.TiffFile) -> Iterator[Any]:
-    for number in range(_MOST_PAGES):
-        try:
-            page = tiff.pages[number]
-        except IndexError:
-            return
-        yield page if isinstance(page, tifffile.TiffPage) else page.aspage()
-    raise PictureError(f"holds more than {_MOST_PAGES} pages", "split it")
-
-
-def _page(page: Any, data: bytes, layout: ifd.Layout, given: float | None) -> tuple[Frame, Blocks, int, list[Entry]]:
+def _page(
+    picture: Picture, data: bytes, layout: ifd.Layout, given: float | None
+) -> tuple[Frame, Blocks, int, list[Entry]]:
+    page = picture.page
     photometric = int(page.photometric)
     changes: list[Entry] = []
     if page.imagedepth > 1 or photometric not in (*range(7), _CIELAB, _ICCLAB) or photometric == _MASK:
         raise PictureError(f"holds colours of a kind that is not read ({page.photometric.name})", "export it as RGB")
     if page.sampleformat not in (1, 3, None):
         raise PictureError("holds signed or complex numbers, which are no colours", "export it with 8 or 16 bits")
-    samples, told = tiff_strips.samples_of(page, data)
+    samples, told = picture.samples(data)
     changes += told
     if samples.dtype == bool:
         samples = samples.astype(np.uint8)
@@ -170,7 +116,7 @@ def _page(page: Any, data: bytes, layout: ifd.Layout, given: float | None) -> tu
     floating = samples.dtype.kind == "f"
     white = (given or told_white(page, colours)) if floating else float((1 << bits) - 1)
     samples, kinds, premultiplied = _with_one_alpha(page, samples, colours, changes)
-    blocks = _blocks(page, data, layout)
+    blocks = _blocks(picture, data, layout)
     if table := ifd.directory_at(data, page.offset, layout).get(_TRANSFER):
         described = by_exif(blocks.exif) if blocks.exif else None
         light, inverted = table.integers(data, layout.order), photometric == _GRAY_WHITE_IS_ZERO
@@ -184,7 +130,7 @@ def _page(page: Any, data: bytes, layout: ifd.Layout, given: float | None) -> tu
     elif photometric in (_CMYK, _CIELAB, _ICCLAB):
         samples, blocks = _as_rgb(photometric, samples, blocks, changes)
     samples, white = _widened(samples, white, bits, changes)
-    stored = page.tags.valueof(274, 0)
+    stored = page.tags.valueof(274, picture.home.tags.valueof(274, 0))
     orientation = int(stored) if 1 <= stored <= 8 else orientation_of(blocks)
     shown = samples.shape[2] - len(kinds)
     frame = checked_scale(Frame(upright(samples[..., :shown], orientation), white, premultiplied))
@@ -291,25 +237,29 @@ def _widened(samples: NDArray[Any], white: float, bits: int, changes: list[Entry
     return wider, float(full)
 
 
-def _blocks(page: Any, data: bytes, layout: ifd.Layout) -> Blocks:
+def _blocks(picture: Picture, data: bytes, layout: ifd.Layout) -> Blocks:
+    """Return a picture's metadata: its own, and those of the page it hangs below; slices after the first have none."""
+    page, home = picture.page, picture.home
+    icc = _raw(page, data, _ICC) or _raw(home, data, _ICC)
+    if picture.slice:
+        return Blocks(icc=icc)
     others: list[tuple[str, bytes]] = []
     told: list[str] = []
     for code in _CARRIED:
-        raw = _raw(page, data, code)
+        raw = _raw(home, data, code)
         if raw is not None:
             content = without_thumbnails(raw) if code == _PHOTOSHOP else raw
             others.append((str(code), content))
             told += ["thumbnail"] if content != raw else []
-    told += _second_ones(page, data)
-    if _LAYERS in page.tags:
+    told += [words for one in {id(one): one for one in (page, home)}.values() for words in _second_ones(one, data)]
+    every = {id(tag): tag.code for one in (page, home) for tag in one.tags}
+    if _LAYERS in every.values():
         told.append("Photoshop layers")
-    lost = sorted(tag.code for tag in page.tags if tag.code not in _OF_STORAGE | tiff_edit.DESCRIPTIVE)
+    lost = sorted({code for code in every.values() if code not in tiff_edit.OF_STORAGE | tiff_edit.DESCRIPTIVE})
     if lost:
         told.append(f"TIFF tags {', '.join(str(code) for code in lost[:8])}{' …' if len(lost) > 8 else ''}")
-    return Blocks(
-        _raw(page, data, _ICC), tiff_edit.exif_of_tiff(data, page.offset, layout), _raw(page, data, _XMP), tuple(others),
-        tuple(told),
-    )  # fmt: skip
+    xmp = _raw(page, data, _XMP) or _raw(home, data, _XMP)
+    return Blocks(icc, tiff_edit.exif_of_tiff(data, home.offset, layout), xmp, tuple(others), tuple(told))
 
 
 def _second_ones(page: Any, data: bytes) -> list[str]:
@@ -336,36 +286,76 @@ def _raw(page: Any, data: bytes, code: int) -> bytes | None:
 
 
 def encode(pages: Sequence[Frame], coding: Coding) -> bytearray:
-    """Encode pages with their profiles and metadata; a page without blocks of its own has none."""
+    """Encode pages with their profiles and metadata; a page without blocks of its own has none.
+
+    Slices of which a description says so (`stacks`) lie behind each other, each with a directory too.
+    """
     encoded = io.BytesIO()
+    own = [page.blocks or NO_BLOCKS for page in pages]
+    changes: list[dict[int, ifd.Value | ifd.Fields | None]] = [{} for _ in pages]
     with tifffile.TiffWriter(encoded, bigtiff=sum(page.samples.nbytes for page in pages) > 3_900_000_000) as writer:
-        for number, page in enumerate(pages):
-            own = coding if number == 0 else replace(coding, dpi=None)  # each page's EXIF says it for itself
-            _write_page(writer, page, page.blocks or NO_BLOCKS, own)
+        for at, count, _ in stacks.runs(pages):
+            together = count if coding.compression is None else 1
+            for first in range(at, at + count, together):
+                once = replace(coding, dpi=None) if first else coding  # each page's EXIF says it for itself
+                _write_pages(writer, pages[first : first + together], own[first], once)
+            for number in range(at + 1, at + together):
+                changes[number] = _unlike(own[number], own[at])
+                if pages[number].white != pages[at].white:
+                    channels = pages[number].samples.shape[2] + len(pages[number].extra_kinds)
+                    white = struct.pack("<f", pages[number].white) * channels
+                    changes[number][LARGEST_SAMPLE] = ifd.Value(ifd.FLOAT, white)
     with encoded.getbuffer() as view:
         file = bytearray(view)
     encoded.close()  # a large picture is not kept a third time
-    exifs = [page.blocks.exif if page.blocks else None for page in pages]
+    if any(changes):
+        file = tiff_edit.with_tags(file, changes)
+    exifs = [blocks.exif for blocks in own]
     return tiff_edit.with_exif(file, exifs) if any(exifs) else file
 
 
-def _write_page(writer: tifffile.TiffWriter, frame: Frame, own: Blocks, coding: Coding) -> None:
-    samples = frame.samples if frame.samples.shape[2] > 1 else frame.samples[..., 0]
-    extra = (*(() if frame.alpha is None else (1 if frame.premultiplied else 2,)), *frame.extra_kinds)
+def _unlike(own: Blocks, first: Blocks) -> dict[int, ifd.Value | ifd.Fields | None]:
+    """Return the tags that a slice has other than the first one, whose profile tifffile gives to all."""
+    change: dict[int, ifd.Value | ifd.Fields | None] = {
+        code: ifd.Value(ifd.UNDEFINED, content) for code, content in _carried(own)
+    }
+    if own.xmp:
+        change[_XMP] = ifd.Value(ifd.BYTE, own.xmp)
+    if own.icc != first.icc:
+        change[_ICC] = ifd.Value(ifd.UNDEFINED, own.icc) if own.icc else None
+    return change
+
+
+def _carried(own: Blocks) -> list[tuple[int, bytes]]:
+    return [(int(code), content) for code, content in own.others if code.isdigit()]
+
+
+def _stored(frame: Frame) -> NDArray[Any]:
+    """Return a page's samples with those that are neither colour nor alpha, [H, W] where there is but one."""
     if frame.extra is not None:
-        samples = np.concatenate([frame.samples, frame.extra], axis=2)
+        return np.concatenate([frame.samples, frame.extra], axis=2)
+    return frame.samples if frame.samples.shape[2] > 1 else frame.samples[..., 0]
+
+
+def _write_pages(writer: tifffile.TiffWriter, frames: Sequence[Frame], own: Blocks, coding: Coding) -> None:
+    frame, several = frames[0], len(frames) > 1
+    every = [_stored(one) for one in frames]
+    extra = (*(() if frame.alpha is None else (1 if frame.premultiplied else 2,)), *frame.extra_kinds)
     tags: list[tuple[int, int | str, int, Any, bool]] = []
     if own.xmp:
         tags.append((_XMP, 1, len(own.xmp), own.xmp, True))
-    tags += [(int(code), 7, len(content), content, True) for code, content in own.others if code.isdigit()]
+    tags += [(code, 7, len(content), content, True) for code, content in _carried(own)]
     if frame.samples.dtype.kind == "f" and frame.white != 1:
-        count = samples.shape[2] if samples.ndim == 3 else 1
-        tags.append((LARGEST_SAMPLE, "f", count, (frame.white,) * count, True))
+        count = every[0].shape[2] if every[0].ndim == 3 else 1
+        tags.append((LARGEST_SAMPLE, "f", count, (frame.white,) * count, False))
     options: dict[str, Any] = {"resolution": coding.dpi, "resolutionunit": 2} if coding.dpi else {}
+    if several:
+        options |= {"shape": (len(every), *every[0].shape), "dtype": every[0].dtype}
     odd = frame.samples.dtype.kind == "u" and frame.samples.itemsize > 2
     predicted = coding.compression not in (None, "packbits") and not odd
     writer.write(
-        samples, photometric="minisblack" if frame.gray else "rgb", extrasamples=extra or None,
-        compression=coding.compression, predictor=predicted, planarconfig="contig" if samples.ndim == 3 else None,
-        iccprofile=own.icc, extratags=tags, metadata=None, software=False, contiguous=False, **options,
+        iter(every) if several else every[0],
+        photometric="minisblack" if frame.gray else "rgb", extrasamples=extra or None, compression=coding.compression,
+        predictor=predicted, planarconfig="contig" if every[0].ndim == 3 else None, iccprofile=own.icc,
+        extratags=tags, metadata=None, software=False, contiguous=False, **options,
     )  # fmt: skip

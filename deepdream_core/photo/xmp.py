@@ -46,6 +46,7 @@ _THUMBNAILS = "{http://ns.adobe.com/xap/1.0/}Thumbnails"
 _GAIN_MAPS = ("http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/")
 _DIRECTORY = "{http://ns.google.com/photos/1.0/container/}Directory"
 _SEMANTIC = "{http://ns.google.com/photos/1.0/container/item/}Semantic"
+_MOTION = tuple(f"{{http://ns.google.com/photos/1.0/camera/}}{name}" for name in ("MotionPhoto", "MicroVideo"))
 _DEEPEST_ITEM = 6  # Directory, Seq, li, Item, Semantic, and one to spare
 _SPACE = b" \t\r\n"
 
@@ -237,12 +238,31 @@ def _gain_map_parts(packet: _Packet) -> list[Element | Attribute]:
         if _namespace(element.name) in _GAIN_MAPS:
             parts.append(element)
         parts += [a for a in element.attributes if _namespace(a.name) in _GAIN_MAPS]
+    return parts + _items(packet, "GainMap")
+
+
+def without_motion(xmp: bytes) -> bytes:
+    """Return a packet that speaks of no video behind the picture, without Google's properties and directory items for one.
+
+    After the Motion Photo format specification 1.0 and its forerunner, whose properties begin with MicroVideo.
+    """
+    packet = _read(xmp)
+    parts: list[Element | Attribute] = [element for element in packet.elements if element.name.startswith(_MOTION)]
+    parts += [a for element in packet.elements for a in element.attributes if a.name.startswith(_MOTION)]
+    parts += _items(packet, "MotionPhoto")
+    return _changed(xmp, packet, [removal(packet.source, part) for part in parts])
+
+
+def _items(packet: _Packet, semantic: str) -> list[Element]:
+    """Return the items of Google's container directory that have this meaning."""
+    items = []
+    for element in packet.elements:
         owner = element.parent if element.name == _SEMANTIC else element
         texts = [_text(element)] if element.name == _SEMANTIC else []
         texts += [a.value for a in element.attributes if a.name == _SEMANTIC]
-        if owner and any((text or "").strip() == "GainMap" for text in texts) and (item := _item(owner)):
-            parts.append(item)
-    return parts
+        if owner and any((text or "").strip() == semantic for text in texts) and (item := _item(owner)):
+            items.append(item)
+    return items
 
 
 def _namespace(name: str) -> str:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from deepdream_core.photo.container import bmp, gif, jpeg, jxl, png, webp
+from deepdream_core.photo.container import bmp, gif, jpeg, jxl, moving_gif, moving_png, moving_webp, png, webp
 from deepdream_core.photo.container.blocks import Blocks
+from deepdream_core.photo.container.moving import Moving, Stored
 from deepdream_core.photo.container.png import text_chunk, text_of
 from deepdream_core.photo.formats import FormatError
 
-__all__ = ["Blocks", "blocks_of", "bmp_colours", "text_chunk", "text_of", "with_blocks", "with_xmp"]
+__all__ = [
+    "Blocks", "Moving", "Stored", "blocks_of", "bmp_colours", "file_of", "moving_of", "text_chunk", "text_of",
+    "with_blocks", "with_xmp",
+]  # fmt: skip
 
 
 class _Container(Protocol):
@@ -63,6 +67,30 @@ def with_xmp(data: bytes | memoryview, format: str, xmp: bytes | None) -> bytes:
     Second pictures, gain maps and videos stay where a reader finds them. Raises as `with_blocks`.
     """
     return _container(format).with_xmp(_view(data), xmp)
+
+
+class _Moving(Protocol):
+    """What each format's module for animations offers."""
+
+    def moving_of(self, view: memoryview, /) -> Moving | None: ...
+
+    def file_of(self, moving: Moving, /) -> bytes: ...
+
+
+_MOVING: dict[str, _Moving] = {"PNG": moving_png, "GIF": moving_gif, "WEBP": moving_webp}
+
+
+def moving_of(data: bytes | memoryview, format: str) -> Moving | None:
+    """Return the stored frames of a PNG, GIF or WebP; None for a still picture, but for a GIF, and for other formats.
+
+    Raises `ValueError` for a malformed or truncated animation.
+    """
+    return _MOVING[format].moving_of(_view(data)) if format in _MOVING else None
+
+
+def file_of(moving: Moving, format: str) -> bytes:
+    """Return the PNG, GIF or WebP of an animation, without metadata."""
+    return _MOVING[format].file_of(moving)
 
 
 def _container(format: str) -> _Container:

@@ -19,6 +19,7 @@ LONGEST_INFLATED = 64 << 20
 
 CREDENTIALS = "content credentials (C2PA)"
 GAIN_MAP = "HDR gain map"
+MOTION = "motion photo video"
 DAMAGED_ICC = "damaged colour profile"
 DAMAGED_EXIF = "damaged EXIF"
 OLD_THUMBNAIL = "thumbnail of the old picture"
@@ -106,7 +107,7 @@ def rest_in_words(rest: memoryview) -> list[str]:
     if holds_gain_map(data):
         told.append(GAIN_MAP)
     if _VIDEO.search(data):
-        told.append("motion photo video")
+        told.append(MOTION)
     if data.endswith(b"SEFT"):
         told.append("camera data after the picture (Samsung)")
     if not told and data.strip(b"\0\r\n\xff"):

@@ -6,14 +6,9 @@ its tiles, for a gain map and for the brighter rendition that it makes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from deepdream_core.photo.container.boxes import boxes_of
 from deepdream_core.photo.container.coded import CodePoints, of_av1, of_hevc
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_MOST_BOXES = 1 << 16
 _LONGEST_START = 4096
 _SAMPLE_ENTRY = 78  # bytes of a VisualSampleEntry before the boxes in it
 
@@ -26,7 +21,7 @@ def code_points_of(data: bytes) -> list[CodePoints]:
     view = memoryview(data)
     found: list[CodePoints] = []
     try:
-        for kind, body in _boxes(view):
+        for kind, body in boxes_of(view):
             if kind == b"meta":
                 found += _of_main_picture(body[4:], view)
             elif kind == b"moov":
@@ -36,22 +31,8 @@ def code_points_of(data: bytes) -> list[CodePoints]:
     return found
 
 
-def _boxes(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    at, count = 0, 0
-    while at + 8 <= len(view) and count < _MOST_BOXES:
-        size, kind = int.from_bytes(view[at : at + 4], "big"), bytes(view[at + 4 : at + 8])
-        head = 8
-        if size == 1:
-            size, head = int.from_bytes(view[at + 8 : at + 16], "big"), 16
-        end = at + size if size else len(view)
-        if end < at + head or end > len(view):
-            return
-        yield kind, view[at + head : end]
-        at, count = end, count + 1
-
-
 def _of_main_picture(meta: memoryview, file: memoryview) -> list[CodePoints]:
-    boxes = dict(_boxes(meta))
+    boxes = dict(boxes_of(meta))
     main = boxes.get(b"pitm", memoryview(b""))
     if not main or b"iprp" not in boxes:
         return []
@@ -104,9 +85,9 @@ def _properties(iprp: memoryview) -> tuple[list[tuple[bytes, memoryview]], dict[
     """Return all properties, and by item the numbers of those it has, from 1."""
     properties: list[tuple[bytes, memoryview]] = []
     associated: dict[int, list[int]] = {}
-    for kind, body in _boxes(iprp):
+    for kind, body in boxes_of(iprp):
         if kind == b"ipco":
-            properties = list(_boxes(body))
+            properties = list(boxes_of(body))
         elif kind == b"ipma":
             id_size, wide = 4 if body[0] else 2, 2 if body[3] & 1 else 1
             at = 8
@@ -138,7 +119,7 @@ def _tiles(iref: memoryview, item: int) -> list[int]:
     if len(iref) < 4:
         return []
     size = 4 if iref[0] else 2
-    for kind, body in _boxes(iref[4:]):
+    for kind, body in boxes_of(iref[4:]):
         numbers = [int.from_bytes(body[at : at + size], "big") for at in (0, *range(size + 2, len(body), size))]
         if kind == b"dimg" and numbers[0] == item:
             return numbers[1:]
@@ -147,14 +128,14 @@ def _tiles(iref: memoryview, item: int) -> list[int]:
 
 def _of_tracks(box: memoryview) -> list[CodePoints]:
     found: list[CodePoints] = []
-    for kind, body in _boxes(box):
+    for kind, body in boxes_of(box):
         if kind in (b"trak", b"mdia", b"minf", b"stbl"):
             found += _of_tracks(body)
         elif kind == b"stsd":
-            for _, entry in _boxes(body[8:]):
+            for _, entry in boxes_of(body[8:]):
                 found += [
                     code
-                    for name, colr in _boxes(entry[_SAMPLE_ENTRY:])
+                    for name, colr in boxes_of(entry[_SAMPLE_ENTRY:])
                     if name == b"colr"
                     for code in _code_points(colr)
                 ]

@@ -5,7 +5,6 @@ Blocks after the GIF89a specification, XMP after its part 3, the profile after I
 
 from __future__ import annotations
 
-import struct
 from typing import NamedTuple
 
 from deepdream_core.photo.container.blocks import (
@@ -19,7 +18,7 @@ from deepdream_core.photo.container.blocks import (
 from deepdream_core.photo.formats import FormatError
 
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
-_COMMENT, _APPLICATION = 0xFE, 0xFF
+_TEXT, _COMMENT, _APPLICATION = 0x01, 0xFE, 0xFF
 _XMP_ID, _ICC_ID, _CREDENTIALS_ID = b"XMP DataXMP", b"ICCRGBG1012", b"C2PA_GIF"
 _LOOPS = frozenset({b"NETSCAPE2.0", b"ANIMEXTS1.0"})
 # A reader that takes the packet for sub-blocks is led by these from wherever it lands to the two zeros at the end.
@@ -37,7 +36,7 @@ class _Block(NamedTuple):
 
 def blocks_of(view: memoryview) -> Blocks:
     """Return the metadata of a GIF file; see `container.blocks_of`."""
-    blocks, end = _blocks(view)
+    blocks, end = sections(view)
     found = Gathered()
     for block in blocks:
         if block.kind == "XMP":
@@ -52,6 +51,8 @@ def blocks_of(view: memoryview) -> Blocks:
                 found.dropped.append(CREDENTIALS)
             else:
                 found.others.append(("APP", identifier + _joined(view, block)))
+        elif view[block.start] == _EXTENSION and view[block.start + 1] == _TEXT:
+            found.dropped.append("text to be drawn over the picture")
     found.dropped += rest_in_words(view[end:])
     return found.blocks()
 
@@ -60,7 +61,7 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     """Return the GIF with other metadata; see `container.with_blocks`."""
     if blocks.exif is not None:
         raise FormatError("a GIF has no place for EXIF")
-    own, end = _blocks(view)
+    own, end = sections(view)
     written = []
     if blocks.icc is not None:
         written.append(_application(_ICC_ID, blocks.icc))
@@ -80,7 +81,7 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
 
 def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     """Return the GIF with another XMP packet; see `container.with_xmp`."""
-    own, _ = _blocks(view)
+    own, _ = sections(view)
     edits = [(block.start, block.end, b"") for block in own if block.kind == "XMP"]
     if xmp is not None:
         place = edits.pop(0)[:2] if edits else (_place(own), _place(own))
@@ -88,20 +89,20 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     return _written(view, edits)
 
 
-def _blocks(view: memoryview) -> tuple[list[_Block], int]:
+def sections(view: memoryview) -> tuple[list[_Block], int]:
     """Return all extensions and images, and the position behind the picture; raises `ValueError` if they make up no GIF.
 
     Decoders do without the end mark, but a file without it may lack frames.
     """
     if len(view) < 13 or bytes(view[:6]) not in (b"GIF87a", b"GIF89a"):
         raise FormatError("not a GIF file")
-    at = 13 + _palette_length(view[10])
+    at = 13 + palette_length(view[10])
     blocks: list[_Block] = []
     pictured = False
     while at < len(view) and view[at] != _TRAILER:
         introducer = view[at]
         if introducer == _IMAGE and at + 10 < len(view):
-            body = at + 11 + _palette_length(view[at + 9])
+            body = at + 11 + palette_length(view[at + 9])
             kind, pictured = "coding", True
         elif introducer == _EXTENSION and at + 2 < len(view):
             kind, body = _extension(view, at)
@@ -120,17 +121,8 @@ def _blocks(view: memoryview) -> tuple[list[_Block], int]:
     return blocks, at + 1
 
 
-def extent_of(view: memoryview) -> tuple[int, int]:
-    """Return how wide and high decoders make the picture: as the canvas, or larger where a frame reaches beyond it."""
-    across, down = struct.unpack_from("<HH", view, 6)
-    for block in _blocks(view)[0]:
-        if view[block.start] == _IMAGE:
-            left, top, width, height = struct.unpack_from("<HHHH", view, block.start + 1)
-            across, down = max(across, left + width), max(down, top + height)
-    return across, down
-
-
-def _palette_length(flags: int) -> int:
+def palette_length(flags: int) -> int:
+    """Return the bytes of the palette that a header or an image descriptor announces."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 

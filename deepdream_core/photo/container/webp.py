@@ -17,7 +17,7 @@ _ICC_FLAG, _ALPHA_FLAG, _EXIF_FLAG, _XMP_FLAG = 0x20, 0x10, 0x08, 0x04
 _LONGEST = (1 << 32) - 10
 
 
-class _Chunk(NamedTuple):
+class Chunk(NamedTuple):
     """One chunk: its four-letter name and its payload."""
 
     name: bytes
@@ -26,7 +26,7 @@ class _Chunk(NamedTuple):
 
 def blocks_of(view: memoryview) -> Blocks:
     """Return the metadata of a WebP file; see `container.blocks_of`."""
-    chunks, end = _chunks(view)
+    chunks, end = chunks_of(view)
     found = Gathered()
     for name, content in chunks:
         if name in _CODING:
@@ -48,47 +48,47 @@ def blocks_of(view: memoryview) -> Blocks:
 
 def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     """Return the WebP with other metadata; see `container.with_blocks`."""
-    chunks = [chunk for chunk in _chunks(view)[0] if chunk.name in _CODING]
+    chunks = [chunk for chunk in chunks_of(view)[0] if chunk.name in _CODING]
     if blocks.icc is not None:  # the specification wants it before the picture and the others behind
         extended = int(chunks[0].name == b"VP8X")
-        chunks.insert(extended, _Chunk(b"ICCP", blocks.icc))
+        chunks.insert(extended, Chunk(b"ICCP", blocks.icc))
     if blocks.exif is not None:
-        chunks.append(_Chunk(b"EXIF", blocks.exif))
+        chunks.append(Chunk(b"EXIF", blocks.exif))
     if blocks.xmp is not None:
-        chunks.append(_Chunk(b"XMP ", blocks.xmp))
+        chunks.append(Chunk(b"XMP ", blocks.xmp))
     for name, payload in blocks.others:
         letters = name.encode("latin-1", "replace")
         if len(letters) != 4 or letters in _CODING | _NAMED:
             raise FormatError(f"a WebP has no place for the block {name}")
-        chunks.append(_Chunk(letters, payload))
-    return _written(chunks, b"")
+        chunks.append(Chunk(letters, payload))
+    return written_file(chunks, b"")
 
 
 def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     """Return the WebP with another XMP packet; see `container.with_xmp`."""
-    chunks, end = _chunks(view)
+    chunks, end = chunks_of(view)
     kept = [chunk for chunk in chunks if chunk.name != b"XMP "]
     if xmp is not None:
         names = [chunk.name for chunk in chunks]
         place = names.index(b"XMP ") if b"XMP " in names else len(kept)
-        kept.insert(place, _Chunk(b"XMP ", xmp))
-    return _written(kept, view[end:])
+        kept.insert(place, Chunk(b"XMP ", xmp))
+    return written_file(kept, view[end:])
 
 
-def _chunks(view: memoryview) -> tuple[list[_Chunk], int]:
+def chunks_of(view: memoryview) -> tuple[list[Chunk], int]:
     """Return all chunks and the position behind them; raises `ValueError` when they do not make up a WebP."""
     if len(view) < 12 or bytes(view[:4]) != b"RIFF" or bytes(view[8:12]) != b"WEBP":
         raise FormatError("not a WebP file")
     end = 8 + int.from_bytes(view[4:8], "little")
     if end > len(view):
         raise FormatError("the WebP is truncated")
-    chunks: list[_Chunk] = []
+    chunks: list[Chunk] = []
     at = 12
     while at + 8 <= end:
         length = int.from_bytes(view[at + 4 : at + 8], "little")
         if at + 8 + length > end:
             raise FormatError("the WebP is truncated or damaged in a chunk")
-        chunks.append(_Chunk(bytes(view[at : at + 4]), view[at + 8 : at + 8 + length]))
+        chunks.append(Chunk(bytes(view[at : at + 4]), view[at + 8 : at + 8 + length]))
         at += 8 + length + length % 2
         if len(chunks) > MOST_BLOCKS:
             raise FormatError("the WebP consists of too many chunks")
@@ -99,7 +99,7 @@ def _chunks(view: memoryview) -> tuple[list[_Chunk], int]:
     return chunks, min(len(view), end + end % 2)
 
 
-def _written(chunks: list[_Chunk], rest: bytes | memoryview) -> bytes:
+def written_file(chunks: list[Chunk], rest: bytes | memoryview) -> bytes:
     """Return the file of these chunks, with the header that metadata need, if there are any, told which there are."""
     names = {chunk.name for chunk in chunks}
     if chunks[0].name == b"VP8X":
@@ -109,11 +109,11 @@ def _written(chunks: list[_Chunk], rest: bytes | memoryview) -> bytes:
     elif names <= _PICTURE:
         header = b""
     else:
-        header = _extended_header(chunks)
+        header = extended_header(chunks)
     if header:
         told = header[0] & ~(_ICC_FLAG | _EXIF_FLAG | _XMP_FLAG)
         told |= _ICC_FLAG * (b"ICCP" in names) | _EXIF_FLAG * (b"EXIF" in names) | _XMP_FLAG * (b"XMP " in names)
-        chunks.insert(0, _Chunk(b"VP8X", bytes([told]) + header[1:]))
+        chunks.insert(0, Chunk(b"VP8X", bytes([told]) + header[1:]))
     pieces: list[bytes | memoryview] = [b"RIFF", b"", b"WEBP"]
     size = 4
     for name, payload in chunks:
@@ -125,7 +125,7 @@ def _written(chunks: list[_Chunk], rest: bytes | memoryview) -> bytes:
     return b"".join([*pieces, rest])
 
 
-def _extended_header(chunks: list[_Chunk]) -> bytes:
+def extended_header(chunks: list[Chunk]) -> bytes:
     """Return the payload of a VP8X chunk for a file that has none: canvas size and transparency, from the picture's own."""
     name, payload = next((chunk for chunk in chunks if chunk.name in _PICTURE), chunks[0])
     if name == b"VP8L" and len(payload) >= 5 and payload[0] == 0x2F:

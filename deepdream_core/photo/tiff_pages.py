@@ -1,0 +1,173 @@
+"""Which pictures a TIFF holds: pages, larger pictures that hang below a thumbnail, slices that have no directory."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from deepdream_core.errors import PictureError
+from deepdream_core.photo.formats import FormatError
+from deepdream_core.photo.receipt import Entry, dropped
+from deepdream_core.photo.stacks import program_of, slices_of
+from deepdream_core.photo.tiff_strips import samples_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+_REDUCED, _IS_MASK = 1, 4  # bits of NewSubfileType
+_MOST_PAGES = 10_000
+_LEAST_HIDDEN = 1 << 16
+"""Bytes that may lie around: directories that were written again, notes of the camera."""
+
+_DNG, _CFA, _LINEAR_RAW = 50706, 32803, 34892
+_STACKS = {33628: "MetaMorph", 33629: "MetaMorph", 43314: "NIH Image"}
+"""Tags of programs whose slices lie where only they and ImageJ look."""
+
+_COPIES = dropped("reduced copies", "they showed the picture before", lost=False)
+_BELOW = dropped("pictures below a page", "only pages are dreamed")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a TIFF. `home`: the page that is described where the picture hangs below it, else `page` itself.
+
+    `slice`: its number, from 0, among those that lie behind each other and have one directory together.
+    """
+
+    page: Any
+    home: Any
+    slice: int = 0
+
+    def samples(self, data: bytes) -> tuple[NDArray[Any], list[Entry]]:
+        """Return its samples as tifffile shapes a page's, and what is to be told of them; raises nearly anything."""
+        page = self.page
+        if not self.slice:
+            return samples_of(page, data)
+        kind = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
+        size = int(np.prod(page.shape))
+        start = page.dataoffsets[0] + self.slice * size * kind.itemsize
+        return np.frombuffer(data, kind, size, start).reshape(page.shape).astype(page.dtype), []
+
+
+def pictures_of(tiff: tifffile.TiffFile, data: bytes, count: int) -> tuple[list[Picture], list[Entry]]:
+    """Return the pictures of a TIFF, and what is left out of it.
+
+    `count` says how many pages there are, as tifffile passes over what it cannot read. Raises `PictureError` for camera RAW
+    and for stacks that are not read, and `ValueError` where a page cannot be read.
+    """
+    every = list(itertools.islice(_bounded(tiff), count + 1))  # it follows a circle for ever
+    if len(every) != count:
+        raise FormatError("one of its pages cannot be read")
+    largest: list[Picture] = []
+    told: list[Entry] = []
+    all_readable = True
+    directories = list(every)
+    for page in every:
+        below, readable = _below(page)
+        all_readable &= readable
+        directories += below
+        chosen = max((page, *below), key=lambda one: (_area(one), not _is_reduced(one)))
+        largest.append(Picture(chosen, page))
+        rest = [one for one in (page, *below) if one is not chosen]
+        if not readable or any(not _is_reduced(one) and _area(one) == _area(chosen) for one in rest):
+            told.append(_BELOW)
+        elif rest or page.subifds:
+            told.append(_COPIES)
+        for one in (page, *below):
+            _refuse_others(one)
+    pictures = [one for one in largest if not _is_reduced(one.page)]
+    if not pictures:
+        pictures = [max(largest, key=lambda one: _area(one.page))]
+    if len(pictures) < len(largest):
+        told.append(_COPIES)
+    found = list(_with_slices(pictures, len(data)))
+    if all_readable and (hidden := _hidden(found, directories, len(data))):
+        told.append(dropped(f"{hidden:,} bytes that no directory leads to", "only pages are dreamed"))
+    return found, list(dict.fromkeys(told))
+
+
+def _hidden(pictures: Sequence[Picture], directories: Sequence[Any], size: int) -> int:
+    """Return how many bytes belong to nothing, where another uncompressed picture may be among them; else 0."""
+    first = pictures[0].page
+    known = sum(picture.page.nbytes for picture in pictures if picture.slice)
+    for one in directories:
+        known += sum(one.databytecounts) + sum(tag.valuebytecount for tag in one.tags)
+    return size - known if first.is_contiguous and size - known >= max(first.nbytes, _LEAST_HIDDEN) else 0
+
+
+def _refuse_others(page: Any) -> None:
+    if _DNG in page.tags or int(page.photometric) in (_CFA, _LINEAR_RAW):
+        raise PictureError("is camera RAW, which a RAW program must develop first", "export a 16-bit TIFF from it")
+    for tag, program in _STACKS.items():
+        if tag in page.tags:
+            raise PictureError(f"is a {program} stack, which is not read", "save it as TIFF with ImageJ")
+
+
+def _below(page: Any) -> tuple[list[Any], bool]:
+    """Return the pictures that hang below a page, without masks, and whether all could be read."""
+    if not page.subifds:
+        return [], True
+    try:
+        inner = [one if isinstance(one, tifffile.TiffPage) else one.aspage() for one in page.pages]
+        for one in inner:
+            _area(one)
+    except Exception:  # tifffile raises nearly anything for a broken directory
+        return [], False
+    return [one for one in inner if not int(one.subfiletype) & _IS_MASK], True
+
+
+def _area(page: Any) -> int:
+    return int(page.imagewidth) * int(page.imagelength) if not int(page.subfiletype) & _IS_MASK else 0
+
+
+def _is_reduced(page: Any) -> bool:
+    return bool(int(page.subfiletype) & (_REDUCED | _IS_MASK))
+
+
+def _bounded(tiff: tifffile.TiffFile) -> Iterator[Any]:
+    for number in range(_MOST_PAGES):
+        try:
+            page = tiff.pages[number]
+        except IndexError:
+            return
+        yield page if isinstance(page, tifffile.TiffPage) else page.aspage()
+    raise PictureError(f"holds more than {_MOST_PAGES} pages", "split it")
+
+
+def _with_slices(pictures: Sequence[Picture], size: int) -> Iterator[Picture]:
+    """Yield the pictures, and behind a page the slices that its text tells of; directories of some are passed over."""
+    at = 0
+    while at < len(pictures):
+        picture = pictures[at]
+        page = picture.page
+        count = max(1, _announced(page))
+        following = [one.page for one in pictures[at + 1 : at + count]]
+        alike = len(following) == count - 1 and all(
+            (one.shape, one.dtype) == (page.shape, page.dtype) for one in following
+        )
+        end = page.dataoffsets[0] + count * page.nbytes if count > 1 and page.is_final else size + 1
+        if count == 1 or alike or end > size:
+            have = count if alike else 1
+            yield from pictures[at : at + have]
+            at += have
+            continue
+        if count > _MOST_PAGES:
+            raise PictureError(f"holds more than {_MOST_PAGES} slices", "split it")
+        yield from (Picture(page, page, number) for number in range(count))
+        at += 1
+        while at < len(pictures) and page.dataoffsets[0] < min(pictures[at].page.dataoffsets, default=0) < end:
+            at += 1
+
+
+def _announced(page: Any) -> int:
+    """Return how many slices the text of a page speaks of, by whichever of its two descriptions is for programs."""
+    text = page.imagej_description or page.shaped_description or ""
+    sides = (page.imagelength, page.imagewidth)
+    shape = (page.samplesperpixel, *sides) if int(page.planarconfig) == 2 else (*sides, page.samplesperpixel)
+    return slices_of(text, shape) if program_of(text) else 1
