@@ -328,6 +328,33 @@ def test_hello_signs_nothing_that_is_no_nonce(helper: Helper, nonce: str) -> Non
     assert (answer.status, answer.code) == (422, "invalid")
 
 
+async def knocked(load: Any, token: bytes) -> tuple[int, bytes]:
+    """Come to a door with a token; return the status and the body of its answer."""
+    told: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    entrance = door.Door("ab" * 32, 4711, load)
+    entrance.open()
+    headers = [(b"host", b"127.0.0.1:4711"), (b"authorization", b"Bearer " + token)]
+    await entrance({"type": "http", "path": STATUS, "method": "GET", "headers": headers}, receive, send)
+    return told[0]["status"], b"".join(message.get("body", b"") for message in told[1:])
+
+
+def test_a_broken_installation_is_told_as_such() -> None:
+    def load() -> Any:
+        raise ModuleNotFoundError("No module named 'fastapi'", name="fastapi")
+
+    status, body = asyncio.run(knocked(load, b"ab" * 32))
+    assert status == 500
+    told = {"code": "internal", "what": "the helper is broken (fastapi)", "next_step": "install it again"}
+    assert json.loads(body) == {"error": told}
+
+
 def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
     honest = hmac.compare_digest
@@ -339,25 +366,10 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
     async def inside(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
 
-    async def knock(given: bytes) -> int:
-        statuses: list[int] = []
-
-        async def send(message: Any) -> None:
-            statuses.append(message.get("status", 0))
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.disconnect"}
-
-        entrance = door.Door("ab" * 32, 4711, lambda: inside)
-        entrance.open()
-        headers = [(b"host", b"127.0.0.1:4711"), (b"authorization", b"Bearer " + given)]
-        await entrance({"type": "http", "path": STATUS, "method": "GET", "headers": headers}, receive, send)
-        return statuses[0]
-
     monkeypatch.setattr(hmac, "compare_digest", watched)
     for token, status in ((b"ab" * 32, 204), (b"ab" * 31 + b"ac", 401), (b"", 401), (b"\xff" * 64, 401)):
         compared.clear()
-        assert asyncio.run(knock(token)) == status
+        assert asyncio.run(knocked(lambda: inside, token))[0] == status
         assert compared == [(token.decode("latin-1").encode(), b"ab" * 32)]
 
 

@@ -79,11 +79,19 @@ class Door:
                 return
             if scope["method"] != "PUT":
                 receive = await _with_small_body(scope, receive)
+            application = await self._imported()
         except RefusalError as refusal:
             await answer(send, refusal.status, refusal.body, {"connection": "close", **refusal.headers})
             return
-        application = await asyncio.shield(self._application)
         await application(scope, receive, send)
+
+    async def _imported(self) -> Application:
+        assert self._application is not None
+        try:
+            return await asyncio.shield(self._application)
+        except Exception as failure:  # importing raises nearly anything
+            missing = getattr(failure, "name", None) or type(failure).__name__
+            raise RefusalError(500, "internal", f"the helper is broken ({missing})", "install it again") from None
 
     def _check_caller(self, scope: Scope) -> None:
         headers = scope["headers"]
