@@ -18,11 +18,16 @@ from deepdream_core.photo.described import Description, refuse_hdr
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.icc import hdr_of
+from deepdream_core.photo.receipt import dropped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+HEADER = 1 << 16
+"""Bytes of a codestream in which its header ends, however its channels are named."""
+
 _LAST_PART = 1 << 31
+_ALPHA, _SPOT, _BLACK, _CFA = 0, 2, 4, 5
 _DISTANCE = 0.5
 """How far a lossy picture may be from the original, in units of what one can just see."""
 
@@ -32,7 +37,8 @@ class Header:
     """What a codestream's first bits say (ISO/IEC 18181-1, annex D). `lossless` is None where that cannot be told.
 
     `orientation` is what decoders have applied, 1…8 as EXIF numbers them. `depth` as in `Frame`; it and `alpha` are None
-    where that cannot be told.
+    where that cannot be told. `premultiplied` as in `Frame`. `others`: the kinds of channels that are neither colour nor
+    the first alpha.
     """
 
     width: int
@@ -42,6 +48,8 @@ class Header:
     orientation: int = 1
     depth: str | None = None
     alpha: bool | None = None
+    premultiplied: bool = False
+    others: tuple[int, ...] = ()
 
 
 def decode(data: bytes, max_megapixels: float) -> Decoded:
@@ -52,17 +60,20 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     import imagecodecs
 
     codestream = codestream_of(data)
-    header = header_of(codestream[:64])
+    header = header_of(codestream[:HEADER])
     check_size(header.width, header.height, 1, max_megapixels)
     if header.animated:
         raise PictureError("is an animated JPEG XL, which is not read", "export it as GIF, WebP or PNG")
+    if _BLACK in header.others:
+        raise PictureError("is a CMYK JPEG XL, which is not read", "export it as RGB")
     blocks = blocks_of(data, "JXL")
     samples = imagecodecs.jpegxl_decode(codestream, numthreads=0)
-    if samples.shape[:2] not in ((header.height, header.width), (header.width, header.height)):
-        raise FormatError("its size is not what its header says")
+    fits = samples.shape[:2] in ((header.height, header.width), (header.width, header.height))
     samples = samples if samples.ndim == 3 else samples[..., None]
-    if samples.shape[2] > 4:
-        raise PictureError("has extra channels, which are not read", "export it as RGB")
+    if samples.shape[2] > 4 or (header.others and not fits):  # beside gray they come one behind the other
+        raise PictureError("has extra channels, which are not read", "export it without them")
+    if not fits:
+        raise FormatError("its size is not what its header says")
     icc = _profile(codestream)
     white = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
     if icc:
@@ -70,7 +81,10 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     own = icc if icc and not colour.is_srgb(icc) else None
     blocks = replace(blocks, icc=own, described=Description("sRGB", "the codestream"))
     blocks, gone = fit_for_changed_pixels(blocks, header.orientation)
-    return Decoded((Frame(samples, white),), blocks, Coding(lossless=bool(header.lossless)), gone)
+    if count := len(header.others):
+        gone = (*gone, dropped("extra channels", f"{count} besides colour and alpha, which are not read"))
+    frame = Frame(samples, white, header.premultiplied and samples.shape[2] % 2 == 0)
+    return Decoded((frame,), blocks, Coding(lossless=bool(header.lossless)), gone)
 
 
 def _profile(data: bytes) -> bytes | None:
@@ -154,20 +168,41 @@ def header_of(codestream: bytes) -> Header:
             return Header(width, height, animated=False, lossless=None)  # a preview follows, which nobody writes
         if bits.take(1):
             return Header(width, height, animated=True, lossless=None)
-    is_float = bits.take(1)
-    offers = ((32, 0), (16, 0), (24, 0), (1, 6)) if is_float else ((8, 0), (10, 0), (12, 0), (1, 6))
-    depth = str(bits.choice(*offers))
-    if is_float:
-        depth = "float"
-        bits.take(4)
+    depth = _depth(bits)
     bits.take(1)  # modular_16bit_buffers
-    extra = bits.choice((0, 0), (1, 0), (2, 4), (1, 12))
-    for _ in range(extra):
-        if not bits.take(1):  # an extra channel that is no plain alpha
-            return Header(width, height, animated=False, lossless=None, orientation=orientation)
+    channels = [_channel(bits) for _ in range(bits.choice((0, 0), (1, 0), (2, 4), (1, 12)))]
+    kinds = [kind for kind, _ in channels]
+    alpha = kinds.index(_ALPHA) if _ALPHA in kinds else None
     return Header(
-        width, height, animated=False, lossless=not bits.take(1), orientation=orientation, depth=depth, alpha=extra > 0,
+        width, height, animated=False, lossless=not bits.take(1), orientation=orientation, depth=depth,
+        alpha=alpha is not None, premultiplied=alpha is not None and channels[alpha][1],
+        others=tuple(kind for place, kind in enumerate(kinds) if place != alpha),
     )  # fmt: skip
+
+
+def _depth(bits: _Bits) -> str:
+    """Read a BitDepth."""
+    if bits.take(1):
+        bits.choice((32, 0), (16, 0), (24, 0), (1, 6))
+        bits.take(4)
+        return "float"
+    return str(bits.choice((8, 0), (10, 0), (12, 0), (1, 6)))
+
+
+def _channel(bits: _Bits) -> tuple[int, bool]:
+    """Read an ExtraChannelInfo: its kind, and for alpha whether the colours are multiplied by it."""
+    if bits.take(1):
+        return _ALPHA, False
+    kind = bits.choice((0, 0), (1, 0), (2, 4), (18, 6))
+    _depth(bits)
+    bits.choice((0, 0), (3, 0), (4, 0), (1, 3))  # how much smaller it is
+    bits.take(8 * bits.choice((0, 0), (0, 4), (16, 5), (48, 10)))  # its name
+    associated = kind == _ALPHA and bits.take(1) == 1
+    if kind == _SPOT:
+        bits.take(4 * 16)
+    elif kind == _CFA:
+        bits.choice((1, 0), (0, 2), (3, 4), (19, 8))
+    return kind, associated
 
 
 def _size(bits: _Bits) -> tuple[int, int]:

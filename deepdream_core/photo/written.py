@@ -15,7 +15,7 @@ from deepdream_core.photo.container.boxes import durations_of
 from deepdream_core.photo.exif import bare
 from deepdream_core.photo.exif_values import resolution_of
 from deepdream_core.photo.formats import FormatError
-from deepdream_core.photo.with_jxl import codestream_of, header_of
+from deepdream_core.photo.with_jxl import HEADER, codestream_of, header_of
 from deepdream_core.photo.with_pillow import dpi_of
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _heic(data: bytes) -> Facts:
 
 
 def _jxl(data: bytes) -> Facts:
-    header = header_of(codestream_of(data)[:64])
+    header = header_of(codestream_of(data)[:HEADER])
     return Facts(((header.width, header.height),), (blocks_of(data, "JXL"),), header.depth, header.alpha)
 
 
