@@ -761,7 +761,7 @@ def test_gray_pictures_get_a_profile_that_fits(tmp_path: Path, source: str, prof
 
 def test_gray_with_alpha_and_its_profile_go_to_formats_that_have_no_such_thing(tmp_path: Path) -> None:
     Image.fromarray(np.dstack([GRAYS, ALPHA]), "LA").save(tmp_path / "a.png", icc_profile=GRAY_18)
-    for ending in ("webp", "heic", "png", "tif"):
+    for ending in ("webp", "heic", "avif", "png", "tif"):
         kinds_fit(written(tmp_path / "a.png", ending)[0])
 
 

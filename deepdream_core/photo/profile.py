@@ -131,6 +131,6 @@ def planned(
 
 
 def _has_gray(wanted: Format, first: Frame, *, with_alpha: bool) -> bool:
-    """Say whether a gray picture is written as gray; WebP, GIF's palette and a HEIC with alpha are always RGB."""
+    """Say whether a gray picture is written as gray; WebP, GIF's palette and a HEIC or AVIF with alpha are always RGB."""
     transparent = first.alpha is not None and with_alpha
-    return wanted.name not in ("WEBP", "GIF") and not (wanted.name == "HEIC" and transparent)
+    return wanted.name not in ("WEBP", "GIF") and not (wanted.name in ("HEIC", "AVIF") and transparent)
