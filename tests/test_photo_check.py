@@ -177,6 +177,16 @@ def test_times_are_those_of_the_file(ending: str, durations: list[float], told: 
     assert [entry for entry in receipt if entry.startswith("timing")] == ([told] if told else [])
 
 
+def test_a_planned_loss_stays_told_beside_one_that_is_found(tmp_path: Path) -> None:
+    photo = moving(source(tmp_path / "a.png"), [40, 0, 60])
+    photo = replace(photo, coding=replace(photo.coding, plays=3))
+    receipt = entries(write_photo(photo, tmp_path / "b.avif", overwrite=False))
+    assert [entry for entry in receipt if entry.startswith("timing")] == [
+        "timing converted: AVIF is written to play for ever",
+        "timing converted: 1 of 3 frames are shown for another time",
+    ]
+
+
 def test_extra_channels_that_get_lost_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = np.dstack([np.array(PICTURE), np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)])
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=[0], metadata=None)

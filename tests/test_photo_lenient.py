@@ -105,6 +105,25 @@ def test_a_damaged_transparency_is_passed_over_and_told_as_a_loss(tmp_path: Path
         assert [entry.part for entry in photo.changes if entry.lost] == ["transparency"]
 
 
+def test_a_transparency_of_more_colours_than_the_palette_has_is_passed_over(tmp_path: Path) -> None:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 1, 8, 3, 0, 0, 0))
+    palette, samples = bytes((9, 0, 0, 0, 9, 0)), chunk(b"IDAT", zlib.compress(b"\0\0\1\1\0"))
+    for count, channels in ((2, 4), (3, 3)):
+        parts = (header, chunk(b"PLTE", palette), chunk(b"tRNS", bytes(count)), samples, chunk(b"IEND", b""))
+        photo = read(tmp_path, "a.png", b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+        assert photo.frames[0].samples.shape[2] == channels
+    assert [entry.part for entry in photo.changes if entry.lost] == ["transparency"]
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_wrong_checksum_around_whole_samples_is_passed_over_and_told(tmp_path: Path, depth: int) -> None:
+    file = png(rows_of(depth)[0], depth=depth)
+    place = file.index(b"IEND") - 5
+    photo = read(tmp_path, "a.png", file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :])
+    assert np.array_equal(photo.frames[0].samples, SCENE if depth == 8 else SCENE.astype(np.uint16) * 257)
+    assert told(photo) == ["wrong checksum dropped: the samples themselves are whole"]
+
+
 def test_a_critical_chunk_with_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
     file = bytearray(png(rows_of()[0]))
     file[29] ^= 1

@@ -45,9 +45,11 @@ def checked(
     corrections += _resolution(facts, receipt, coding)
     for correction in corrections:
         places = [number for number, entry in enumerate(receipt) if entry.part == correction.part]
-        if not places:
+        if any(receipt[number].state == "dropped" for number in places):
+            continue
+        if not places or receipt[places[0]].lost:  # what was to be lost is lost too
             receipt.append(correction)
-        elif all(receipt[number].state != "dropped" for number in places):
+        else:
             receipt[places[0]] = correction
     return receipt, facts
 

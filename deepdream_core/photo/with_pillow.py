@@ -60,8 +60,9 @@ def decode(data: bytes, name: str, max_megapixels: float) -> Decoded:
     changes: list[Entry] = []
     file = demanding(memoryview(data)) if name == "JPEG" else data
     if name == "PNG":
-        file, opaque = for_decoders(memoryview(data))
+        file, opaque, mended = for_decoders(memoryview(data))
         changes += [dropped("transparency", "its chunk is damaged, and readers pass over it")] * opaque
+        changes += [dropped("wrong checksum", "the samples themselves are whole", lost=False)] * mended
     moving = moving_of(file, name)
     _check_stored(moving, name, max_megapixels)
     with _opened(file, name) as image:

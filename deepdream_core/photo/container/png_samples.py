@@ -17,7 +17,8 @@ _LONGEST_IDAT = 1 << 30
 _INFLATED_AT_ONCE = 1 << 14
 _CRITICAL = frozenset({"IHDR", "PLTE", "IDAT", "IEND"})
 _ANIMATION = frozenset({"acTL", "fcTL", "fdAT"})
-_TRANSPARENCY = {0: range(2, 3), 2: range(6, 7), 3: range(1, 257)}  # lengths of tRNS, by colour type
+_PALETTE = 3
+_TRANSPARENCY = {0: range(2, 3), 2: range(6, 7), _PALETTE: range(1, 257)}  # lengths of tRNS, by colour type
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples a pixel, by colour type."""
@@ -27,20 +28,25 @@ ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (
 
 
 class Bare(NamedTuple):
-    """A PNG of nothing but what says how it looks; `opaque`: a transparency was damaged and went."""
+    """A PNG of nothing but what says how it looks.
+
+    `opaque`: a transparency was damaged and went. `mended`: the samples had a wrong checksum around them.
+    """
 
     file: bytes
     opaque: bool
+    mended: bool
 
 
 def for_decoders(view: memoryview) -> Bare:
     """Return a PNG without the chunks that no decoder needs, and without those that libpng passes over as damaged.
 
-    Pillow refuses a file for a text with a wrong checksum or of more than a megabyte. Raises `FormatError` for a damaged
-    part of an animation, `PictureError` for the kind of PNG that Xcode makes.
+    Pillow refuses a file for a text with a wrong checksum or of more than a megabyte. Samples have a checksum of their own
+    within (`has_surplus`), so that around them a right one is put. Raises `FormatError` for a damaged part of an animation,
+    `PictureError` for the kind of PNG that Xcode makes.
     """
     pieces: list[bytes | memoryview] = [SIGNATURE]
-    colours, opaque = 0, False
+    colours, most, opaque, mended = 0, 256, False, False
     for chunk in chunks_of(view):
         if chunk.kind == "CgBI":
             raise PictureError(
@@ -48,12 +54,18 @@ def for_decoders(view: memoryview) -> Bare:
             )
         if chunk.kind == "IHDR" and len(chunk.payload) == 13:
             colours = chunk.payload[9]
+        if chunk.kind == "PLTE" and colours == _PALETTE:
+            most = len(chunk.payload) // 3
+        if chunk.kind == "IDAT" and not is_intact(view, chunk):
+            mended = True
+            pieces.append(as_chunk("IDAT", bytes(chunk.payload)))
+            continue
         if chunk.kind not in _CRITICAL:
             intact = is_intact(view, chunk)
             if chunk.kind in _ANIMATION and not intact:
                 raise FormatError(f"damaged {chunk.kind} chunk")
             if chunk.kind == "tRNS" and colours in _TRANSPARENCY:
-                intact &= len(chunk.payload) in _TRANSPARENCY[colours]
+                intact &= len(chunk.payload) in _TRANSPARENCY[colours] and len(chunk.payload) <= most
                 opaque |= not intact
             elif chunk.kind == "pHYs":
                 intact &= len(chunk.payload) == 9
@@ -62,7 +74,7 @@ def for_decoders(view: memoryview) -> Bare:
             if not intact:
                 continue
         pieces.append(view[chunk.start : chunk.end])
-    return Bare(b"".join(pieces), opaque)
+    return Bare(b"".join(pieces), opaque, mended)
 
 
 def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
