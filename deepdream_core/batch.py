@@ -129,8 +129,9 @@ def plan(
     planned: list[Job | tuple[Path, DeepDreamError]] = []
     for source in inputs:
         if _is_folder(source):
-            found, ignored = _pictures_in(source, options.suffix, output, Ignore(tuple(ignore)))
-            if not found:
+            found, ignored, closed = _pictures_in(source, options.suffix, output, Ignore(tuple(ignore)))
+            planned += closed
+            if not found and not closed:
                 but = f" (ignored in it: {', '.join(ignored[:5])}{' …' * (len(ignored) > 5)})" if ignored else ""
                 what = f"{source}: no pictures in this folder{but}"
                 planned.append((source, PictureError(what, f"known endings: {' '.join(ENDINGS)}")))
@@ -170,16 +171,32 @@ def _is_folder(path: Path) -> bool:
     return os.path.isdir(path)
 
 
-def _pictures_in(folder: Path, suffix: str, output: Path | None, ignore: Ignore) -> tuple[list[Path], list[str]]:
-    """Return the folder's pictures, its subfolders' too, sorted, camera RAW too so that it is told; and the names ignored.
+def _is_file(path: Path) -> bool:
+    """Say whether it may be a file: where the system does not say, reading it tells why."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
-    Results of earlier runs are left out where the picture they came from lies beside them, and the output folder; others
-    are known by their recipe when they are read.
+
+def _pictures_in(
+    folder: Path, suffix: str, output: Path | None, ignore: Ignore
+) -> tuple[list[Path], list[str], list[tuple[Path, DeepDreamError]]]:
+    """Return the folder's pictures, the names ignored in it, and its folders that cannot be looked through.
+
+    Pictures come sorted, its subfolders' too, and camera RAW too so that it is told. Results of earlier runs are left out
+    where the picture they came from lies beside them, and the output folder; others are known by their recipe when read.
     """
     pictures: list[Path] = []
     ignored: list[str] = []
+    closed: list[tuple[Path, DeepDreamError]] = []
+
+    def cannot(error: OSError) -> None:
+        what = f"{error.filename}: this folder cannot be looked through: {error.strerror}"
+        closed.append((Path(error.filename), PictureError(what, "make it readable, or leave it out")))
+
     aside = None if output is None or output.resolve() == folder.resolve() else output.resolve()
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=cannot):
         over = {name for name in (*folders, *files) if ignore.why(name) is not None}
         ignored += sorted(over)
         folders[:] = sorted(name for name in folders if name not in over and Path(parent, name).resolve() != aside)
@@ -188,9 +205,9 @@ def _pictures_in(folder: Path, suffix: str, output: Path | None, ignore: Ignore)
             path = Path(parent, name)
             known = path.suffix.lower() in ENDINGS or path.suffix.lower() in RAW_ENDINGS
             known = known and not (suffix and path.stem.endswith(suffix) and path.stem[: -len(suffix)] in stems)
-            if known and name not in over and path.is_file():
+            if known and name not in over and _is_file(path):
                 pictures.append(path)
-    return pictures, ignored
+    return pictures, ignored, closed
 
 
 def run(

@@ -49,7 +49,9 @@ def _help(key: str) -> str:
     return str(fields[key].description)
 
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="config.yaml over the built-in one")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="config.yaml over the built-in one")
+]
 Device = Annotated[
     str | None,
     typer.Option(metavar="auto|cpu|cuda[:N]|mps", help=_help("device"), autocompletion=one_of(*completion.DEVICES)),
@@ -62,9 +64,12 @@ Precision = Annotated[
 
 @app.command()
 def dream(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="pictures, or folders of them")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", readable=False, help="pictures, or folders of them")
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="result, or folder for results")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE|DIR", readable=False, help="result, or folder for results"),
     ] = None,
     preset: Annotated[
         str | None,
@@ -73,7 +78,8 @@ def dream(
         ),
     ] = None,
     like: Annotated[
-        Path | None, typer.Option(metavar="IMAGE", help="dream as this dreamed picture was: replay its recipe")
+        Path | None,
+        typer.Option(metavar="IMAGE", readable=False, help="dream as this dreamed picture was: replay its recipe"),
     ] = None,
     layer: Annotated[
         list[str] | None,
@@ -101,7 +107,8 @@ def dream(
     tv: Annotated[float | None, typer.Option(metavar="F", help=_help("tv"))] = None,
     clamp: Annotated[bool | None, typer.Option("--clamp/--no-clamp", help=_help("clamp"))] = None,
     mask: Annotated[
-        Path | None, typer.Option(metavar="IMAGE", help="strength map: white dreams, black stays as it is")
+        Path | None,
+        typer.Option(metavar="IMAGE", readable=False, help="strength map: white dreams, black stays as it is"),
     ] = None,
     strength: Annotated[float | None, typer.Option(metavar="F", help=_help("strength"))] = None,
     white: Annotated[
@@ -238,7 +245,9 @@ def presets(
 
 @app.command()
 def recipe(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="a dreamed picture, or its .dream.yaml")],
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", readable=False, help="a dreamed picture, or its .dream.yaml")
+    ],
     preset: Annotated[bool, typer.Option("--yaml", help="print a preset to paste into config.yaml")] = False,
     json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
     config: ConfigFile = None,

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="config.yaml over the built-in one")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="config.yaml over the built-in one")
+]
 
 
 def doctor(

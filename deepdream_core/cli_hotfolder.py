@@ -8,18 +8,24 @@ from typing import Annotated
 
 import typer
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="config.yaml over the built-in one")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="config.yaml over the built-in one")
+]
 
 
 def watch(
     folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="drop folders; without: those of config.yaml")
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER]...", readable=False, help="drop folders; without: those of config.yaml"),
     ] = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="one line for each picture, as without a terminal, instead of a live table")
     ] = False,
     log: Annotated[
-        Path | None, typer.Option("--log", metavar="FILE", help="write the lines into this file: how services do it")
+        Path | None,
+        typer.Option(
+            "--log", metavar="FILE", readable=False, help="write the lines into this file: how services do it"
+        ),
     ] = None,
     config: ConfigFile = None,
 ) -> None:
@@ -31,7 +37,7 @@ def watch(
 
 
 def explain(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="a file in a drop folder")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", readable=False, help="a file in a drop folder")],
     config: ConfigFile = None,
 ) -> None:
     """Say why a file in a drop folder is not done, or what it has become."""
@@ -50,7 +56,8 @@ def explain(
 
 def retry(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="files or folders in failed/, or that wait")
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", readable=False, help="files or folders in failed/, or that wait"),
     ] = None,
     all_failed: Annotated[bool, typer.Option("--all", help="everything in failed/, and whatever waits")] = False,
     config: ConfigFile = None,

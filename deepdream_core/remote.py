@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -238,9 +239,20 @@ class translated:  # noqa: N801 - a context, and reads as what it does
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, client.HelperError):
+            _let_go(error)
             code = getattr(error, "code", "")
             elsewhere = ", or use --via-helper no" if code in NO_ROOM else ""
             kind = _BY_CODE.get(code)
             if kind is None:
                 raise HelperError(error.what, error.next_step + elsewhere, code) from None
             raise kind(error.what, error.next_step + elsewhere) from None
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free what the calls held that an error has ended: whoever keeps it would keep the picture.
+
+    Nor may that be left to the collector of cycles, which crashes at a view of a view (Python 3.11).
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__

@@ -96,6 +96,56 @@ def test_several_inputs_and_a_folder_one_bad(
     assert "3 dreamed, 2 failed" in answer.stderr
 
 
+def test_what_may_not_be_read_costs_the_others_nothing(tmp_path: Path, home: dict[str, str]) -> None:
+    trip = tmp_path / "trip"
+    for name in ("a.png", "closed/b.png", "listed/c.png", "unread.png"):
+        (trip / name).parent.mkdir(exist_ok=True, parents=True)
+        picture_file(trip / name)
+    (trip / "unread.png").chmod(0)
+    (trip / "closed").chmod(0)
+    (trip / "listed").chmod(0o400)
+    drops = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+    command = [*drops, sys.executable, "-m", "deepdream_core", "dream"]
+    for arguments in (["trip"], ["trip/unread.png", "trip/a.png", "trip/listed/c.png", "trip/closed"]):
+        answer = subprocess.run(
+            [*command, *arguments, "--strength", "0", "--overwrite"], cwd=tmp_path, env=home, capture_output=True,
+            text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert answer.returncode == 3
+        assert "1 dreamed, 3 failed" in answer.stderr
+        assert "trip/unread.png: no permission to read it" in answer.stderr
+        assert "trip/listed/c.png: no permission to read it" in answer.stderr
+        assert "trip/closed: this folder cannot be looked through: Permission denied" in answer.stderr
+    for folder in ("closed", "listed"):
+        (trip / folder).chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["recipe", "shut"], 3, "shut: no permission to read it"),
+        (["dream", "a.png", "--mask", "shut"], 3, "shut: no permission to read it"),
+        (["dream", "a.png", "--like", "shut"], 3, "shut: no permission to read it"),
+        (["presets", "--config", "shut"], 2, "shut: Permission denied — give a readable config.yaml"),
+        (["doctor", "--config", "shut"], 1, "shut: Permission denied"),
+        (["explain", "shut"], 2, "shut: lies in no drop folder"),
+        (["retry", "shut"], 2, "shut: lies in no drop folder"),
+    ],
+)
+def test_what_may_not_be_read_is_told_in_our_own_words(
+    tmp_path: Path, home: dict[str, str], arguments: list[str], code: int, says: str
+) -> None:
+    picture_file(tmp_path / "a.png")
+    (tmp_path / "shut").touch(0)
+    drops = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+    answer = subprocess.run(
+        [*drops, sys.executable, "-m", "deepdream_core", *arguments], cwd=tmp_path, env=home, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert says in answer.stdout + answer.stderr
+    assert answer.returncode == code
+
+
 def test_two_pictures_of_one_name_do_not_overwrite_each_other(
     deepdream: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

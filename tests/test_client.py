@@ -13,7 +13,9 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
+from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -39,6 +41,8 @@ from deepdream_core.client import (
     NoHelper,
     connect,
 )
+from deepdream_core.errors import OutOfMemoryError
+from deepdream_core.remote import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -923,6 +927,7 @@ def test_it_works_in_a_hosts_older_or_newer_python(helper: Helper, tmp_path: Pat
 SERVE = """
 import http.server, json, os, sys, threading
 from pathlib import Path
+from pickle import PickleBuffer
 sys.path.insert(0, sys.argv[1])
 import wire
 
@@ -1222,3 +1227,21 @@ def test_every_error_is_one_line_and_says_what_to_do() -> None:
     assert str(error) == "a\\nb — c\\x1b[2J"
     assert (error.what, error.next_step) == ("a\nb", "c\x1b[2J")
     assert str(HelperError("only this")) == "only this"
+
+
+def test_an_error_that_is_kept_keeps_no_picture() -> None:
+    pictures: list[weakref.ref[np.ndarray[Any, Any]]] = []
+
+    def sent() -> None:
+        planes = np.zeros((8, 8, 3), np.float32)
+        pictures.append(weakref.ref(planes))
+        view = PickleBuffer(planes.data).raw()
+        try:
+            raise OSError("no room")
+        except OSError:
+            raise HelperRefused(f"no room for {len(view)} bytes", "wait", "no_memory", 507) from None
+
+    with pytest.raises(OutOfMemoryError, match="no room for 768 bytes") as kept, translated():
+        sent()
+    assert kept.value.__context__ is not None  # as Python keeps it, with all that its calls had in hand
+    assert [picture() for picture in pictures] == [None]

@@ -103,5 +103,7 @@ def test_a_drop_folder_made_in_a_groups_folder_is_the_groups_and_one_in_a_home_i
     journal = Journal(tmp_path / "journal.sqlite3")
     for above, wanted in ((made(tmp_path / "group", 0o2770), 0o070), (made(tmp_path / "home", 0o755), 0o070 & ~umask)):
         assert presence.missing(journal, above / "drop") is None
-        assert mode(above / "drop") & 0o070 == wanted
+        assert presence.missing(journal, above / "new" / "drop") is None
+        for folder in (above / "drop", above / "new", above / "new" / "drop"):
+            assert mode(folder) & 0o070 == wanted
     journal.close()

@@ -24,14 +24,14 @@ OTHERS = """
 ~snapshot|.snapshot|.snapshots|.zfs|@GMT-2026.01.02-03.04.05|.recycle|trashbox|.wdmc|lost+found
 $RECYCLE.BIN|RECYCLER|System Volume Information|Thumbs.db|ehthumbs_vista.db|desktop.ini|FOUND.000|WindowsImageBackup
 .DS_Store|._a.jpg|.AppleDouble|__MACOSX|.Trashes|.Spotlight-V100|.fseventsd|Network Trash Folder|Temporary Items
-a.jpg.sb-1a2b3c4d-Xy12zA|Backups.backupdb|a.sparsebundle
+DfsrPrivate|a.jpg.sb-1a2b3c4d-Xy12zA|Backups.backupdb|a.sparsebundle
 Photos Library.photoslibrary|iPhoto Library.photolibrary|iPhoto Library.migratedphotolibrary|Aperture Library.aplibrary
 iPhoto Library|Photo Booth Library|Vault.apvault|GIMP.app|a.rtfd|a.pages|a.imovielibrary
 Previews.lrdata|Smart Previews.lrdata|Lightroom Library.lrlibrary|a.lrcat|a.lrcat-data|.BridgeCache
 CaptureOne|a.cocatalog|a.cosessiondb|.dtrash|mipmaps-1a2b.d|.picasaoriginals|[Originals]|NKSC_PARAM|THMBNL
 .Trash-1000|.Trash|Trash|.thumbnails|.trashed-1700000000-a.jpg|.pending-1700000000-a.jpg|.hidden.jpg
 .stversions|.stfolder|.syncthing.a.jpg.tmp|~syncthing~a.jpg.tmp|.sync|a.jpg.!sync|.dropbox.cache|.tmp.drivedownload
-.sync_1a2b.db|.a.jpg.~1a2b|files_trashbin|files_versions|appdata_ocabc123|.a.jpg.icloud|a.jpg.nextcloud|a.jpg.ffs_tmp
+.sync_1a2b.db|.a.jpg.~1a2b|files_trashbin|files_versions|appdata_ocabc123|.a.jpg.icloud|a.jpg.nextcloud|a.jpg.ffs_tmp|_gsdata_
 a.jpg.part|a.jpg.crdownload|Unconfirmed 123456.crdownload|a.jpg.opdownload|a.jpg.download|a.jpg.wkdownload|a.jpg.filepart
 a.jpg.aria2|a.jpg.!ut|a.jpg.!qB|a.jpg.partial|a.jpg.tmp|~$a.jpg|~a.tmp|.~lock.a.jpg#|a.jpg~|.~tmp~|.nfs0001
 """

@@ -30,9 +30,7 @@ def missing(journal: Journal, root: Path) -> str | None:
     if not root.is_dir():
         if known is not None or os.path.lexists(root):
             return "is offline: the folder is not there; mount its disk, or make it anew"
-        root.mkdir(parents=True)
-        if root.parent.stat().st_mode & stat.S_ISGID:  # a group's folder; one's home is nobody else's
-            share(root, root.parent)
+        _make(root)
     mark = root / MARK
     try:
         with mark.open(encoding="ascii", errors="replace") as file:
@@ -51,3 +49,12 @@ def missing(journal: Journal, root: Path) -> str | None:
         journal.moved(was, root)
     journal.set_mark(root, found)
     return None
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and what is missing above it; in a group's folder they are the group's, whatever the umask says."""
+    if not folder.parent.is_dir():
+        _make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    if folder.parent.stat().st_mode & stat.S_ISGID:  # one's home is nobody else's
+        share(folder, folder.parent)
