@@ -85,6 +85,14 @@ def dream(
         list[str] | None,
         typer.Option(metavar="NAME[=WEIGHT]", help=_help("layers"), autocompletion=completion.layer),
     ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(metavar="max|average", help=_help("pooling"), autocompletion=one_of("max", "average")),
+    ] = None,
+    natural: Annotated[float | None, typer.Option(metavar="F", help=_help("natural"))] = None,
+    keep_colours: Annotated[
+        bool | None, typer.Option("--keep-colours/--no-keep-colours", help=_help("keep_colours"))
+    ] = None,
     octaves: Annotated[
         str | None, typer.Option(metavar="N|auto", help=_help("octaves"), autocompletion=one_of("auto"))
     ] = None,
@@ -105,6 +113,7 @@ def dream(
     smooth: Annotated[float | None, typer.Option(metavar="F", help=_help("smooth"))] = None,
     jitter: Annotated[int | None, typer.Option(metavar="PX", help=_help("jitter"))] = None,
     tv: Annotated[float | None, typer.Option(metavar="F", help=_help("tv"))] = None,
+    soft_limit: Annotated[bool | None, typer.Option("--soft-limit/--no-soft-limit", help=_help("soft_limit"))] = None,
     clamp: Annotated[bool | None, typer.Option("--clamp/--no-clamp", help=_help("clamp"))] = None,
     mask: Annotated[
         Path | None,
@@ -165,10 +174,11 @@ def dream(
     from deepdream_core.photo import WriteOptions
 
     dreaming = {
-        "layers": _layers(layer), "octaves": _number_or_word(octaves), "octave_scale": octave_scale,
+        "layers": _layers(layer), "pooling": pooling, "natural": natural, "keep_colours": keep_colours,
+        "octaves": _number_or_word(octaves), "octave_scale": octave_scale,
         "finest": _number_or_word(finest), "upscale": upscale, "iterations": iterations, "step": step,
-        "normalize": normalize, "laplacian": laplacian, "smooth": smooth, "jitter": jitter, "tv": tv, "clamp": clamp,
-        "strength": strength, "seed": seed,
+        "normalize": normalize, "laplacian": laplacian, "smooth": smooth, "jitter": jitter, "tv": tv,
+        "soft_limit": soft_limit, "clamp": clamp, "strength": strength, "seed": seed,
     }  # fmt: skip
     computing = {"tile": _number_or_word(tile), "device": device, "precision": precision, "weights": weights}
     if white is not None and not 0 < white <= 1e30:

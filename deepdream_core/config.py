@@ -129,10 +129,10 @@ def _config(tree: dict[str, Any], source: str) -> Config:
         if not isinstance(given, dict):
             raise SettingsError(f"{where}: {given!r:.60} is not a preset", "give it a description and settings")
         _names_only(given, where)
-        settings = {key: value for key, value in given.items() if key != "description"}
+        about = {key: given.get(key) for key in ("description", "family")}
+        settings = {key: value for key, value in given.items() if key not in about}
         validated(DreamSettings, {**dream.model_dump(), **settings}, _under(where))
-        description = {"description": given.get("description"), "settings": settings}
-        presets[str(name)] = validated(Preset, description, _under(where))
+        presets[str(name)] = validated(Preset, {**about, "settings": settings}, _under(where))
     folders = _folders(tree.get("folders"), presets, f"{source}: folders")
     ignore = _patterns(tree.get("ignore"), f"{source}: ignore")
     return Config(dream=dream, presets=presets, engine=engine, helper=helper, folders=folders, ignore=ignore)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from functools import cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -21,7 +22,7 @@ from deepdream_core import __version__
 from deepdream_core.errors import PictureError
 from deepdream_core.photo.file import recipe_text
 from deepdream_core.printable import printable
-from deepdream_core.settings import DreamSettings  # noqa: TC001 - pydantic needs it
+from deepdream_core.settings import EARLIER, DreamSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,13 +83,18 @@ class Machine(_Part):
     threads: int | None = None
 
 
+def _as_it_was_made(settings: object) -> object:
+    """Complete the settings of a recipe that is older than some of them."""
+    return {**EARLIER, **settings} if isinstance(settings, dict) else settings
+
+
 class Recipe(_Part):
     """All that is needed to dream the same picture again. `preset_changed`: `settings` are not quite the preset's."""
 
     recipe: Literal[1] = 1
     preset: str | None = None
     preset_changed: bool = False
-    settings: DreamSettings
+    settings: Annotated[DreamSettings, BeforeValidator(_as_it_was_made)]
     mask: Mask | None = None
     weights: WeightsUsed
     machine: Machine

@@ -62,6 +62,14 @@ class DreamSettings(_Strict):
     layers: Layers = Field(
         {"pool4": 1.0}, description="layers whose activations grow, by name or torchvision index, each with a weight"
     )
+    pooling: Literal["max", "average"] = Field(
+        "max",
+        description="how the network's pools sum up: max, many small creatures; average, few large, flowing forms",
+    )
+    natural: float = Field(
+        0.85, ge=0, le=1, description="how far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly gray"
+    )
+    keep_colours: bool = Field(False, description="dream in lightness alone; hue and chroma stay the photo's")
     octaves: Annotated[int, Field(ge=1, le=40)] | Literal["auto"] = Field(
         "auto", description="sizes to dream at; auto: as many as fit until the short side is about 120 px"
     )
@@ -85,9 +93,14 @@ class DreamSettings(_Strict):
     tv: float = Field(
         0.0, ge=0, le=100, description="total-variation weight: how strongly noise in the dream is calmed"
     )
+    soft_limit: bool = Field(True, description="let steps fade toward black and white, so that nothing is clipped")
     clamp: bool = Field(True, description="keep values in the visible range after each step, not only at the end")
     strength: float = Field(1.0, ge=0, le=1, description="blend of the result: 0 the original, 1 the dream")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the random shifts; the same seed repeats the picture")
+
+
+EARLIER: dict[str, Any] = {"pooling": "max", "natural": 0.0, "keep_colours": False, "soft_limit": False}
+"""What was done before there was a setting for it: what a recipe means that was made then and does not name it."""
 
 
 def _each_once(names: list[str]) -> list[str]:
@@ -221,9 +234,13 @@ class FolderSettings(_Strict):
 
 
 class Preset(_Strict):
-    """A named set of settings: one line that says what a person will see, and what differs from `dream`."""
+    """A named set of settings: one line that says what a person will see, and what differs from `dream`.
+
+    `family`: what it is listed under, as `animals`; None for a preset of the user's own that names none.
+    """
 
     description: str = Field(min_length=1)
+    family: Annotated[str, Field(min_length=1)] | None = None
     settings: dict[str, Any]
 
 

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepdream_core.engine import smoothing
+from deepdream_core.engine import strips
 from deepdream_core.engine.smoothing import (
+    Normalizer,
     add_total_variation_,
     gaussian_blur,
     normalize_,
@@ -35,7 +36,7 @@ def blurred_plainly(plane: torch.Tensor, sigma: float) -> torch.Tensor:
 def test_blur_is_a_convolution_however_it_is_cut(height: int, width: int, sigma: float, strip: int) -> None:
     plane = noise(height, width, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(smoothing._STRIP_PIXELS, "cpu", strip)
+        patch.setitem(strips._STRIP_PIXELS, "cpu", strip)
         torch.testing.assert_close(gaussian_blur(plane, sigma), blurred_plainly(plane, sigma), atol=1e-5, rtol=1e-4)
 
 
@@ -57,7 +58,7 @@ def test_normalizers() -> None:
 
 
 @pytest.mark.parametrize("normalizer", ["std", "mean_abs"])
-def test_a_gradient_of_zero_stays_zero(normalizer: smoothing.Normalizer) -> None:
+def test_a_gradient_of_zero_stays_zero(normalizer: Normalizer) -> None:
     assert torch.equal(normalize_(torch.zeros(1, 3, 8, 8), normalizer), torch.zeros(1, 3, 8, 8))
 
 
@@ -83,6 +84,6 @@ def test_total_variation_is_the_gradient_autograd_finds(height: int, width: int,
     right, down = F.pad(x[..., 1:] - x[..., :-1], (0, 1)), F.pad(x[..., 1:, :] - x[..., :-1, :], (0, 0, 0, 1))
     (expected,) = torch.autograd.grad(torch.sqrt(right**2 + down**2 + (1 / 255) ** 2).sum(), x)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(smoothing._STRIP_PIXELS, "cpu", strip)
+        patch.setitem(strips._STRIP_PIXELS, "cpu", strip)
         found = add_total_variation_(torch.zeros_like(difference), difference, 2.0)
     torch.testing.assert_close(found, -2 * expected, atol=1e-4, rtol=1e-4)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from deepdream_core.dreamer import Progress
+from deepdream_core.engine.colour import mix_, mixing, recolour_, soften_
 from deepdream_core.engine.pyramid import finest_size, octave_sizes
 from deepdream_core.engine.resample import resize
 from deepdream_core.engine.smoothing import (
@@ -65,6 +66,7 @@ def dream(
     sizes = octave_sizes(finest, settings.octaves, settings.octave_scale)
     areas = [height * width for height, width in sizes]
     coefficients: dict[str, float] = {}
+    colours = mixing(settings.natural, keep_colours=settings.keep_colours, std=gradient_of.network.std)
     step = settings.step if start is None else settings.step * (1 - KEPT)
     difference: Tensor | None = None
 
@@ -88,14 +90,14 @@ def dream(
             )
             gradient = gradient_of(image, coefficients, shift)
             _check_finite(gradient, image, octave, iteration)
-            _ascend(image, base, within, gradient, step, settings, gradient_of.network.std, step_map)
+            _ascend(image, base, within, gradient, step, settings, colours, step_map)
             done = sum(areas[: octave - 1]) + areas[octave - 1] * iteration / settings.iterations
             notes = tuple(gradient_of.notes)
             gradient_of.notes.clear()
             yield Progress(
                 octave, len(sizes), size, iteration, settings.iterations, gradient.objective,
                 done / sum(areas), gradient_of.tile_px(size), notes,
-                partial(_so_far, original, image, base, settings.strength, mask),
+                partial(_so_far, original, image, base, settings, mask),
             )  # fmt: skip
             del gradient
 
@@ -104,7 +106,7 @@ def dream(
             difference -= kept  # it comes back sharper in the next octave
         del image, base, kept
     assert difference is not None
-    return blend(original, difference, settings.strength, mask)
+    return blend(original, difference, settings.strength, mask, keep_colours=settings.keep_colours)
 
 
 def balanced(layers: Mapping[str, float], image: Tensor, gradient_of: TiledGradient) -> dict[str, float]:
@@ -123,11 +125,13 @@ def balanced(layers: Mapping[str, float], image: Tensor, gradient_of: TiledGradi
     return {name: weight * strongest / (pulls[name] or strongest or 1.0) for name, weight in layers.items()}
 
 
-def blend(original: Tensor, difference: Tensor, strength: float, mask: Tensor | None) -> Tensor:
+def blend(
+    original: Tensor, difference: Tensor, strength: float, mask: Tensor | None, *, keep_colours: bool = False
+) -> Tensor:
     """Return original + strength · mask · difference, at the original's size, within the visible range.
 
-    `difference` may have another size. Values of the original beyond 0…1 are not cut. Where the weight is 0 the original
-    comes back to the bit.
+    `difference` may have another size. Values of the original beyond 0…1 are not cut. With `keep_colours` only the
+    original's luma moves. Where the weight is 0 the original comes back to the bit.
     """
     size = (original.shape[2], original.shape[3])
     result = torch.empty_like(original)
@@ -137,13 +141,19 @@ def blend(original: Tensor, difference: Tensor, strength: float, mask: Tensor | 
         if mask is not None:
             after *= mask
         after += before
-        _clamp_(after, before, *_within_range(before))
-        result[:, channel : channel + 1] = after if mask is None else torch.where(mask == 0, before, after)
+        if not keep_colours:
+            _clamp_(after, before, *_within_range(before))
+        result[:, channel : channel + 1] = after
+    if keep_colours:
+        recolour_(result, original, limit=True)
+    if mask is not None:
+        for after, before in zip(result[0], original[0], strict=True):
+            after.copy_(torch.where(mask[0, 0] == 0, before, after))
     return result
 
 
-def _so_far(original: Tensor, image: Tensor, base: Tensor, strength: float, mask: Tensor | None) -> Tensor:
-    return blend(original, image - base, strength, mask)
+def _so_far(original: Tensor, image: Tensor, base: Tensor, settings: DreamSettings, mask: Tensor | None) -> Tensor:
+    return blend(original, image - base, settings.strength, mask, keep_colours=settings.keep_colours)
 
 
 def _ascend(
@@ -153,23 +163,27 @@ def _ascend(
     gradient: PictureGradient,
     step: float,
     settings: DreamSettings,
-    std: Tensor,
+    colours: Tensor,
     step_map: Tensor | None,
 ) -> None:
     """Move `image` one step of `step` / 255 up the gradient, in place.
 
-    The gradient is that of the normalised input; a move along it there is a move along std · gradient in the picture.
+    The gradient is that of the normalised input; `colours`, float32 [3, 3], makes it a move of the picture.
     """
-    direction = gradient.tensor.mul_(std)
+    direction = mix_(gradient.tensor, colours)
     smooth_cascade_(direction, settings.smooth)
     normalize_laplacian_(direction, settings.laplacian)
     normalize_(direction, settings.normalize)
     if settings.tv:
         add_total_variation_(direction, image - base, settings.tv)
+    if settings.soft_limit:
+        soften_(direction, image)
     if step_map is not None:
         direction *= step_map
     image.add_(direction, alpha=step / 255)
-    if settings.clamp:
+    if settings.keep_colours:
+        recolour_(image, base, limit=settings.clamp)
+    elif settings.clamp:
         for channel, inside in enumerate(within):
             _clamp_(image[:, channel], base[:, channel], inside)
 

@@ -47,7 +47,7 @@ class Engine:
         self.device = choose_device(settings.device)
         self.dtype = choose_precision(settings.precision, self.device)
         self.weights = load_weights(settings.weights, fetched=fetched)
-        self._networks: dict[tuple[str, ...], Vgg19] = {}
+        self._networks: dict[object, Vgg19] = {}
 
     @property
     def device_name(self) -> str:
@@ -68,12 +68,13 @@ class Engine:
         """Return a new gradient of the settings' layers, on a network built once and only as deep as they need.
 
         New, so that what one picture did to tiles and scales is felt by no other: same settings, same bytes. It keeps its
-        network, which the engine lets go of when other layers are asked for.
+        network, which the engine lets go of when other layers or another pooling are asked for.
         """
-        layers = tuple(sorted(settings.layers))
-        if layers not in self._networks:
-            self._networks = {layers: Vgg19(self.weights, list(layers), self.device, self.dtype)}
-        return TiledGradient(self._networks[layers], tile=self.settings.tile, memory_mb=self.settings.memory_mb)
+        layers = sorted(settings.layers)
+        key = (*layers, settings.pooling)
+        if key not in self._networks:
+            self._networks = {key: Vgg19(self.weights, layers, self.device, self.dtype, settings.pooling)}
+        return TiledGradient(self._networks[key], tile=self.settings.tile, memory_mb=self.settings.memory_mb)
 
     def dream(
         self,

@@ -7,16 +7,15 @@ picture takes 400 MB, and three copies of everything would not fit.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
 
 from deepdream_core.engine.resample import resize
+from deepdream_core.engine.strips import strips
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
 Normalizer = Literal["std", "mean_abs", "none"]
@@ -24,27 +23,6 @@ Normalizer = Literal["std", "mean_abs", "none"]
 CASCADE = (0.5, 1.0, 2.0)
 _TRUNCATE = 3.0
 _TINY = 1e-30
-_STRIP_PIXELS = {"cpu": 1 << 16}
-_STRIP_PIXELS_ELSEWHERE = 1 << 24
-
-
-class _Strip(NamedTuple):
-    """Some rows of a plane: `own` in the plane, `seen` with its neighbours, and how many rows are missing at the ends."""
-
-    own: slice
-    seen: slice
-    above: int
-    below: int
-
-
-def _strips(plane: Tensor, halo: int) -> Iterator[_Strip]:
-    """Cut planes [1, C, H, W] into strips of rows, small enough for a CPU's cache; elsewhere they are large."""
-    height, width = plane.shape[2:]
-    rows = max(4 * halo, _STRIP_PIXELS.get(plane.device.type, _STRIP_PIXELS_ELSEWHERE) // width, 1)
-    for start in range(0, height, rows):
-        stop = min(height, start + rows)
-        seen = slice(max(0, start - halo), min(height, stop + halo))
-        yield _Strip(slice(start, stop), seen, max(0, halo - start), max(0, stop + halo - height))
 
 
 def gaussian_blur(planes: Tensor, sigma_px: float) -> Tensor:
@@ -58,7 +36,7 @@ def gaussian_blur(planes: Tensor, sigma_px: float) -> Tensor:
     taps = [tap / sum(taps) for tap in taps]
     convolved = _convolved if planes.is_cuda else _summed
     blurred = torch.empty_like(planes)
-    for strip in _strips(planes, radius):
+    for strip in strips(planes, radius):
         padded = F.pad(planes[:, :, strip.seen], (radius, radius, strip.above, strip.below), mode="replicate")
         blurred[:, :, strip.own] = convolved(convolved(padded, taps, dim=3), taps, dim=2)
     return blurred
@@ -139,7 +117,7 @@ def add_total_variation_(direction: Tensor, difference: Tensor, weight: float) -
     if weight == 0:
         return direction
     for plane, change in zip(torch.split(direction, 1, dim=1), torch.split(difference, 1, dim=1), strict=True):
-        for strip in _strips(plane, 1):
+        for strip in strips(plane, 1):
             part = F.pad(change[:, :, strip.seen], (0, 0, strip.above, strip.below), mode="replicate")
             right = F.pad(part[..., 1:] - part[..., :-1], (1, 1))
             down = part[:, :, 1:] - part[:, :, :-1]

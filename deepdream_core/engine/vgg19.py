@@ -1,15 +1,15 @@
 """VGG19's feature layers with a hand-written value-and-gradient.
 
 Autograd would keep every activation and compute what nobody asks for. A chain of 3×3 convolutions, ReLUs and 2×2 pools
-needs little: a ReLU's gradient needs only its output's sign, a pool's only the indices of its maxima, and no gradient of a
-weight is wanted. In float32 the result equals autograd's.
+needs little: a ReLU's gradient needs only its output's sign, a maximum pool's only the indices of its maxima, an average
+pool's nothing, and no gradient of a weight is wanted. In float32 the result equals autograd's.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _aten = torch.ops.aten
 
+
+AVERAGE_GAIN = 2.0
+"""An average pool's output is multiplied by this: averages are smaller than maxima, and the layers after it were trained
+on those (Gatys, Ecker & Bethge 2016 pool by average; the factor is Katherine Crowson's, style-transfer-pytorch)."""
 
 LOSS_SCALE_TRIES = 16
 """A float16 gradient is computed again at most so often; a network that no scale suits must not hang the dream."""
@@ -63,13 +67,22 @@ class LossScale:
 class Vgg19:
     """The network up to the deepest layer asked for, on one device in one precision. Using it does not change it.
 
-    `layers`: the names whose activations count. `mean` and `std` are float32 [1, 3, 1, 1] on the device.
+    `layers`: the names whose activations count. `pooling`: `max`, as it was trained, or `average`. `mean` and `std` are
+    float32 [1, 3, 1, 1] on the device.
     """
 
-    def __init__(self, weights: Weights, layers: list[str], device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        layers: list[str],
+        device: torch.device,
+        dtype: torch.dtype,
+        pooling: Literal["max", "average"] = "max",
+    ) -> None:
         self.targets = tuple(sorted({find_layer(name) for name in layers}, key=lambda layer: layer.index))
         self.chain = LAYERS[: self.targets[-1].index + 1]
         self.device, self.dtype = device, dtype
+        self._averages = pooling == "average"
         self.weights_name, self.weights_sha256 = weights.name, weights.sha256
         self.mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(weights.std, device=device).view(1, 3, 1, 1)
@@ -103,7 +116,7 @@ class Vgg19:
             cells = layer.channels / layer.stride**2
             if self._keeps(layer, after):
                 kept += cells * self.dtype.itemsize
-            if layer.kind == "pool":
+            if layer.kind == "pool" and not self._averages:
                 kept += cells * torch.int64.itemsize
         widest = self.chain[0].channels * self.dtype.itemsize
         maps = 4 if self.device.type != "cuda" else 7 if self.dtype == torch.float32 else 5
@@ -167,6 +180,8 @@ class Vgg19:
             elif layer.kind == "relu":
                 conv = LAYERS[layer.index - 1]
                 x = x if self._fuses(conv) else x.relu()
+            elif self._averages:
+                x = F.avg_pool2d(x, 2).mul_(AVERAGE_GAIN)
             else:
                 shape = x.shape
                 x, at = F.max_pool2d(x, 2, return_indices=True)
@@ -200,6 +215,11 @@ class Vgg19:
                 gradient = self.convolve_back(layer, gradient)
             elif layer.kind == "relu" and output is not None:
                 _aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
+            elif layer.kind == "pool" and self._averages:
+                before = kept[LAYERS[layer.index - 1].name]
+                gradient = _aten.avg_pool2d_backward(
+                    gradient.mul_(AVERAGE_GAIN), before, [2, 2], [2, 2], [0, 0], False, True, None
+                )
             elif layer.kind == "pool":
                 # A maximum of 0 came from a ReLU at 0: masking here, on a quarter of the cells, spares the ReLU before.
                 _aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
@@ -212,10 +232,10 @@ class Vgg19:
         return gradient
 
     def _keeps(self, layer: Layer, after: Layer | None) -> bool:
-        """Say whether the backward needs a layer's output: of targets, pools, and ReLUs that no pool follows."""
+        """Say whether the backward needs a layer's output: of targets, of maximum pools, and of ReLUs that none follows."""
         if layer in self.targets or layer.kind == "pool":
-            return True
-        return layer.kind == "relu" and (after is None or after.kind != "pool")
+            return layer in self.targets or not self._averages
+        return layer.kind == "relu" and (self._averages or after is None or after.kind != "pool")
 
     def _fuses(self, conv: Layer) -> bool:
         """Say whether a convolution's ReLU is computed with it: where a ReLU follows and nobody asks for its input."""

@@ -1,0 +1,86 @@
+"""How a step treats colour: natural colours, the soft limit at black and white, and a dream in lightness alone.
+
+All of it works on the picture's own encoding, channel by channel or strip by strip, since a copy of a large picture would
+not fit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from deepdream_core.engine.strips import strips
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_COLOUR_SQRT = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
+"""Square root of the covariance of ImageNet's colours, rows R, G, B; columns about gray, blue to yellow, green to magenta.
+
+`color_correlation_svd_sqrt` of Lucid (Olah et al., 2017), `lucid/optvis/param/color.py`.
+"""
+_LUMA = (0.3, 0.59, 0.11)
+
+
+def mixing(natural: float, *, keep_colours: bool, std: Tensor) -> Tensor:
+    """Return the matrix, float32 [3, 3] on the CPU, that makes a picture's step of the gradient by the normalised input.
+
+    `std`: float32 [1, 3, 1, 1], the normalisation's, by which a move of the normalised input is one of the picture. Then
+    (1 - k) I + k C Cᵀ with k = `natural` in 0…1. To multiply a gradient by C Cᵀ is to climb in decorrelated colours: gray
+    keeps its strength, the two colour axes get 1/13 and 1/56, as rarely as photographs have those colours. With
+    `keep_colours` all channels move alike.
+    """
+    identity = torch.eye(3, dtype=torch.float64)
+    root = torch.tensor(_COLOUR_SQRT, dtype=torch.float64)
+    root /= torch.linalg.vector_norm(root, dim=0).max()
+    mixed = torch.full((3, 3), 1 / 3, dtype=torch.float64)
+    if not keep_colours:
+        mixed = (1 - natural) * identity + natural * root @ root.T
+    return (mixed * std.flatten().cpu()).float()
+
+
+def mix_(gradient: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply the colours of a gradient, float32 [1, 3, H, W], by `matrix`, [3, 3] on the CPU, in place."""
+    if torch.equal(matrix, matrix.diag().diag()):
+        return gradient.mul_(matrix.diag().view(1, 3, 1, 1).to(gradient.device))
+    matrix = matrix.to(gradient.device)
+    for strip in strips(gradient):
+        part = gradient[0, :, strip.own]
+        part.copy_(torch.einsum("ij,jhw->ihw", matrix, part))
+    return gradient
+
+
+def soften_(direction: Tensor, picture: Tensor) -> Tensor:
+    """Multiply a step by sqrt(4 x (1 - x)) of the picture's values x, both float32 [1, 3, H, W]; 0 at and beyond 0 and 1.
+
+    A value near black or white moves ever less: highlights and shadows keep their detail instead of being clipped.
+    """
+    for plane, values in zip(direction[0], picture[0], strict=True):
+        weight = values.clamp(0, 1)
+        plane.mul_(weight.addcmul_(weight, weight, value=-1).sqrt_().mul_(2))
+    return direction
+
+
+def recolour_(picture: Tensor, original: Tensor, *, limit: bool) -> Tensor:
+    """Give `picture` the hue and chroma of `original`, both float32 [1, 3, H, W], and leave its luma; in place.
+
+    The blend mode Luminosity of PDF and of W3C's Compositing and Blending Level 1 (`SetLum`, `ClipColor`). Chroma is
+    what a colour has beyond its luma, 0.3 R + 0.59 G + 0.11 B. With `limit` it is reduced, hue kept, where the luma
+    leaves no room for it in 0…1, or in what the original takes where that lies beyond.
+    """
+    red, green, blue = _LUMA
+    for strip in strips(picture):
+        new, old = picture[:, :, strip.own], original[:, :, strip.own]
+        luma = red * new[:, :1] + green * new[:, 1:2] + blue * new[:, 2:]
+        chroma = old - (red * old[:, :1] + green * old[:, 1:2] + blue * old[:, 2:])
+        if limit:
+            low, high = old.amin(1, keepdim=True).clamp_(max=0), old.amax(1, keepdim=True).clamp_(min=1)
+            luma = torch.clamp(luma, low, high)
+            room = torch.minimum(
+                (high - luma) / chroma.amax(1, keepdim=True).clamp_(min=1e-9),
+                (luma - low) / chroma.amin(1, keepdim=True).neg_().clamp_(min=1e-9),
+            )
+            chroma *= room.clamp_(max=1)
+        new.copy_(chroma.add_(luma))
+    return picture
