@@ -56,30 +56,33 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+Pooling = Literal["max", "average"]
+
+
 class DreamSettings(_Strict):
     """How to dream: everything that decides what the picture looks like, and nothing about the machine."""
 
     layers: Layers = Field(
         {"pool4": 1.0}, description="layers whose activations grow, by name or torchvision index, each with a weight"
     )
-    pooling: Literal["max", "average"] = Field(
+    pooling: Pooling = Field(
         "max",
         description="how the network's pools sum up: max, many small creatures; average, few large, flowing forms",
     )
     natural: float = Field(
-        0.85, ge=0, le=1, description="how far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly gray"
+        0.95, ge=0, le=1, description="how far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly gray"
     )
     keep_colours: bool = Field(False, description="dream in lightness alone; hue and chroma stay the photo's")
     octaves: Annotated[int, Field(ge=1, le=40)] | Literal["auto"] = Field(
         "auto", description="sizes to dream at; auto: as many as fit until the short side is about 120 px"
     )
-    octave_scale: float = Field(1.4, ge=1.05, le=4, description="how much larger each octave is than the one before")
+    octave_scale: float = Field(1.3, ge=1.05, le=4, description="how much larger each octave is than the one before")
     finest: Annotated[int, Field(ge=32, le=100_000)] | Literal["full"] = Field(
         800, description="short side in px at which dreaming stops (pattern size); full: the picture's own"
     )
     upscale: bool = Field(False, description="also enlarge pictures smaller than finest to it while dreaming")
     iterations: int = Field(10, ge=1, le=100_000, description="gradient steps in each octave")
-    step: float = Field(1.5, gt=0, le=10_000, description="step size in 1/255 of the value range")
+    step: float = Field(2.2, gt=0, le=10_000, description="step size in 1/255 of the value range")
     normalize: Literal["std", "mean_abs", "none"] = Field(
         "std", description="what each gradient is divided by: standard deviation, mean absolute value, nothing"
     )
@@ -99,7 +102,12 @@ class DreamSettings(_Strict):
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the random shifts; the same seed repeats the picture")
 
 
-EARLIER: dict[str, Any] = {"pooling": "max", "natural": 0.0, "keep_colours": False, "soft_limit": False}
+EARLIER: dict[str, Any] = {
+    "pooling": "max",
+    "natural": 0.0,
+    "keep_colours": False,
+    "soft_limit": False,
+}
 """What was done before there was a setting for it: what a recipe means that was made then and does not name it."""
 
 

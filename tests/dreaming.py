@@ -87,8 +87,10 @@ def by_autograd(
             weight, bias = weights.convolutions[layer.name]
             weight = weight.to(x.device, dtype, memory_format=torch.channels_last)
             hidden = F.conv2d(hidden, weight, bias.to(x.device, dtype), padding=1)
+        elif layer.kind == "relu":
+            hidden = F.relu(hidden)
         else:
-            hidden = F.relu(hidden) if layer.kind == "relu" else F.max_pool2d(hidden, 2)
+            hidden = F.max_pool2d(hidden, 2) if network.pooling == "max" else 2 * F.avg_pool2d(hidden, 2)
         if layer in network.targets:
             energies[layer.name] = float(hidden.detach().double().square().sum())
             loss = loss + coefficients[layer.name] * hidden.square().sum() / 2

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deepdream_core.engine.objective import Window
     from deepdream_core.engine.vgg19 import LossScale
     from deepdream_core.engine.weights import Weights
+    from deepdream_core.settings import Pooling
 
 CPU = torch.device("cpu")
 
@@ -35,12 +36,13 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("size", "tile", "shift"), [((139, 205), 64, (0, 0)), ((203, 171), 96, (17, -23)), ((160, 50), 32, (-500, 7))]
 )
+@pytest.mark.parametrize("pooling", ["max", "average"])
 def test_tiles_change_nothing(
-    oxford: Weights, layers: list[str], size: tuple[int, int], tile: int, shift: tuple[int, int]
+    oxford: Weights, layers: list[str], size: tuple[int, int], tile: int, shift: tuple[int, int], pooling: Pooling
 ) -> None:
     picture = photograph("coffee", *size)
     coefficients = {name: 1.0 + number for number, name in enumerate(layers)}
-    network = Vgg19(oxford, layers, CPU, torch.float32)
+    network = Vgg19(oxford, layers, CPU, torch.float32, pooling)
     whole = TiledGradient(network, tile="none")(picture, coefficients, shift)
     tiled = TiledGradient(network, tile=tile)(picture, coefficients, shift)
     assert (tiled.tensor - whole.tensor).norm() / whole.tensor.norm() < 1e-5

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepdream_core.engine.weights import Weights
+    from deepdream_core.settings import Pooling
 
 CPU = torch.device("cpu")
 CHOICES = [
@@ -27,10 +28,13 @@ CHOICES = [
 
 @pytest.mark.parametrize("layers", CHOICES, ids="+".join)
 @pytest.mark.parametrize("size", [(96, 128), (61, 83)])
-def test_value_and_gradient_are_those_of_autograd(oxford: Weights, layers: list[str], size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_value_and_gradient_are_those_of_autograd(
+    oxford: Weights, layers: list[str], size: tuple[int, int], pooling: Pooling
+) -> None:
     picture = photograph("astronaut", *size)
     coefficients = {name: 0.5 + number for number, name in enumerate(layers)}
-    network = Vgg19(oxford, layers, CPU, torch.float32)
+    network = Vgg19(oxford, layers, CPU, torch.float32, pooling)
     energies, gradient = network.value_and_gradient(picture, coefficients)
     expected_energies, expected = by_autograd(oxford, network, picture, coefficients)
     assert energies == pytest.approx(expected_energies, rel=1e-5)

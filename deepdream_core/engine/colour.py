@@ -1,4 +1,4 @@
-"""How a step treats colour: natural colours, the soft limit at black and white, and a dream in lightness alone.
+"""How a step treats colour: natural colours, and a dream in lightness alone.
 
 All of it works on the picture's own encoding, channel by channel or strip by strip, since a copy of a large picture would
 not fit.
@@ -51,17 +51,6 @@ def mix_(gradient: Tensor, matrix: Tensor) -> Tensor:
     return gradient
 
 
-def soften_(direction: Tensor, picture: Tensor) -> Tensor:
-    """Multiply a step by sqrt(4 x (1 - x)) of the picture's values x, both float32 [1, 3, H, W]; 0 at and beyond 0 and 1.
-
-    A value near black or white moves ever less: highlights and shadows keep their detail instead of being clipped.
-    """
-    for plane, values in zip(direction[0], picture[0], strict=True):
-        weight = values.clamp(0, 1)
-        plane.mul_(weight.addcmul_(weight, weight, value=-1).sqrt_().mul_(2))
-    return direction
-
-
 def recolour_(picture: Tensor, original: Tensor, *, limit: bool) -> Tensor:
     """Give `picture` the hue and chroma of `original`, both float32 [1, 3, H, W], and leave its luma; in place.
 
@@ -81,6 +70,7 @@ def recolour_(picture: Tensor, original: Tensor, *, limit: bool) -> Tensor:
                 (high - luma) / chroma.amax(1, keepdim=True).clamp_(min=1e-9),
                 (luma - low) / chroma.amin(1, keepdim=True).neg_().clamp_(min=1e-9),
             )
-            chroma *= room.clamp_(max=1)
-        new.copy_(chroma.add_(luma))
+            new.copy_(torch.clamp(chroma.mul_(room.clamp_(max=1)).add_(luma), low, high))
+        else:
+            new.copy_(chroma.add_(luma))
     return picture

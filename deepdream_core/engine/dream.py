@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from deepdream_core.dreamer import Progress
-from deepdream_core.engine.colour import mix_, mixing, recolour_, soften_
+from deepdream_core.engine.colour import mix_, mixing, recolour_
+from deepdream_core.engine.limit import difference_to, move_
 from deepdream_core.engine.pyramid import finest_size, octave_sizes
 from deepdream_core.engine.resample import resize
 from deepdream_core.engine.smoothing import (
@@ -68,14 +69,17 @@ def dream(
     coefficients: dict[str, float] = {}
     colours = mixing(settings.natural, keep_colours=settings.keep_colours, std=gradient_of.network.std)
     step = settings.step if start is None else settings.step * (1 - KEPT)
+    soft = settings.soft_limit
     difference: Tensor | None = None
 
     for octave, size in enumerate(sizes, start=1):
         base = resize(original, size)
-        image = base.clone() if difference is None else resize(difference, size).add_(base)
+        image = base.clone()
+        if difference is not None:
+            move_(image, resize(difference, size), soft=soft)
         kept = None if start is None else resize(start, size) * (KEPT / settings.strength)
         if kept is not None:
-            image += kept
+            move_(image, kept, soft=soft)
         step_map = mask  # the caller's, perhaps another dream's too: not to be written to
         if mask is not None and tuple(mask.shape[2:]) != size:
             step_map = resize(mask, size).clamp_(0, 1)
@@ -101,12 +105,12 @@ def dream(
             )  # fmt: skip
             del gradient
 
-        difference = image.sub_(base)
+        difference = difference_to(image, base, soft=soft)
         if kept is not None and octave < len(sizes):
             difference -= kept  # it comes back sharper in the next octave
         del image, base, kept
     assert difference is not None
-    return blend(original, difference, settings.strength, mask, keep_colours=settings.keep_colours)
+    return blend(original, difference, settings, mask)
 
 
 def balanced(layers: Mapping[str, float], image: Tensor, gradient_of: TiledGradient) -> dict[str, float]:
@@ -125,26 +129,23 @@ def balanced(layers: Mapping[str, float], image: Tensor, gradient_of: TiledGradi
     return {name: weight * strongest / (pulls[name] or strongest or 1.0) for name, weight in layers.items()}
 
 
-def blend(
-    original: Tensor, difference: Tensor, strength: float, mask: Tensor | None, *, keep_colours: bool = False
-) -> Tensor:
-    """Return original + strength · mask · difference, at the original's size, within the visible range.
+def blend(original: Tensor, difference: Tensor, settings: DreamSettings, mask: Tensor | None) -> Tensor:
+    """Return the original moved by strength · mask · difference, at its own size, within the visible range.
 
-    `difference` may have another size. Values of the original beyond 0…1 are not cut. With `keep_colours` only the
-    original's luma moves. Where the weight is 0 the original comes back to the bit.
+    `difference` may have another size. Values of the original beyond 0…1 are not cut. Where the weight is 0 the original
+    comes back to the bit.
     """
     size = (original.shape[2], original.shape[3])
-    result = torch.empty_like(original)
+    result = original.clone()
     for channel in range(original.shape[1]):
-        before = original[:, channel : channel + 1]
-        after = resize(difference[:, channel : channel + 1], size) * strength
+        before, after = original[:, channel : channel + 1], result[:, channel : channel + 1]
+        change = resize(difference[:, channel : channel + 1], size) * settings.strength
         if mask is not None:
-            after *= mask
-        after += before
-        if not keep_colours:
+            change *= mask
+        move_(after, change, soft=settings.soft_limit)
+        if not settings.keep_colours:
             _clamp_(after, before, *_within_range(before))
-        result[:, channel : channel + 1] = after
-    if keep_colours:
+    if settings.keep_colours:
         recolour_(result, original, limit=True)
     if mask is not None:
         for after, before in zip(result[0], original[0], strict=True):
@@ -153,7 +154,7 @@ def blend(
 
 
 def _so_far(original: Tensor, image: Tensor, base: Tensor, settings: DreamSettings, mask: Tensor | None) -> Tensor:
-    return blend(original, image - base, settings.strength, mask, keep_colours=settings.keep_colours)
+    return blend(original, difference_to(image.clone(), base, soft=settings.soft_limit), settings, mask)
 
 
 def _ascend(
@@ -176,11 +177,9 @@ def _ascend(
     normalize_(direction, settings.normalize)
     if settings.tv:
         add_total_variation_(direction, image - base, settings.tv)
-    if settings.soft_limit:
-        soften_(direction, image)
     if step_map is not None:
         direction *= step_map
-    image.add_(direction, alpha=step / 255)
+    move_(image, direction, soft=settings.soft_limit, scale=step / 255)
     if settings.keep_colours:
         recolour_(image, base, limit=settings.clamp)
     elif settings.clamp:

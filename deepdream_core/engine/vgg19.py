@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepdream_core.engine.weights import Weights
+    from deepdream_core.settings import Pooling
 
 _aten = torch.ops.aten
 
@@ -77,12 +78,12 @@ class Vgg19:
         layers: list[str],
         device: torch.device,
         dtype: torch.dtype,
-        pooling: Literal["max", "average"] = "max",
+        pooling: Pooling = "max",
     ) -> None:
         self.targets = tuple(sorted({find_layer(name) for name in layers}, key=lambda layer: layer.index))
         self.chain = LAYERS[: self.targets[-1].index + 1]
         self.device, self.dtype = device, dtype
-        self._averages = pooling == "average"
+        self.pooling = pooling
         self.weights_name, self.weights_sha256 = weights.name, weights.sha256
         self.mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(weights.std, device=device).view(1, 3, 1, 1)
@@ -116,7 +117,7 @@ class Vgg19:
             cells = layer.channels / layer.stride**2
             if self._keeps(layer, after):
                 kept += cells * self.dtype.itemsize
-            if layer.kind == "pool" and not self._averages:
+            if layer.kind == "pool" and self.pooling == "max":
                 kept += cells * torch.int64.itemsize
         widest = self.chain[0].channels * self.dtype.itemsize
         maps = 4 if self.device.type != "cuda" else 7 if self.dtype == torch.float32 else 5
@@ -180,7 +181,7 @@ class Vgg19:
             elif layer.kind == "relu":
                 conv = LAYERS[layer.index - 1]
                 x = x if self._fuses(conv) else x.relu()
-            elif self._averages:
+            elif self.pooling == "average":
                 x = F.avg_pool2d(x, 2).mul_(AVERAGE_GAIN)
             else:
                 shape = x.shape
@@ -215,7 +216,7 @@ class Vgg19:
                 gradient = self.convolve_back(layer, gradient)
             elif layer.kind == "relu" and output is not None:
                 _aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
-            elif layer.kind == "pool" and self._averages:
+            elif layer.kind == "pool" and self.pooling == "average":
                 before = kept[LAYERS[layer.index - 1].name]
                 gradient = _aten.avg_pool2d_backward(
                     gradient.mul_(AVERAGE_GAIN), before, [2, 2], [2, 2], [0, 0], False, True, None
@@ -234,8 +235,8 @@ class Vgg19:
     def _keeps(self, layer: Layer, after: Layer | None) -> bool:
         """Say whether the backward needs a layer's output: of targets, of maximum pools, and of ReLUs that none follows."""
         if layer in self.targets or layer.kind == "pool":
-            return layer in self.targets or not self._averages
-        return layer.kind == "relu" and (self._averages or after is None or after.kind != "pool")
+            return layer in self.targets or self.pooling == "max"
+        return layer.kind == "relu" and (self.pooling == "average" or after is None or after.kind != "pool")
 
     def _fuses(self, conv: Layer) -> bool:
         """Say whether a convolution's ReLU is computed with it: where a ReLU follows and nobody asks for its input."""
