@@ -1,72 +1,202 @@
-"""Makes the README's pictures with this program: `python docs/make_pictures.py`, some minutes on two cores."""
+"""Makes the documentation's pictures and figures with this program: `python docs/make_pictures.py [NAME ...]`.
+
+`before-after`, `presets`, `layers`, `looks` (all presets on all photographs, an hour on two cores, and the figures of
+`docs/looks.md`) and `thumbnails` (of the presets, which travel with the program). Without a name: all of them.
+"""
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from skimage import data
+from skimage import color, data
 
 from deepdream_core.config import load_config
 from deepdream_core.engine.engine import Engine
-from deepdream_core.photo import Photo
 from deepdream_core.settings import DreamSettings, EngineSettings
 
 DOCS = Path(__file__).resolve().parent
+THUMBNAILS = DOCS.parent / "deepdream_core" / "thumbnails"
 LAYERS = (
-    "relu1_2", "relu2_2", "relu3_1", "relu3_2", "relu3_4", "relu4_1",
+    "relu1_2", "relu2_2", "relu3_1", "relu3_3", "relu3_4", "relu4_1",
     "relu4_2", "relu4_3", "pool4", "relu5_1", "relu5_3", "pool5",
 )  # fmt: skip
-PRESETS = ("classic", "subtle", "eyes", "fur", "texture", "swirls", "monster")
 GAP, CAPTION = 8, 26
+Planes = NDArray[np.float32]
+ENGINE, CONFIG = Engine(EngineSettings()), load_config(Path("/dev/null"))
 
 
-def dreamed(engine: Engine, picture: Image.Image, settings: DreamSettings) -> Image.Image:
-    """Dream an RGB picture and return the result."""
-    photo = Photo(np.array(picture.convert("RGB")), None, gray=False, format="PNG", icc=None, exif=None, jpeg={})
-    steps = engine.dream(photo.floats(), settings)
+def poster() -> Image.Image:
+    """Draw a flat graphic."""
+    picture = Image.new("RGB", (900, 640), (246, 236, 214))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 0, 900, 430), fill=(244, 190, 120))
+    draw.ellipse((560, 110, 740, 290), fill=(214, 72, 52))
+    draw.polygon([(0, 430), (190, 180), (330, 340), (470, 210), (700, 430)], fill=(58, 92, 120))
+    draw.polygon([(300, 430), (600, 260), (900, 430)], fill=(34, 60, 84))
+    draw.rectangle((0, 430, 900, 540), fill=(90, 150, 140))
+    draw.text((450, 590), "NORTH SHORE", font=ImageFont.load_default(64), fill=(34, 60, 84), anchor="mm")
+    return picture
+
+
+def photographs(short_side: int) -> dict[str, Image.Image]:
+    """Return the photographs that looks are judged on, by name."""
+    pictures = {
+        "portrait": Image.fromarray(data.astronaut()),
+        "landscape": Image.open(DOCS / "photos" / "landscape.jpg"),
+        "architecture": Image.open(DOCS / "photos" / "pagoda.jpg"),
+        "animal": Image.fromarray(data.chelsea()),
+        "food": Image.fromarray(data.coffee()),
+        "night": Image.fromarray(data.rocket()),
+        "graphic": poster(),
+        "black and white": Image.fromarray(data.camera()).convert("RGB"),
+    }
+    return {name: sized(picture, short_side) for name, picture in pictures.items()}
+
+
+def sized(picture: Image.Image, short_side: int) -> Image.Image:
+    """Return the picture with another short side in pixels."""
+    factor = short_side / min(picture.size)
+    size = round(picture.width * factor), round(picture.height * factor)
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def planes(picture: Image.Image) -> Planes:
+    """Return an RGB picture as float32 [3, H, W] in 0…1."""
+    return np.ascontiguousarray(np.asarray(picture, np.float32).transpose(2, 0, 1) / 255)
+
+
+def dreamed(picture: Image.Image, settings: DreamSettings) -> Planes:
+    """Dream an RGB picture and return the result, float32 [3, H, W]."""
+    steps = ENGINE.dream(planes(picture), settings)
     while True:
         try:
             next(steps)
         except StopIteration as stop:
-            return Image.fromarray(photo.with_floats(stop.value).pixels)
+            result: Planes = stop.value
+            return result
+
+
+def image(result: Planes) -> Image.Image:
+    """Return float32 [3, H, W] as an RGB picture."""
+    return Image.fromarray((result.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8))
 
 
 def sheet(pictures: list[tuple[str, Image.Image]], columns: int, width: int) -> Image.Image:
-    """Lay pictures out in a grid, each `width` wide with its name below."""
-    height = round(width * pictures[0][1].height / pictures[0][1].width)
-    rows = -(-len(pictures) // columns)
-    page = Image.new("RGB", (columns * (width + GAP) - GAP, rows * (height + CAPTION + GAP) - GAP), "white")
-    draw = ImageDraw.Draw(page)
-    font = ImageFont.load_default(16)
-    for number, (name, picture) in enumerate(pictures):
-        x, y = number % columns * (width + GAP), number // columns * (height + CAPTION + GAP)
-        page.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (x, y))
-        draw.text((x + width / 2, y + height + 3), name, fill="black", font=font, anchor="ma")
+    """Lay pictures out in a grid, each `width` wide with its name below, each row as high as its highest picture."""
+    draw_rows = []
+    for row in (pictures[first : first + columns] for first in range(0, len(pictures), columns)):
+        height = max(round(width * picture.height / picture.width) for _, picture in row)
+        strip = Image.new("RGB", (columns * (width + GAP) - GAP, height + CAPTION + GAP), "white")
+        draw = ImageDraw.Draw(strip)
+        for number, (name, picture) in enumerate(row):
+            x, own = number * (width + GAP), round(width * picture.height / picture.width)
+            strip.paste(picture.resize((width, own), Image.Resampling.LANCZOS), (x, 0))
+            draw.text((x + width / 2, height + 3), name, fill="black", font=ImageFont.load_default(16), anchor="ma")
+        draw_rows.append(strip)
+    page = Image.new("RGB", (draw_rows[0].width, sum(row.height for row in draw_rows)), "white")
+    top = 0
+    for row in draw_rows:
+        page.paste(row, (0, top))
+        top += row.height
     return page
 
 
-def save(picture: Image.Image, name: str) -> None:
-    """Write a picture into docs/ and say so."""
-    picture.save(DOCS / name, quality=88)
-    print(DOCS / name, flush=True)
+def save(picture: Image.Image, path: Path, **options: Any) -> None:
+    """Write a picture and say so."""
+    path.parent.mkdir(exist_ok=True)
+    picture.save(path, **options)
+    print(path, flush=True)
 
 
-def main() -> None:
-    """Make all of them."""
-    engine, config = Engine(EngineSettings()), load_config()
-    cat, coffee = Image.fromarray(data.chelsea()), Image.fromarray(data.coffee())
-    before_after = [("before", cat), ("after: deepdream dream cat.jpg", dreamed(engine, cat, config.dream))]
-    save(sheet(before_after, 2, 451), "before-after.jpg")
-    small = coffee.resize((420, 280), Image.Resampling.LANCZOS)
-    shown = [("the photo", small)]
-    for name in PRESETS:
-        shown.append((name, dreamed(engine, small, config.dream_settings(name, {}))))
-    save(sheet(shown, 4, 300), "presets.jpg")
-    by_layer = [(name, dreamed(engine, small, DreamSettings(layers={name: 1.0}))) for name in LAYERS]
-    save(sheet(by_layer, 4, 300), "layers.jpg")
+def before_after() -> None:
+    """Make the first picture of the README."""
+    cat = Image.fromarray(data.chelsea())
+    pair = [("before", cat), ("after: deepdream dream cat.jpg", image(dreamed(cat, CONFIG.dream)))]
+    save(sheet(pair, 2, 451), DOCS / "before-after.jpg", quality=88)
+
+
+def presets() -> None:
+    """Dream one photograph with all presets."""
+    photo = photographs(300)["landscape"]
+    shown = [("the photo", photo)]
+    for name in looks():
+        shown.append((name, image(dreamed(photo, CONFIG.dream_settings(name, {})))))
+    save(sheet(shown, 4, 300), DOCS / "presets.jpg", quality=85)
+
+
+def layers() -> None:
+    """Dream one photograph through twelve layers, with both kinds of pooling."""
+    photo = sized(Image.fromarray(data.coffee()), 280)
+    shown = []
+    for name in LAYERS:
+        for pooling in ("max", "average"):
+            settings = CONFIG.dream_settings(None, {"layers": {name: 1.0}, "pooling": pooling})
+            shown.append((f"{name}, {pooling}", image(dreamed(photo, settings))))
+    save(sheet(shown, 6, 240), DOCS / "layers.jpg", quality=85)
+
+
+def looks() -> list[str]:
+    """Return the presets that are looks; the notebook's loop is for those who know it."""
+    return [name for name in CONFIG.presets if name != "made-simple"]
+
+
+def thumbnails() -> None:
+    """Make the small pictures of the presets."""
+    photo = photographs(160)["animal"]
+    for name in looks():
+        small = image(dreamed(photo, CONFIG.dream_settings(name, {}))).resize((120, 80), Image.Resampling.LANCZOS)
+        save(small.quantize(256, dither=Image.Dither.NONE), THUMBNAILS / f"{name}.png", optimize=True)
+
+
+def looks_sheet() -> None:
+    """Dream all photographs with all presets, and print figures of `classic`."""
+    shown = []
+    before = CONFIG.dream_settings(None, {"natural": 0.0, "soft_limit": False, "octave_scale": 1.4, "step": 1.5})
+    judge = ENGINE.gradient_of(before)
+    print("| photograph | neon % | a*b* distance | L* spread | objective | time |\n|---|---|---|---|---|---|")
+    for kind, photo in photographs(300).items():
+        reference = measured(photo, before, judge)
+        ours = measured(photo, CONFIG.dream_settings("classic", {}), judge)
+        figures = [f"{a:.2f} → {b:.2f}" for a, b in zip(reference[:3], ours[:3], strict=True)]
+        ratios = [f"× {b / a:.2f}" for a, b in zip(reference[3:], ours[3:], strict=True)]
+        print(f"| {kind} | {' | '.join(figures + ratios)} |", flush=True)
+        row = [(kind, photo)] + [(name, image(dreamed(photo, CONFIG.dream_settings(name, {})))) for name in looks()]
+        shown.append(sheet(row, len(row), 200))
+    page = Image.new("RGB", (shown[0].width, sum(row.height for row in shown)), "white")
+    for number, row in enumerate(shown):
+        page.paste(row, (0, sum(above.height for above in shown[:number])))
+    save(page, DOCS / "looks.jpg", quality=82)
+
+
+def measured(photo: Image.Image, settings: DreamSettings, judge: Any) -> tuple[float, float, float, float, float]:
+    """Return neon in percent of the pixels, mean a*b* distance, spread of L*, objective, and seconds of a dream.
+
+    Neon is a pixel whose a*b* moved by more than 25 and whose chroma rose by more than 15.
+    """
+    import torch
+
+    began = time.perf_counter()
+    result = dreamed(photo, settings)
+    seconds = time.perf_counter() - began
+    before, after = (color.rgb2lab(p.transpose(1, 2, 0).astype(np.float64)) for p in (planes(photo), result))
+    moved = np.hypot(*np.moveaxis(after - before, -1, 0)[1:])
+    chroma = np.hypot(*np.moveaxis(after, -1, 0)[1:]) - np.hypot(*np.moveaxis(before, -1, 0)[1:])
+    neon = 100 * float(((moved > 25) & (chroma > 15)).mean())
+    objective = judge(torch.from_numpy(result)[None], {"pool4": 1.0}).objective
+    return neon, float(moved.mean()), float((after - before)[..., 0].std()), objective, seconds
+
+
+MAKERS = {
+    "before-after": before_after, "presets": presets, "layers": layers, "thumbnails": thumbnails, "looks": looks_sheet,
+}  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    for wanted in sys.argv[1:] or MAKERS:
+        MAKERS[wanted]()
