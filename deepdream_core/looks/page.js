@@ -6,6 +6,7 @@ const looks = [...document.querySelectorAll("main figure")].filter((look) => loo
 let shown = 0;
 
 function say(text) {
+  (dialog.open ? dialog : document.body).append($("said")); // what lies outside an open dialog is dimmed
   $("said").textContent = text;
   clearTimeout(say.timer);
   say.timer = setTimeout(() => { $("said").textContent = ""; }, 2500);

@@ -158,7 +158,7 @@ def _tile_width(board: Board) -> str:
     wanted = min(max(270 * (width / height) ** 0.5, 200), 1400)
     columns = {section.columns for section in board.choice.sections if section.columns}
     tables = "".join(f".columns-{count} {{ --columns: {count}; }}\n" for count in sorted(columns))
-    return f":root {{ --tile: {wanted:.0f}px; }}\n{tables}"
+    return f":root {{ --tile: {wanted:.0f}px; --shape: {width} / {height}; }}\n{tables}"
 
 
 @cache

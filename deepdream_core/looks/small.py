@@ -69,9 +69,11 @@ class Small:
 def small(photo: Photo, side: int) -> Small:
     """Return the photo's first picture, reduced to a short side of `side` px where it is larger.
 
-    Raises `PictureError` when it holds NaN or infinity.
+    Raises `PictureError` when it holds NaN or infinity, or is transparent everywhere.
     """
     frame = photo.frames[0]
+    if frame.invisible:
+        raise PictureError(f"{photo.path}: is transparent everywhere", "give a picture in which something can be seen")
     width, height = frame.size
     scale = min(1.0, side / min(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
