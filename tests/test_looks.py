@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -17,16 +18,18 @@ import numpy as np
 import pytest
 import yaml
 from conftest import events, picture_file
-from helper_process import until
+from in_process import Engine
 from PIL import Image, ImageCms
 
+from deepdream_core.atomic import write_whole
 from deepdream_core.config import builtin_config_path, load_config
-from deepdream_core.errors import PictureError, SettingsError
+from deepdream_core.errors import NumericError, OutputError, PictureError, SettingsError
 from deepdream_core.layers import LAYERS
-from deepdream_core.looks import page, sheet
+from deepdream_core.looks import page, run, sheet
 from deepdream_core.looks.board import Board, Tile
 from deepdream_core.looks.choice import Choice, Look, Section, of_layers, of_presets
 from deepdream_core.looks.command import command
+from deepdream_core.looks.report import Quiet
 from deepdream_core.looks.small import small
 from deepdream_core.looks.vary import of_variations
 from deepdream_core.photo import read_photo
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
     from helper_process import Helper
 
+    from deepdream_core.errors import DeepDreamError
     from deepdream_core.settings import Config
 
     Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -447,10 +451,6 @@ def test_what_cannot_be_done_is_said_in_the_words_of_dream(
     assert [path.name for path in tmp_path.glob("*.looks*")] == []
 
 
-def until_the_page(path: Path, holds: str) -> None:
-    until(lambda: path.exists() and holds in path.read_text())
-
-
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_what_is_done_stays_when_it_is_stopped_and_the_same_command_goes_on(
@@ -500,3 +500,54 @@ def test_the_helper_dreams_it_where_one_runs(helper: Helper, tmp_path: Path) -> 
     assert events(answer)[-2]["dreamed"] == 2
     assert helper.log().count("43×32×3") == 2
     assert len(set(Seen(tmp_path / "a.looks-seed.html").tiles)) == 2
+
+
+# Dreaming, with an engine that changes nothing
+
+
+class Partly(Engine):
+    """Cannot dream at seed 2."""
+
+    def dream(self, planes: Any, settings: DreamSettings, *_: object) -> Any:  # type: ignore[override]
+        if settings.seed == 2:
+            raise NumericError("the network returned NaN", "use fp32")
+        return (yield from super().dream(planes))
+
+
+def ran(inputs: list[Path], config: Config, engine: Engine) -> list[DeepDreamError]:
+    order = run.Order(of_variations(config, None, ["seed=1..3"]), 32)
+    return run.run(run.plan(inputs, None, ()), order, lambda: engine, Quiet(), max_megapixels=1)
+
+
+def test_a_look_that_cannot_be_dreamed_costs_the_others_nothing_and_is_tried_again(
+    tmp_path: Path, config: Config
+) -> None:
+    source = picture_file(tmp_path / "a.png")
+    errors = ran([source], config, Partly())
+    assert [error.exit_code for error in errors] == [NumericError.exit_code]
+    seen = Seen(tmp_path / "a.looks-seed.html")
+    assert len(seen.tiles) == 2
+    assert "the network returned NaN" in seen.text
+    assert "2 of 3 looks" in seen.text
+    assert ran([source], config, Engine()) == []
+    assert len(Seen(tmp_path / "a.looks-seed.html").tiles) == 3
+
+
+def test_a_full_disk_costs_one_photo_its_sheet_and_leaves_whole_files(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, write: Any, *, overwrite: bool) -> None:
+        if path.name == "a.looks-seed.jpg":
+            raise OutputError(f"{path}: cannot be written: No space left on device", "free some space", errno.ENOSPC)
+        write_whole(path, write, overwrite=overwrite)
+
+    monkeypatch.setattr(run, "write_whole", full)
+    errors = ran([picture_file(tmp_path / "a.png"), picture_file(tmp_path / "b.png")], config, Engine())
+    assert [error.exit_code for error in errors] == [OutputError.exit_code]
+    assert page.remembered(tmp_path / "a.looks-seed.html") is not None
+    assert len(Seen(tmp_path / "b.looks-seed.html").tiles) == 3
+
+
+def test_two_photos_of_one_name_do_not_overwrite_each_other_s_sheet(tmp_path: Path, config: Config) -> None:
+    errors = ran([picture_file(tmp_path / "a.png"), picture_file(tmp_path / "a.jpg", "coffee")], config, Engine())
+    assert ["another picture of this run has that name" in str(error) for error in errors] == [True]

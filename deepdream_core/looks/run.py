@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from deepdream_core.settings import DreamSettings
 
 _EVERY_S = 2.0
+_OCTAVES = 4  # of a tile, where their number is automatic
 _SHARE = 10  # writing takes at most about this part of the time
 
 
@@ -160,13 +161,11 @@ class _Sheet:
             if key in self._jpegs:
                 board.tiles[number] = Tile(key, self._jpegs[key])
         # Quick ones first: most of the sheet is there soon.
-        missing = sorted(
-            set(range(len(looks))) - set(board.tiles), key=lambda number: looks[number].settings.iterations
-        )
+        missing = sorted(set(range(len(looks))) - set(board.tiles), key=lambda number: _work(looks[number]))
         errors: list[DeepDreamError] = []
         self._reporter.begun(self._source, self._outputs[0], len(board.tiles), len(looks))
         try:
-            works = [looks[number].settings.iterations for number in missing]
+            works = [_work(looks[number]) for number in missing]
             for place, number in enumerate(missing):
                 self._write(at_once=place == 0)
                 self._reporter.look(looks[number].name, place + 1, len(missing))
@@ -209,8 +208,8 @@ class _Sheet:
         started = time.monotonic()
         if started < self._next_write and not at_once:
             return
-        for path, data in zip(self._outputs, (page.html(self._board), sheet.jpeg(self._board)), strict=True):
-            write_whole(path, partial(_put, data), overwrite=path in self._ours)
+        for path, encoded in zip(self._outputs, (page.html, sheet.jpeg), strict=True):  # the memory first
+            write_whole(path, partial(_put, encoded(self._board)), overwrite=path in self._ours)
             self._ours.add(path)
         now = time.monotonic()
         self._next_write = now + max(_EVERY_S, _SHARE * (now - started))
@@ -218,6 +217,13 @@ class _Sheet:
 
 def _put(data: bytes, file: BinaryIO) -> None:
     file.write(data)
+
+
+def _work(look: Look) -> float:
+    """Return about how much a look costs: iterations, each octave's by its area."""
+    settings = look.settings
+    octaves = _OCTAVES if settings.octaves == "auto" else settings.octaves
+    return settings.iterations * sum(settings.octave_scale ** (-2 * octave) for octave in range(octaves))
 
 
 def _reduced(look: Look) -> DreamSettings:
