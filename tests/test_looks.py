@@ -19,7 +19,7 @@ import pytest
 import yaml
 from conftest import events, picture_file
 from in_process import Engine
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFont
 
 from deepdream_core.atomic import write_whole
 from deepdream_core.config import builtin_config_path, load_config
@@ -310,6 +310,18 @@ def test_the_sheet_holds_every_look_and_names_its_photograph(tmp_path: Path, siz
         assert image.height >= tile.frame.size[1] * 2
     assert sheet.photograph_of(picture_file(tmp_path / "c.jpg")) is None
     assert sheet.photograph_of(tmp_path / "d.jpg") is None
+
+
+def test_the_sheet_shows_names_in_other_letters_where_the_system_has_a_font(tmp_path: Path) -> None:
+    def title(name: str) -> Any:
+        with Image.open(io.BytesIO(sheet.jpeg(board(tmp_path, working("a"), 1, name=name)))) as image:
+            return np.array(image.convert("L"))[:60]
+
+    try:
+        ImageFont.truetype("DejaVuSans.ttf")
+    except OSError:
+        pytest.skip("no DejaVu Sans here")
+    assert not np.array_equal(title("фото"), title("тофф")), "no boxes in place of letters"
 
 
 def test_a_sheet_that_would_be_too_large_has_smaller_tiles(tmp_path: Path) -> None:

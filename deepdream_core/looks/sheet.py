@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
@@ -24,6 +25,10 @@ _MOST_PIXELS, _LONGEST = 80e6, 60_000  # a JPEG's side is limited to 65,535
 _NARROWEST = 160  # px of a column, so that names have room
 _MOST_LINES = 3
 _COMMENT = "deepdream looks "
+_FACES = (
+    "DejaVuSans.ttf", "segoeui.ttf", "Arial Unicode.ttf", "NotoSansCJK-Regular.ttc", "msyh.ttc", "YuGothM.ttc",
+)  # fmt: skip
+"""Fonts of Linux, Windows and macOS for letters that Pillow's own, which is always there, does not have."""
 
 
 def jpeg(board: Board) -> bytes:
@@ -89,12 +94,32 @@ def _groups(board: Board) -> list[_Group]:
     return [_Group("", [photograph, *(cell for group in groups for cell in group.cells)])]
 
 
+def _font(face: str | None, size: float) -> Font:
+    return ImageFont.load_default(size) if face is None else ImageFont.truetype(face, size)
+
+
+@cache
+def _face(letters: frozenset[str]) -> str | None:
+    """Return the first font that has all these letters; None for Pillow's own, also where no font has them."""
+    for face in (None, *_FACES):
+        try:
+            font = _font(face, 20)
+        except OSError:
+            continue
+        absent = bytes(font.getmask("\uffff"))  # what stands for a letter that the font has not
+        if all(bytes(font.getmask(letter)) != absent for letter in letters):
+            return face
+    return None
+
+
 class _Layout:
     """Where everything goes, in pixels, with tiles made smaller where the whole would be too large."""
 
     def __init__(self, board: Board) -> None:
         self.board, self.groups = board, _groups(board)
         self.cells = [cell for group in self.groups for cell in group.cells]
+        words = [board.photo, *(cell.name + cell.about + cell.family for cell in self.cells)]
+        self.face = _face(frozenset("".join(words)))
         scale, beyond = 1.0, 2.0
         while beyond > 1 and scale > 0.01:
             self.tile = (max(1, round(board.size[0] * scale)), max(1, round(board.size[1] * scale)))
@@ -106,8 +131,8 @@ class _Layout:
         """Settle what follows from the tile's size: letters, gaps, columns and the whole."""
         self.width = max(self.tile[0], _NARROWEST)
         letters = min(max(13, round(min(self.width, max(self.tile)) / 18)), 40)
-        self.large, self.medium = ImageFont.load_default(letters * 2), ImageFont.load_default(letters * 1.25)
-        self.small, self.tiny = ImageFont.load_default(letters), ImageFont.load_default(letters * 0.85)
+        self.large, self.medium = _font(self.face, letters * 2), _font(self.face, letters * 1.25)
+        self.small, self.tiny = _font(self.face, letters), _font(self.face, letters * 0.85)
         self.gap, self.line = round(letters * 1.6), round(letters * 1.3)
         self.above = self.line if any(cell.family for cell in self.cells) else 0
         self.name_line = round(letters * 1.6)
