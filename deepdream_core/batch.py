@@ -239,15 +239,9 @@ def run(
                 raise job[1]
             reporter.reading(source, number, len(planned))
             started = time.monotonic()
-            if job.found and source.suffix.lower() in RAW_ENDINGS:
-                reporter.skipped(source, "is camera RAW; export a 16-bit TIFF from it")
+            photo = read(job, reporter, max_megapixels=max_megapixels, white=white)
+            if photo is None:
                 continue
-            photo = read_photo(source, max_megapixels=max_megapixels, white=white)
-            if photo.recipe is not None:
-                if job.found:
-                    reporter.skipped(source, "is a dream already; name it to dream it again")
-                    continue
-                reporter.note(f"{source.name} is a dream already and is dreamed again")
             target = _not_the_input(_target(job, photo, options), source)
             if target in written:
                 raise OutputError(f"{target}: another picture of this run has that name", "dream them one by one")
@@ -286,6 +280,23 @@ def run(
                 break  # no engine: no picture can be dreamed
     reporter.finished(len(written), len(errors))
     return errors
+
+
+def read(job: Job, reporter: Reporter, *, max_megapixels: float, white: float | None) -> Photo | None:
+    """Return a job's picture, or None where it is passed over: found in a folder, and RAW or a dream already.
+
+    Raises `PictureError` as `read_photo`.
+    """
+    if job.found and job.source.suffix.lower() in RAW_ENDINGS:
+        reporter.skipped(job.source, "is camera RAW; export a 16-bit TIFF from it")
+        return None
+    photo = read_photo(job.source, max_megapixels=max_megapixels, white=white)
+    if photo.recipe is not None:
+        if job.found:
+            reporter.skipped(job.source, "is a dream already; name it to dream it again")
+            return None
+        reporter.note(f"{job.source.name} is a dream already and is dreamed again")
+    return photo
 
 
 def _target(job: Job, photo: Photo, options: OutputOptions) -> Path:

@@ -7,18 +7,29 @@ import os
 import signal
 import sys
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from pathlib import Path  # noqa: TC003  # typer itself looks at the annotations
+from typing import TYPE_CHECKING, Annotated
 
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them reads every installed package
 
 import typer
 
-from deepdream_core import __version__, cli_doctor, cli_hotfolder, cli_service, completion, streams
+from deepdream_core import __version__, cli_doctor, cli_hotfolder, cli_looks, cli_service, completion, streams
+from deepdream_core.cli_options import (
+    INTERRUPTED,
+    ConfigFile,
+    Device,
+    Precision,
+    ViaHelper,
+    WeightsOption,
+    exit_with,
+    given_of,
+    help_of,
+)
 from deepdream_core.completion import one_of
 from deepdream_core.errors import DeepDreamError, SettingsError, nearest
 from deepdream_core.printable import printable
-from deepdream_core.settings import DreamSettings, EngineSettings, FolderSettings
+from deepdream_core.settings import FolderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,29 +48,9 @@ app = typer.Typer(
 weights_app = typer.Typer(help="List the weights there are; fetch those that do not come with the program.")
 app.add_typer(weights_app, name="weights", invoke_without_command=True)
 
-INTERRUPTED = 130
 COMPLETE = "_DEEPDREAM_COMPLETE"
 """The variable by which a shell asks for what can follow, and the installer for the script that makes the shell ask."""
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's, which typer may carry inside itself
-
-
-def _help(key: str) -> str:
-    """Return a setting's description, declared once in `settings`."""
-    fields = {**DreamSettings.model_fields, **EngineSettings.model_fields}
-    return str(fields[key].description)
-
-
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="config.yaml over the built-in one")
-]
-Device = Annotated[
-    str | None,
-    typer.Option(metavar="auto|cpu|cuda[:N]|mps", help=_help("device"), autocompletion=one_of(*completion.DEVICES)),
-]
-Precision = Annotated[
-    str | None,
-    typer.Option(metavar="auto|fp32|bf16|fp16", help=_help("precision"), autocompletion=one_of(*completion.PRECISIONS)),
-]
 
 
 @app.command()
@@ -83,66 +74,54 @@ def dream(
     ] = None,
     layer: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[=WEIGHT]", help=_help("layers"), autocompletion=completion.layer),
+        typer.Option(metavar="NAME[=WEIGHT]", help=help_of("layers"), autocompletion=completion.layer),
     ] = None,
     pooling: Annotated[
         str | None,
-        typer.Option(metavar="max|average", help=_help("pooling"), autocompletion=one_of("max", "average")),
+        typer.Option(metavar="max|average", help=help_of("pooling"), autocompletion=one_of("max", "average")),
     ] = None,
-    natural: Annotated[float | None, typer.Option(metavar="F", help=_help("natural"))] = None,
+    natural: Annotated[float | None, typer.Option(metavar="F", help=help_of("natural"))] = None,
     keep_colours: Annotated[
-        bool | None, typer.Option("--keep-colours/--no-keep-colours", help=_help("keep_colours"))
+        bool | None, typer.Option("--keep-colours/--no-keep-colours", help=help_of("keep_colours"))
     ] = None,
     octaves: Annotated[
-        str | None, typer.Option(metavar="N|auto", help=_help("octaves"), autocompletion=one_of("auto"))
+        str | None, typer.Option(metavar="N|auto", help=help_of("octaves"), autocompletion=one_of("auto"))
     ] = None,
-    octave_scale: Annotated[float | None, typer.Option(metavar="F", help=_help("octave_scale"))] = None,
+    octave_scale: Annotated[float | None, typer.Option(metavar="F", help=help_of("octave_scale"))] = None,
     finest: Annotated[
-        str | None, typer.Option(metavar="full|PX", help=_help("finest"), autocompletion=one_of("full"))
+        str | None, typer.Option(metavar="full|PX", help=help_of("finest"), autocompletion=one_of("full"))
     ] = None,
-    upscale: Annotated[bool | None, typer.Option("--upscale/--no-upscale", help=_help("upscale"))] = None,
-    iterations: Annotated[int | None, typer.Option(metavar="N", help=_help("iterations"))] = None,
-    step: Annotated[float | None, typer.Option(metavar="F", help=_help("step"))] = None,
+    upscale: Annotated[bool | None, typer.Option("--upscale/--no-upscale", help=help_of("upscale"))] = None,
+    iterations: Annotated[int | None, typer.Option(metavar="N", help=help_of("iterations"))] = None,
+    step: Annotated[float | None, typer.Option(metavar="F", help=help_of("step"))] = None,
     normalize: Annotated[
         str | None,
         typer.Option(
-            metavar="std|mean_abs|none", help=_help("normalize"), autocompletion=one_of("std", "mean_abs", "none")
+            metavar="std|mean_abs|none", help=help_of("normalize"), autocompletion=one_of("std", "mean_abs", "none")
         ),
     ] = None,
-    laplacian: Annotated[int | None, typer.Option(metavar="N", help=_help("laplacian"))] = None,
-    smooth: Annotated[float | None, typer.Option(metavar="F", help=_help("smooth"))] = None,
-    jitter: Annotated[int | None, typer.Option(metavar="PX", help=_help("jitter"))] = None,
-    tv: Annotated[float | None, typer.Option(metavar="F", help=_help("tv"))] = None,
-    soft_limit: Annotated[bool | None, typer.Option("--soft-limit/--no-soft-limit", help=_help("soft_limit"))] = None,
-    clamp: Annotated[bool | None, typer.Option("--clamp/--no-clamp", help=_help("clamp"))] = None,
+    laplacian: Annotated[int | None, typer.Option(metavar="N", help=help_of("laplacian"))] = None,
+    smooth: Annotated[float | None, typer.Option(metavar="F", help=help_of("smooth"))] = None,
+    jitter: Annotated[int | None, typer.Option(metavar="PX", help=help_of("jitter"))] = None,
+    tv: Annotated[float | None, typer.Option(metavar="F", help=help_of("tv"))] = None,
+    soft_limit: Annotated[bool | None, typer.Option("--soft-limit/--no-soft-limit", help=help_of("soft_limit"))] = None,
+    clamp: Annotated[bool | None, typer.Option("--clamp/--no-clamp", help=help_of("clamp"))] = None,
     mask: Annotated[
         Path | None,
         typer.Option(metavar="IMAGE", readable=False, help="strength map: white dreams, black stays as it is"),
     ] = None,
-    strength: Annotated[float | None, typer.Option(metavar="F", help=_help("strength"))] = None,
+    strength: Annotated[float | None, typer.Option(metavar="F", help=help_of("strength"))] = None,
     white: Annotated[
         float | None, typer.Option(metavar="F", help=FolderSettings.model_fields["white"].description)
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help=_help("seed"))] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help=help_of("seed"))] = None,
     tile: Annotated[
-        str | None, typer.Option(metavar="auto|none|PX", help=_help("tile"), autocompletion=one_of("auto", "none"))
+        str | None, typer.Option(metavar="auto|none|PX", help=help_of("tile"), autocompletion=one_of("auto", "none"))
     ] = None,
     device: Device = None,
     precision: Precision = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="oxford|torchvision|PATH", help=_help("weights"), autocompletion=one_of(*completion.WEIGHTS)
-        ),
-    ] = None,
-    via_helper: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|yes|no",
-            help="let the helper compute; auto: when it runs",
-            autocompletion=one_of("auto", "yes", "no"),
-        ),
-    ] = "auto",
+    weights: WeightsOption = None,
+    via_helper: ViaHelper = "auto",
     config: ConfigFile = None,
     suffix: Annotated[str, typer.Option(metavar="TEXT", help="what a result's name gets before its ending")] = ".dream",
     format: Annotated[
@@ -189,30 +168,30 @@ def dream(
         suffix=suffix, format=_format(format), overwrite=overwrite, recipe=recipe,
         write=WriteOptions(quality=quality, strip=strip, strict=strict),
     )  # fmt: skip
-    given = {**_given(computing), **({} if like is None else {"like": like})}
+    given = {**given_of(computing), **({} if like is None else {"like": like})}
     if config is not None and loaded.engine != _load_config(None).engine:
         given["config"] = config
     remote = via.remote_opener(
         via.wish(via_helper), given, reporter.note, lambda: replay.open_engine(loaded.engine_settings({}))
     )
     open_engine: Callable[[], Dreamer]
-    replayed = None if like is None else replay.of_recipe(like, loaded, _given(computing), masked=mask is not None)
+    replayed = None if like is None else replay.of_recipe(like, loaded, given_of(computing), masked=mask is not None)
     if replayed is not None:
         if preset is not None:
             raise SettingsError("--like and --preset: both say how to dream", "give one of them")
-        preset, settings = replayed.recipe.preset, replayed.settings(_given(dreaming))
+        preset, settings = replayed.recipe.preset, replayed.settings(given_of(dreaming))
         preset_changed = replayed.recipe.preset_changed or settings != replayed.recipe.settings
         open_engine = partial(replayed.open_engine, reporter.note)
         machine = replayed.machine
         white = white or replayed.recipe.source.white
     else:
         preset = preset or "classic"
-        settings = loaded.dream_settings(preset, _given(dreaming))
+        settings = loaded.dream_settings(preset, given_of(dreaming))
         preset_changed = settings != loaded.dream_settings(preset, {})
-        machine = loaded.engine_settings(_given(computing))
+        machine = loaded.engine_settings(given_of(computing))
         open_engine = remote or partial(replay.open_engine, machine)
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         errors = batch.run(
             batch.plan(inputs, output, options, loaded.ignore), settings, open_engine, reporter,
@@ -222,9 +201,7 @@ def dream(
     except KeyboardInterrupt:
         reporter.interrupted()
         raise typer.Exit(INTERRUPTED) from None
-    codes = {error.exit_code for error in errors}
-    if codes:
-        raise typer.Exit(codes.pop() if len(codes) == 1 else DeepDreamError.exit_code)
+    exit_with(errors)
 
 
 @app.command()
@@ -366,7 +343,7 @@ def bench(
         return
     from deepdream_core import bench as measuring
 
-    machine = _load_config(config).engine_settings(_given({"device": device, "precision": precision}))
+    machine = _load_config(config).engine_settings(given_of({"device": device, "precision": precision}))
     if memory is not None:
         measuring.print_memory(machine, memory)
     else:
@@ -400,6 +377,7 @@ def helper(
         serve.serve(partial(_load_config, config), on_demand=on_demand, say=partial(print, file=sys.stderr))
 
 
+cli_looks.register(app)
 cli_hotfolder.register(app)
 cli_doctor.register(app)
 cli_service.register(app)
@@ -428,10 +406,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _number_or_word(text: str | None) -> int | str | None:
@@ -464,10 +438,6 @@ def _format(word: str | None) -> str | None:
         known = (form.endings[0][1:] for form in FORMATS.values())
         raise SettingsError(f"--format {word}: unknown format", nearest(word, known))
     return name
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def run() -> int:

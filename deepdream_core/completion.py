@@ -46,3 +46,11 @@ def preset(ctx: typer.Context, incomplete: str) -> list[Completion]:
     except (DeepDreamError, OSError):  # told when a command runs: here it would be written into what is being typed
         return []
     return [(name, one.description) for name, one in known.items() if name.startswith(incomplete)]
+
+
+def setting(incomplete: str) -> list[Completion]:
+    """Return the settings whose name begins so, ready for values, with what each does."""
+    from deepdream_core.settings import DreamSettings
+
+    fields = DreamSettings.model_fields.items()
+    return [(f"{name}=", str(field.description)) for name, field in fields if name.startswith(incomplete)]

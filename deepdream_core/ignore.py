@@ -88,6 +88,8 @@ _BUILT_IN = (
     ("is where Sony cameras keep thumbnails of films", ("THMBNL",)),
     ("is a picture in the trash of Android", (".trashed-*",)),
     ("is an unfinished picture of Android", (".pending-*",)),
+    ("is a sheet that `deepdream looks` made",
+     tuple(f"*.looks{more}{ending}" for more in ("", "-*") for ending in (".jpg", ".html"))),
     ("is hidden", (".*",)),
     *((why, tuple(f"*{ending}" for ending in endings)) for why, endings in UNFINISHED.items()),
     ("is a note about an unfinished download", tuple(f"*{ending}" for ending in NOTES)),

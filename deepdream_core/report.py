@@ -61,6 +61,8 @@ class RemainingTime:
 class ErrorReporter:
     """Tells nothing but errors, on stderr: `--quiet`."""
 
+    stopped = "stopped: nothing half-written was left behind"
+
     def __init__(self) -> None:
         self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -101,7 +103,7 @@ class ErrorReporter:
 
     def interrupted(self) -> None:
         """Say that the user stopped the program."""
-        self.errors.print("stopped: nothing half-written was left behind")
+        self.errors.print(self.stopped)
 
 
 class TextReporter(ErrorReporter):
@@ -217,10 +219,13 @@ class TextReporter(ErrorReporter):
         self._say(
             f"[green]done[/]      {width}×{height} in {clock(done.seconds)} on {escape(done.device)}, {done.precision}"
         )
+        self._print_path(done.target)
+
+    def _print_path(self, path: Path) -> None:
         if sys.stdout.isatty():
-            self._say(escape(shown(done.target)))  # past the live bars, which would be drawn over it
+            self._say(escape(shown(path)))  # past the live bars, which would be drawn over it
         else:  # for scripts: the name as it is, byte for byte
-            sys.stdout.buffer.write(os.fsencode(done.target) + b"\n")
+            sys.stdout.buffer.write(os.fsencode(path) + b"\n")
             sys.stdout.flush()
 
     def failed(self, source: Path, error: DeepDreamError) -> None:

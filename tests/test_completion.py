@@ -60,6 +60,8 @@ def completed(*words: str, cwd: Path, **environ: str) -> list[str]:
         (("dream", "--format", "j"), ["jpg", "jxl"]),
         (("dream", "--via-helper", ""), ["auto", "yes", "no"]),
         (("weights", "fetch", ""), ["torchvision"]),
+        (("looks", "--vary", "oct"), ["octaves=", "octave_scale="]),
+        (("looks", "--preset", "mon"), ["monster"]),
     ],
 )
 def test_values_of_options_are_completed(tmp_path: Path, words: tuple[str, ...], follow: list[str]) -> None:

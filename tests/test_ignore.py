@@ -33,11 +33,11 @@ CaptureOne|a.cocatalog|a.cosessiondb|.dtrash|mipmaps-1a2b.d|.picasaoriginals|[Or
 .stversions|.stfolder|.syncthing.a.jpg.tmp|~syncthing~a.jpg.tmp|.sync|a.jpg.!sync|.dropbox.cache|.tmp.drivedownload
 .sync_1a2b.db|.a.jpg.~1a2b|files_trashbin|files_versions|appdata_ocabc123|.a.jpg.icloud|a.jpg.nextcloud|a.jpg.ffs_tmp|_gsdata_
 a.jpg.part|a.jpg.crdownload|Unconfirmed 123456.crdownload|a.jpg.opdownload|a.jpg.download|a.jpg.wkdownload|a.jpg.filepart
-a.jpg.aria2|a.jpg.!ut|a.jpg.!qB|a.jpg.partial|a.jpg.tmp|~$a.jpg|~a.tmp|.~lock.a.jpg#|a.jpg~|.~tmp~|.nfs0001
+a.looks.jpg|a.looks-layers.jpg|a.looks-step-tv.jpg|a.looks.html|a.jpg.aria2|a.jpg.!ut|a.jpg.!qB|a.jpg.partial|a.jpg.tmp|~$a.jpg|~a.tmp|.~lock.a.jpg#|a.jpg~|.~tmp~|.nfs0001
 """
 NAMES = [name for line in OTHERS.strip().splitlines() for name in line.split("|")]
 ORDINARY = ["a.jpg", "Photos", "trash.jpg", "recycle", "snapshot", "Snapshots 2026", "@home", "#1.jpg", "$5.png", "~a.jpg",
-            "originals", "a.sync-conflict-20260102-030405-ABCDEFG.jpg",
+            "originals", "looks.jpg", "a.looks.png", "my-looks.jpg", "a.sync-conflict-20260102-030405-ABCDEFG.jpg",
             "part.jpg", "app", "a (1).jpg", "\udcff", "Capture"]  # fmt: skip
 
 

@@ -1,0 +1,47 @@
+"""What the page and the sheet of one photograph show, and how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from deepdream_core.looks.choice import Choice
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A finished look: what tells it from all others, and its picture as JPEG."""
+
+    key: str
+    jpeg: bytes
+
+
+@dataclass
+class Board:
+    """One photograph in all looks of a choice; `tiles`, `failed` and `commands` go by a look's place in `choice.looks`.
+
+    `photo`: the file's name, printable. `original`: the photograph as a tile, JPEG; `size`: its (width, height) in pixels,
+    `full_size` the file's own. `state`: dreaming goes on, was stopped before the end, or has come to it.
+    """
+
+    photo: str
+    sha256: str
+    original: bytes
+    size: tuple[int, int]
+    full_size: tuple[int, int]
+    choice: Choice
+    commands: tuple[str, ...]
+    tiles: dict[int, Tile] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+    state: Literal["working", "stopped", "done"] = "working"
+
+    @property
+    def status(self) -> str:
+        """How far it has come, in words."""
+        count = len(self.choice.looks)
+        if self.state == "working":
+            return f"{len(self.tiles)} of {count} looks are done"
+        if len(self.tiles) == count:
+            return f"{count} looks"
+        return f"{len(self.tiles)} of {count} looks; the same command dreams the rest"

@@ -1,0 +1,95 @@
+"""Which looks a sheet shows, as data: every preset by family, or every layer by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deepdream_core.layers import LAYERS
+from deepdream_core.settings import as_option
+
+if TYPE_CHECKING:
+    from deepdream_core.settings import Config, DreamSettings
+
+PRESET = "classic"
+"""What `deepdream dream` takes without `--preset`."""
+_OTHER = "other"
+_BLOCKS = ("colours and edges", "fine textures", "patterns", "parts of things", "things")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One way to dream. `options` are the words that make it after `deepdream dream PHOTO`.
+
+    `thumbnail`: the name of the preset whose picture may stand in its place until it is dreamed.
+    """
+
+    name: str
+    about: str
+    settings: DreamSettings
+    options: tuple[str, ...]
+    thumbnail: str | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Looks that belong together; `columns`: they are the rows of a table with so many columns, None for no table."""
+
+    title: str
+    looks: tuple[Look, ...]
+    columns: int | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Everything that one sheet shows. `suffix` is what the photo's name gets before its ending."""
+
+    suffix: str
+    title: str
+    sections: tuple[Section, ...]
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """All looks in the order in which they are shown."""
+        return tuple(look for section in self.sections for look in section.looks)
+
+    @property
+    def headed(self) -> bool:
+        """Whether sections stand apart under headings; small ones would waste the room, so they flow together."""
+        return any(section.columns for section in self.sections) or len(self.looks) >= 3 * len(self.sections)
+
+
+def of_presets(config: Config) -> Choice:
+    """Return all presets by family, in the order of config.yaml; those without a family come last."""
+    families: dict[str, list[Look]] = {}
+    for name, preset in config.presets.items():
+        settings = config.dream_settings(name, {})
+        look = Look(name, preset.description, settings, option("preset", name), thumbnail=name)
+        families.setdefault(preset.family or _OTHER, []).append(look)
+    ordered = sorted(families, key=lambda family: family == _OTHER)
+    if ordered == [_OTHER]:
+        return Choice(".looks", "presets", (Section("", tuple(families[_OTHER])),))
+    return Choice(".looks", "presets", tuple(Section(family, tuple(families[family])) for family in ordered))
+
+
+def of_layers(config: Config, preset: str | None) -> Choice:
+    """Return all layers by block, each alone in the settings of a preset; raises `SettingsError` for an unknown preset."""
+    base = () if preset is None else option("preset", preset)
+    blocks: list[list[Look]] = [[] for _ in _BLOCKS]
+    for layer in LAYERS:
+        settings = config.dream_settings(preset or PRESET, {"layers": {layer.name: 1.0}})
+        about = f"{layer.channels} channels that see {layer.receptive_field} px each"
+        blocks[int(layer.name[4]) - 1].append(Look(layer.name, about, settings, (*base, *option("layers", layer.name))))
+    sections = (
+        Section(f"Block {number}: {title}", tuple(looks))
+        for number, (title, looks) in enumerate(zip(_BLOCKS, blocks, strict=True), start=1)
+    )
+    return Choice(".looks-layers", f"layers, as {preset or PRESET}", tuple(sections))
+
+
+def option(key: str, value: object) -> tuple[str, ...]:
+    """Return the words that set `key` on the command line: `--octave-scale 1.3`, `--no-clamp`."""
+    name = as_option(key)
+    if isinstance(value, bool):
+        return (name if value else f"--no-{name.removeprefix('--')}",)
+    return (f"{name}={value}",) if str(value).startswith("-") else (name, str(value))

@@ -1,0 +1,231 @@
+"""Dreaming the looks that are missing, photograph after photograph; page and sheet are whole files at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
+
+from deepdream_core import batch
+from deepdream_core.atomic import check_writable, write_whole
+from deepdream_core.errors import (
+    DeepDreamError,
+    NumericError,
+    OutOfMemoryError,
+    OutputError,
+    PictureError,
+    SettingsError,
+)
+from deepdream_core.looks import page, sheet
+from deepdream_core.looks.board import Board, Tile
+from deepdream_core.looks.command import command
+from deepdream_core.looks.small import small
+from deepdream_core.photo.scale import advice, beyond_white
+from deepdream_core.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepdream_core.batch import Job
+    from deepdream_core.dreamer import Dreamer
+    from deepdream_core.looks.choice import Choice, Look
+    from deepdream_core.looks.report import Reporter
+    from deepdream_core.looks.small import Small
+    from deepdream_core.photo import Photo
+    from deepdream_core.settings import DreamSettings
+
+_EVERY_S = 2.0
+_OCTAVES = 4  # of a tile, where their number is automatic
+_SHARE = 10  # writing takes at most about this part of the time
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted of every photograph: which looks, tiles with a short side of `side` px, over existing files or not.
+
+    `words` end every command: options of the user's that decide how it looks. `white` as in `read_photo`.
+    """
+
+    choice: Choice
+    side: int
+    words: tuple[str, ...] = ()
+    overwrite: bool = False
+    white: float | None = None
+
+
+def plan(inputs: Sequence[Path], output: Path | None, ignore: Sequence[str]) -> list[Job | tuple[Path, DeepDreamError]]:
+    """Return a job for every picture, as `batch.plan` does; `output` must be a folder."""
+    planned = batch.plan(inputs, output, batch.OutputOptions(), ignore)
+    if any(isinstance(job, batch.Job) and job.target for job in planned):
+        raise SettingsError(f"-o {output}: is no folder", "give a folder: a page and a picture go there")
+    return planned
+
+
+def run(
+    planned: Sequence[Job | tuple[Path, DeepDreamError]],
+    order: Order,
+    open_engine: Callable[[], Dreamer],
+    reporter: Reporter,
+    *,
+    max_megapixels: float,
+) -> list[DeepDreamError]:
+    """Make the page and the sheet of one photograph after the other; return the errors of those that failed.
+
+    What a page of an earlier run holds of the same photograph is taken from there.
+    """
+    engine: Dreamer | None = None
+
+    def engine_open() -> Dreamer:
+        nonlocal engine
+        if engine is None:
+            with reporter.loading():
+                engine = open_engine()
+            reporter.loaded(engine)
+        return engine
+
+    errors: list[DeepDreamError] = []
+    begun: set[Path] = set()
+    done = 0
+    for number, job in enumerate(planned, start=1):
+        source = job.source if isinstance(job, batch.Job) else job[0]
+        try:
+            if not isinstance(job, batch.Job):
+                raise job[1]
+            reporter.reading(source, number, len(planned))
+            photo = batch.read(job, reporter, max_megapixels=max_megapixels, white=order.white)
+            if photo is None:
+                continue
+            name = job.folder / f"{source.stem}{order.choice.suffix}"
+            if name in begun:
+                raise OutputError(f"{name}.html: another picture of this run has that name", "give it another -o")
+            begun.add(name)
+            making = _Sheet(photo, order, name, reporter)
+            del photo  # a large picture is not kept while its tiles are dreamed
+            failed = making.made(engine_open)
+            errors += failed
+            done += not failed
+        except DeepDreamError as error:
+            errors.append(error)
+            reporter.failed(source, error)
+            if engine is None and not isinstance(error, (PictureError, OutputError)):
+                break  # no engine: no picture can be dreamed
+    reporter.finished(done, len(errors))
+    return errors
+
+
+class _Sheet:
+    """One photograph's page and sheet, in the making."""
+
+    def __init__(self, photo: Photo, order: Order, name: Path, reporter: Reporter) -> None:
+        self._outputs = (name.with_name(f"{name.name}.html"), name.with_name(f"{name.name}.jpg"))
+        self._order, self._reporter, self._source = order, reporter, photo.path
+        self._ours: set[Path] = set()
+        self._jpegs = self._found(photo.sha256)
+        self._next_write = 0.0
+        frame = photo.frames[0]
+        if len(photo.frames) > 1:
+            reporter.note(f"{photo.path.name} has {len(photo.frames)} pictures; the first is shown")
+        if beyond := frame.beyond:
+            reporter.note(f"{beyond_white(beyond, frame.white)}; {advice(beyond)}")
+        self._small: Small = small(photo, order.side)
+        commands = tuple(command(photo.path, (*look.options, *order.words)) for look in order.choice.looks)
+        self._board = Board(
+            printable(photo.path.name), photo.sha256, self._small.jpeg(), self._small.frame.size, photo.size,
+            order.choice, commands,
+        )  # fmt: skip
+
+    def _found(self, sha256: str) -> dict[str, bytes]:
+        """Return the tiles of an earlier run; raises `OutputError` where something else lies in our place."""
+        there = page.remembered(self._outputs[0])
+        ours = (there is not None and there.sha256 == sha256, sheet.photograph_of(self._outputs[1]) == sha256)
+        for path, own in zip(self._outputs, ours, strict=True):
+            check_writable(path, overwrite=own or self._order.overwrite)
+            if os.path.lexists(path):
+                self._ours.add(path)
+        return there.jpegs if there and ours[0] else {}
+
+    def made(self, open_engine: Callable[[], Dreamer]) -> list[DeepDreamError]:
+        """Dream what is missing; return the errors of looks that cannot be dreamed, which do not end the others."""
+        engine = open_engine()
+        started = time.monotonic()
+        board, looks = self._board, self._order.choice.looks
+        for number, look in enumerate(looks):
+            key = self._small.key(_reduced(look), engine)
+            if key in self._jpegs:
+                board.tiles[number] = Tile(key, self._jpegs[key])
+        # Quick ones first: most of the sheet is there soon.
+        missing = sorted(set(range(len(looks))) - set(board.tiles), key=lambda number: _work(looks[number]))
+        errors: list[DeepDreamError] = []
+        self._reporter.begun(self._source, self._outputs[0], len(board.tiles), len(looks))
+        try:
+            works = [_work(looks[number]) for number in missing]
+            for place, number in enumerate(missing):
+                self._write(at_once=place == 0)
+                self._reporter.look(looks[number].name, place + 1, len(missing))
+                share = (sum(works[:place]) / sum(works), works[place] / sum(works))
+                try:
+                    board.tiles[number] = self._dreamed(looks[number], engine, share)
+                except (NumericError, OutOfMemoryError) as error:
+                    board.failed[number] = error.what
+                    errors.append(error)
+                    self._reporter.failed(self._source, error)
+        except BaseException:  # Ctrl-C among them: what is done stays
+            board.state = "stopped"
+            with contextlib.suppress(OutputError):
+                self._write(at_once=True)
+            raise
+        board.state = "stopped" if errors else "done"
+        self._write(at_once=True)
+        self._reporter.delivered(
+            self._source, self._outputs, len(board.tiles), len(missing) - len(errors), time.monotonic() - started
+        )
+        return errors
+
+    def _dreamed(self, look: Look, engine: Dreamer, share: tuple[float, float]) -> Tile:
+        """Return a look's tile; `share`: which part of the whole work is done before it, and which it is."""
+        settings = _reduced(look)
+        engine.label = f"{self._board.photo}: {look.name}"
+        steps = engine.dream(self._small.frame.floats(), settings)
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as stop:
+                planes: NDArray[np.float32] = stop.value
+                break
+            self._reporter.progress(replace(progress, fraction=share[0] + share[1] * progress.fraction))
+        # After it, as another helper may have taken over meanwhile.
+        return Tile(self._small.key(settings, engine), self._small.jpeg(planes.reshape(3, *planes.shape[-2:])))
+
+    def _write(self, *, at_once: bool) -> None:
+        """Write the page and the sheet, but not so often that the dream has to wait for it."""
+        started = time.monotonic()
+        if started < self._next_write and not at_once:
+            return
+        for path, encoded in zip(self._outputs, (page.html, sheet.jpeg), strict=True):  # the memory first
+            write_whole(path, partial(_put, encoded(self._board)), overwrite=path in self._ours)
+            self._ours.add(path)
+        now = time.monotonic()
+        self._next_write = now + max(_EVERY_S, _SHARE * (now - started))
+
+
+def _put(data: bytes, file: BinaryIO) -> None:
+    file.write(data)
+
+
+def _work(look: Look) -> float:
+    """Return about how much a look costs: iterations, each octave's by its area."""
+    settings = look.settings
+    octaves = _OCTAVES if settings.octaves == "auto" else settings.octaves
+    return settings.iterations * sum(settings.octave_scale ** (-2 * octave) for octave in range(octaves))
+
+
+def _reduced(look: Look) -> DreamSettings:
+    """Return a look's settings for a tile, which is not enlarged while it is dreamed: nobody would see more, but wait."""
+    return look.settings.model_copy(update={"upscale": False})
