@@ -63,11 +63,10 @@ class Gallery:
     def _open(self) -> None:
         if not self._popover.get_child():  # not before it is asked for: the dialog opens the sooner
             self._fill()
-        place = self._names.index(self._name.get_text())
-        child = self._grid.get_child_at_index(place)
-        self._grid.select_child(child)
         self._popover.popup()
-        child.grab_focus()
+        child = self._grid.get_child_at_index(self._names.index(self._name.get_text()))
+        self._grid.select_child(child)
+        child.child_focus(Gtk.DirectionType.TAB_FORWARD)  # grab_focus() would leave the grid's cursor where it was
 
     def _fill(self) -> None:
         for name in self._names:
