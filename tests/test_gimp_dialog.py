@@ -358,9 +358,9 @@ def test_presets_are_chosen_by_their_pictures(root: GimpRoot, tmp_path: Path) ->
 
         person.chooses(dialog, "subtle")
         until(lambda: seen(person.looks(), RED) == 60 * 40, 10)
-        person.chooses(dialog, "made-simple", now="subtle")
+        person.chooses(dialog, "eyes", now="subtle")
         until(lambda: (seen(person.looks(), RED), seen(person.looks(), BLUE)) == (0, 0), 10)
-        assert person.gets_it(dialog)["preset"] == '"made-simple"'
+        assert person.gets_it(dialog)["preset"] == '"eyes"'
         person.complains_of_nothing()
 
 

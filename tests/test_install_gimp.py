@@ -484,6 +484,9 @@ def test_it_is_installed_for_every_gimp_there_is(place: Place) -> None:
     picture.with_name("eyes.png").rename(picture)
     assert done.stdout.splitlines()[:2] == [f"updated: {folder}" for folder in folders]
     assert {path.name for path in pictures[0].parent.iterdir()} == {"classic.png", "eyes.png"}
+    done = place.clone.install("uninstall", env=place.environ)
+    assert done.returncode == 0, done.stderr
+    assert not any(folder.exists() for folder in folders)
     assert not (place.gimps / "2.10" / "plug-ins").exists()
 
 
