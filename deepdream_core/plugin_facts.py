@@ -30,7 +30,11 @@ def plugin_facts(config: Config) -> dict[str, Any]:
     settings, those of the user's own config.yaml included.
     """
     presets = {
-        name: {"description": preset.description, "settings": config.dream_settings(name, {}).model_dump()}
+        name: {
+            "description": preset.description,
+            "family": preset.family,
+            "settings": config.dream_settings(name, {}).model_dump(),
+        }
         for name, preset in config.presets.items()
     }
     return {

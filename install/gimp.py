@@ -18,6 +18,8 @@ from trouble import Exit, InstallError
 SOURCE = Path("plugin", NAME)
 FROM_CORE = ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py", "service_endpoint.py")
 """The helper's client, which the plug-in carries a copy of."""
+PICTURES = "thumbnails"
+"""The folder of the presets' small pictures, in the package and in the plug-in."""
 ASK_WITHIN_S = 60.0
 
 _KEPT = re.compile(rf"{re.escape(YOURS)}(\.\d+)?$")
@@ -221,7 +223,8 @@ def _paths(root: Path) -> dict[str, Path]:
     for path in sorted((source / "locale").rglob("*")):
         if path.is_file() and not path.name.startswith("."):
             paths[path.relative_to(source).as_posix()] = path
-    return paths | {name: root / "deepdream_core" / name for name in FROM_CORE}
+    pictures = {f"{PICTURES}/{path.name}": path for path in sorted((root / "deepdream_core" / PICTURES).glob("*.png"))}
+    return paths | {name: root / "deepdream_core" / name for name in FROM_CORE} | pictures
 
 
 def wanted_files(root: Path, told: bytes | None) -> Files:

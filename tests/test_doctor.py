@@ -875,6 +875,9 @@ def plugged_in(folder: Path, **facts: Any) -> Path:
     into.mkdir(parents=True)
     for name in gimp.COPIES:
         shutil.copy(Path(wire.__file__).with_name(name), into)
+    for picture in (gimp.PACKAGE / "thumbnails").glob("*.png"):
+        (into / "thumbnails").mkdir(exist_ok=True)
+        shutil.copy(picture, into / "thumbnails")
     laid({}, into / gimp.PROGRAM, "# plug-in-deepdream-check\n", 0o755)
     told = {**plugin_facts(load_config()), **FACTS, **facts}
     (into / gimp.FACTS).write_text(json.dumps(told))
@@ -932,6 +935,21 @@ def test_a_plug_in_that_is_old_or_damaged_is_told(tmp_path: Path, damage: Callab
     found = gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "`python3 install gimp`")
     assert (found.ok, found.what) == (False, told)
     assert found.fix.startswith("`python3 install gimp`")
+
+
+def test_a_plug_in_without_its_pictures_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(gimp.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "thumbnails"))
+    (package / "thumbnails").mkdir()
+    (package / "thumbnails" / "fur.png").write_bytes(b"fur")
+    monkeypatch.setattr(gimp, "PACKAGE", package)
+    into = plugged_in(tmp_path / "3.0")
+    assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").ok
+    (into / "thumbnails" / "fur.png").write_bytes(b"feathers")
+    told = gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").what
+    assert told == "thumbnails/fur.png is another than this program's"
+    shutil.rmtree(into / "thumbnails")
+    assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").what == "thumbnails/fur.png is missing"
 
 
 def test_a_plug_in_that_was_told_something_else_is_told(tmp_path: Path) -> None:

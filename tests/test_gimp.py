@@ -346,6 +346,12 @@ def test_script_fu_calls_it_with_all_arguments_and_gets_the_same(calls: Session)
     assert told["as_python_fu"]
 
 
+def test_a_script_for_fewer_arguments_without_their_names_goes_on_working(calls: Session) -> None:
+    told = calls["by_their_places"]
+    assert told["status"] == "success", told
+    assert told["as_named"]
+
+
 def test_a_seed_repeats_the_picture(calls: Session) -> None:
     assert calls["the_seed_repeats"]["again"]
     assert calls["the_seed_repeats"]["another"]

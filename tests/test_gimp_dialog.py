@@ -20,7 +20,7 @@ from helper_process import Helper, running_helper, until
 from PIL import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -99,8 +99,13 @@ def root(request: pytest.FixtureRequest) -> GimpRoot:
 
 
 @contextmanager
-def installed(root: GimpRoot) -> Iterator[tuple[Path, dict[str, str], Helper]]:
-    """The plug-in in a folder, told of a helper that runs outside, and a photograph for scripts."""
+def installed(
+    root: GimpRoot, photo: Path | None = None, pictures: Mapping[str, str] | None = None
+) -> Iterator[tuple[Path, dict[str, str], Helper]]:
+    """The plug-in in a folder, told of a helper that runs outside, and a photograph for scripts.
+
+    `pictures`: the presets that have one, and its colour; else those that are installed.
+    """
     with root.folder() as folder:
         plug_in = folder / "plug-in"
         shutil.copytree(plugin_folder.FOLDER, plug_in)
@@ -108,7 +113,15 @@ def installed(root: GimpRoot) -> Iterator[tuple[Path, dict[str, str], Helper]]:
         helper = root.inside(folder / "helper")
         facts |= {"endpoint": f"{helper}/run/endpoint.json", "state": f"{helper}/state", "command": ["/nowhere/python"]}
         (plug_in / "deepdream.json").write_text(json.dumps(facts))
-        picture_file(folder / "photo.png", size=(128, 96))
+        if photo:
+            shutil.copy(photo, folder / "photo.png")
+        else:
+            picture_file(folder / "photo.png", size=(128, 96))
+        if pictures is not None:
+            shutil.rmtree(plug_in / "thumbnails", ignore_errors=True)
+            (plug_in / "thumbnails").mkdir()
+            for name, colour in pictures.items():
+                Image.new("RGB", (120, 80), colour).save(plug_in / "thumbnails" / f"{name}.png")
         with running_helper(folder / "helper") as running:
             running.client().warm()
             yield plug_in, {"PHOTO": root.inside(folder / "photo.png")}, running
@@ -160,9 +173,13 @@ class Person:
             line.split("=") for line in self.shown.xdotool("getwindowgeometry", "--shell", window).splitlines()
         )
         x, y, width, height = (int(place[name]) for name in ("X", "Y", "WIDTH", "HEIGHT"))
+        part = self.looks().crop((x + 12, y + 12, x + width // 2 + 6, y + height * 6 // 10))
+        return np.asarray(part, dtype=np.float64)
+
+    def looks(self) -> Image.Image:
+        """What is on the screen."""
         with Image.open(self.shown.picture(self.folder / "screen.png")) as picture:
-            part = picture.convert("RGB").crop((x + 12, y + 12, x + width // 2 + 6, y + height * 6 // 10))
-            return np.asarray(part, dtype=np.float64)
+            return picture.convert("RGB")
 
     def sees_something(self, window: str) -> NDArray[np.float64]:
         """Wait until the preview shows a picture, which it does before anything is dreamed; return it."""
@@ -185,9 +202,16 @@ class Person:
         self.shown.xdotool("type", text)
         self.shown.xdotool("key", "Tab")
 
+    def chooses(self, window: str, preset: str, now: str = "classic") -> None:
+        """Open the presets and go to one from the one that is chosen now."""
+        self.press(window, "alt+p")
+        order = plugin_folder.FACTS.by_family()
+        steps = order.index(preset) - order.index(now)
+        self.shown.xdotool("key", "--delay", "150", *["Right" if steps > 0 else "Left"] * abs(steps), "Return")
+
     def chooses_half_of_subtle(self, window: str) -> None:
-        """Choose the third preset, and half its strength."""
-        self.press(window, "alt+p", "Down", "Down")
+        """Choose a preset, and half its strength."""
+        self.chooses(window, "subtle")
         self.types(window, "alt+g", "0.5")
 
     def gets_it(self, window: str) -> dict[str, str]:
@@ -213,10 +237,12 @@ class Person:
 
 
 @contextmanager
-def somebody(root: GimpRoot, folder: Path) -> Iterator[tuple[Person, Helper]]:
-    """Somebody who sits before a photograph in GIMP, and a helper that runs."""
+def somebody(
+    root: GimpRoot, folder: Path, photo: Path | None = None, pictures: Mapping[str, str] | None = None
+) -> Iterator[tuple[Person, Helper]]:
+    """Somebody who sits before a photograph in GIMP, and a helper that runs; see `installed`."""
     with (
-        installed(root) as (plug_in, environ, helper),
+        installed(root, photo, pictures) as (plug_in, environ, helper),
         screen(root) as shown,
         start_gimp(
             root, WATCH, display=shown.display, plug_in_folder=plug_in, environ=environ, quit_after=False
@@ -239,7 +265,7 @@ def test_a_person_opens_the_dialog_sees_the_dream_and_gets_it(root: GimpRoot, tm
         first = person.sees_something(dialog)
         dreamed = person.sees_another(dialog, first)
 
-        person.press(dialog, "alt+p", "Down", "Down")  # subtle
+        person.chooses(dialog, "subtle")
         person.sees_another(dialog, dreamed)
         assert person.layer() == original, "a preview changes nothing"
 
@@ -297,12 +323,65 @@ def test_every_control_does_what_it_says(root: GimpRoot, tmp_path: Path) -> None
         person.press(dialog, "alt+l")  # Load Saved Settings
         person.press(dialog, "alt+e", "Tab", "space")  # the dice
         person.press(dialog, "alt+u", "Down")  # New layer above
-        wanted = {"preset": '"subtle"', "iterations": "6", "strength": "0.5", "output": '"new-layer"'}
+        person.types(dialog, "alt+a", "0.25")
+        person.press(dialog, "alt+f", "Down")  # few large
+        person.press(dialog, "alt+k")
+        wanted = {"preset": '"subtle"', "iterations": "6", "strength": "0.5", "output": '"new-layer"',
+                  "natural": "0.25", "pooling": '"average"', "keep-colours": '"yes"'}  # fmt: skip
         assert wanted.items() <= (chosen := person.gets_it(dialog)).items()
         assert 0 < int(chosen["seed"]) < 100_000
         until(lambda: gimp.reports()[-1]["layers"] == ["DeepDream – subtle", *layers], 10)
         person.press(person.image_window(), "ctrl+z")
         until(lambda: gimp.reports()[-1]["layers"] == layers, 10)
+        person.complains_of_nothing()
+
+
+BLUE, RED = (0, 0, 255), (255, 0, 0)
+
+
+def seen(picture: Image.Image, colour: tuple[int, int, int]) -> int:
+    """How many pixels have a colour."""
+    return int((np.asarray(picture) == colour).all(axis=2).sum())
+
+
+def test_presets_are_chosen_by_their_pictures(root: GimpRoot, tmp_path: Path) -> None:
+    with somebody(root, tmp_path, pictures={"classic": "blue", "subtle": "red"}) as (person, _helper):
+        dialog = person.opens_the_dialog()
+        until(lambda: seen(person.looks(), BLUE) == 60 * 40, 10)
+        assert seen(person.looks(), RED) == 0
+
+        person.press(dialog, "alt+p")
+        until(lambda: seen(person.looks(), BLUE) >= 120 * 80, 10)
+        person.press(dialog, "Escape")
+        until(lambda: seen(person.looks(), BLUE) == 60 * 40, 10)
+        assert person.shown.windows(DIALOG), "Escape closes the presets alone"
+
+        person.chooses(dialog, "subtle")
+        until(lambda: seen(person.looks(), RED) == 60 * 40, 10)
+        person.chooses(dialog, "eyes", now="subtle")
+        until(lambda: (seen(person.looks(), RED), seen(person.looks(), BLUE)) == (0, 0), 10)
+        assert person.gets_it(dialog)["preset"] == '"eyes"'
+        person.complains_of_nothing()
+
+
+def test_what_an_earlier_version_has_kept_goes_on_working(root: GimpRoot, tmp_path: Path) -> None:
+    """GIMP's last values, of a version that knew fewer arguments, are what the dialog begins with."""
+    with somebody(root, tmp_path) as (person, _helper):
+        settings = person.gimp.config / "plug-in-settings"
+        settings.mkdir(exist_ok=True)
+        old = {
+            "preset": '"eyes"', "layer": '"relu3_1"', "finest": "640", "octaves": "2", "iterations": "3", "step": "2.5",
+            "smooth": "0.25", "jitter": "8", "strength": "0.5", "seed": "42", "output": '"replace"',
+        }  # fmt: skip
+        kept = "".join(f"({name} {value})\n" for name, value in old.items())
+        (settings / "GimpProcedureConfigRun-plug-in-deepdream.last").write_text(
+            f"# settings\n\n{kept}\n# end of settings\n"
+        )
+        got = person.gets_it(person.opens_the_dialog())
+        assert {name: got[name] for name in old} == old
+        of_preset = plugin_folder.FACTS.presets["eyes"]["settings"]
+        assert float(got["natural"]) == of_preset["natural"]
+        assert (got["pooling"], got["keep-colours"]) == (f'"{of_preset["pooling"]}"', '"no"')
         person.complains_of_nothing()
 
 

@@ -13,6 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
+from deepdream_core.config import builtin_config_path, load_config
+from deepdream_core.helper.messages import JobRequest
+from deepdream_core.settings import EARLIER
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,6 +42,7 @@ NOT_ASKED = {
 }
 
 load_all_checks()
+CONFIG = load_config(builtin_config_path())
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,22 @@ def document(helper: Helper) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def schema(document: dict[str, Any]) -> BaseSchema:
     return schemathesis.openapi.from_dict(document)
+
+
+def meant(**given: Any) -> dict[str, Any]:
+    """The settings of a job with these parts of its request."""
+    job = JobRequest(client="any", shape=[8, 8, 3], dtype="uint8", **given)
+    return job.dream(CONFIG)[0].model_dump()
+
+
+def test_a_client_of_an_earlier_version_gets_what_that_version_did() -> None:
+    now = CONFIG.dream.model_dump()
+    then = {name: value for name, value in now.items() if name not in EARLIER}
+    assert meant(settings=then) == {**now, **EARLIER}, "it names all that it knows"
+    assert meant(settings={**then, "natural": 0.5}) == {**now, **EARLIER, "natural": 0.5}
+    assert meant(settings=now) == now
+    assert meant(settings={"iterations": 3}) == {**now, "iterations": 3}
+    assert meant(preset="eyes", settings=then)["natural"] == CONFIG.dream_settings("eyes", {}).natural
 
 
 def test_the_document_knows_these_calls_and_no_others(document: dict[str, Any]) -> None:

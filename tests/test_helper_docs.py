@@ -18,6 +18,7 @@ from helper_process import running_helper
 from deepdream_core import wire
 from deepdream_core.helper import app, worker
 from deepdream_core.helper.messages import JobRequest
+from deepdream_core.settings import EARLIER, DreamSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "helper-api.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -88,6 +89,16 @@ def test_the_calls_are_those_of_the_application() -> None:
 def test_the_keys_of_a_job_are_those_that_are_taken() -> None:
     told = {name for row in table("key") for name in row[0].split(", ")}
     assert told == set(JobRequest.model_fields)
+
+
+def test_the_settings_are_those_of_the_declaration() -> None:
+    told = re.search(r"The settings are (.*?), with", TEXT, re.DOTALL)
+    assert told
+    assert re.findall(r"\w+", told[1]) == list(DreamSettings.model_fields)
+    before = re.search(r"version: without (.*?) these are (.*?)\.\n", TEXT, re.DOTALL)
+    assert before
+    values = before[2].replace(" and", ",").split(", ")
+    assert dict(zip(re.findall(r"`(\w+)`", before[1]), map(yaml.safe_load, values), strict=True)) == EARLIER
 
 
 def test_the_events_are_those_of_the_protocol() -> None:

@@ -270,13 +270,17 @@ def project(root: Path) -> Path:
         (root / "deepdream_core" / name).write_text(f"# {name}\n")
     for name in ("deepdream.py", "link.py", "notes.txt", "__pycache__/link.pyc", "locale/de/LC_MESSAGES/deepdream.mo"):
         (root / "plugin" / "deepdream" / name).write_text(f"# {name}\n")
+    (root / "deepdream_core" / "thumbnails").mkdir()
+    for name in ("classic.png", "fur.png", "notes.txt"):
+        (root / "deepdream_core" / "thumbnails" / name).write_text(f"# {name}\n")
     return root
 
 
-def test_modules_texts_and_the_client_make_the_plug_in(tmp_path: Path) -> None:
+def test_modules_texts_pictures_and_the_client_make_the_plug_in(tmp_path: Path) -> None:
     files = gimp.wanted_files(project(tmp_path), TOLD)
     assert files.keys() == {
         "deepdream.py", "link.py", "locale/de/LC_MESSAGES/deepdream.mo", "deepdream.json", *gimp.FROM_CORE,
+        "thumbnails/classic.png", "thumbnails/fur.png",
     }  # fmt: skip
     assert files["deepdream.json"] == TOLD
     assert files["wire.py"] == b"# wire.py\n"
@@ -473,6 +477,16 @@ def test_it_is_installed_for_every_gimp_there_is(place: Place) -> None:
     done = place.run()
     assert done.returncode == 0
     assert done.stdout.splitlines() == [f"unchanged: {folder}" for folder in folders]
+    pictures = [folder / "thumbnails" / "fur.png" for folder in folders]
+    assert all(picture.exists() for picture in pictures)
+    (picture := place.clone.root / "deepdream_core" / "thumbnails" / "fur.png").rename(picture.with_name("eyes.png"))
+    done = place.run()
+    picture.with_name("eyes.png").rename(picture)
+    assert done.stdout.splitlines()[:2] == [f"updated: {folder}" for folder in folders]
+    assert {path.name for path in pictures[0].parent.iterdir()} == {"classic.png", "eyes.png"}
+    done = place.clone.install("uninstall", env=place.environ)
+    assert done.returncode == 0, done.stderr
+    assert not any(folder.exists() for folder in folders)
     assert not (place.gimps / "2.10" / "plug-ins").exists()
 
 

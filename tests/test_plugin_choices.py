@@ -17,7 +17,7 @@ from plugin_folder import FACTS, FILES, FOLDER, SOURCE, choices, facts, gimp
 from deepdream_core import plugin_facts
 from deepdream_core.config import builtin_config_path, load_config
 from deepdream_core.layers import LAYERS
-from deepdream_core.settings import DreamSettings
+from deepdream_core.settings import EARLIER, DreamSettings
 
 CONFIG = load_config(builtin_config_path())
 PRESETS = sorted(CONFIG.presets)
@@ -41,6 +41,8 @@ def arguments(draw: st.DrawFn) -> dict[str, Any]:
     for number in choices.NUMBERS:
         values = st.integers(int(number.low), int(number.high)) if number.whole else st.floats(number.low, number.high)
         found[number.name] = draw(values)
+    for name, (_setting, words) in choices.CHOICES.items():
+        found[name] = draw(st.sampled_from([choices.AS_PRESET, *words]))
     return found
 
 
@@ -75,8 +77,10 @@ def test_what_the_dialog_shows_means_the_same_and_is_within_its_ranges(given_: d
     for number in choices.NUMBERS:
         assert number.low <= shown[number.name] <= number.high
         assert isinstance(shown[number.name], int if number.whole else float)
+    for name, (_setting, words) in choices.CHOICES.items():
+        assert shown[name] in words
     changed = {name for name in given_ if shown[name] != given_[name]}
-    assert changed <= {number.name for number in choices.NUMBERS}
+    assert changed <= {*(number.name for number in choices.NUMBERS), *choices.CHOICES}
     assert {name: shown[name] for name in ("preset", "layer", "seed", "output")} == {
         name: given_[name] for name in ("preset", "layer", "seed", "output")
     }
@@ -110,6 +114,9 @@ def test_what_is_asked_for_overrides_the_preset() -> None:
         "jitter": 0,
         "strength": 0.0,
         "seed": 7,
+        "natural": 0.0,
+        "pooling": "average",
+        "keep-colours": "yes",
     }
     expected = {
         **CONFIG.dream_settings("fur", {}).model_dump(),
@@ -119,8 +126,44 @@ def test_what_is_asked_for_overrides_the_preset() -> None:
         "jitter": 0,
         "strength": 0.0,
         "seed": 7,
+        "natural": 0.0,
+        "pooling": "average",
+        "keep_colours": True,
     }
     assert choices.settings_of(given_, FACTS) == expected
+
+
+def test_a_choice_can_take_back_what_the_preset_says() -> None:
+    mine = with_preset(natural=1.0, pooling="average", keep_colours=True)
+    shown = choices.resolved({"preset": "mine"}, mine)
+    assert [shown[name] for name in ("natural", "pooling", "keep-colours")] == [1.0, "average", "yes"]
+    settings = choices.settings_of({"preset": "mine", "natural": 0, "pooling": "max", "keep-colours": "no"}, mine)
+    assert [settings[name] for name in ("natural", "pooling", "keep_colours")] == [0, "max", False]
+
+
+BEFORE = (
+    "preset",
+    "layer",
+    "finest",
+    "octaves",
+    "iterations",
+    "step",
+    "smooth",
+    "jitter",
+    "strength",
+    "seed",
+    "output",
+)
+"""The arguments of the first version, in their order: scripts may give them by their places."""
+
+
+def test_what_was_written_for_fewer_arguments_means_the_preset_s_own_for_the_others() -> None:
+    assert choices.ARGUMENTS[: len(BEFORE)] == BEFORE
+    mine = with_preset(natural=0.5, pooling="average", keep_colours=True)
+    kept = {"preset": "mine", "layer": "relu3_1", "finest": 64, "octaves": 2, "iterations": 3, "step": 2.0, "smooth": 1.0,
+            "jitter": 4, "strength": 0.5, "seed": 3, "output": "new-layer"}  # fmt: skip
+    settings = choices.settings_of(kept, mine)
+    assert [settings[name] for name in ("natural", "pooling", "keep_colours")] == [0.5, "average", True]
 
 
 def test_several_layers_of_a_preset_stay_unless_one_is_chosen() -> None:
@@ -148,7 +191,14 @@ def test_values_between_the_range_and_what_the_setting_takes_are_brought_into_it
 
 
 @pytest.mark.parametrize(
-    ("wrong", "code"), [({"preset": "nope"}, "preset"), ({"layer": "fc7"}, "layer"), ({"output": "file"}, "output")]
+    ("wrong", "code"),
+    [
+        ({"preset": "nope"}, "preset"),
+        ({"layer": "fc7"}, "layer"),
+        ({"output": "file"}, "output"),
+        ({"pooling": "median"}, "pooling"),
+        ({"keep-colours": "true"}, "keep-colours"),
+    ],
 )
 def test_an_unknown_word_is_told_with_what_there_is(wrong: dict[str, Any], code: str) -> None:
     with pytest.raises(facts.Trouble, match=r"^There is no .*\. Choose .*\.$") as caught:
@@ -184,6 +234,35 @@ def test_presets_of_one_s_own_are_among_them(tmp_path: Path) -> None:
     assert told["presets"]["classic"]["settings"]["finest"] == 1200
 
 
+def test_families_are_together_in_their_order_and_presets_of_none_last(tmp_path: Path) -> None:
+    own = tmp_path / "config.yaml"
+    own.write_text(
+        "presets:\n" + "".join(
+            f"  {name}: {{description: x{f', family: {family}' if family else ''}}}\n"
+            for name, family in {"a": "one", "b": "", "c": "two", "d": "one"}.items()
+        )
+    )  # fmt: skip
+    told = plugin_facts.plugin_facts(load_config(own))["presets"]
+    mine = dataclasses.replace(FACTS, presets={name: told[name] for name in ("a", "b", "c", "d")})
+    assert mine.by_family() == ["a", "d", "c", "b"]
+
+
+def test_an_older_deepdream_json_means_what_was_done_then(tmp_path: Path) -> None:
+    told = plugin_facts.plugin_facts(CONFIG)
+    for settings in (told["defaults"], told["ranges"], *(about["settings"] for about in told["presets"].values())):
+        for name in choices.EARLIER:
+            del settings[name]
+    for about in told["presets"].values():
+        del about["family"]
+    (tmp_path / "deepdream.json").write_text(json.dumps(told))
+    older = facts.load(tmp_path / "deepdream.json")
+    assert older.by_family() == list(told["presets"])
+    assert choices.EARLIER == EARLIER
+    assert choices.settings_of({"preset": "eyes"}, older) == {**told["presets"]["eyes"]["settings"], **EARLIER}
+    assert choices.settings_of({"natural": 0.5}, older)["natural"] == 0.5
+    assert choices.resolved({}, older)["natural"] == 0
+
+
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b"\xff", b'{"version": "1"}'])
 def test_facts_that_cannot_be_used_are_told(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "deepdream.json"
@@ -209,6 +288,6 @@ def test_python_3_9_can_read_it(module: Path) -> None:
 
 
 def test_the_installed_folder_has_everything_and_nothing_else() -> None:
-    here = {path.name for path in FOLDER.iterdir()} - {"__pycache__", "locale"}
+    here = {path.name for path in FOLDER.iterdir()} - {"__pycache__", "locale", "thumbnails"}
     assert here == {path.name for path in SOURCE.glob("*.py")} | {*gimp.FROM_CORE, "deepdream.json"}
     assert all((FOLDER / name).read_bytes() == content for name, content in FILES.items())

@@ -21,7 +21,7 @@ MO = PO.with_suffix(".mo")
 
 
 def texts() -> dict[str, str]:
-    """Every text that is translated, and the file that says it: all `_("…")`, and what the presets are described with."""
+    """Every text that is translated, and the file that says it: all `_("…")`, and what presets and families are called."""
     found: dict[str, str] = {}
     for file in sorted(PLUGIN.glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -33,7 +33,8 @@ def texts() -> dict[str, str]:
             ):
                 found.setdefault(str(node.args[0].value), file.name)
     for preset in load_config(builtin_config_path()).presets.values():
-        found.setdefault(preset.description, "config.yaml")
+        for text in filter(None, (preset.description, preset.family)):
+            found.setdefault(text, "config.yaml")
     return found
 
 
@@ -92,7 +93,7 @@ def test_the_letters_to_press_are_different_ones() -> None:
     entries = read_po(PO)
     said = [text for text, where in texts().items() if where == "deepdream.py" and "_" in text and "{" not in text]
     controls = [text for text in said if "DeepDream" not in text]
-    assert len(controls) == 11
+    assert len(controls) == 14
     for language in (controls, [entries[text] for text in controls]):
         letters = [text[text.index("_") + 1].lower() for text in language]
         assert len(set(letters)) == len(letters), letters

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 PLUG_IN = Path("plug-ins", "deepdream")
 PROGRAM, FACTS = "deepdream.py", "deepdream.json"
+PACKAGE = Path(wire.__file__).parent
 COPIES = ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py", "service_endpoint.py")
-"""Modules of this package that the plug-in carries a copy of."""
+"""Modules of this package that the plug-in carries a copy of, as of its pictures of the presets."""
 _VERSION = re.compile(r"3\.\d{1,3}")
 
 
@@ -103,11 +104,11 @@ def _trouble(plug_in: Path, told: Mapping[str, Any], manifest: Manifest | None) 
         return f"{PROGRAM} is missing"
     if not os.access(program, os.X_OK):
         return f"{PROGRAM} may not be run, so GIMP passes it over"
-    package = Path(wire.__file__).parent
-    for name in COPIES:
+    pictures = sorted(f"thumbnails/{path.name}" for path in (PACKAGE / "thumbnails").glob("*.png"))
+    for name in (*COPIES, *pictures):
         if not (plug_in / name).exists():
             return f"{name} is missing"
-        if (plug_in / name).read_bytes() != (package / name).read_bytes():
+        if (plug_in / name).read_bytes() != (PACKAGE / name).read_bytes():
             return f"{name} is another than this program's"
     command = told.get("command")
     if not isinstance(command, list) or not command or not os.access(str(command[0]), os.X_OK):

@@ -8,10 +8,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.helper.refusal import RefusalError
+from deepdream_core.settings import EARLIER, DreamSettings
 from deepdream_core.wire import ArrayHeader
 
 if TYPE_CHECKING:
-    from deepdream_core.settings import Config, DreamSettings
+    from deepdream_core.settings import Config
 
 Dtype = Literal["uint8", "uint16", "float16", "float32"]
 Side = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -48,9 +49,14 @@ class JobRequest(BaseModel):
     previews: bool = Field(False, description="whether events tell of finished octaves")
 
     def dream(self, config: Config) -> tuple[DreamSettings, str]:
-        """Return the whole settings and one word about them; raises `RefusalError`."""
+        """Return the whole settings and one word about them; raises `RefusalError`.
+
+        A client that names all settings an earlier version had, as one of that version does, gets what that version did.
+        """
+        complete = self.preset is None and DreamSettings.model_fields.keys() - EARLIER.keys() <= self.settings.keys()
+        given = {**EARLIER, **self.settings} if complete else self.settings
         try:
-            settings = config.dream_settings(self.preset, self.settings, "settings.{}".format)
+            settings = config.dream_settings(self.preset, given, "settings.{}".format)
         except DeepDreamError as error:
             raise RefusalError(422, "invalid", error.what, error.next_step) from None
         return settings, self.preset or "+".join(settings.layers)

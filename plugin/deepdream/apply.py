@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 POLL_S = 0.1
 _STILL = _("the dream can still be had: DeepDream: last result")
-ARGUMENTS = (
-    "preset", "layer", "finest", "octaves", "iterations", "step", "smooth", "jitter", "strength", "seed", "output",
-)  # fmt: skip
 
 
 def run(
@@ -47,7 +44,7 @@ def run(
             if not _is_there(image, drawable):  # while the dialog stood, a person could do anything
                 raise Trouble(_("The layer is not there any more"), "", "gone")
             part = _part_of(_one_that_can_be_changed([drawable]))
-        dream(image, drawable, part, {name: config.get_property(name) for name in ARGUMENTS}, facts)
+        dream(image, drawable, part, {name: config.get_property(name) for name in choices.ARGUMENTS}, facts)
     except Trouble as trouble:
         return failed(procedure, str(trouble))
     except Exception as error:  # GIMP would show nothing at all

@@ -1,7 +1,8 @@
 """The arguments of `plug-in-deepdream` and the settings they stand for; no GIMP in it.
 
 Standard library only and Python 3.9: GIMP brings its own Python. Each number has one value below its useful ones that means
-"as the preset says", and that is its default, so that a script which names only a preset gets that preset.
+"as the preset says", and so does each choice's word `preset`. These are the defaults, so that a script which names only a
+preset gets that preset.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from facts import Facts
 
 AS_PRESET = "preset"
-"""The layer that means: those of the preset."""
+"""The word of a choice that means: what the preset says."""
 FULL, AUTO = 100_000, 0
 """`finest` for the layer's own size, `octaves` for as many as fit."""
 
@@ -43,16 +44,32 @@ NUMBERS = (
     Number("smooth", -1.0, 20.0, -1.0, whole=False),
     Number("jitter", -1, 512, -1),
     Number("strength", -1.0, 1.0, -1.0, whole=False),
+    Number("natural", -1.0, 1.0, -1.0, whole=False),
 )
+CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
+    "pooling": ("pooling", {"max": "max", "average": "average"}),
+    "keep-colours": ("keep_colours", {"no": False, "yes": True}),
+}
+"""Choices among the arguments: the setting, and for each word but `preset` the setting's value."""
+EARLIER: dict[str, Any] = {"natural": 0.0, "pooling": "max", "keep_colours": False, "soft_limit": False}
+"""What a `deepdream.json` means that is older than these settings: what was done before them."""
 SEED_MAX = 2**31 - 1
 OUTPUTS = ("replace", "new-layer")
 _WORDS = {"finest": {"full": FULL}, "octaves": {"auto": AUTO}}
 
 
 def as_preset(preset: str = "classic") -> dict[str, Any]:
-    """Return all arguments with their defaults: everything as the preset says."""
+    """Return all arguments with their defaults: everything as the preset says.
+
+    The order is that in which GIMP is told of them: scripts may give them by their places, so that new ones come last.
+    """
     numbers = {number.name: number.as_preset for number in NUMBERS}
-    return {"preset": preset, "layer": AS_PRESET, **numbers, "seed": 0, "output": OUTPUTS[0]}
+    later = {"natural": numbers.pop("natural"), **dict.fromkeys(CHOICES, AS_PRESET)}
+    return {"preset": preset, "layer": AS_PRESET, **numbers, "seed": 0, "output": OUTPUTS[0], **later}
+
+
+ARGUMENTS = tuple(as_preset())
+"""The names of all arguments, in order."""
 
 
 def settings_of(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
@@ -66,7 +83,10 @@ def settings_of(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     for number in NUMBERS:
         value = given[number.name]
         if not _is_as_preset(number, value) and not _same(value, _shown(number, settings[number.name])):
-            settings[number.name] = _setting(number, value, facts.ranges[number.name])
+            settings[number.name] = _setting(number, value, facts.ranges.get(number.name, {}))
+    for name, (setting, words) in CHOICES.items():
+        if given[name] != AS_PRESET:
+            settings[setting] = words[given[name]]
     layer = given["layer"]
     if layer != AS_PRESET:
         if layer not in facts.layers:
@@ -88,6 +108,9 @@ def resolved(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     for number in NUMBERS:
         if _is_as_preset(number, given[number.name]):
             given[number.name] = _shown(number, settings[number.name])
+    for name, (setting, words) in CHOICES.items():
+        if given[name] == AS_PRESET:
+            given[name] = next(word for word, value in words.items() if value == settings[setting])
     return given
 
 
@@ -98,9 +121,11 @@ def touched(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, .
 
 def _complete(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     given = {**as_preset(facts.default_preset), **arguments}
-    if given["output"] not in OUTPUTS:
-        choose = _("choose one of {names}").format(names=", ".join(OUTPUTS))
-        raise Trouble(_("there is no output {name}").format(name=repr(given["output"])), choose, "output")
+    known = {name: (AS_PRESET, *words) for name, (_setting, words) in CHOICES.items()}
+    for name, words in {"output": OUTPUTS, **known}.items():
+        if given[name] not in words:
+            choose = _("choose one of {names}").format(names=", ".join(words))
+            raise Trouble(_("there is no {name} for {what}").format(name=repr(given[name]), what=name), choose, name)
     return given
 
 
@@ -108,7 +133,7 @@ def _of_preset(name: str, facts: Facts) -> dict[str, Any]:
     if name not in facts.presets:
         choose = _("choose one of {names}").format(names=", ".join(facts.presets))
         raise Trouble(_("there is no preset {name}").format(name=repr(name)), choose, "preset")
-    return {**facts.defaults, **facts.presets[name]["settings"]}
+    return {**EARLIER, **facts.defaults, **facts.presets[name]["settings"]}
 
 
 def _is_as_preset(number: Number, value: float) -> bool:

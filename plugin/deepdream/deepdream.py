@@ -17,7 +17,7 @@ import gi
 
 gi.require_version("Gimp", "3.0")
 import facts as facts_  # noqa: E402
-from choices import AS_PRESET, NUMBERS, SEED_MAX  # noqa: E402
+from choices import AS_PRESET, NUMBERS, SEED_MAX, as_preset  # noqa: E402
 from gi.repository import Gimp, GLib, GObject  # noqa: E402
 from words import DOMAIN, _  # noqa: E402
 
@@ -85,25 +85,9 @@ def _dream(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedu
 
 
 def _add_arguments(procedure: Gimp.Procedure, facts: facts_.Facts) -> None:
-    presets = Gimp.Choice.new()
-    for place, (preset, told) in enumerate(facts.presets.items()):
-        presets.add(preset, place, preset, told["description"])
-    layers = Gimp.Choice.new()
-    layers.add("preset", 0, _("as the preset says"), "")
-    for place, layer in enumerate(facts.layers, 1):
-        layers.add(layer, place, layer, "")
-    outputs = Gimp.Choice.new()
-    outputs.add("replace", 0, _("Replace"), _("Change the layer itself"))
-    outputs.add("new-layer", 1, _("New layer above"), _("Leave the layer and put a dreamed copy above it"))
-
-    procedure.add_choice_argument(
-        "preset", _("_Preset"), _("What you will see"), presets, facts.default_preset, _READWRITE
-    )
-    procedure.add_choice_argument(
-        "layer", _("Layer of the _network"), _("Early layers know textures, late ones things"),
-        layers, AS_PRESET, _READWRITE,
-    )  # fmt: skip
     texts = {
+        "preset": (_("_Preset"), _("What you will see")),
+        "layer": (_("Layer of the _network"), _("Early layers know textures, late ones things")),
         "finest": (_("Pattern si_ze"), _("Short side in px at which dreaming stops: smaller is coarser and faster; 100000: "
                                          "the layer's own size")),
         "octaves": (_("Octa_ves"), _("Sizes to dream at; 0: as many as fit")),
@@ -112,14 +96,45 @@ def _add_arguments(procedure: Gimp.Procedure, facts: facts_.Facts) -> None:
         "smooth": (_("S_moothing"), _("Smoothing of each step in px; larger is softer")),
         "jitter": (_("_Jitter"), _("Largest random shift in px before each step")),
         "strength": (_("Stren_gth"), _("0: the layer as it is, 1: the dream")),
+        "seed": (_("S_eed"), _("The same seed repeats the picture")),
+        "output": (_("O_utput"), _("Where the dream goes")),
+        "natural": (_("N_atural colours"), _("How far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly "
+                                             "gray")),
+        "pooling": (_("_Forms (pooling)"), _("How the network's pools sum up: max, many small creatures; average, few "
+                                             "large, flowing forms")),
+        "keep-colours": (_("_Keep the photo's colours"), _("Dream in lightness alone; hue and chroma stay the photo's")),
     }  # fmt: skip
-    for number in NUMBERS:
-        label, about = texts[number.name]
-        about = _("{about}. {value}: as the preset says").format(about=about, value=f"{number.as_preset:g}")
-        add = procedure.add_int_argument if number.whole else procedure.add_double_argument
-        add(number.name, label, about, number.low, number.high, number.as_preset, _READWRITE)
-    procedure.add_int_argument("seed", _("S_eed"), _("The same seed repeats the picture"), 0, SEED_MAX, 0, _READWRITE)
-    procedure.add_choice_argument("output", _("O_utput"), _("Where the dream goes"), outputs, "replace", _READWRITE)
+    numbers = {number.name: number for number in NUMBERS}
+    for name, default in as_preset(facts.default_preset).items():
+        label, about = texts[name]
+        if name == "seed":
+            procedure.add_int_argument(name, label, about, 0, SEED_MAX, default, _READWRITE)
+        elif name in numbers:
+            number = numbers[name]
+            about = _("{about}. {value}: as the preset says").format(about=about, value=f"{number.as_preset:g}")
+            add = procedure.add_int_argument if number.whole else procedure.add_double_argument
+            add(name, label, about, number.low, number.high, default, _READWRITE)
+        else:
+            procedure.add_choice_argument(name, label, about, _choice(name, facts), default, _READWRITE)
+
+
+def _choice(name: str, facts: facts_.Facts) -> Gimp.Choice:
+    """Return the words of a choice among the arguments, what a dialog shows for each, and a sentence about it."""
+    as_it_says = (AS_PRESET, _("as the preset says"), "")
+    words = {
+        "preset": [(preset, preset, about["description"]) for preset, about in facts.presets.items()],
+        "layer": [as_it_says, *((layer, layer, "") for layer in facts.layers)],
+        "output": [
+            ("replace", _("Replace"), _("Change the layer itself")),
+            ("new-layer", _("New layer above"), _("Leave the layer and put a dreamed copy above it")),
+        ],
+        "pooling": [as_it_says, ("max", _("many small (max)"), ""), ("average", _("few large (average)"), "")],
+        "keep-colours": [as_it_says, ("no", _("no"), ""), ("yes", _("yes"), "")],
+    }
+    choice = Gimp.Choice.new()
+    for place, (word, label, about) in enumerate(words[name]):
+        choice.add(word, place, label, about)
+    return choice
 
 
 def _last(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedure:

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import time
 from typing import TYPE_CHECKING, Any
 
 import choices
 import gi
-import pixels
+import widgets
+from gallery import Gallery
+from preview import Preview
 from words import _
 
 gi.require_version("Gimp", "3.0")
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import GdkPixbuf, Gimp, GimpUi, GLib, Gtk, Pango  # noqa: E402
+from gi.repository import Gimp, GimpUi, GLib, GObject, Gtk  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import link
+    import pixels
     from facts import Facts
 
-PREVIEW_PX = 384
-"""The preview's longer side."""
-SETTLE_MS = 250
-"""A preview begins when no control has moved for so long."""
-POLL_MS = 40
 LET_GO_S = 1.0
 """A closed dialog's process waits no longer than this for its preview to be given up."""
 GAP = 6
-CAPTION_LINES = 3
-LOOKS = ("preset", "layer", "finest", "octaves", "iterations", "step", "smooth", "jitter", "strength", "seed")
+LOOKS = {*choices.ARGUMENTS} - {"output"}
 """Arguments that decide what the picture looks like."""
-ARGUMENTS = (*LOOKS, "output")
 SLIDERS = {
+    "natural": (0, 1, 1, 0.01, 1.0),
     "finest": (32, 2048, 100_000, 16, 2.0),
     "octaves": (0, 12, 40, 1, 1.0),
     "iterations": (1, 50, 1000, 1, 1.0),
@@ -50,6 +41,7 @@ Below the lowest lies what means "as the preset says", which the dialog fills in
 """
 WORDS = {"finest": (choices.FULL, _("full")), "octaves": (choices.AUTO, _("auto"))}
 """Numbers that are shown as words."""
+_BOTH_WAYS = GObject.BindingFlags.BIDIRECTIONAL | GObject.BindingFlags.SYNC_CREATE
 
 
 def asked(
@@ -113,17 +105,44 @@ class _Dialog:
 
     def _controls(self) -> Gtk.Box:
         box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=GAP)
-        self._about = _label(2)
+        self._gallery = Gallery(self._facts, lambda preset: self._config.set_property("preset", preset))
+        self._about = widgets.label(2)
         self._about.set_width_chars(36)
-        for widget in (self._choice("preset"), self._about, self._choice("layer"), *map(self._slider, SLIDERS)):
+        natural, *others = map(self._slider, SLIDERS)
+        for widget in (
+            self._labelled("preset", self._gallery.widget), self._about, self._choice("layer"), self._either("pooling"),
+            natural, self._box("keep-colours"), *others, self._seed(), self._choice("output"),
+        ):  # fmt: skip
             box.pack_start(widget, False, False, 0)
-        box.pack_start(self._seed(), False, False, 0)
-        box.pack_start(self._choice("output"), False, False, 0)
         return box
 
     def _choice(self, name: str) -> Gtk.Box:
         """Return a list to choose from, with its label."""
         return self._labelled(name, GimpUi.prop_choice_combo_box_new(self._config, name))
+
+    def _either(self, name: str) -> Gtk.Box:
+        """Return a list of a choice's words without "as the preset says", which the dialog fills in itself."""
+        told = Gimp.param_spec_choice_get_choice(self._config.find_property(name))
+        widget = Gtk.ComboBoxText()
+        for word in choices.CHOICES[name][1]:
+            widget.append(word, told.get_label(word))
+        self._config.bind_property(name, widget, "active-id", _BOTH_WAYS)
+        return self._labelled(name, widget)
+
+    def _box(self, name: str) -> Gtk.CheckButton:
+        """Return a box to tick for the words `no` and `yes`."""
+        about = self._config.find_property(name)
+        widget = Gtk.CheckButton.new_with_mnemonic(about.nick)
+        widget.set_tooltip_text(about.blurb)
+        self._config.bind_property(
+            name,
+            widget,
+            "active",
+            _BOTH_WAYS,
+            lambda _, word: word == "yes",
+            lambda _, ticked: "yes" if ticked else "no",
+        )
+        return widget
 
     def _labelled(self, name: str, widget: Gtk.Widget, *more: Gtk.Widget) -> Gtk.Box:
         """Return a row: the argument's label, as wide as all of them, what it is for, and more of it."""
@@ -155,14 +174,16 @@ class _Dialog:
             number, word = WORDS[name]
             widget.set_numeric(False)
             widget.set_update_policy(Gtk.SpinButtonUpdatePolicy.IF_VALID)
-            widget.connect("output", _in_words, number, word)
+            widget.connect("output", widgets.in_words, number, word)
         return widget
 
     def _seed(self) -> Gtk.Box:
         dice = Gtk.Button()
         dice.set_tooltip_text(_("Another seed"))
         dice.get_accessible().set_name(_("Another seed"))
-        dice.set_image(Gtk.Image.new_from_pixbuf(_dice(dice.get_style_context().get_color(Gtk.StateFlags.NORMAL))))
+        dice.set_image(
+            Gtk.Image.new_from_pixbuf(widgets.dice(dice.get_style_context().get_color(Gtk.StateFlags.NORMAL)))
+        )
         dice.connect("clicked", lambda _button: self._config.set_property("seed", GLib.random_int_range(1, 100_000)))
         number = GimpUi.prop_spin_button_new(self._config, "seed", 1, 100, 0)
         number.set_activates_default(True)
@@ -171,7 +192,7 @@ class _Dialog:
     # --- what depends on what
 
     def _arguments(self) -> dict[str, Any]:
-        return {name: self._config.get_property(name) for name in ARGUMENTS}
+        return {name: self._config.get_property(name) for name in choices.ARGUMENTS}
 
     def _resolve(self, arguments: dict[str, Any]) -> None:
         """Put the preset's own values where these arguments say "as the preset says"."""
@@ -197,195 +218,13 @@ class _Dialog:
         now = self._arguments()
         touched, self._before = choices.touched(self._before, now), now
         self._describe()
-        if set(touched) & set(LOOKS):
+        if LOOKS & set(touched):
             self._preview.restart()
         return False
 
     def _describe(self) -> None:
-        about = _(self._facts.presets[self._config.get_property("preset")]["description"])
+        preset = self._config.get_property("preset")
+        self._gallery.show(preset)
+        about = _(self._facts.presets[preset]["description"])
         self._about.set_text(about[:1].upper() + about[1:])
         self._about.set_tooltip_text(about)
-
-
-def _label(lines: int) -> Gtk.Label:
-    """Return a label that always takes the room of so many lines, so that no text makes the window jump."""
-    label = Gtk.Label(xalign=0, yalign=0, wrap=True, lines=lines, ellipsize=Pango.EllipsizeMode.END, max_width_chars=36)
-    label.set_size_request(-1, lines * label.create_pango_layout("Äg").get_pixel_size()[1])
-    return label
-
-
-def _in_words(widget: Gtk.SpinButton, number: int, word: str) -> bool:
-    """Show one number as a word."""
-    if widget.get_value_as_int() != number:
-        return False
-    if widget.get_text() != word:
-        widget.set_text(word)
-    return True
-
-
-def _dice(colour: Any) -> GdkPixbuf.Pixbuf:
-    """Return a picture of a die, in the text's colour; not every font has one."""
-    side, edge = 16, 1
-    pips = {(x, y) for x in (4, 11) for y in (4, 11)} | {(7.5, 7.5)}
-    samples = bytearray()
-    for y in range(side):
-        for x in range(side):
-            border = min(x, y, side - 1 - x, side - 1 - y) < edge
-            corner = (x in (0, side - 1)) and (y in (0, side - 1))
-            pip = any(abs(x - a) <= 1 and abs(y - b) <= 1 for a, b in pips)
-            opaque = 255 if (border and not corner) or pip else 0
-            samples += bytes([round(255 * colour.red), round(255 * colour.green), round(255 * colour.blue), opaque])
-    return _pixbuf(bytes(samples), side, side, 4)
-
-
-def _pixbuf(samples: bytes, width: int, height: int, channels: int) -> GdkPixbuf.Pixbuf:
-    return GdkPixbuf.Pixbuf.new_from_bytes(
-        GLib.Bytes.new(samples), GdkPixbuf.Colorspace.RGB, channels == 4, 8, width, height, width * channels
-    )
-
-
-class Preview:
-    """A small picture of what is selected that turns into its dream, octave by octave."""
-
-    def __init__(
-        self, drawable: Gimp.Drawable, part: pixels.Selected, facts: Facts, arguments: Callable[[], dict[str, Any]]
-    ) -> None:
-        self._drawable, self._region = drawable, part.inner
-        self._facts, self._arguments = facts, arguments
-        self._channels = pixels.channels(drawable)
-        self._small, self._width, self._height = b"", 0, 0
-        self._job: link.Dreaming | None = None
-        self._sources: dict[str, int] = {}
-        scale = PREVIEW_PX / max(self._region.width, self._region.height)
-        self._image = Gtk.Image()
-        self._image.set_size_request(PREVIEW_PX, max(PREVIEW_PX * 2 // 3, round(self._region.height * scale)))
-        frame = Gtk.Frame(shadow_type=Gtk.ShadowType.IN)
-        frame.add(self._image)
-        self._bar = Gtk.ProgressBar()
-        self._caption = _label(CAPTION_LINES)
-        self.widget = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=GAP)
-        self.widget.pack_start(frame, True, True, 0)
-        self.widget.pack_start(self._bar, False, False, 0)
-        self.widget.pack_start(self._caption, False, False, 0)
-
-    def begin(self) -> None:
-        """Once the window is there: read the layer, show it as it is, and start to dream."""
-        self._say(_("Reading the layer …"))
-        self._later("begin", GLib.idle_add, self._read, priority=GLib.PRIORITY_LOW)
-
-    def restart(self) -> None:
-        """Stop what is being dreamed, and start anew once the controls rest."""
-        self._drop()
-        if self._small:
-            self._later("start", GLib.timeout_add, SETTLE_MS, self._start)
-
-    def end(self, patience_s: float) -> None:
-        """Stop for good; wait so long at most for the helper to hear of it."""
-        for name in list(self._sources):
-            GLib.source_remove(self._sources.pop(name))
-        job = self._drop()
-        end = time.monotonic() + patience_s
-        with contextlib.suppress(queue.Empty):
-            while job is not None and (left := end - time.monotonic()) > 0:
-                if job.messages.get(timeout=left).kind in ("done", "failed"):
-                    return
-
-    def _later(self, name: str, add: Callable[..., int], *arguments: Any, **options: Any) -> None:
-        """Have something called by the main loop, instead of what waits under this name."""
-        if name in self._sources:
-            GLib.source_remove(self._sources.pop(name))
-        *given, call = arguments
-
-        def once() -> bool:
-            again = bool(call())
-            if not again:
-                self._sources.pop(name, None)
-            return again
-
-        self._sources[name] = add(*given, once, **options)
-
-    def _drop(self) -> link.Dreaming | None:
-        job, self._job = self._job, None
-        if job is not None:
-            job.cancel()
-        return job
-
-    def _read(self) -> bool:
-        self._small, self._width, self._height = pixels.read_small(self._drawable, self._region, PREVIEW_PX)
-        self._show(self._small)
-        self._start()
-        return False
-
-    def _start(self) -> bool:
-        settings = choices.settings_of(self._arguments(), self._facts)
-        self._bar.set_fraction(0)
-        if settings["strength"] == 0:
-            self._show(self._small)
-            self._say(_("Strength 0 leaves the layer as it is."))
-            return False
-        self._say(_("Preview …"))
-        import link  # the window stands the sooner
-
-        shape = (self._height, self._width, self._channels)
-        self._job = link.Dreaming(
-            self._facts, self._small, "uint8", shape, settings, priority="preview", label=_("preview"), previews=True
-        )
-        self._job.start()
-        self._later("poll", GLib.timeout_add, POLL_MS, self._poll)
-        return False
-
-    def _poll(self) -> bool:
-        """Hear what the job has told; return whether to come again."""
-        with contextlib.suppress(queue.Empty):
-            while self._job is not None:
-                self._hear(self._job.messages.get_nowait())
-        return self._job is not None
-
-    def _hear(self, told: link.Told) -> None:
-        data = told.data
-        if told.kind in ("picture", "done"):
-            self._show(data)
-        if told.kind == "starting":
-            self._say(_("Starting the DeepDream helper …"))
-        elif told.kind == "queued" and data["position"] > 1:
-            self._say(_("Preview: waiting, {count} before it").format(count=data["position"] - 1))
-        elif told.kind == "note":
-            self._say(data["text"][:1].upper() + data["text"][1:])
-        elif told.kind == "progress":
-            self._bar.set_fraction(data["fraction"])
-            self._say(_("Preview: octave {octave} of {octaves}, step {iteration} of {iterations}").format(**data))
-        elif told.kind == "done":
-            self._bar.set_fraction(1)
-            size = {"width": self._region.width, "height": self._region.height}
-            whole = max(self._region.width, self._region.height) <= PREVIEW_PX
-            text = _("Preview of {width} × {height} px") if whole else _(
-                "Preview of {width} × {height} px at {percent} %: the dream's figures will be smaller in it"
-            )  # fmt: skip
-            self._say(text.format(percent=round(100 * self._width / self._region.width), **size))
-            self._job = None
-        elif told.kind == "failed":
-            self._bar.set_fraction(0)
-            self._show(self._small)
-            self._say(str(data))
-            self._job = None
-
-    def _say(self, text: str) -> None:
-        self._caption.set_text(text)
-        self._caption.set_tooltip_text(text)
-
-    def _show(self, samples: bytes | bytearray) -> None:
-        """Show uint8 samples: gray as three equal channels, transparency on a chequerboard, small pictures enlarged."""
-        width, height, alpha = self._width, self._height, self._channels in (2, 4)
-        rgb = samples
-        if self._channels < 3:
-            rgb = bytearray(width * height * (3 + alpha))
-            for channel in range(3):
-                rgb[channel :: 3 + alpha] = samples[0 :: self._channels]
-            if alpha:
-                rgb[3::4] = samples[1::2]
-        pixbuf = _pixbuf(bytes(rgb), width, height, 3 + alpha)
-        times = max(1, PREVIEW_PX // max(width, height))
-        if alpha or times > 1:
-            size = (width * times, height * times)
-            pixbuf = pixbuf.composite_color_simple(*size, GdkPixbuf.InterpType.NEAREST, 255, 8, 0x999999, 0x666666)
-        self._image.set_from_pixbuf(pixbuf)

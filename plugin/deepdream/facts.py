@@ -44,9 +44,9 @@ class Facts:
     """The content of `deepdream.json`, as `deepdream_core/plugin_facts.py` makes it.
 
     `endpoint` is the helper's endpoint file, `state` the folder of its logs, `command` what starts it, `service` host, port
-    and token of the helper as a service where one is installed. `presets` has for each name `description` and all
-    `settings`; `defaults` are all settings without a preset. `ranges` has for each setting `description`, `words`, and what
-    there is of `minimum`, `maximum`, `above` and `below`.
+    and token of the helper as a service where one is installed. `presets` has for each name `description`, all `settings`
+    and perhaps `family`; `defaults` are all settings without a preset. `ranges` has for each setting `description`,
+    `words`, and what there is of `minimum`, `maximum`, `above` and `below`.
     """
 
     version: str
@@ -64,6 +64,12 @@ class Facts:
     def default_preset(self) -> str:
         """The preset that stands first in a dialog nobody has used yet."""
         return "classic" if "classic" in self.presets else next(iter(self.presets))
+
+    def by_family(self) -> list[str]:
+        """Return the presets' names, each family's together; families come as in config.yaml, those of none last."""
+        families = {name: about.get("family") for name, about in self.presets.items()}
+        order = list(dict.fromkeys(families.values()))
+        return sorted(families, key=lambda name: (families[name] is None, order.index(families[name])))
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Facts:

@@ -24,7 +24,16 @@ from gimp_common import (
 
 
 def main():
-    for one in (last_result, python_fu, script_fu, the_seed_repeats, last_values, without_a_display, checked):
+    for one in (
+        last_result,
+        python_fu,
+        script_fu,
+        by_their_places,
+        the_seed_repeats,
+        last_values,
+        without_a_display,
+        checked,
+    ):
         with check(one.__name__) as facts:
             one(facts)
     for name, prepare in REFUSED.items():
@@ -50,8 +59,10 @@ def main():
             facts.update(call("plug-in-deepdream-check", None, []))
 
 
-ALL = {"preset": "fur", "layer": "relu3_1", "finest": 40, "octaves": 2, "iterations": 2, "step": 3.5, "smooth": 0.5,
-       "jitter": 4, "strength": 0.75, "seed": 11, "output": "new-layer"}  # fmt: skip
+BEFORE = {"preset": "fur", "layer": "relu3_1", "finest": 40, "octaves": 2, "iterations": 2, "step": 3.5, "smooth": 0.5,
+          "jitter": 4, "strength": 0.75, "seed": 11, "output": "new-layer"}  # fmt: skip
+"""The arguments of the first version, in their order."""
+ALL = {**BEFORE, "step": 7.5, "natural": 0.5, "pooling": "average", "keep-colours": "yes"}
 
 
 def python_fu(facts):
@@ -67,25 +78,39 @@ def script_fu(facts):
     image = new_image()
     layer = new_layer(image)
     before = samples(layer)
-    given = " ".join(
-        f'#:{key} "{value}"' if isinstance(value, str) else f"#:{key} {value}" for key, value in ALL.items()
-    )
-    procedure = Gimp.get_pdb().lookup_procedure("plug-in-script-fu-eval")
-    config = procedure.create_config()
-    config.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
-    config.set_property(
-        "script",
-        f"(plug-in-deepdream #:run-mode RUN-NONINTERACTIVE #:image {image.get_id()} "
-        f"#:drawables (vector {layer.get_id()}) {given})",
-    )
-    values = procedure.run(config)
-    facts["status"] = values.index(0).value_nick
-    facts["text"] = values.index(1) if values.length() > 1 else None
+    given = " ".join(f"#:{key} {_in_scheme(value)}" for key, value in ALL.items())
+    _script(facts, f"(plug-in-deepdream #:run-mode RUN-NONINTERACTIVE #:image {image.get_id()} "
+                   f"#:drawables (vector {layer.get_id()}) {given})")  # fmt: skip
     facts["names"] = [one.get_name() for one in image.get_layers()]
     facts.update(compared(before, samples(image.get_layers()[0]), selection(image, layer)))
     again = new_layer(image)
     dream(image, again, **{**ALL, "output": "replace"})
     facts["as_python_fu"] = samples(again) == samples(image.get_layers()[1])
+
+
+def by_their_places(facts):
+    """A script that was written for the first version and names no argument."""
+    image = new_image()
+    layer = new_layer(image)
+    given = " ".join(_in_scheme(value) for value in BEFORE.values())
+    _script(facts, f"(plug-in-deepdream RUN-NONINTERACTIVE {image.get_id()} (vector {layer.get_id()}) {given})")
+    again = new_layer(image)
+    dream(image, again, **{**BEFORE, "output": "replace"})
+    facts["as_named"] = samples(again) == samples(image.get_layers()[1]) != samples(layer)
+
+
+def _in_scheme(value):
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _script(facts, script):
+    procedure = Gimp.get_pdb().lookup_procedure("plug-in-script-fu-eval")
+    config = procedure.create_config()
+    config.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
+    config.set_property("script", script)
+    values = procedure.run(config)
+    facts["status"] = values.index(0).value_nick
+    facts["text"] = values.index(1) if values.length() > 1 else None
 
 
 def the_seed_repeats(facts):

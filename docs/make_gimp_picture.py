@@ -1,0 +1,64 @@
+"""Makes docs/gimp-dialog.png: the dialog in a real GIMP with a finished preview, and its presets beside it.
+
+`python docs/make_gimp_picture.py`, on Linux as root: it builds and uses the GIMP that the tests use.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageChops
+from skimage import data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent / "tests"))
+
+from gimp_root import SERIES, root_for  # noqa: E402
+from helper_process import until  # noqa: E402
+from test_gimp_dialog import jobs, somebody  # noqa: E402
+
+GAP = 12
+
+
+def main() -> None:
+    """Open the dialog on scikit-image's astronaut, wait for its preview, then open the presets."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        Image.fromarray(data.astronaut()).save(folder / "photo.png")
+        with somebody(root_for(SERIES[-1]), folder, folder / "photo.png") as (person, helper):
+            before = at_rest(person.looks)
+            window = person.opens_the_dialog()
+            until(lambda: jobs(helper, "preview"), 60)
+            until(lambda: not jobs(helper, "preview"), 600, 1)
+            shown = at_rest(person.looks)
+            person.press(window, "alt+p")
+            opened = at_rest(person.looks, shown)
+    dialog = shown.crop(ImageChops.difference(before, shown).getbbox())
+    presets = opened.crop(ImageChops.difference(shown, opened).getbbox())
+    page = Image.new("RGB", (dialog.width + GAP + presets.width, max(dialog.height, presets.height)), "white")
+    page.paste(dialog, (0, 0))
+    page.paste(presets, (dialog.width + GAP, 0))
+    page.save(DOCS / "gimp-dialog.png", optimize=True)
+    print(DOCS / "gimp-dialog.png")
+
+
+def at_rest(look: Callable[[], Image.Image], but: Image.Image | None = None) -> Image.Image:
+    """Return what is seen once it stays the same for a second, and is not `but`."""
+    seen = [look()]
+
+    def rests() -> bool:
+        seen.append(look())
+        return seen[-1] == seen[-2] != but
+
+    until(rests, 30, 1)
+    return seen[-1]
+
+
+if __name__ == "__main__":
+    main()
