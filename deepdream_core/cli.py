@@ -224,10 +224,15 @@ def presets(
         settings = loaded.dream_settings(name, {})
         print(preset_text(name, loaded.presets[name].description, settings), end="")
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for known, preset in loaded.presets.items():
-        table.add_row(f"[bold]{escape(known)}[/]", escape(preset.description))
-    Console().print(table)
+    console = Console()
+    for family, names in loaded.families().items():
+        table = Table(
+            box=None, pad_edge=False, show_header=False, title=escape(family), title_justify="left", title_style="dim"
+        )
+        table.add_column(min_width=max(map(len, loaded.presets)))
+        for known in names:
+            table.add_row(f"[bold]{escape(known)}[/]", escape(loaded.presets[known].description))
+        console.print(table)
 
 
 @app.command()

@@ -262,6 +262,13 @@ class Config(_Strict):
     folders: tuple[FolderSettings, ...] = ()
     ignore: tuple[str, ...] = ()
 
+    def families(self) -> dict[str, list[str]]:
+        """Return the presets' names by family, in the order of the file; those without a family come last, as `other`."""
+        found: dict[str, list[str]] = {}
+        for name in sorted(self.presets, key=lambda name: self.presets[name].family is None):
+            found.setdefault(self.presets[name].family or "other", []).append(name)
+        return found
+
     def engine_settings(self, overrides: Mapping[str, Any]) -> EngineSettings:
         """Return the machine's settings overlaid by `overrides`; raises `SettingsError` naming the override."""
         return validated(EngineSettings, {**self.engine.model_dump(), **overrides}, as_option)

@@ -167,12 +167,11 @@ def test_what_was_written_for_fewer_arguments_means_the_preset_s_own_for_the_oth
 
 
 def test_several_layers_of_a_preset_stay_unless_one_is_chosen() -> None:
-    assert choices.settings_of({"preset": "fur"}, FACTS)["layers"] == {"relu4_4": 1.0, "relu3_4": 0.3}
-    assert choices.settings_of({"preset": "fur", "layer": "preset"}, FACTS)["layers"] == {
-        "relu4_4": 1.0,
-        "relu3_4": 0.3,
-    }
-    assert choices.resolved({"preset": "fur"}, FACTS)["layer"] == "preset"
+    layers = CONFIG.presets["monster"].settings["layers"]
+    assert len(layers) == 2
+    assert choices.settings_of({"preset": "monster"}, FACTS)["layers"] == layers
+    assert choices.settings_of({"preset": "monster", "layer": "preset"}, FACTS)["layers"] == layers
+    assert choices.resolved({"preset": "monster"}, FACTS)["layer"] == "preset"
 
 
 def test_a_preset_s_value_that_no_control_can_show_stays_until_it_is_touched() -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 PRESET = "classic"
 """What `deepdream dream` takes without `--preset`."""
-_OTHER = "other"
 _BLOCKS = ("colours and edges", "fine textures", "patterns", "parts of things", "things")
 
 
@@ -61,15 +60,14 @@ class Choice:
 
 def of_presets(config: Config) -> Choice:
     """Return all presets by family, in the order of config.yaml; those without a family come last."""
-    families: dict[str, list[Look]] = {}
-    for name, preset in config.presets.items():
-        settings = config.dream_settings(name, {})
-        look = Look(name, preset.description, settings, option("preset", name), thumbnail=name)
-        families.setdefault(preset.family or _OTHER, []).append(look)
-    ordered = sorted(families, key=lambda family: family == _OTHER)
-    if ordered == [_OTHER]:
-        return Choice(".looks", "presets", (Section("", tuple(families[_OTHER])),))
-    return Choice(".looks", "presets", tuple(Section(family, tuple(families[family])) for family in ordered))
+    sections = []
+    for family, names in config.families().items():
+        looks = (
+            Look(name, config.presets[name].description, config.dream_settings(name, {}), option("preset", name), name)
+            for name in names
+        )
+        sections.append(Section(family, tuple(looks)))
+    return Choice(".looks", "presets", tuple(sections))
 
 
 def of_layers(config: Config, preset: str | None) -> Choice:
