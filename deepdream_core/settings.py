@@ -70,7 +70,7 @@ class DreamSettings(_Strict):
         description="how the network's pools sum up: max, many small creatures; average, few large, flowing forms",
     )
     natural: float = Field(
-        0.95, ge=0, le=1, description="how far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly gray"
+        0.97, ge=0, le=1, description="how far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly gray"
     )
     keep_colours: bool = Field(False, description="dream in lightness alone; hue and chroma stay the photo's")
     octaves: Annotated[int, Field(ge=1, le=40)] | Literal["auto"] = Field(
@@ -82,7 +82,7 @@ class DreamSettings(_Strict):
     )
     upscale: bool = Field(False, description="also enlarge pictures smaller than finest to it while dreaming")
     iterations: int = Field(10, ge=1, le=100_000, description="gradient steps in each octave")
-    step: float = Field(2.2, gt=0, le=10_000, description="step size in 1/255 of the value range")
+    step: float = Field(2.6, gt=0, le=10_000, description="step size in 1/255 of the value range")
     normalize: Literal["std", "mean_abs", "none"] = Field(
         "std", description="what each gradient is divided by: standard deviation, mean absolute value, nothing"
     )

@@ -148,7 +148,7 @@ def looks() -> list[str]:
 
 def thumbnails() -> None:
     """Make the small pictures of the presets."""
-    photo = photographs(160)["animal"]
+    photo = sized(photographs(600)["landscape"].crop((170, 150, 650, 470)), 220)
     for name in looks():
         small = image(dreamed(photo, CONFIG.dream_settings(name, {}))).resize((120, 80), Image.Resampling.LANCZOS)
         save(small.quantize(256, dither=Image.Dither.NONE), THUMBNAILS / f"{name}.png", optimize=True)

@@ -51,7 +51,7 @@ def completed(*words: str, cwd: Path, **environ: str) -> list[str]:
     [
         (("dream", "--layer", "pool"), ["pool1", "pool2", "pool3", "pool4", "pool5"]),
         (("dream", "--layer", ""), [one.name for one in LAYERS]),
-        (("dream", "--preset", "s"), ["scales", "swirls", "subtle"]),
+        (("dream", "--preset", "sw"), ["swirls"]),
         (("presets", "ey"), ["eyes"]),
         (("dream", "--device", "c"), ["cpu", "cuda", "cuda:0"]),
         (("bench", "--precision", ""), ["auto", "fp32", "bf16", "fp16"]),

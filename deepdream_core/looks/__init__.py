@@ -5,6 +5,7 @@
     choice, vary    which looks: all presets, all layers, or values of settings
     command         the line that a person types for one of them
     small           the photograph at a tile's size, and its dream as a JPEG
+    board           what both of these show, and how far it has come
     page, sheet     the HTML page, which is also the memory of what is done; the labelled picture
     report, run     what is told meanwhile; dreaming what is missing
 """
