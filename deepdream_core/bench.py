@@ -39,18 +39,23 @@ if TYPE_CHECKING:
 SIDES = (512, 1024)
 PHOTOS = {"1 megapixel": (816, 1224), "12 megapixels": (2828, 4243), "24 megapixels": (4000, 6000)}
 
+PLAIN = DreamSettings(natural=0.0, soft_limit=False, octave_scale=1.4, step=1.5)
+"""The preset `neon`: `classic` as it was before it kept a photograph's colours."""
+
 
 @dataclass(frozen=True)
 class Measured:
     """The fastest seconds on a square picture of `side_px`: a gradient through pool4, and what it is compared with.
 
     `gradient_s`: ours. `step_s`: a whole step of `classic`, with smoothing, normalising and what the progress costs.
+    `plain_step_s`: the same without natural colours and soft limit, as in the preset `neon`.
     `convolutions_s`: the network's convolutions, forward and back, and nothing else. `plain_s`: the notebook's loop.
     """
 
     side_px: int
     gradient_s: float
     step_s: float
+    plain_step_s: float
     convolutions_s: float
     plain_s: float
 
@@ -72,11 +77,15 @@ def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SI
             task = bar.add_task(f"measuring {side}×{side}")
             rows.append(_measured(engine, gradient_of, side, repeats))
             bar.remove_task(task)
-    per_pixel = rows[-1].step_s / rows[-1].side_px ** 2
+    ways = {
+        "800": (settings, rows[-1].step_s),
+        "full": (settings.model_copy(update={"finest": "full"}), rows[-1].step_s),
+        "neon": (PLAIN, rows[-1].plain_step_s),
+    }
     estimates = {
         name: {
-            str(finest): _estimate(size, settings.model_copy(update={"finest": finest}), gradient_of, per_pixel)
-            for finest in (800, "full")
+            way: _estimate(size, chosen, gradient_of, seconds / rows[-1].side_px ** 2)
+            for way, (chosen, seconds) in ways.items()
         }
         for name, size in PHOTOS.items()
     }
@@ -89,7 +98,9 @@ def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SI
         f"deepdream {__version__}, torch {torch.__version__.partition('+')[0]}, Python {about['python']}, "
         f"{engine.device} ({engine.device_name}), {engine.precision}, weights {engine.weights.name}"
     )
-    table = Table("one gradient through pool4", "deepdream", "convolutions", "plain loop", "speed-up", "one step")
+    table = Table(
+        "one gradient through pool4", "deepdream", "convolutions", "plain loop", "speed-up", "one step", "plain step"
+    )
     for row in rows:
         table.add_row(
             f"{row.side_px}×{row.side_px}",
@@ -98,9 +109,10 @@ def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SI
             _seconds(row.plain_s),
             f"{row.plain_s / row.gradient_s:.2f}×",
             _seconds(row.step_s),
+            _seconds(row.plain_step_s),
         )
     console.print(table)
-    whole = Table("whole dream, preset classic (estimated)", "finest 800", "finest full", "tile at full size")
+    whole = Table("whole dream (estimated)", "classic", "finest full", "neon (2015)", "tile at full size")
     for name, size in PHOTOS.items():
         tile = gradient_of.tile_px(size)
         times = map(clock, estimates[name].values())
@@ -114,15 +126,20 @@ def _seconds(value: float) -> str:
 
 def _measured(engine: Engine, gradient_of: TiledGradient, side: int, repeats: int) -> Measured:
     picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(engine.device)
-    settings = DreamSettings(finest="full", octaves=1, iterations=repeats + 1)
-    steps = dream(picture, settings, gradient_of)
+    one_size = {"finest": "full", "octaves": 1, "iterations": repeats + 1}
+    steps, plain_steps = (
+        dream(picture, settings.model_copy(update=one_size), engine.gradient_of(settings))
+        for settings in (DreamSettings(), PLAIN)
+    )
     calls: list[Callable[[], object]] = [
         partial(gradient_of, picture, {"pool4": 1.0}),
         partial(next, steps),
+        partial(next, plain_steps),
         _plain_loop(engine, picture),
     ]
-    gradient_s, step_s, plain_s = _fastest(calls, repeats, engine.device)
-    return Measured(side, gradient_s, step_s, _bare_convolutions(gradient_of.network, side, repeats), plain_s)
+    gradient_s, step_s, plain_step_s, plain_s = _fastest(calls, repeats, engine.device)
+    convolutions_s = _bare_convolutions(gradient_of.network, side, repeats)
+    return Measured(side, gradient_s, step_s, plain_step_s, convolutions_s, plain_s)
 
 
 def _estimate(size: tuple[int, int], settings: DreamSettings, gradient_of: TiledGradient, per_pixel: float) -> float:

@@ -50,7 +50,7 @@ def test_photo_jpg_becomes_photo_dream_jpg(
 
 def test_json_tells_everything(deepdream: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     picture_file(tmp_path / "a.png")
-    answer = deepdream("dream", "a.png", "--json", *QUICK, "--step", "1")
+    answer = deepdream("dream", "a.png", "--json", *QUICK, "--step", "1", "--jitter", "0")
     told = events(answer)
     assert [event["event"] for event in told] == ["reading", "engine", "progress", "progress", "writing", "done", "end"]
     assert told[1]["device"] == "cpu"

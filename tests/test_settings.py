@@ -42,6 +42,12 @@ def test_config_yaml_holds_every_default_as_declared() -> None:
     assert load_config().folders == (FolderSettings(path="~/DeepDream"),)
 
 
+def test_neon_is_classic_as_it_was() -> None:
+    from deepdream_core.bench import PLAIN
+
+    assert load_config().dream_settings("neon", {}) == PLAIN
+
+
 def test_every_key_of_config_yaml_has_a_comment() -> None:
     lines = builtin_config_path().read_text(encoding="utf-8").splitlines()
     for key in [*DreamSettings.model_fields, *EngineSettings.model_fields, *HelperSettings.model_fields]:
