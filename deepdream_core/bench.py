@@ -112,7 +112,7 @@ def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SI
             _seconds(row.plain_step_s),
         )
     console.print(table)
-    whole = Table("whole dream (estimated)", "classic", "finest full", "neon (2015)", "tile at full size")
+    whole = Table("whole dream (estimated)", "classic", "finest full", "neon", "tile at full size")
     for name, size in PHOTOS.items():
         tile = gradient_of.tile_px(size)
         times = map(clock, estimates[name].values())

@@ -116,17 +116,22 @@ def save(picture: Image.Image, path: Path, **options: Any) -> None:
 
 def before_after() -> None:
     """Make the first picture of the README."""
-    cat = Image.fromarray(data.chelsea())
-    pair = [("before", cat), ("after: deepdream dream cat.jpg", image(dreamed(cat, CONFIG.dream)))]
-    save(sheet(pair, 2, 451), DOCS / "before-after.jpg", quality=88)
+    photo = photographs(450)["landscape"]
+    shown = [("before", photo)]
+    for name in ("classic", "beasts", "architecture"):
+        command = "deepdream dream photo.jpg" + f" --preset {name}" * (name != "classic")
+        shown.append((command, image(dreamed(photo, CONFIG.dream_settings(name, {})))))
+    save(sheet(shown, 2, 600), DOCS / "before-after.jpg", quality=85)
 
 
 def presets() -> None:
-    """Dream one photograph with all presets."""
+    """Dream one photograph with all presets, and with `classic` otherwise."""
     photo = photographs(300)["landscape"]
-    shown = [("the photo", photo)]
-    for name in looks():
-        shown.append((name, image(dreamed(photo, CONFIG.dream_settings(name, {})))))
+    chosen = [(name, CONFIG.dream_settings(name, {})) for name in looks()]
+    for words, change in (("--keep-colours", {"keep_colours": True}), ("--pooling average", {"pooling": "average"})):
+        chosen.append((f"classic {words}", CONFIG.dream_settings("classic", change)))
+    chosen.append(("classic --strength 0.5", CONFIG.dream_settings("classic", {"strength": 0.5})))
+    shown = [("the photo", photo)] + [(name, image(dreamed(photo, settings))) for name, settings in chosen]
     save(sheet(shown, 4, 300), DOCS / "presets.jpg", quality=85)
 
 
