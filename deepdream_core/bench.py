@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 import torch
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -98,9 +99,8 @@ def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SI
         f"deepdream {__version__}, torch {torch.__version__.partition('+')[0]}, Python {about['python']}, "
         f"{engine.device} ({engine.device_name}), {engine.precision}, weights {engine.weights.name}"
     )
-    table = Table(
-        "one gradient through pool4", "deepdream", "convolutions", "plain loop", "speed-up", "one step", "plain step"
-    )
+    heads = ("gradient, pool4", "deepdream", "convolutions", "plain loop", "speed-up", "step", "neon step")
+    table = Table(*heads, box=SIMPLE, padding=0, pad_edge=False)
     for row in rows:
         table.add_row(
             f"{row.side_px}×{row.side_px}",
