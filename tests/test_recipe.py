@@ -17,7 +17,7 @@ from deepdream_core.errors import PictureError, SettingsError
 from deepdream_core.photo import FORMATS, read_photo, write_photo
 from deepdream_core.recipe import Machine, Mask, Recipe, Source, WeightsUsed, parsed, recipe_of
 from deepdream_core.replay import of_recipe
-from deepdream_core.settings import DreamSettings
+from deepdream_core.settings import EARLIER, DreamSettings
 
 if TYPE_CHECKING:
     import subprocess
@@ -212,3 +212,20 @@ def test_an_animation_is_dreamed_frame_by_frame(deepdream: Command, tmp_path: Pa
     durations = [frame.duration_ms for frame in read_photo(tmp_path / "a.dream.webp", max_megapixels=1).frames]
     assert durations == [50, 60, 70]
     assert not np.array_equal(pixels_of(tmp_path / "a.dream.webp"), np.array(still))
+
+
+FIRST = (
+    "layers", "octaves", "octave_scale", "finest", "upscale", "iterations", "step", "normalize", "laplacian", "smooth",
+    "jitter", "tv", "clamp", "strength", "seed",
+)  # fmt: skip
+"""The settings of the first recipes."""
+
+
+def test_what_a_recipe_does_not_name_is_done_as_it_was_when_it_was_made() -> None:
+    tree = yaml.safe_load(a_recipe().text())
+    tree["settings"] = {key: value for key, value in tree["settings"].items() if key in FIRST}
+    settings = parsed(yaml.safe_dump(tree), "old.png").settings
+    assert settings.model_dump() == {
+        **tree["settings"], "pooling": "max", "natural": 0.0, "keep_colours": False, "soft_limit": False,
+    }  # fmt: skip
+    assert {*FIRST, *EARLIER} == set(DreamSettings.model_fields), "a new setting needs a value for recipes without it"
