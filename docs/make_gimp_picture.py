@@ -1,4 +1,4 @@
-"""Makes docs/gimp-dialog.png: the dialog in a real GIMP with a finished preview, and its presets beside it.
+"""Makes docs/gimp-dialog.png: the dialog in a real GIMP with a finished preview, and the same with the presets open.
 
 `python docs/make_gimp_picture.py`, on Linux as root: it builds and uses the GIMP that the tests use.
 """
@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageChops
+from PIL import Image
 from skimage import data
 
 if TYPE_CHECKING:
@@ -32,16 +32,13 @@ def main() -> None:
         folder = Path(name)
         Image.fromarray(data.astronaut()).save(folder / "photo.png")
         with somebody(root_for(SERIES[-1]), folder, folder / "photo.png") as (person, helper):
-            before = at_rest(person.looks)
             window = person.opens_the_dialog()
             until(lambda: jobs(helper, "preview"), 60)
             until(lambda: not jobs(helper, "preview"), 600, 1)
-            shown = at_rest(person.looks)
+            dialog = at_rest(lambda: person.looks("--window", window))
             person.press(window, "alt+p")
-            opened = at_rest(person.looks, shown)
-    dialog = shown.crop(ImageChops.difference(before, shown).getbbox())
-    presets = opened.crop(ImageChops.difference(shown, opened).getbbox())
-    page = Image.new("RGB", (dialog.width + GAP + presets.width, max(dialog.height, presets.height)), "white")
+            presets = at_rest(lambda: person.looks("--window", window), dialog)
+    page = Image.new("RGB", (2 * dialog.width + GAP, dialog.height), "white")
     page.paste(dialog, (0, 0))
     page.paste(presets, (dialog.width + GAP, 0))
     page.save(DOCS / "gimp-dialog.png", optimize=True)

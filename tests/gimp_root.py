@@ -472,10 +472,10 @@ class Screen:
         found = self.root.run("xdotool", "search", "--onlyvisible", "--name", title, DISPLAY=self.display)
         return found.stdout.split()
 
-    def picture(self, file: Path) -> Path:
-        """Take a picture of the whole screen as PNG."""
+    def picture(self, file: Path, *options: str) -> Path:
+        """Take a picture of the whole screen as PNG; scrot's `options` may name a window."""
         own = self.folder / "screen.png"
-        answer = self.root.run("scrot", "--overwrite", self.root.inside(own), DISPLAY=self.display)
+        answer = self.root.run("scrot", "--overwrite", *options, self.root.inside(own), DISPLAY=self.display)
         assert answer.returncode == 0, answer.stderr
         shutil.copy(own, file)
         return file

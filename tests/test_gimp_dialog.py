@@ -176,9 +176,9 @@ class Person:
         part = self.looks().crop((x + 12, y + 12, x + width // 2 + 6, y + height * 6 // 10))
         return np.asarray(part, dtype=np.float64)
 
-    def looks(self) -> Image.Image:
-        """What is on the screen."""
-        with Image.open(self.shown.picture(self.folder / "screen.png")) as picture:
+    def looks(self, *options: str) -> Image.Image:
+        """What is on the screen; see `Screen.picture`."""
+        with Image.open(self.shown.picture(self.folder / "screen.png", *options)) as picture:
             return picture.convert("RGB")
 
     def sees_something(self, window: str) -> NDArray[np.float64]:

@@ -96,6 +96,7 @@ class _Dialog:
         self._config.disconnect(self._handler)
         if self._settling:
             GLib.source_remove(self._settling)
+        self._gallery.end()
         self._dialog.destroy()
         while Gtk.events_pending():
             Gtk.main_iteration()

@@ -35,6 +35,8 @@ class Gallery:
         self._names = facts.by_family()
         self._files = {file.stem: file for file in FOLDER.glob("*.png")}
         self._small = Gtk.Box()
+        self._small.set_size_request(WIDTH // SMALL, HEIGHT // SMALL)
+        self._loading = 0
         self._name = Gtk.Label(xalign=0, ellipsize=Pango.EllipsizeMode.END)
         row = Gtk.Box(orientation=Gtk.Orientation.HORIZONTAL, spacing=GAP)
         row.pack_start(self._small, False, False, 0)
@@ -55,10 +57,21 @@ class Gallery:
         if self._name.get_text() == preset:
             return
         self._name.set_text(preset)
+        if not self._loading:  # the first picture of a process can take 0.2 s, where another process decodes it: glycin
+            self._loading = GLib.idle_add(self._load_small, priority=GLib.PRIORITY_LOW + 1)
+
+    def end(self) -> None:
+        """Load no more."""
+        if self._loading:
+            GLib.source_remove(self._loading)
+
+    def _load_small(self) -> bool:
+        self._loading = 0
         for old in self._small.get_children():
             self._small.remove(old)
-        self._small.add(self._picture(preset, SMALL))
+        self._small.add(self._picture(self._name.get_text(), SMALL))
         self._small.show_all()
+        return False
 
     def _open(self) -> None:
         if not self._popover.get_child():  # not before it is asked for: the dialog opens the sooner
