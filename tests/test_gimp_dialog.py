@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DIALOG = "^DeepDream$"
+COLUMNS = 4
+"""Of the presets' grid."""
 CANCEL = {"3.0": (519, 602), "3.2": (495, 599)}
 """Where the button beside the progress bar is, in a window that was just opened."""
 
@@ -206,8 +208,10 @@ class Person:
         """Open the presets and go to one from the one that is chosen now."""
         self.press(window, "alt+p")
         order = plugin_folder.FACTS.by_family()
-        steps = order.index(preset) - order.index(now)
-        self.shown.xdotool("key", "--delay", "150", *["Right" if steps > 0 else "Left"] * abs(steps), "Return")
+        (row, column), (from_row, from_column) = (divmod(order.index(name), COLUMNS) for name in (preset, now))
+        rows = ["Down" if row > from_row else "Up"] * abs(row - from_row)
+        columns = ["Right" if column > from_column else "Left"] * abs(column - from_column)
+        self.shown.xdotool("key", "--delay", "150", *rows, *columns, "Return")
 
     def chooses_half_of_subtle(self, window: str) -> None:
         """Choose a preset, and half its strength."""

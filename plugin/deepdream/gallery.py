@@ -95,7 +95,12 @@ class Gallery:
         about = self._facts.presets[preset]
         family = _(about["family"]) if about.get("family") else ""
         name = Gtk.Label(label=preset, ellipsize=Pango.EllipsizeMode.END, max_width_chars=1)
-        below = Gtk.Label(label=family, ellipsize=Pango.EllipsizeMode.END, max_width_chars=1)
+        below = Gtk.Label(
+            label=f"<small>{GLib.markup_escape_text(family)}</small>",
+            use_markup=True,
+            ellipsize=Pango.EllipsizeMode.END,
+            max_width_chars=1,
+        )
         below.get_style_context().add_class("dim-label")
         box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL)
         for widget in (self._picture(preset, 1), name, below):
