@@ -33,6 +33,7 @@ def main() -> None:
         Image.fromarray(data.astronaut()).save(folder / "photo.png")
         with somebody(root_for(SERIES[-1]), folder, folder / "photo.png") as (person, helper):
             window = person.opens_the_dialog()
+            person.shown.xdotool("mousemove", 0, 0)  # else a tooltip covers a part
             until(lambda: jobs(helper, "preview"), 60)
             until(lambda: not jobs(helper, "preview"), 600, 1)
             dialog = at_rest(lambda: person.looks("--window", window))
