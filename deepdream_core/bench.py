@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SIDES = (512, 1024)
 PHOTOS = {"1 megapixel": (816, 1224), "12 megapixels": (2828, 4243), "24 megapixels": (4000, 6000)}
 
-PLAIN = DreamSettings(natural=0.0, soft_limit=False, octave_scale=1.4, step=1.5)
+PLAIN = DreamSettings(natural=0.0, soft_limit=False, octave_scale=1.4, step=1.5, smooth=0.5, jitter=32)
 """The preset `neon`: `classic` as it was before it kept a photograph's colours."""
 
 

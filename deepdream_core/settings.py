@@ -82,7 +82,7 @@ class DreamSettings(_Strict):
     )
     upscale: bool = Field(False, description="also enlarge pictures smaller than finest to it while dreaming")
     iterations: int = Field(10, ge=1, le=100_000, description="gradient steps in each octave")
-    step: float = Field(2.6, gt=0, le=10_000, description="step size in 1/255 of the value range")
+    step: float = Field(2.4, gt=0, le=10_000, description="step size in 1/255 of the value range")
     normalize: Literal["std", "mean_abs", "none"] = Field(
         "std", description="what each gradient is divided by: standard deviation, mean absolute value, nothing"
     )
@@ -90,9 +90,9 @@ class DreamSettings(_Strict):
         0, ge=0, le=10, description="bands of the gradient brought to equal strength, so that large shapes grow too"
     )
     smooth: float = Field(
-        0.5, ge=0, le=100, description="sigma in px of the Gaussian cascade over each gradient; 0: off"
+        0.3, ge=0, le=100, description="sigma in px of the Gaussian cascade over each gradient; 0: off"
     )
-    jitter: int = Field(32, ge=0, le=10_000, description="largest random shift in px before each step")
+    jitter: int = Field(16, ge=0, le=10_000, description="largest random shift in px before each step")
     tv: float = Field(
         0.0, ge=0, le=100, description="total-variation weight: how strongly noise in the dream is calmed"
     )

@@ -162,7 +162,7 @@ def thumbnails() -> None:
 def looks_sheet() -> None:
     """Dream all photographs with all presets, and print figures of `classic`."""
     shown = []
-    before = CONFIG.dream_settings(None, {"natural": 0.0, "soft_limit": False, "octave_scale": 1.4, "step": 1.5})
+    before = CONFIG.dream_settings("neon", {})
     judge = ENGINE.gradient_of(before)
     print("| photograph | neon % | a*b* distance | L* spread | objective | time |\n|---|---|---|---|---|---|")
     for kind, photo in photographs(300).items():

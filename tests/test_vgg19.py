@@ -68,12 +68,20 @@ def test_the_fused_and_the_plain_convolution_agree(oxford: Weights, monkeypatch:
 
 @pytest.mark.parametrize("photo", PHOTOGRAPHS)
 @pytest.mark.parametrize(
-    ("layer", "dtype"), [("pool4", torch.bfloat16), ("relu3_3", torch.bfloat16), ("pool4", torch.float16)]
+    ("layer", "dtype", "pooling"),
+    [
+        ("pool4", torch.bfloat16, "max"),
+        ("relu3_3", torch.bfloat16, "max"),
+        ("pool4", torch.float16, "max"),
+        ("pool4", torch.bfloat16, "average"),
+    ],
 )
-def test_half_precision_points_the_same_way(oxford: Weights, photo: str, layer: str, dtype: torch.dtype) -> None:
+def test_half_precision_points_the_same_way(
+    oxford: Weights, photo: str, layer: str, dtype: torch.dtype, pooling: Pooling
+) -> None:
     picture = photograph(photo, 112, 128)
-    _, exact = Vgg19(oxford, [layer], CPU, torch.float32).value_and_gradient(picture, {layer: 1.0})
-    energies, half = Vgg19(oxford, [layer], CPU, dtype).value_and_gradient(picture, {layer: 1.0})
+    _, exact = Vgg19(oxford, [layer], CPU, torch.float32, pooling).value_and_gradient(picture, {layer: 1.0})
+    energies, half = Vgg19(oxford, [layer], CPU, dtype, pooling).value_and_gradient(picture, {layer: 1.0})
     assert F.cosine_similarity(half.flatten(), exact.flatten(), dim=0) > 0.99
     assert half.norm() / exact.norm() == pytest.approx(1, abs=0.05)
     assert all(value > 0 for value in energies.values())

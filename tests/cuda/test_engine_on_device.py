@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from deepdream_core.dreamer import Progress
     from deepdream_core.engine.weights import Weights
+    from deepdream_core.settings import Pooling
 
     Planes = NDArray[np.float32]
 
@@ -49,8 +50,8 @@ def enlarged(name: str, side: int = SIDE) -> Tensor:
     return F.interpolate(photograph(name, 160, 160), size=side, mode="bicubic").clamp(0, 1).to(device())
 
 
-def network(weights: Weights, layer: str, precision: str = "fp32") -> Vgg19:
-    return Vgg19(weights, [layer], device(), DTYPES[precision])
+def network(weights: Weights, layer: str, precision: str = "fp32", pooling: Pooling = "max") -> Vgg19:
+    return Vgg19(weights, [layer], device(), DTYPES[precision], pooling)
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
@@ -58,8 +59,9 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_gradient_is_autograd_s(oxford: Weights, layer: str) -> None:
-    net, picture = network(oxford, layer), enlarged("astronaut")
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_the_gradient_is_autograd_s(oxford: Weights, layer: str, pooling: Pooling) -> None:
+    net, picture = network(oxford, layer, pooling=pooling), enlarged("astronaut")
     _, gradient = net.value_and_gradient(picture, {layer: 1.0})
     with deterministic_convolutions():
         _, expected = by_autograd(oxford, net, picture, {layer: 1.0})
@@ -77,12 +79,14 @@ def test_the_gradient_is_the_cpu_s(oxford: Weights) -> None:
 
 @pytest.mark.parametrize("photo", PHOTOGRAPHS[: 1 if QUICK else 4])
 @pytest.mark.parametrize("precision", PRECISIONS[1:] or PRECISIONS)
-@pytest.mark.parametrize("layer", ["relu3_3", "pool4"])
-def test_half_precision_points_the_same_way(oxford: Weights, layer: str, precision: str, photo: str) -> None:
+@pytest.mark.parametrize(("layer", "pooling"), [("relu3_3", "max"), ("pool4", "max"), ("pool4", "average")])
+def test_half_precision_points_the_same_way(
+    oxford: Weights, layer: str, pooling: Pooling, precision: str, photo: str
+) -> None:
     picture = photograph(photo, 112, 128) if QUICK else photograph(photo, 320, 320)
     picture = picture.to(device())
-    _, exact = network(oxford, layer).value_and_gradient(picture, {layer: 1.0})
-    _, half = network(oxford, layer, precision).value_and_gradient(picture, {layer: 1.0})
+    _, exact = network(oxford, layer, pooling=pooling).value_and_gradient(picture, {layer: 1.0})
+    _, half = network(oxford, layer, precision, pooling).value_and_gradient(picture, {layer: 1.0})
     cosine = float(F.cosine_similarity(half.flatten(), exact.flatten(), dim=0))
     print(f"{layer} {precision} {photo}: cosine {cosine:.5f}")
     assert cosine > 0.99
@@ -120,8 +124,9 @@ def dreamed(precision: Any, **settings: Any) -> Planes:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_same_dream_gives_the_same_bytes(precision: str) -> None:
-    more: dict[str, Any] = {"layers": {"pool4": 1.0, "relu3_3": 0.5}, "laplacian": 2, "tv": 0.1}
+@pytest.mark.parametrize("way", [{}, {"keep_colours": True, "pooling": "average"}], ids=["natural", "keep_colours"])
+def test_the_same_dream_gives_the_same_bytes(precision: str, way: dict[str, Any]) -> None:
+    more: dict[str, Any] = {"layers": {"pool4": 1.0, "relu3_3": 0.5}, "laplacian": 2, "tv": 0.1, **way}
     first = dreamed(precision, **more)
     assert not np.array_equal(first, enlarged("coffee")[0].cpu().numpy())
     assert first.tobytes() == dreamed(precision, **more).tobytes()
@@ -131,7 +136,8 @@ def test_nothing_on_the_way_is_known_to_vary() -> None:
     """Torch refuses what it knows to be nondeterministic."""
     torch.use_deterministic_algorithms(True)
     try:
-        dreamed("fp32", layers={"pool4": 1.0, "relu3_3": 0.5}, laplacian=2, tv=0.1)
+        for way in ({}, {"keep_colours": True, "pooling": "average"}):
+            dreamed("fp32", layers={"pool4": 1.0, "relu3_3": 0.5}, laplacian=2, tv=0.1, **way)
     finally:
         torch.use_deterministic_algorithms(False)
 
