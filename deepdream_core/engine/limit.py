@@ -15,21 +15,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _EDGE = 1 / 512
-"""What is nearer to black or white than half a step of 8 bits, and what lies beyond, moves as if it lay here."""
-_FARTHEST = 7.0
-"""A soft move by more is one by this, which already leads from black to white; its exponential is finite."""
+"""Differences of values nearer to black or white than half a step of 8 bits count as none: they would be huge."""
+_FARTHEST = 3.75
+"""A soft move by more is one by this, which leads from nearly black to nearly white; float32 holds its exponential."""
 
 
 def move_(picture: Tensor, difference: Tensor, *, soft: bool, scale: float = 1.0) -> Tensor:
-    """Move a picture by `scale` · `difference`, both float32 [1, C, H, W], in place. To move by 0 changes no value."""
+    """Move a picture by `scale` · `difference`, both float32 [1, C, H, W], in place.
+
+    A move by 0 changes no value, and a soft one none that is black, white or beyond.
+    """
     if not soft:
         return picture.add_(difference, alpha=scale)
     for strip in strips(picture):
         values = picture[:, :, strip.own]
-        near = values.clamp(_EDGE, 1 - _EDGE)
+        inside = values.clamp(0, 1)
         grown = (difference[:, :, strip.own] * scale).clamp_(-_FARTHEST, _FARTHEST).mul_(4).expm1_()
         # σ(logit x + t) = x + x (1 - x) m / (1 + x m) with m = exp(t) - 1
-        values.addcdiv_((1 - near).mul_(near).mul_(grown), grown.mul_(near).add_(1))
+        values.addcdiv_((1 - inside).mul_(inside).mul_(grown), grown.mul_(inside).add_(1))
     return picture
 
 
