@@ -59,7 +59,7 @@ def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch, rows: int) -> No
         moved = move_(picture.clone(), gradient, soft=True, scale=0.1)
         return [
             mix_(gradient.clone(), matrix),
-            recolour_(picture.clone(), original, limit=True),
+            recolour_(picture.clone(), original, limit=True, soft=False),
             moved,
             difference_to(moved.clone(), picture, soft=True),
         ]
@@ -74,7 +74,7 @@ def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch, rows: int) -> No
 def test_hue_and_chroma_stay_where_lightness_allows_it(photo: str) -> None:
     original = photograph(photo, 60, 80)
     dreamed = (original + 0.3 * noise(60, 80)).clamp(0, 1)
-    result = recolour_(dreamed.clone(), original, limit=True)
+    result = recolour_(dreamed.clone(), original, limit=True, soft=False)
     assert 0 <= float(result.min()) <= float(result.max()) <= 1
     torch.testing.assert_close(luma(result), luma(dreamed), atol=1e-5, rtol=0)
     before, after = original - luma(original), result - luma(result)
@@ -90,41 +90,55 @@ def test_hue_and_chroma_stay_where_lightness_allows_it(photo: str) -> None:
 
 def test_a_gray_picture_stays_gray_and_values_beyond_stay_in_their_range() -> None:
     gray = photograph("coffee", 40, 40)[:, :1].expand(-1, 3, -1, -1)
-    result = recolour_((gray + 0.2 * noise(40, 40)).clamp(0, 1), gray, limit=True)
+    result = recolour_((gray + 0.2 * noise(40, 40)).clamp(0, 1), gray, limit=True, soft=False)
     assert (result.amax(1) - result.amin(1)).max() < 1e-6
     wide = photograph("coffee", 40, 40) * 3 - 1
-    same = recolour_(wide.clone(), wide, limit=True)
+    same = recolour_(wide.clone(), wide, limit=True, soft=False)
     torch.testing.assert_close(same, wide, atol=1e-5, rtol=1e-5)
-    moved = recolour_(wide + 0.5 * noise(40, 40), wide, limit=True)
-    low, high = wide.amin(1, keepdim=True).clamp(max=0), wide.amax(1, keepdim=True).clamp(min=1)
-    assert bool(((moved >= low - 1e-5) & (moved <= high + 1e-5)).all())
+    moved = recolour_(wide + 0.5 * noise(40, 40), wide, limit=True, soft=False)
+    assert bool(((moved >= wide.clamp(max=0)) & (moved <= wide.clamp(min=1))).all())
 
 
-@given(st.floats(0.004, 0.996), st.floats(-0.6, 0.6), st.floats(-0.6, 0.6))
-def test_a_soft_move_follows_the_logistic_curve_and_can_be_taken_back(
-    value: float, first: float, second: float
-) -> None:
+def test_where_colours_stay_the_soft_limit_holds_too() -> None:
+    original = photograph("coffee", 60, 80)
+    dreamed = move_(original.clone(), noise(60, 80), soft=True, scale=0.3)
+    hard, soft = (recolour_(dreamed.clone(), original, limit=True, soft=soft) for soft in (False, True))
+    cut = [int((((result <= 0) | (result >= 1)) & (original > 0) & (original < 1)).sum()) for result in (hard, soft)]
+    assert cut[1] == 0 < cut[0]
+
+
+@given(st.floats(0.0, 1.0), st.floats(-0.6, 0.6))
+def test_a_soft_move_follows_its_curve_and_can_be_taken_back(value: float, by: float) -> None:
     start = torch.full((1, 3, 1, 1), value)
-    there = move_(start.clone(), torch.full_like(start, first), soft=True)
-    expected = torch.sigmoid(torch.logit(start.double()) + 4 * first).float()
-    torch.testing.assert_close(there, expected, atol=1e-6, rtol=1e-4)
-    assert 0 < float(there[0, 0]) < 1
-    if 1 / 512 < float(there[0, 0]) < 1 - 1 / 512:
-        again = move_(there.clone(), torch.full_like(start, second), soft=True)
-        assert float(difference_to(there.clone(), start, soft=True)[0, 0]) == pytest.approx(first, abs=1e-3)
-        both = move_(start.clone(), torch.full_like(start, first + second), soft=True)
-        torch.testing.assert_close(again, both, atol=1e-5, rtol=1e-3)
+    there = move_(start.clone(), torch.full_like(start, by), soft=True)
+    rising, size = (value if by > 0 else 1 - value), abs(by)
+    on_curve = torch.tensor((rising + 0.03) / 1.03, dtype=torch.float64)
+    moved = float(torch.sigmoid(torch.logit(on_curve) + 4 * size)) * 1.03 - 0.03
+    assert float(there[0, 0]) == pytest.approx(moved if by > 0 else 1 - moved, abs=1e-5)
+    assert -1e-6 < float(there.min()) <= float(there.max()) < 1 + 1e-6
+    if abs(by) > 0.01 and rising < 0.9 and moved < 0.995:
+        assert float(difference_to(there.clone(), start, soft=True)[0, 0]) == pytest.approx(by, abs=1e-3)
 
 
-def test_a_soft_move_is_a_plain_one_in_the_middle_and_leaves_what_it_does_not_move() -> None:
+def test_a_soft_move_cuts_nothing_off_and_leaves_what_it_does_not_move() -> None:
     gray = torch.full((1, 3, 4, 4), 0.5)
     step = torch.full_like(gray, 0.01)
-    torch.testing.assert_close(move_(gray.clone(), step, soft=True), gray + step, atol=2e-5, rtol=0)
+    torch.testing.assert_close(move_(gray.clone(), step, soft=True), gray + step, atol=1e-3, rtol=0)
     picture = photograph("rocket", 30, 40) * 3 - 1
     picture[0, 0, 0, :3] = torch.tensor([-0.0, 1e-42, 1.0])
-    still = move_(picture.clone(), torch.zeros_like(picture), soft=True)
-    assert torch.equal(still, picture)
+    assert torch.equal(move_(picture.clone(), torch.zeros_like(picture), soft=True), picture)
     far = move_(picture.clone(), 1e9 * noise(30, 40), soft=True)
-    assert bool(((far >= picture.clamp(max=0)) & (far <= picture.clamp(min=1))).all())
-    outside = (picture <= 0) | (picture >= 1)
-    assert torch.equal(far[outside], picture[outside])
+    assert bool(((far >= picture.clamp(max=0) - 1e-6) & (far <= picture.clamp(min=1) + 1e-6)).all())
+    shadows = torch.linspace(1e-4, 0.1, 100).expand(1, 3, 1, 100)
+    darker = move_(shadows.clone(), torch.full_like(shadows, -0.5), soft=True)
+    assert bool((darker > 0).all())
+    assert bool((darker.diff(dim=3) > 0).all()), "what was apart stays apart"
+
+
+def test_pure_black_and_white_dream_too_and_evenly_with_what_is_near_them() -> None:
+    sky = torch.tensor([250, 252, 253, 254, 255]).view(1, 1, 1, 5).expand(1, 3, 1, 5) / 255
+    darker = move_(sky.clone(), torch.full_like(sky, -0.2), soft=True)
+    assert bool((darker < sky - 0.02).all())
+    assert float(darker.max() - darker.min()) < 2.5 * float(sky.max() - sky.min()), "no speckle in a blown sky"
+    mirrored = move_(1 - sky, torch.full_like(sky, 0.2), soft=True)
+    torch.testing.assert_close(mirrored, 1 - darker, atol=1e-5, rtol=0)

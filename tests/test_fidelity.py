@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from deepdream_core.errors import DeepDreamError
 
 SMALL_STEP = DreamSettings(
-    layers={"relu1_1": 1.0}, octaves=1, iterations=1, step=8.0, smooth=0, jitter=0, finest="full"
+    layers={"relu1_1": 1.0}, natural=0.0, soft_limit=False, octaves=1, iterations=1, step=8.0, smooth=0, jitter=0,
+    finest="full",
 )  # fmt: skip
 ALIKE, PLAIN = 0.0125, 0.035
 """Mean differences, 1.0 for white: encoding makes less than the first, a dream more than that and less than the second."""

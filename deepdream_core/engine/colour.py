@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from deepdream_core.engine.limit import EDGE
 from deepdream_core.engine.strips import strips
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def mixing(natural: float, *, keep_colours: bool, std: Tensor) -> Tensor:
     `std`: float32 [1, 3, 1, 1], the normalisation's, by which a move of the normalised input is one of the picture. Then
     (1 - k) I + k C Cᵀ with k = `natural` in 0…1. To multiply a gradient by C Cᵀ is to climb in decorrelated colours: gray
     keeps its strength, the two colour axes get 1/13 and 1/56, as rarely as photographs have those colours. With
-    `keep_colours` all channels move alike.
+    `keep_colours` all channels move alike, whatever `natural` is.
     """
     identity = torch.eye(3, dtype=torch.float64)
     root = torch.tensor(_COLOUR_SQRT, dtype=torch.float64)
@@ -44,33 +45,34 @@ def mix_(gradient: Tensor, matrix: Tensor) -> Tensor:
     """Multiply the colours of a gradient, float32 [1, 3, H, W], by `matrix`, [3, 3] on the CPU, in place."""
     if torch.equal(matrix, matrix.diag().diag()):
         return gradient.mul_(matrix.diag().view(1, 3, 1, 1).to(gradient.device))
-    matrix = matrix.to(gradient.device)
+    rows = matrix.tolist()  # not a matrix product, which may be rounded to TF32 and waits for the matrix on a GPU
     for strip in strips(gradient):
-        part = gradient[0, :, strip.own]
-        part.copy_(torch.einsum("ij,jhw->ihw", matrix, part))
+        part = gradient[:, :, strip.own]
+        red, green, blue = part.clone().unbind(1)
+        for mixed, (of_red, of_green, of_blue) in zip(part.unbind(1), rows, strict=True):
+            torch.mul(red, of_red, out=mixed).add_(green, alpha=of_green).add_(blue, alpha=of_blue)
     return gradient
 
 
-def recolour_(picture: Tensor, original: Tensor, *, limit: bool) -> Tensor:
+def recolour_(picture: Tensor, original: Tensor, *, limit: bool, soft: bool) -> Tensor:
     """Give `picture` the hue and chroma of `original`, both float32 [1, 3, H, W], and leave its luma; in place.
 
     The blend mode Luminosity of PDF and of W3C's Compositing and Blending Level 1 (`SetLum`, `ClipColor`). Chroma is
     what a colour has beyond its luma, 0.3 R + 0.59 G + 0.11 B. With `limit` it is reduced, hue kept, where the luma
-    leaves no room for it in 0…1, or in what the original takes where that lies beyond.
+    leaves no room for it in 0…1, or in what the original takes where that lies beyond; `soft`: black and white are not
+    reached by what was neither.
     """
     red, green, blue = _LUMA
+    edge = EDGE if soft else 0.0
     for strip in strips(picture):
         new, old = picture[:, :, strip.own], original[:, :, strip.own]
         luma = red * new[:, :1] + green * new[:, 1:2] + blue * new[:, 2:]
         chroma = old - (red * old[:, :1] + green * old[:, 1:2] + blue * old[:, 2:])
         if limit:
-            low, high = old.amin(1, keepdim=True).clamp_(max=0), old.amax(1, keepdim=True).clamp_(min=1)
-            luma = torch.clamp(luma, low, high)
-            room = torch.minimum(
-                (high - luma) / chroma.amax(1, keepdim=True).clamp_(min=1e-9),
-                (luma - low) / chroma.amin(1, keepdim=True).neg_().clamp_(min=1e-9),
-            )
-            new.copy_(torch.clamp(chroma.mul_(room.clamp_(max=1)).add_(luma), low, high))
+            low, high = old.clamp(max=edge), old.clamp(min=1 - edge)
+            room = torch.where(chroma > 0, high - luma, luma - low).div_(chroma.abs().clamp_(min=1e-9))
+            chroma *= room.amin(1, keepdim=True).clamp_(0, 1)
+            new.copy_(torch.clamp(chroma.add_(luma), low, high))
         else:
             new.copy_(chroma.add_(luma))
     return picture

@@ -77,8 +77,12 @@ def dream(
         image = base.clone()
         if difference is not None:
             move_(image, resize(difference, size), soft=soft)
-        kept = None if start is None else resize(start, size) * (KEPT / settings.strength)
-        if kept is not None:
+        kept: Tensor | None = None
+        if start is not None:
+            kept = resize(start, size)
+            if soft:  # it is a plain difference
+                kept = difference_to(kept + base, base, soft=True)
+            kept = kept * (KEPT / settings.strength)
             move_(image, kept, soft=soft)
         step_map = mask  # the caller's, perhaps another dream's too: not to be written to
         if mask is not None and tuple(mask.shape[2:]) != size:
@@ -146,7 +150,7 @@ def blend(original: Tensor, difference: Tensor, settings: DreamSettings, mask: T
         if not settings.keep_colours:
             _clamp_(after, before, *_within_range(before))
     if settings.keep_colours:
-        recolour_(result, original, limit=True)
+        recolour_(result, original, limit=True, soft=settings.soft_limit)
     if mask is not None:
         for after, before in zip(result[0], original[0], strict=True):
             after.copy_(torch.where(mask[0, 0] == 0, before, after))
@@ -181,7 +185,7 @@ def _ascend(
         direction *= step_map
     move_(image, direction, soft=settings.soft_limit, scale=step / 255)
     if settings.keep_colours:
-        recolour_(image, base, limit=settings.clamp)
+        recolour_(image, base, limit=settings.clamp, soft=settings.soft_limit)
     elif settings.clamp:
         for channel, inside in enumerate(within):
             _clamp_(image[:, channel], base[:, channel], inside)

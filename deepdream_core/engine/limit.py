@@ -1,38 +1,41 @@
-"""How a picture takes a difference: plainly, or softly, so that it comes near black and white but never reaches them.
+"""How a picture takes a difference: plainly, or softly, so that it comes near black and white but is not cut off there.
 
-Softly, a value x moves along the logistic curve: by d it goes from x to σ(logit x + 4 d). In the middle that is x + d;
-toward black and white a move grows ever smaller, by 4 x (1 - x). So a highlight or a shadow keeps its drawing where a
-plain sum would be cut off.
+Softly, a value x that rises moves along a logistic curve from just below black to white: with u = (x + e) / (1 + e) by
+d it goes to where u is σ(logit u + 4 d). One that falls goes the mirrored way. In the middle that is about x + d; toward
+the end that it moves to, a move grows ever smaller, so that highlights and shadows keep their drawing where a plain sum
+would be cut off. From the other end it comes away: white paper and black ink dream too, but less.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from deepdream_core.engine.strips import strips
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_EDGE = 1 / 512
-"""Differences of values nearer to black or white than half a step of 8 bits count as none: they would be huge."""
+EDGE = 1 / 512
+"""Half a step of 8 bits: nearer to the end that it moves to, a value's place on the curve is not told apart."""
+_BEFORE = 0.03
+"""The e above: the larger, the more a dream shows on pure black and white; chosen by eye."""
 _FARTHEST = 3.75
-"""A soft move by more is one by this, which leads from nearly black to nearly white; float32 holds its exponential."""
+"""A soft move by more is one by this, which leads from one end to the other; float32 holds its exponential."""
 
 
 def move_(picture: Tensor, difference: Tensor, *, soft: bool, scale: float = 1.0) -> Tensor:
-    """Move a picture by `scale` · `difference`, both float32 [1, C, H, W], in place.
-
-    A move by 0 changes no value, and a soft one none that is black, white or beyond.
-    """
+    """Move a picture by `scale` · `difference`, both float32 [1, C, H, W], in place. To move by 0 changes no value."""
     if not soft:
         return picture.add_(difference, alpha=scale)
     for strip in strips(picture):
-        values = picture[:, :, strip.own]
-        inside = values.clamp(0, 1)
-        grown = (difference[:, :, strip.own] * scale).clamp_(-_FARTHEST, _FARTHEST).mul_(4).expm1_()
-        # σ(logit x + t) = x + x (1 - x) m / (1 + x m) with m = exp(t) - 1
-        values.addcdiv_((1 - inside).mul_(inside).mul_(grown), grown.mul_(inside).add_(1))
+        values, change = picture[:, :, strip.own], difference[:, :, strip.own] * scale
+        u = _on_curve(values, change > 0)
+        grown = change.abs().clamp_(max=_FARTHEST).mul_(4).expm1_()
+        # σ(logit u + t) = u + u (1 - u) m / (1 + u m) with m = exp(t) - 1
+        way = (1 - u).mul_(u).mul_(grown).mul_(1 + _BEFORE).div_(grown.mul_(u).add_(1))
+        values.add_(way.copysign_(change))
     return picture
 
 
@@ -41,6 +44,14 @@ def difference_to(picture: Tensor, base: Tensor, *, soft: bool) -> Tensor:
     if not soft:
         return picture.sub_(base)
     for strip in strips(picture):
-        values, before = picture[:, :, strip.own], base[:, :, strip.own].clamp(_EDGE, 1 - _EDGE)
-        values.clamp_(_EDGE, 1 - _EDGE).logit_().sub_(before.logit_()).mul_(0.25)
+        values, before = picture[:, :, strip.own], base[:, :, strip.own]
+        rises = values > before
+        to, since = (_on_curve(each, rises).clamp_(max=1 - EDGE).logit_() for each in (values, before))
+        values.copy_(to.sub_(since).mul_(0.25).copysign_(values - before))
     return picture
+
+
+def _on_curve(values: Tensor, rises: Tensor) -> Tensor:
+    """Return u in 0…1 of values that rise, and of those that fall the mirrored one; beyond counts as black or white."""
+    inside = values.clamp(0, 1)
+    return torch.where(rises, inside, 1 - inside).add_(_BEFORE).mul_(1 / (1 + _BEFORE))
