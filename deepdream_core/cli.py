@@ -222,7 +222,8 @@ def presets(
     loaded = _load_config(config)
     if name is not None:
         settings = loaded.dream_settings(name, {})
-        print(preset_text(name, loaded.presets[name].description, settings), end="")
+        preset = loaded.presets[name]
+        print(preset_text(name, preset.description, settings, preset.family), end="")
         return
     console = Console()
     for family, names in loaded.families().items():

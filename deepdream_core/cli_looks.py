@@ -21,6 +21,7 @@ from deepdream_core.cli_options import (
     given_of,
 )
 from deepdream_core.errors import SettingsError
+from deepdream_core.settings import FolderSettings
 
 if TYPE_CHECKING:
     from deepdream_core.looks.choice import Choice
@@ -53,7 +54,9 @@ def looks(
         ),
     ] = None,
     side: Annotated[int, typer.Option(metavar="PX", min=32, max=4096, help="short side of a tile")] = 300,
-    white: Annotated[float | None, typer.Option(metavar="F", help="value that is white in floating-point TIFFs")] = None,
+    white: Annotated[
+        float | None, typer.Option(metavar="F", help=FolderSettings.model_fields["white"].description)
+    ] = None,
     device: Device = None,
     precision: Precision = None,
     weights: WeightsOption = None,

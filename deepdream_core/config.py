@@ -19,6 +19,7 @@ from deepdream_core.settings import (
     FolderSettings,
     HelperSettings,
     Preset,
+    as_it_was,
     validated,
 )
 
@@ -130,7 +131,7 @@ def _config(tree: dict[str, Any], source: str) -> Config:
             raise SettingsError(f"{where}: {given!r:.60} is not a preset", "give it a description and settings")
         _names_only(given, where)
         about = {key: given.get(key) for key in ("description", "family")}
-        settings = {key: value for key, value in given.items() if key not in about}
+        settings = as_it_was({key: value for key, value in given.items() if key not in about})
         validated(DreamSettings, {**dream.model_dump(), **settings}, _under(where))
         presets[str(name)] = validated(Preset, {**about, "settings": settings}, _under(where))
     folders = _folders(tree.get("folders"), presets, f"{source}: folders")

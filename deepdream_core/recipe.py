@@ -112,9 +112,9 @@ class Recipe(_Part):
         return preset_text(f"{preset}-again", f"{preset}, {about}", self.settings)
 
 
-def preset_text(name: str, description: str, settings: DreamSettings) -> str:
+def preset_text(name: str, description: str, settings: DreamSettings, family: str | None = None) -> str:
     """Return a preset as a file that can be a config.yaml as it is."""
-    body = {"description": description, **settings.model_dump()}
+    body = {"description": description, **({"family": family} if family else {}), **settings.model_dump()}
     return yaml.safe_dump({"presets": {name: body}}, sort_keys=False, allow_unicode=True)
 
 

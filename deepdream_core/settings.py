@@ -72,7 +72,9 @@ class DreamSettings(_Strict):
     natural: float = Field(
         0.97, ge=0, le=1, description="how far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly gray"
     )
-    keep_colours: bool = Field(False, description="dream in lightness alone; hue and chroma stay the photo's")
+    keep_colours: bool = Field(
+        False, description="dream in lightness alone, whatever natural is; hue and chroma stay the photo's"
+    )
     octaves: Annotated[int, Field(ge=1, le=40)] | Literal["auto"] = Field(
         "auto", description="sizes to dream at; auto: as many as fit until the short side is about 120 px"
     )
@@ -109,6 +111,12 @@ EARLIER: dict[str, Any] = {
     "soft_limit": False,
 }
 """What was done before there was a setting for it: what a recipe means that was made then and does not name it."""
+
+
+def as_it_was(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings completed by `EARLIER` where they name all that there was before it: they were written then."""
+    whole = DreamSettings.model_fields.keys() - EARLIER.keys() <= given.keys()
+    return {**EARLIER, **given} if whole else dict(given)
 
 
 def _each_once(names: list[str]) -> list[str]:

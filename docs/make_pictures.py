@@ -1,7 +1,7 @@
 """Makes the documentation's pictures and figures with this program: `python docs/make_pictures.py [NAME ...]`.
 
-`before-after`, `presets`, `layers`, `looks` (all presets on all photographs, an hour on two cores, and the figures of
-`docs/looks.md`) and `thumbnails` (of the presets, which travel with the program). Without a name: all of them.
+`before-after`, `presets`, `layers`, `thumbnails` (of the presets, which travel with the program), `figures` (of `docs/looks.md`, on
+stdout) and `looks` (all presets on all photographs, a quarter of an hour on two cores). Without a name: all of them.
 """
 
 from __future__ import annotations
@@ -159,23 +159,28 @@ def thumbnails() -> None:
         save(small.quantize(256, dither=Image.Dither.NONE), THUMBNAILS / f"{name}.png", optimize=True)
 
 
-def looks_sheet() -> None:
-    """Dream all photographs with all presets, and print figures of `classic`."""
-    shown = []
+def figures() -> None:
+    """Print what `classic` does to each photograph, beside `neon`, which it was before."""
     before = CONFIG.dream_settings("neon", {})
     judge = ENGINE.gradient_of(before)
-    print("| photograph | neon % | a*b* distance | L* spread | objective | time |\n|---|---|---|---|---|---|")
+    print("| photograph | neon % | a\\*b\\* distance | L\\* spread | objective | time |\n|---|---|---|---|---|---|")
     for kind, photo in photographs(300).items():
-        reference = measured(photo, before, judge)
-        ours = measured(photo, CONFIG.dream_settings("classic", {}), judge)
-        figures = [f"{a:.2f} → {b:.2f}" for a, b in zip(reference[:3], ours[:3], strict=True)]
+        reference, ours = (measured(photo, settings, judge) for settings in (before, CONFIG.dream))
+        arrows = [f"{a:.2f} → {b:.2f}" for a, b in zip(reference[:3], ours[:3], strict=True)]
         ratios = [f"× {b / a:.2f}" for a, b in zip(reference[3:], ours[3:], strict=True)]
-        print(f"| {kind} | {' | '.join(figures + ratios)} |", flush=True)
+        print(f"| {kind} | {' | '.join(arrows + ratios)} |", flush=True)
+
+
+def looks_sheet() -> None:
+    """Dream all photographs with all presets."""
+    rows = []
+    for kind, photo in photographs(300).items():
         row = [(kind, photo)] + [(name, image(dreamed(photo, CONFIG.dream_settings(name, {})))) for name in looks()]
-        shown.append(sheet(row, len(row), 200))
-    page = Image.new("RGB", (shown[0].width, sum(row.height for row in shown)), "white")
-    for number, row in enumerate(shown):
-        page.paste(row, (0, sum(above.height for above in shown[:number])))
+        rows.append(sheet(row, len(row), 200))
+        print(kind, flush=True)
+    page = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
+    for number, row in enumerate(rows):
+        page.paste(row, (0, sum(above.height for above in rows[:number])))
     save(page, DOCS / "looks.jpg", quality=82)
 
 
@@ -193,12 +198,13 @@ def measured(photo: Image.Image, settings: DreamSettings, judge: Any) -> tuple[f
     moved = np.hypot(*np.moveaxis(after - before, -1, 0)[1:])
     chroma = np.hypot(*np.moveaxis(after, -1, 0)[1:]) - np.hypot(*np.moveaxis(before, -1, 0)[1:])
     neon = 100 * float(((moved > 25) & (chroma > 15)).mean())
-    objective = judge(torch.from_numpy(result)[None], {"pool4": 1.0}).objective
+    objective = judge(torch.from_numpy(result)[None].to(ENGINE.device), {"pool4": 1.0}).objective
     return neon, float(moved.mean()), float((after - before)[..., 0].std()), objective, seconds
 
 
 MAKERS = {
-    "before-after": before_after, "presets": presets, "layers": layers, "thumbnails": thumbnails, "looks": looks_sheet,
+    "before-after": before_after, "presets": presets, "layers": layers, "thumbnails": thumbnails,
+    "figures": figures, "looks": looks_sheet,
 }  # fmt: skip
 
 

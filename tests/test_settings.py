@@ -13,7 +13,7 @@ from deepdream_core.cli import app
 from deepdream_core.config import builtin_config_path, load_config
 from deepdream_core.errors import SettingsError
 from deepdream_core.layers import LAYERS
-from deepdream_core.settings import DreamSettings, EngineSettings, FolderSettings, HelperSettings, as_option
+from deepdream_core.settings import EARLIER, DreamSettings, EngineSettings, FolderSettings, HelperSettings, as_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -307,3 +307,12 @@ def test_settings_round_trip_and_never_change() -> None:
 def test_every_layer_can_be_asked_for() -> None:
     for layer in LAYERS:
         assert DreamSettings(layers={layer.name: 1.0}).layers == {layer.name: 1.0}
+
+
+def test_a_preset_of_before_that_names_all_settings_dreams_as_before(tmp_path: Path) -> None:
+    before = {key: value for key, value in DreamSettings().model_dump().items() if key not in EARLIER}
+    some = {"layers": "pool3", "step": 1.5}
+    tree = {"presets": {"whole": {"description": "x", **before}, "some": {"description": "x", **some}}}
+    config = load_config(written(tmp_path, yaml.safe_dump(tree)))
+    assert config.dream_settings("whole", {}).model_dump() == {**before, **EARLIER}
+    assert config.dream_settings("some", {}).natural == config.dream.natural

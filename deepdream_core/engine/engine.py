@@ -47,7 +47,7 @@ class Engine:
         self.device = choose_device(settings.device)
         self.dtype = choose_precision(settings.precision, self.device)
         self.weights = load_weights(settings.weights, fetched=fetched)
-        self._networks: dict[object, Vgg19] = {}
+        self._networks: dict[tuple[str, ...], Vgg19] = {}
 
     @property
     def device_name(self) -> str:

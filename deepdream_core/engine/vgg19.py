@@ -234,8 +234,10 @@ class Vgg19:
 
     def _keeps(self, layer: Layer, after: Layer | None) -> bool:
         """Say whether the backward needs a layer's output: of targets, of maximum pools, and of ReLUs that none follows."""
-        if layer in self.targets or layer.kind == "pool":
-            return layer in self.targets or self.pooling == "max"
+        if layer in self.targets:
+            return True
+        if layer.kind == "pool":
+            return self.pooling == "max"
         return layer.kind == "relu" and (self.pooling == "average" or after is None or after.kind != "pool")
 
     def _fuses(self, conv: Layer) -> bool:

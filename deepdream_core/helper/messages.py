@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.helper.refusal import RefusalError
-from deepdream_core.settings import EARLIER, DreamSettings
+from deepdream_core.settings import DreamSettings, as_it_was
 from deepdream_core.wire import ArrayHeader
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class JobRequest(BaseModel):
 
         A client that names all settings an earlier version had, as one of that version does, gets what that version did.
         """
-        complete = self.preset is None and DreamSettings.model_fields.keys() - EARLIER.keys() <= self.settings.keys()
-        given = {**EARLIER, **self.settings} if complete else self.settings
+        given = self.settings if self.preset is not None else as_it_was(self.settings)
         try:
             settings = config.dream_settings(self.preset, given, "settings.{}".format)
         except DeepDreamError as error:

@@ -221,6 +221,6 @@ def remembered(path: Path) -> Remembered | None:
         reader = _Reader()
         reader.feed(text)
         reader.close()
-    except (OSError, ValueError, SyntaxError):  # no text, no base64, no JPEG
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # no text, no base64, no JPEG of ours
         return None
     return reader.found if reader.ours else None

@@ -30,15 +30,16 @@ def lines_of(folder: Path) -> list[str]:
     stages = [line.split("\t") for line in (folder / "stages.tsv").read_text().splitlines()]
     lines += [f"| {name} | {code} | {seconds} |" for name, code, seconds in stages]
     lines += ["", f"Tests: {(_text(folder / 'tests.txt') or ['none'])[-1].strip('= ')}", ""]
-    lines += ["| gradient through pool4 | ours | bare convolutions | plain loop | speed-up | one step |"]
-    lines += ["|---|---|---|---|---|---|"]
+    lines += ["| gradient through pool4 | ours | bare convolutions | plain loop | speed-up | one step | as `neon` |"]
+    lines += ["|---|---|---|---|---|---|---|"]
     for path in sorted(folder.glob("bench-*.txt")):
         found = _json(path)
         for row in found.get("measured", []):
             times = [1000 * row[key] for key in ("gradient_s", "convolutions_s", "plain_s")]
             lines += [
                 f"| {row['side_px']}², {found['precision']} | {times[0]:.2f} ms | {times[1]:.2f} ms | {times[2]:.2f} ms "
-                f"| {times[2] / times[0]:.1f}× | {1000 * row['step_s']:.2f} ms |"
+                f"| {times[2] / times[0]:.1f}× | {1000 * row['step_s']:.2f} ms "
+                f"| {1000 * row['plain_step_s']:.2f} ms |"
             ]
     lines += ["", *(f"- {' '.join(path.read_text().split())}" for path in sorted(folder.glob("memory-*.txt")))]
     lines += ["", "```", *_text(folder / "helper.txt"), "```"]
