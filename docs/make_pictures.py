@@ -1,7 +1,8 @@
 """Makes the documentation's pictures and figures with this program: `python docs/make_pictures.py [NAME ...]`.
 
-`before-after`, `presets`, `layers`, `thumbnails` (of the presets, which travel with the program), `figures` (of `docs/looks.md`, on
-stdout) and `looks` (all presets on all photographs, a quarter of an hour on two cores). Without a name: all of them.
+`before-after`, `presets`, `layers`, `thumbnails` (of the presets, which travel with the program), `figures` (of
+`docs/looks.md`, on stdout) and `looks` (all presets on all photographs, a quarter of an hour on two cores). Without a
+name: all of them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from deepdream_core.engine.gradient import TiledGradient
 from deepdream_core.engine.limit import difference_to, move_
 from deepdream_core.engine.vgg19 import Vgg19
 from deepdream_core.errors import NumericError, PictureError
-from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.settings import EARLIER, DreamSettings, EngineSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -121,6 +122,19 @@ def test_made_simple_is_the_notebooks_loop(oxford: Weights, iterations: int, tol
     assert [progress.objective for progress in seen] == pytest.approx(norms, rel=1e-3)
     assert (result - expected).norm() / (expected - picture).norm() < tolerance
     assert [(p.octave, p.octaves, p.size) for p in seen] == [(1, 1, (120, 160))] * iterations
+
+
+BEFORE: dict[str, Any] = {
+    **EARLIER, "layers": {"relu3_1": 1.0}, "octaves": 2, "octave_scale": 1.4, "finest": 64, "iterations": 2, "step": 1.5,
+    "smooth": 0.5, "jitter": 32, "laplacian": 2, "tv": 0.1, "seed": 3,
+}  # fmt: skip
+
+
+def test_a_dream_of_the_first_recipes_is_still_the_same(oxford: Weights) -> None:
+    """`earlier_dream.npy` holds what the engine made before it knew natural colours, float16 [3, 64, 64]."""
+    expected = torch.from_numpy(np.load(Path(__file__).with_name("earlier_dream.npy"))).float()
+    result, _ = dreamed(oxford, photograph("coffee", 64, 64), DreamSettings.model_validate(BEFORE))
+    assert (result[0] - expected).abs().mean() < 5e-4
 
 
 @in_every_way
