@@ -9,7 +9,7 @@ import gi
 from words import _
 
 gi.require_version("Gtk", "3.0")
-from gi.repository import GdkPixbuf, GLib, Gtk, Pango  # noqa: E402
+from gi.repository import Gdk, GdkPixbuf, GLib, Gtk, Pango  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,10 +76,18 @@ class Gallery:
     def _open(self) -> None:
         if not self._popover.get_child():  # not before it is asked for: the dialog opens the sooner
             self._fill()
+            self.widget.get_toplevel().connect("key-press-event", self._pressed)
         self._popover.popup()
         child = self._grid.get_child_at_index(self._names.index(self._name.get_text()))
         self._grid.select_child(child)
         child.child_focus(Gtk.DirectionType.TAB_FORWARD)  # grab_focus() would leave the grid's cursor where it was
+
+    def _pressed(self, _dialog: Gtk.Dialog, event: Gdk.EventKey) -> bool:
+        """Let Escape close the grid and not the dialog, also before the grid has the focus."""
+        if event.keyval != Gdk.KEY_Escape or not self._popover.get_visible():
+            return False
+        self._popover.popdown()
+        return True
 
     def _fill(self) -> None:
         for name in self._names:
