@@ -82,12 +82,7 @@ def of_layers(config: Config, preset: str | None) -> Choice:
         Section(f"Block {number}: {title}", tuple(looks))
         for number, (title, looks) in enumerate(zip(_BLOCKS, blocks, strict=True), start=1)
     )
-    return Choice(named(".looks-layers", preset), f"layers, as {preset or PRESET}", tuple(sections))
-
-
-def named(suffix: str, preset: str | None) -> str:
-    """Return the suffix of a sheet that starts from a preset: of another preset it is another sheet."""
-    return suffix if preset is None else f"{suffix}-{preset}"
+    return Choice(".looks-layers", f"layers, as {preset or PRESET}", tuple(sections))
 
 
 def option(key: str, value: object) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepdream_core.errors import SettingsError
-from deepdream_core.looks.choice import PRESET, Choice, Look, Section, named, option
+from deepdream_core.looks.choice import PRESET, Choice, Look, Section, option
 from deepdream_core.settings import DreamSettings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def of_variations(config: Config, preset: str | None, given: Sequence[str]) -> C
         sections.append(Section(_named(fixed), tuple(looks), len(table[1].values) if len(table) > 1 else None))
     keys = [axis.key for axis in axes]
     title = f"{' and '.join(key.replace('_', ' ') for key in keys)}, as {preset or PRESET}"
-    return Choice(named(f".looks-{'-'.join(keys)}", preset), title, tuple(sections))
+    return Choice(f".looks-{'-'.join(keys)}", title, tuple(sections))
 
 
 def _named(values: dict[str, Value]) -> str:
