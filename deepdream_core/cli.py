@@ -22,6 +22,8 @@ from deepdream_core.cli_options import (
     Precision,
     ViaHelper,
     WeightsOption,
+    White,
+    another_engine,
     exit_with,
     given_of,
     help_of,
@@ -29,7 +31,6 @@ from deepdream_core.cli_options import (
 from deepdream_core.completion import one_of
 from deepdream_core.errors import DeepDreamError, SettingsError, nearest
 from deepdream_core.printable import printable
-from deepdream_core.settings import FolderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,9 +112,7 @@ def dream(
         typer.Option(metavar="IMAGE", readable=False, help="strength map: white dreams, black stays as it is"),
     ] = None,
     strength: Annotated[float | None, typer.Option(metavar="F", help=help_of("strength"))] = None,
-    white: Annotated[
-        float | None, typer.Option(metavar="F", help=FolderSettings.model_fields["white"].description)
-    ] = None,
+    white: White = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help=help_of("seed"))] = None,
     tile: Annotated[
         str | None, typer.Option(metavar="auto|none|PX", help=help_of("tile"), autocompletion=one_of("auto", "none"))
@@ -160,17 +159,13 @@ def dream(
         "soft_limit": soft_limit, "clamp": clamp, "strength": strength, "seed": seed,
     }  # fmt: skip
     computing = {"tile": _number_or_word(tile), "device": device, "precision": precision, "weights": weights}
-    if white is not None and not 0 < white <= 1e30:
-        raise SettingsError(f"--white {white:g} is not allowed", "give the value that is white, as 255")
     loaded = _load_config(config)
     reporter = report.JsonReporter() if json else report.ErrorReporter() if quiet else report.TextReporter()
     options = batch.OutputOptions(
         suffix=suffix, format=_format(format), overwrite=overwrite, recipe=recipe,
         write=WriteOptions(quality=quality, strip=strip, strict=strict),
     )  # fmt: skip
-    given = {**given_of(computing), **({} if like is None else {"like": like})}
-    if config is not None and loaded.engine != _load_config(None).engine:
-        given["config"] = config
+    given = {**given_of(computing), **given_of({"like": like}), **another_engine(config, loaded)}
     remote = via.remote_opener(
         via.wish(via_helper), given, reporter.note, lambda: replay.open_engine(loaded.engine_settings({}))
     )

@@ -17,11 +17,12 @@ from deepdream_core.cli_options import (
     Precision,
     ViaHelper,
     WeightsOption,
+    White,
+    another_engine,
     exit_with,
     given_of,
 )
 from deepdream_core.errors import SettingsError
-from deepdream_core.settings import FolderSettings
 
 if TYPE_CHECKING:
     from deepdream_core.looks.choice import Choice
@@ -54,9 +55,7 @@ def looks(
         ),
     ] = None,
     side: Annotated[int, typer.Option(metavar="PX", min=32, max=4096, help="short side of a tile")] = 300,
-    white: Annotated[
-        float | None, typer.Option(metavar="F", help=FolderSettings.model_fields["white"].description)
-    ] = None,
+    white: White = None,
     device: Device = None,
     precision: Precision = None,
     weights: WeightsOption = None,
@@ -74,8 +73,6 @@ def looks(
     from deepdream_core.config import load_config
     from deepdream_core.looks import report, run
 
-    if white is not None and not 0 < white <= 1e30:
-        raise SettingsError(f"--white {white:g} is not allowed", "give the value that is white, as 255")
     loaded = load_config(config)
     choice = _choice(loaded, preset, vary, layers=layers)
     given = given_of({"device": device, "precision": precision, "weights": weights})
@@ -83,8 +80,7 @@ def looks(
     words = [word for key, value in given.items() for word in (f"--{key}", str(value))]
     words += [] if white is None else ["--white", f"{white:g}"]
     words += [] if config is None else ["--config", str(config)]
-    if config is not None and loaded.engine != load_config(None).engine:
-        given["config"] = config
+    given |= another_engine(config, loaded)
     reporter = report.Json() if json else report.Quiet() if quiet else report.Text()
     here = partial(replay.open_engine, machine)
     remote = via.remote_opener(via.wish(via_helper), given, reporter.note, here)

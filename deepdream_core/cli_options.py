@@ -9,11 +9,13 @@ import typer
 
 from deepdream_core import completion
 from deepdream_core.completion import one_of
-from deepdream_core.errors import DeepDreamError
-from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.errors import DeepDreamError, SettingsError
+from deepdream_core.settings import DreamSettings, EngineSettings, FolderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from deepdream_core.settings import Config
 
 INTERRUPTED = 130
 
@@ -51,6 +53,25 @@ ViaHelper = Annotated[
         autocompletion=one_of("auto", "yes", "no"),
     ),
 ]
+
+
+def _checked_white(white: float | None) -> float | None:
+    if white is not None and not 0 < white <= 1e30:
+        raise SettingsError(f"--white {white:g} is not allowed", "give the value that is white, as 255")
+    return white
+
+
+White = Annotated[
+    float | None,
+    typer.Option(metavar="F", help=FolderSettings.model_fields["white"].description, callback=_checked_white),
+]
+
+
+def another_engine(config: Path | None, loaded: Config) -> dict[str, Path]:
+    """Return the configuration file as an option of computing, if its engine is not the usual one's."""
+    from deepdream_core.config import load_config
+
+    return {} if config is None or loaded.engine == load_config(None).engine else {"config": config}
 
 
 def given_of(values: Mapping[str, Any]) -> dict[str, Any]:

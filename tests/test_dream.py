@@ -66,9 +66,9 @@ def test_the_objective_rises_in_every_octave(oxford: Weights) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_the_result_excites_the_layer_judged_in_fp32(oxford: Weights, dtype: torch.dtype) -> None:
     picture = photograph("coffee")
-    result, _ = dreamed(oxford, picture, quick(iterations=6), dtype=dtype)
+    result, _ = dreamed(oxford, picture, quick(iterations=10), dtype=dtype)
     judge = TiledGradient(Vgg19(oxford, ["relu3_1"], CPU, torch.float32))
-    assert judge(result, {"relu3_1": 1.0}).objective > 1.4 * judge(picture, {"relu3_1": 1.0}).objective
+    assert judge(result, {"relu3_1": 1.0}).objective > 1.5 * judge(picture, {"relu3_1": 1.0}).objective
 
 
 def test_half_precision_reaches_the_same_objective(oxford: Weights) -> None:
@@ -225,7 +225,7 @@ def still_clip(frames: int, low: float = 0.0, high: float = 1.0) -> list[Tensor]
 
 @in_every_way
 def test_frames_of_a_still_clip_stay_alike_and_as_strong(oxford: Weights, way: dict[str, Any]) -> None:
-    """Six frames: they flicker far less than ones dreamed each for itself, and all are as strong to 20 %."""
+    """Six frames: they flicker far less than ones dreamed each for itself, and none is stronger by more than 15 %."""
     settings = quick(layers={"pool4": 1.0}, finest=96, **way)
     start: Tensor | None = None
     linked: list[Tensor] = []
@@ -239,7 +239,7 @@ def test_frames_of_a_still_clip_stay_alike_and_as_strong(oxford: Weights, way: d
     ]
     assert flickers[0] < 0.6 * flickers[1]
     strengths = [float(difference.std()) for difference in linked]
-    assert strengths == pytest.approx([strengths[0]] * 6, rel=0.2)
+    assert strengths == pytest.approx([strengths[0]] * 6, rel=0.15)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.02, 0.18), (0.82, 0.98)], ids=["dark", "bright"])
@@ -271,10 +271,10 @@ def test_strength_blends_later_frames_too(oxford: Weights) -> None:
     picture = photograph("coffee", 120, 120).clamp(0.3, 0.7)
     second = []
     for strength in (1.0, 0.5):
-        settings = quick(strength=strength, step=0.5, soft_limit=False)
+        settings = quick(strength=strength, step=0.5, smooth=0.5, **WAYS[0])
         first, _ = dreamed(oxford, picture, settings)
         second.append(dreamed(oxford, picture, settings, start=first - picture)[0])
-    torch.testing.assert_close(second[1], (picture + second[0]) / 2, atol=1e-3, rtol=0)
+    torch.testing.assert_close(second[1], (picture + second[0]) / 2, atol=1e-4, rtol=0)
 
 
 def test_the_frame_before_may_have_any_size_and_is_left_alone() -> None:
