@@ -294,7 +294,7 @@ def test_a_photograph_dropped_into_the_folder_comes_out(computer: Computer, phot
     computer.wait(lambda: computer.is_done("astronaut.png"))
     original, result = photographs / "astronaut.png", computer.path("DeepDream/out/astronaut.png")
     assert computer.path("DeepDream/done/astronaut.png").read_bytes() == original.read_bytes()
-    assert (pixels_of(original) != pixels_of(result)).any(axis=-1).mean() > 0.9
+    assert (pixels_of(original) != pixels_of(result)).any(axis=-1).mean() > 0.5
     assert not computer.path("DeepDream/astronaut.png").exists()
     assert computer.show(HELPER, "ActiveState") == "active"
     assert "astronaut.png: dreamed in" in computer.check("deepdream", "service", "logs")
