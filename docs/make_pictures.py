@@ -154,9 +154,10 @@ def looks() -> list[str]:
 
 def thumbnails() -> None:
     """Make the small pictures of the presets."""
-    photo = sized(photographs(600)["landscape"].crop((170, 150, 650, 470)), 220)
+    photo = photographs(300)["landscape"]
     for name in looks():
-        small = image(dreamed(photo, CONFIG.dream_settings(name, {}))).resize((120, 80), Image.Resampling.LANCZOS)
+        middle = image(dreamed(photo, CONFIG.dream_settings(name, {}))).crop((90, 20, 330, 180))
+        small = middle.resize((120, 80), Image.Resampling.LANCZOS)
         save(small.quantize(256, dither=Image.Dither.NONE), THUMBNAILS / f"{name}.png", optimize=True)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from skimage import data
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "retina", "hubble_deep_field", "immunohistochemistry")
-PRESETS = ("classic", "subtle", "eyes", "fur", "texture", "swirls", "monster", "classic")
+PRESETS = ("classic", "architecture", "eyes", "fur", "engraving", "cosmic", "monster", "classic")
 CELL = 480
 
 
