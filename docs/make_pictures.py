@@ -156,7 +156,7 @@ def thumbnails() -> None:
     """Make the small pictures of the presets."""
     photo = photographs(300)["landscape"]
     for name in looks():
-        middle = image(dreamed(photo, CONFIG.dream_settings(name, {}))).crop((90, 20, 330, 180))
+        middle = image(dreamed(photo, CONFIG.dream_settings(name, {}))).crop((60, 40, 345, 230))
         small = middle.resize((120, 80), Image.Resampling.LANCZOS)
         save(small.quantize(256, dither=Image.Dither.NONE), THUMBNAILS / f"{name}.png", optimize=True)
 

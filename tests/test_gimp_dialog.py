@@ -332,6 +332,7 @@ def test_every_control_does_what_it_says(root: GimpRoot, tmp_path: Path) -> None
         person.types(dialog, "alt+a", "0.25")
         person.press(dialog, "alt+f", "Down")  # few large
         person.press(dialog, "alt+k")
+        person.types(dialog, "alt+a", "0.75")  # the dream has no colours now
         wanted = {"preset": '"subtle"', "iterations": "6", "strength": "0.5", "output": '"new-layer"',
                   "natural": "0.25", "pooling": '"average"', "keep-colours": '"yes"'}  # fmt: skip
         assert wanted.items() <= (chosen := person.gets_it(dialog)).items()

@@ -42,6 +42,7 @@ Below the lowest lies what means "as the preset says", which the dialog fills in
 WORDS = {"finest": (choices.FULL, _("full")), "octaves": (choices.AUTO, _("auto"))}
 """Numbers that are shown as words."""
 _BOTH_WAYS = GObject.BindingFlags.BIDIRECTIONAL | GObject.BindingFlags.SYNC_CREATE
+_UNLESS = GObject.BindingFlags.INVERT_BOOLEAN | GObject.BindingFlags.SYNC_CREATE
 
 
 def asked(
@@ -110,9 +111,11 @@ class _Dialog:
         self._about = widgets.label(2)
         self._about.set_width_chars(36)
         natural, *others = map(self._slider, SLIDERS)
+        keeps = self._box("keep-colours")
+        keeps.bind_property("active", natural, "sensitive", _UNLESS)
         for widget in (
             self._labelled("preset", self._gallery.widget), self._about, self._choice("layer"), self._either("pooling"),
-            natural, self._box("keep-colours"), *others, self._seed(), self._choice("output"),
+            natural, keeps, *others, self._seed(), self._choice("output"),
         ):  # fmt: skip
             box.pack_start(widget, False, False, 0)
         return box
