@@ -99,12 +99,18 @@ def test_a_gray_picture_stays_gray_and_values_beyond_stay_in_their_range() -> No
     assert bool(((moved >= wide.clamp(max=0)) & (moved <= wide.clamp(min=1))).all())
 
 
-def test_where_colours_stay_the_soft_limit_holds_too() -> None:
-    original = photograph("coffee", 60, 80)
+@pytest.mark.parametrize("photo", PHOTOGRAPHS)
+def test_where_colours_stay_the_soft_limit_holds_too(photo: str) -> None:
+    original = photograph(photo, 60, 80)
     dreamed = move_(original.clone(), noise(60, 80), soft=True, scale=0.3)
     hard, soft = (recolour_(dreamed.clone(), original, limit=True, soft=soft) for soft in (False, True))
-    cut = [int((((result <= 0) | (result >= 1)) & (original > 0) & (original < 1)).sum()) for result in (hard, soft)]
-    assert cut[1] == 0 < cut[0]
+    before, *results = ((picture * 255).round() for picture in (original, hard, soft))
+    inside = (before > 0) & (before < 255)
+    assert [int((inside & ((after <= 0) | (after >= 255))).sum()) > 0 for after in results] == [True, False]
+    torch.testing.assert_close(luma(soft), luma(hard), atol=1 / 255, rtol=0)
+    torch.testing.assert_close(
+        recolour_(original.clone(), original, limit=True, soft=True), original, atol=1e-6, rtol=0
+    )
 
 
 @given(st.floats(0.0, 1.0), st.floats(-0.6, 0.6))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from deepdream_core.engine.limit import EDGE
 from deepdream_core.engine.strips import strips
 
 if TYPE_CHECKING:
@@ -59,20 +58,42 @@ def recolour_(picture: Tensor, original: Tensor, *, limit: bool, soft: bool) -> 
 
     The blend mode Luminosity of PDF and of W3C's Compositing and Blending Level 1 (`SetLum`, `ClipColor`). Chroma is
     what a colour has beyond its luma, 0.3 R + 0.59 G + 0.11 B. With `limit` it is reduced, hue kept, where the luma
-    leaves no room for it in 0…1, or in what the original takes where that lies beyond; `soft`: black and white are not
-    reached by what was neither.
+    leaves no room for it in 0…1, or in what the original takes where that lies beyond. `soft`: it is reduced more and
+    more from `_AT_EASE` of the room on, or from where the original lies; what was neither black nor white does not become
+    it, in 8 bits either.
     """
-    red, green, blue = _LUMA
-    edge = EDGE if soft else 0.0
+    edge = _DARKEST if soft else 0.0
     for strip in strips(picture):
         new, old = picture[:, :, strip.own], original[:, :, strip.own]
-        luma = red * new[:, :1] + green * new[:, 1:2] + blue * new[:, 2:]
-        chroma = old - (red * old[:, :1] + green * old[:, 1:2] + blue * old[:, 2:])
+        luma, old_luma = _luma(new), _luma(old)
+        chroma = old - old_luma
         if limit:
             low, high = old.clamp(max=edge), old.clamp(min=1 - edge)
-            room = torch.where(chroma > 0, high - luma, luma - low).div_(chroma.abs().clamp_(min=1e-9))
-            chroma *= room.amin(1, keepdim=True).clamp_(0, 1)
+            used = _used(chroma, luma, low, high)
+            most = torch.ones_like(used)
+            if soft:
+                free = 1 - _used(chroma, old_luma, low, high).clamp_(_AT_EASE, 1)
+                over = (used - 1).add_(free).clamp_(min=0)
+                most = 1 - free + over * free / (2 * over + free).clamp_(min=1e-9)
+            chroma *= (most / used.clamp_(min=1e-9)).clamp_(max=1)
             new.copy_(torch.clamp(chroma.add_(luma), low, high))
         else:
             new.copy_(chroma.add_(luma))
     return picture
+
+
+_AT_EASE = 0.9
+"""Share of its room up to which chroma is kept whole."""
+_DARKEST = 1 / 255
+"""How near to black and white a channel may come that was farther away: what 8 bits can tell from them."""
+
+
+def _luma(picture: Tensor) -> Tensor:
+    red, green, blue = _LUMA
+    return red * picture[:, :1] + green * picture[:, 1:2] + blue * picture[:, 2:]
+
+
+def _used(chroma: Tensor, luma: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Return which share of the room between a luma and `low` or `high` chroma takes, at most over the channels."""
+    room = torch.where(chroma > 0, high - luma, luma - low).clamp_(min=1e-9)
+    return chroma.abs().div_(room).amax(1, keepdim=True)
