@@ -131,14 +131,14 @@ def _check_name(path: Path) -> None:
 
 
 def _exists(path: Path) -> OutputError:
-    return OutputError(f"{path}: exists already", "give --overwrite, or another name with -o")
+    return OutputError(f"{path}: exists already", "give --overwrite, or another place with -o")
 
 
 def _not_writable(path: Path, error: OSError) -> OutputError:
     next_step = {
         errno.ENOSPC: "free some space",
         errno.EDQUOT: "free some space",
-        errno.ENAMETOOLONG: "choose a shorter name with -o",
+        errno.ENAMETOOLONG: "choose a shorter name",
     }.get(error.errno or 0, "choose another place with -o")
     return OutputError(f"{path}: cannot be written: {error.strerror or error}", next_step, error.errno)
 

@@ -81,39 +81,39 @@ def dream(
         str | None,
         typer.Option(metavar="max|average", help=help_of("pooling"), autocompletion=one_of("max", "average")),
     ] = None,
-    natural: Annotated[float | None, typer.Option(metavar="F", help=help_of("natural"))] = None,
+    natural: Annotated[str | None, typer.Option(metavar="F", help=help_of("natural"))] = None,
     keep_colours: Annotated[
         bool | None, typer.Option("--keep-colours/--no-keep-colours", help=help_of("keep_colours"))
     ] = None,
     octaves: Annotated[
         str | None, typer.Option(metavar="N|auto", help=help_of("octaves"), autocompletion=one_of("auto"))
     ] = None,
-    octave_scale: Annotated[float | None, typer.Option(metavar="F", help=help_of("octave_scale"))] = None,
+    octave_scale: Annotated[str | None, typer.Option(metavar="F", help=help_of("octave_scale"))] = None,
     finest: Annotated[
         str | None, typer.Option(metavar="full|PX", help=help_of("finest"), autocompletion=one_of("full"))
     ] = None,
     upscale: Annotated[bool | None, typer.Option("--upscale/--no-upscale", help=help_of("upscale"))] = None,
-    iterations: Annotated[int | None, typer.Option(metavar="N", help=help_of("iterations"))] = None,
-    step: Annotated[float | None, typer.Option(metavar="F", help=help_of("step"))] = None,
+    iterations: Annotated[str | None, typer.Option(metavar="N", help=help_of("iterations"))] = None,
+    step: Annotated[str | None, typer.Option(metavar="F", help=help_of("step"))] = None,
     normalize: Annotated[
         str | None,
         typer.Option(
             metavar="std|mean_abs|none", help=help_of("normalize"), autocompletion=one_of("std", "mean_abs", "none")
         ),
     ] = None,
-    laplacian: Annotated[int | None, typer.Option(metavar="N", help=help_of("laplacian"))] = None,
-    smooth: Annotated[float | None, typer.Option(metavar="F", help=help_of("smooth"))] = None,
-    jitter: Annotated[int | None, typer.Option(metavar="PX", help=help_of("jitter"))] = None,
-    tv: Annotated[float | None, typer.Option(metavar="F", help=help_of("tv"))] = None,
+    laplacian: Annotated[str | None, typer.Option(metavar="N", help=help_of("laplacian"))] = None,
+    smooth: Annotated[str | None, typer.Option(metavar="F", help=help_of("smooth"))] = None,
+    jitter: Annotated[str | None, typer.Option(metavar="PX", help=help_of("jitter"))] = None,
+    tv: Annotated[str | None, typer.Option(metavar="F", help=help_of("tv"))] = None,
     soft_limit: Annotated[bool | None, typer.Option("--soft-limit/--no-soft-limit", help=help_of("soft_limit"))] = None,
     clamp: Annotated[bool | None, typer.Option("--clamp/--no-clamp", help=help_of("clamp"))] = None,
     mask: Annotated[
         Path | None,
         typer.Option(metavar="IMAGE", readable=False, help="strength map: white dreams, black stays as it is"),
     ] = None,
-    strength: Annotated[float | None, typer.Option(metavar="F", help=help_of("strength"))] = None,
+    strength: Annotated[str | None, typer.Option(metavar="F", help=help_of("strength"))] = None,
     white: White = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help=help_of("seed"))] = None,
+    seed: Annotated[str | None, typer.Option(metavar="N", help=help_of("seed"))] = None,
     tile: Annotated[
         str | None, typer.Option(metavar="auto|none|PX", help=help_of("tile"), autocompletion=one_of("auto", "none"))
     ] = None,
@@ -150,15 +150,16 @@ def dream(
     from deepdream_core import batch, replay, report
     from deepdream_core import via_helper as via
     from deepdream_core.photo import WriteOptions
+    from deepdream_core.settings import number_or_text
 
     dreaming = {
-        "layers": _layers(layer), "pooling": pooling, "natural": natural, "keep_colours": keep_colours,
-        "octaves": _number_or_word(octaves), "octave_scale": octave_scale,
-        "finest": _number_or_word(finest), "upscale": upscale, "iterations": iterations, "step": step,
+        "layers": _layers(layer), "pooling": pooling, "natural": natural, "keep_colours": keep_colours, "octaves": octaves,
+        "octave_scale": octave_scale, "finest": finest, "upscale": upscale, "iterations": iterations, "step": step,
         "normalize": normalize, "laplacian": laplacian, "smooth": smooth, "jitter": jitter, "tv": tv,
         "soft_limit": soft_limit, "clamp": clamp, "strength": strength, "seed": seed,
     }  # fmt: skip
-    computing = {"tile": _number_or_word(tile), "device": device, "precision": precision, "weights": weights}
+    dreaming = {key: number_or_text(value) if isinstance(value, str) else value for key, value in dreaming.items()}
+    computing = {"tile": tile and number_or_text(tile), "device": device, "precision": precision, "weights": weights}
     loaded = _load_config(config)
     reporter = report.JsonReporter() if json else report.ErrorReporter() if quiet else report.TextReporter()
     options = batch.OutputOptions(
@@ -407,10 +408,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-def _number_or_word(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else text
 
 
 def _layers(given: list[str] | None) -> dict[str, float] | None:

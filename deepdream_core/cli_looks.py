@@ -23,6 +23,7 @@ from deepdream_core.cli_options import (
     given_of,
 )
 from deepdream_core.errors import SettingsError
+from deepdream_core.looks import SIDE
 
 if TYPE_CHECKING:
     from deepdream_core.looks.choice import Choice
@@ -54,7 +55,7 @@ def looks(
             autocompletion=completion.preset,
         ),
     ] = None,
-    side: Annotated[int, typer.Option(metavar="PX", min=32, max=4096, help="short side of a tile")] = 300,
+    side: Annotated[int, typer.Option(metavar="PX", min=32, max=4096, help="short side of a tile")] = SIDE,
     white: White = None,
     device: Device = None,
     precision: Precision = None,
@@ -74,7 +75,7 @@ def looks(
     from deepdream_core.looks import report, run
 
     loaded = load_config(config)
-    choice = _choice(loaded, preset, vary, layers=layers)
+    choice = _choice(loaded, preset, vary, side, layers=layers)
     given = given_of({"device": device, "precision": precision, "weights": weights})
     machine = loaded.engine_settings(given)
     words = [word for key, value in given.items() for word in (f"--{key}", str(value))]
@@ -95,14 +96,14 @@ def looks(
     exit_with(errors)
 
 
-def _choice(config: Config, preset: str | None, vary: list[str] | None, *, layers: bool) -> Choice:
+def _choice(config: Config, preset: str | None, vary: list[str] | None, side: int, *, layers: bool) -> Choice:
     from deepdream_core.looks import choice
     from deepdream_core.looks.vary import of_variations
 
     if vary and layers:
         raise SettingsError("--layers and --vary: each is a sheet of its own", "give one of them")
     if vary:
-        return of_variations(config, preset, vary)
+        return of_variations(config, preset, vary, side)
     if layers:
         return choice.of_layers(config, preset)
     if preset is not None:

@@ -57,7 +57,10 @@ def load_config(path: Path | None = None) -> Config:
         if own.is_symlink():  # to a disk that is away perhaps: going on without what it holds would do something else
             raise SettingsError(f"{own} is a link to {own.readlink()}, which is not there", "mend or remove the link")
         return config
-    return _config(_overlaid(tree, _read_yaml(own)), str(own))
+    over = _read_yaml(own)
+    if isinstance(dream := over.get("dream"), dict):
+        over["dream"] = as_it_was(dream)
+    return _config(_overlaid(tree, over), str(own))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -132,6 +135,8 @@ def _config(tree: dict[str, Any], source: str) -> Config:
         _names_only(given, where)
         about = {key: given.get(key) for key in ("description", "family")}
         settings = as_it_was({key: value for key, value in given.items() if key not in about})
+        if key := next((key for key in settings if key not in DreamSettings.model_fields), None):
+            raise SettingsError(f"{where}.{key}: unknown key", nearest(key, (*about, *DreamSettings.model_fields)))
         validated(DreamSettings, {**dream.model_dump(), **settings}, _under(where))
         presets[str(name)] = validated(Preset, {**about, "settings": settings}, _under(where))
     folders = _folders(tree.get("folders"), presets, f"{source}: folders")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -307,6 +308,14 @@ def validated(model: type[M], values: Mapping[str, Any], name: Callable[[str], s
         raise _explained(model, error.errors()[0], name) from None
 
 
+def number_or_text(text: str) -> int | float | str:
+    """Return the number that a word of the command line is, else the word: what it may be is the setting's to say."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
+
+
 def as_option(key: str) -> str:
     """Return the command line's name of a key: `octave_scale` is `--octave-scale`, `layers` is `--layer`."""
     return "--layer" if key == "layers" else "--" + key.replace("_", "-")
@@ -345,6 +354,8 @@ def _in_words(schema: dict[str, Any]) -> str:
     kinds = {
         "integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text", "null": "null",
     }  # fmt: skip
+    if schema.get("minLength"):
+        kinds["string"] = "text that is not empty"
     words = kinds.get(schema.get("type", ""), "layer names, each with a weight above 0, up to 1000")
     bounds = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("exclusiveMaximum", "below"))
     return " ".join([words, *(f"{word} {_number(schema[bound])}" for bound, word in bounds if bound in schema)])

@@ -213,10 +213,14 @@ BAD_INPUT = [
     (["ok.png", "big.png", "-o", "one.png"], 2, "-o one.png: one file for several pictures — give a folder"),
     (["ok.png", "-o", "out.xyz"], 2, "-o out.xyz: unknown ending .xyz"),
     (["x" * 300 + ".jpg"], 3, "cannot be read: File name too long"),
-    (["ok.png", "-o", "x" * 300 + ".png"], 4, "cannot be written: File name too long — choose a shorter name with -o"),
+    (["ok.png", "-o", "x" * 300 + ".png"], 4, "cannot be written: File name too long — choose a shorter name"),
     (["ok.png", "--weights", "x" * 300], 5, "no weights called"),
     (["pipe.png"], 3, "pipe.png: not a regular file but a pipe, socket or device"),
-    (["ok.png", "--iterations", "abc"], 2, "'--iterations': "),
+    (["ok.png", "--iterations", "abc"], 2, "--iterations: 'abc' is not allowed — allowed: a whole number from 1"),
+    (["ok.png", "--natural", "2"], 2, "--natural: 2 is not allowed — allowed: a number from 0 up to 1"),
+    (["ok.png", "--natural="], 2, "--natural: '' is not allowed — allowed: a number from 0 up to 1"),
+    (["ok.png", "--step", "nan"], 2, "--step: nan is not allowed — allowed: a number above 0"),
+    (["ok.png", "--seed", "9" * 5000], 2, "--seed: "),
     (["ok.png", "--nosuch"], 2, "--nosuch"),
     ([], 2, "INPUT"),
     (["ok.png", "--layer", "pool4", "--layer", "27"], 2, "pool4 is given twice"),
@@ -358,7 +362,7 @@ def test_help_version_presets_layers_and_weights(deepdream: Callable[..., subpro
     assert "monster" in deepdream("presets").stdout
     shown = deepdream("presets", "swirls").stdout
     assert "swirls:" in shown
-    assert "smooth: 2.0" in shown
+    assert "conv3_4: 1.0" in shown
     assert "relu4_4" in deepdream("layers").stdout
     assert "CC BY 4.0" in deepdream("weights").stdout
     unknown = deepdream("weights", "fetch", "inception")

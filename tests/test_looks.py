@@ -121,14 +121,14 @@ def test_every_layer_is_there_by_block_in_the_settings_of_a_preset(config: Confi
     ],
 )
 def test_values_are_spread_evenly_or_taken_as_given(config: Config, given: str, values: list[object]) -> None:
-    choice = of_variations(config, None, [given])
+    choice = of_variations(config, None, [given], 300)
     key = choice.suffix.removeprefix(".looks-")
     assert [getattr(look.settings, key) for look in choice.looks] == values
 
 
 def test_two_settings_are_rows_and_columns_and_a_third_makes_sections(config: Config) -> None:
-    choice = of_variations(config, "subtle", ["clamp=on,off", "step=1,2", "octave_scale=1.2..1.4/3"])
-    assert choice.suffix == ".looks-clamp-step-octave_scale"
+    choice = of_variations(config, "subtle", ["clamp=on,off", "step=1,2", "octave_scale=1.2..1.4/3"], 300)
+    assert choice.suffix == ".looks-clamp-step-octave_scale-subtle"
     assert [(one.title, len(one.looks), one.columns) for one in choice.sections] == [
         ("clamp on", 6, 3),
         ("clamp off", 6, 3),
@@ -155,12 +155,18 @@ def test_two_settings_are_rows_and_columns_and_a_third_makes_sections(config: Co
         (["step=1..2/1"], "--vary step: 1 values are not allowed — allowed: from 2 to 400"),
         (["step=1..2/999999"], "--vary step: 999999 values are not allowed"),
         (["step=1,2", "step=3"], "--vary step: is given twice"),
+        (["=1"], "--vary =1: no setting is named — write KEY=VALUES, as step=1..4"),
+        (["upscale=on,off"], "--vary upscale: cannot be seen in small pictures"),
+        (
+            ["finest=100,300,full"],
+            "--vary finest: 300 and full are the same in a picture of 300 px — give smaller values",
+        ),
         (["step=1..9/30", "tv=0..1/30"], "--vary: 900 looks, and 400 are the most — give fewer values"),
     ],
 )
 def test_what_cannot_be_varied_is_refused_in_one_line(config: Config, given: list[str], says: str) -> None:
     with pytest.raises(SettingsError) as error:
-        of_variations(config, None, given)
+        of_variations(config, None, given, 300)
     assert says in str(error.value)
 
 
@@ -345,22 +351,25 @@ def test_every_preset_on_a_photo_and_a_second_run_dreams_only_what_is_missing(
     presets = len(load_config(tmp_path / "own.yaml").presets)
     done = events(first)[-2]
     assert (done["event"], done["looks"], done["dreamed"]) == ("done", presets, presets)
-    assert done["outputs"] == ["a.looks.html", "a.looks.jpg"]
+    assert done["outputs"] == ["a.looks-32px.html", "a.looks-32px.jpg"]
     names = [event["name"] for event in events(first) if event["event"] == "look"]
     assert sorted(names) == sorted(load_config(tmp_path / "own.yaml").presets)
     fractions = [event["fraction"] for event in events(first) if event["event"] == "progress"]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
-    seen = Seen(tmp_path / "a.looks.html")
+    seen = Seen(tmp_path / "a.looks-32px.html")
     assert len(seen.tiles) == presets
     assert len(set(seen.tiles)) == presets, "each look is its own"
     assert "deepdream dream a.png --preset classic --config own.yaml" in seen.text
 
-    page_before, sheet_before = (tmp_path / "a.looks.html").read_bytes(), (tmp_path / "a.looks.jpg").read_bytes()
+    page_before, sheet_before = (
+        (tmp_path / "a.looks-32px.html").read_bytes(),
+        (tmp_path / "a.looks-32px.jpg").read_bytes(),
+    )
     again = events(deepdream(*arguments))
     assert again[-2]["dreamed"] == 0
-    assert (tmp_path / "a.looks.html").read_bytes() == page_before
-    assert (tmp_path / "a.looks.jpg").read_bytes() == sheet_before
+    assert (tmp_path / "a.looks-32px.html").read_bytes() == page_before
+    assert (tmp_path / "a.looks-32px.jpg").read_bytes() == sheet_before
 
     own_config(tmp_path / "own.yaml", tiny={**OWN, "seed": 1001}, more=OWN)
     changed = [event["name"] for event in events(deepdream(*arguments)) if event["event"] == "look"]
@@ -368,8 +377,9 @@ def test_every_preset_on_a_photo_and_a_second_run_dreams_only_what_is_missing(
     own_config(tmp_path / "own.yaml")
     gone = events(deepdream(*arguments))
     assert (gone[-2]["looks"], gone[-2]["dreamed"]) == (presets, 0)
-    assert len(Seen(tmp_path / "a.looks.html").tiles) == presets
-    assert events(deepdream(*arguments, "--side", "40"))[-2]["dreamed"] == presets
+    assert len(Seen(tmp_path / "a.looks-32px.html").tiles) == presets
+    assert events(deepdream(*arguments, "--side", "40"))[-2]["outputs"] == ["a.looks-40px.html", "a.looks-40px.jpg"]
+    assert events(deepdream(*arguments))[-2]["dreamed"] == 0, "another size is another page"
 
 
 def test_layers_and_variations_have_files_of_their_own(deepdream: Command, tmp_path: Path) -> None:
@@ -378,13 +388,13 @@ def test_layers_and_variations_have_files_of_their_own(deepdream: Command, tmp_p
     common = ("--config", "own.yaml", "--preset", "tiny", "--side", "32")
     answer = deepdream("looks", "a.jpg", "-o", "out", "--vary", "step=1..2/2", "--vary", "pooling=max,average", *common)
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout == "out/a.looks-step-pooling.html\nout/a.looks-step-pooling.jpg\n"
+    assert answer.stdout == "out/a.looks-step-pooling-tiny-32px.html\nout/a.looks-step-pooling-tiny-32px.jpg\n"
     assert "dreaming  step 1 · pooling max (1/4)" in answer.stderr
-    seen = Seen(tmp_path / "out" / "a.looks-step-pooling.html")
+    seen = Seen(tmp_path / "out" / "a.looks-step-pooling-tiny-32px.html")
     assert "deepdream dream a.jpg --preset tiny --step 2 --pooling average --config own.yaml" in seen.text
     layers = deepdream("looks", "a.jpg", "-o", "out", "--layers", *common, "-q")
     assert (layers.returncode, layers.stdout, layers.stderr) == (0, "", "")
-    seen = Seen(tmp_path / "out" / "a.looks-layers.html")
+    seen = Seen(tmp_path / "out" / "a.looks-layers-tiny-32px.html")
     assert len(seen.tiles) == len(LAYERS)
     assert "deepdream dream a.jpg --preset tiny --layer relu3_3 --config own.yaml" in seen.text
 
@@ -392,7 +402,7 @@ def test_layers_and_variations_have_files_of_their_own(deepdream: Command, tmp_p
 TWO = ("--vary", "seed=1,2", "--side", "32", "--config", "own.yaml", "--preset", "tiny")
 
 
-@pytest.mark.parametrize("name", ["a.looks-seed.html", "a.looks-seed.jpg"])
+@pytest.mark.parametrize("name", ["a.looks-seed-tiny-32px.html", "a.looks-seed-tiny-32px.jpg"])
 def test_what_is_not_ours_is_left_alone_until_it_is_to_be_overwritten(
     deepdream: Command, tmp_path: Path, name: str
 ) -> None:
@@ -421,7 +431,9 @@ def test_one_bad_picture_costs_the_others_nothing_and_sheets_are_no_pictures(
     own_config(tmp_path / "own.yaml")
     answer = deepdream("looks", "trip", "missing.jpg", *TWO)
     assert answer.returncode == 3
-    assert answer.stdout.split() == [f"trip/{name}.looks-seed.{end}" for name in "ab" for end in ("html", "jpg")]
+    assert answer.stdout.split() == [
+        f"trip/{name}.looks-seed-tiny-32px.{end}" for name in "ab" for end in ("html", "jpg")
+    ]
     assert "missing.jpg: no such file" in answer.stderr
     assert "trip/bad.png: truncated or damaged" in answer.stderr
     assert "b.gif has 2 pictures; the first is shown" in answer.stderr
@@ -435,6 +447,7 @@ def test_one_bad_picture_costs_the_others_nothing_and_sheets_are_no_pictures(
         (["empty"], 3, "empty: no pictures in this folder — known endings:"),
         (["text.png"], 3, "text.png: not a JPEG, PNG"),
         (["a.png", "-o", "b.jpg"], 2, "-o b.jpg: is no folder — give a folder"),
+        (["a.png", "-o", "b.html"], 2, "-o b.html: is no folder — give a folder"),
         (["a.png", "-o", "text.png/x"], 4, "cannot be written: Not a directory — choose another place with -o"),
         (["a.png", "--layers", "--vary", "step=1,2"], 2, "--layers and --vary: each is a sheet of its own"),
         (["a.png", "--preset", "eyes"], 2, "--preset eyes: the sheet shows every preset"),
@@ -480,14 +493,14 @@ def test_what_is_done_stays_when_it_is_stopped_and_the_same_command_goes_on(
         for line in process.stdout:
             if '"iteration": 3,' in line:
                 break
-        path = tmp_path / "a.looks-iterations.html"
+        path = tmp_path / "a.looks-iterations-tiny-32px.html"
         assert "data-filled-at" in Seen(path).all("body")[0]
         process.send_signal(sent)
         out, err = process.communicate(timeout=120)
     there = page.remembered(path)
     assert there is not None, "the page is whole"
     assert len(there.jpegs) == len(Seen(path).tiles)
-    assert sheet.photograph_of(tmp_path / "a.looks-iterations.jpg") == there.sha256
+    assert sheet.photograph_of(tmp_path / "a.looks-iterations-tiny-32px.jpg") == there.sha256
     if sent != signal.SIGKILL:
         assert process.returncode == 130
         assert '"stopped"' in out
@@ -511,7 +524,7 @@ def test_the_helper_dreams_it_where_one_runs(helper: Helper, tmp_path: Path) -> 
     assert not re.search(r"\| +torch$", answer.stderr, re.MULTILINE), "this process needs none"
     assert events(answer)[-2]["dreamed"] == 2
     assert helper.log().count("43×32×3") == 2
-    assert len(set(Seen(tmp_path / "a.looks-seed.html").tiles)) == 2
+    assert len(set(Seen(tmp_path / "a.looks-seed-subtle-32px.html").tiles)) == 2
 
 
 # Dreaming, with an engine that changes nothing
@@ -526,9 +539,11 @@ class Partly(Engine):
         return (yield from super().dream(planes))
 
 
-def ran(inputs: list[Path], config: Config, engine: Engine) -> list[DeepDreamError]:
-    order = run.Order(of_variations(config, None, ["seed=1..3"]), 32)
-    return run.run(run.plan(inputs, None, ()), order, lambda: engine, Quiet(), max_megapixels=1)
+def ran(
+    inputs: list[Path], config: Config, engine: Engine, output: Path | None = None, vary: str = "seed=1..3"
+) -> list[DeepDreamError]:
+    order = run.Order(of_variations(config, None, [vary], 32), 32)
+    return run.run(run.plan(inputs, output, ()), order, lambda: engine, Quiet(), max_megapixels=1)
 
 
 def test_a_look_that_cannot_be_dreamed_costs_the_others_nothing_and_is_tried_again(
@@ -537,29 +552,60 @@ def test_a_look_that_cannot_be_dreamed_costs_the_others_nothing_and_is_tried_aga
     source = picture_file(tmp_path / "a.png")
     errors = ran([source], config, Partly())
     assert [error.exit_code for error in errors] == [NumericError.exit_code]
-    seen = Seen(tmp_path / "a.looks-seed.html")
+    seen = Seen(tmp_path / "a.looks-seed-32px.html")
     assert len(seen.tiles) == 2
     assert "the network returned NaN" in seen.text
     assert "2 of 3 looks" in seen.text
     assert ran([source], config, Engine()) == []
-    assert len(Seen(tmp_path / "a.looks-seed.html").tiles) == 3
+    assert len(Seen(tmp_path / "a.looks-seed-32px.html").tiles) == 3
 
 
 def test_a_full_disk_costs_one_photo_its_sheet_and_leaves_whole_files(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, write: Any, *, overwrite: bool) -> None:
-        if path.name == "a.looks-seed.jpg":
+        if path.name == "a.looks-seed-32px.jpg":
             raise OutputError(f"{path}: cannot be written: No space left on device", "free some space", errno.ENOSPC)
         write_whole(path, write, overwrite=overwrite)
 
     monkeypatch.setattr(run, "write_whole", full)
     errors = ran([picture_file(tmp_path / "a.png"), picture_file(tmp_path / "b.png")], config, Engine())
     assert [error.exit_code for error in errors] == [OutputError.exit_code]
-    assert page.remembered(tmp_path / "a.looks-seed.html") is not None
-    assert len(Seen(tmp_path / "b.looks-seed.html").tiles) == 3
+    assert page.remembered(tmp_path / "a.looks-seed-32px.html") is not None
+    assert len(Seen(tmp_path / "b.looks-seed-32px.html").tiles) == 3
 
 
-def test_two_photos_of_one_name_do_not_overwrite_each_other_s_sheet(tmp_path: Path, config: Config) -> None:
-    errors = ran([picture_file(tmp_path / "a.png"), picture_file(tmp_path / "a.jpg", "coffee")], config, Engine())
-    assert ["another picture of this run has that name" in str(error) for error in errors] == [True]
+def test_two_photos_of_one_name_have_a_page_each(tmp_path: Path, config: Config) -> None:
+    folder = tmp_path / "trip"
+    folder.mkdir()
+    first, second = picture_file(folder / "a.jpg"), picture_file(folder / "a.png", "coffee")
+    for inputs in ([folder], [second], [second, first]):
+        assert ran(inputs, config, Engine()) == []
+        assert sorted(path.name for path in folder.glob("*.html")) == [
+            "a.looks-seed-32px.html",
+            "a.png.looks-seed-32px.html",
+        ]
+    (tmp_path / "other").mkdir()
+    other = picture_file(tmp_path / "other" / "a.png")
+    errors = ran([first, second, other], config, Engine(), tmp_path / "out")
+    assert ["another picture of this run has that name — take them one by one" in str(one) for one in errors] == [True]
+
+
+class Stopped(Engine):
+    """Ctrl-C comes while it dreams."""
+
+    def dream(self, *_: object) -> Any:
+        raise KeyboardInterrupt
+
+
+def test_other_values_take_the_earlier_ones_away_only_once_they_are_dreamed(tmp_path: Path, config: Config) -> None:
+    source = picture_file(tmp_path / "a.png")
+    assert ran([source], config, Engine()) == []
+    with pytest.raises(KeyboardInterrupt):
+        ran([source], config, Stopped(), vary="seed=4,5")
+    assert "0 of 2 looks" in Seen(path := tmp_path / "a.looks-seed-32px.html").text
+    assert len(Seen(path).tiles) == 3, "they lie hidden in the page"
+    assert ran([source], config, Stopped()) == [], "nothing is missing"
+    assert "3 looks" in Seen(path).text
+    assert ran([source], config, Engine(), vary="seed=4,5") == []
+    assert len(Seen(path).tiles) == 2

@@ -198,6 +198,11 @@ def test_layers_by_name_index_or_with_weights(given: Any, expected: dict[str, fl
         ("[" * 3000, r"not valid YAML"),
         ("dream: {seed: -1}", r"seed: -1 is not allowed — allowed: a whole number from 0 below 9223372036854775808"),
         ("dream: {layers: {}}", r"dream\.layers: \{\} is not allowed"),
+        ("presets: {eyes: {familly: x}}", r"presets\.eyes\.familly: unknown key — did you mean family\?"),
+        (
+            "presets: {eyes: {family: ''}}",
+            r"presets\.eyes\.family: '' is not allowed — allowed: text that is not empty",
+        ),
         ("presets: {eyes: {stepp: 1}}", r"presets\.eyes\.stepp: unknown key — did you mean step\?"),
         ("presets: {new: {step: 1.0}}", r"presets\.new\.description: None is not allowed — allowed: text"),
         ("presets: {new: 3}", r"presets\.new: 3 is not a preset"),
@@ -309,10 +314,12 @@ def test_every_layer_can_be_asked_for() -> None:
         assert DreamSettings(layers={layer.name: 1.0}).layers == {layer.name: 1.0}
 
 
-def test_a_preset_of_before_that_names_all_settings_dreams_as_before(tmp_path: Path) -> None:
+def test_a_preset_or_a_dream_section_of_before_that_names_all_settings_dreams_as_before(tmp_path: Path) -> None:
     before = {key: value for key, value in DreamSettings().model_dump().items() if key not in EARLIER}
     some = {"layers": "pool3", "step": 1.5}
     tree = {"presets": {"whole": {"description": "x", **before}, "some": {"description": "x", **some}}}
     config = load_config(written(tmp_path, yaml.safe_dump(tree)))
     assert config.dream_settings("whole", {}).model_dump() == {**before, **EARLIER}
     assert config.dream_settings("some", {}).natural == config.dream.natural
+    assert load_config(written(tmp_path, yaml.safe_dump({"dream": before}))).dream.model_dump() == {**before, **EARLIER}
+    assert load_config(written(tmp_path, yaml.safe_dump({"dream": some}))).dream.natural == config.dream.natural

@@ -9,3 +9,6 @@
     page, sheet     the HTML page, which is also the memory of what is done; the labelled picture
     report, run     what is told meanwhile; dreaming what is missing
 """
+
+SIDE = 300
+"""Short side of a tile in px, where nothing else is asked for."""

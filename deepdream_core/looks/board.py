@@ -22,7 +22,8 @@ class Board:
     """One photograph in all looks of a choice; `tiles`, `failed` and `commands` go by a look's place in `choice.looks`.
 
     `photo`: the file's name, printable. `original`: the photograph as a tile, JPEG; `size`: its (width, height) in pixels,
-    `full_size` the file's own. `state`: dreaming goes on, was stopped before the end, or has come to it.
+    `full_size` the file's own. `spare`: tiles of an earlier run by key, kept until this one is done. `state`: dreaming
+    goes on, was stopped before the end, or has come to it.
     """
 
     photo: str
@@ -34,6 +35,7 @@ class Board:
     commands: tuple[str, ...]
     tiles: dict[int, Tile] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
+    spare: dict[str, bytes] = field(default_factory=dict)
     state: Literal["working", "stopped", "done"] = "working"
 
     @property

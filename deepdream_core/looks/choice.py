@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,12 @@ def of_layers(config: Config, preset: str | None) -> Choice:
         Section(f"Block {number}: {title}", tuple(looks))
         for number, (title, looks) in enumerate(zip(_BLOCKS, blocks, strict=True), start=1)
     )
-    return Choice(".looks-layers", f"layers, as {preset or PRESET}", tuple(sections))
+    return Choice(f".looks-layers{of_preset(preset)}", f"layers, as {preset or PRESET}", tuple(sections))
+
+
+def of_preset(preset: str | None) -> str:
+    """Return what a sheet's name gets that starts from a preset; odd letters of the user's own presets are left out."""
+    return "" if preset is None else "-" + re.sub(r"[^\w-]", "_", preset)
 
 
 def option(key: str, value: object) -> tuple[str, ...]:

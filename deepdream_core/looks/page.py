@@ -42,6 +42,7 @@ def _parts(board: Board) -> Iterator[str]:
 <meta charset="utf-8">
 <meta name="generator" content="{_MADE_BY}">
 <meta name="deepdream-photo" content="{board.sha256}">
+<meta name="deepdream-name" content="{escape(board.photo)}">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '{_hash(style)}'; \
 script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -77,6 +78,9 @@ script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'">
             yield _figure(board, number, look, "" if board.choice.headed else section.title)
             number += 1
         yield "</div>\n</section>\n"
+    if board.state != "done":
+        for key, jpeg in board.spare.items():
+            yield _image(board, jpeg, "", f' hidden data-key="{escape(key)}"') + "\n"
     tile = "×".join(map(str, board.size))
     yield f"""</main>
 <footer>
@@ -183,9 +187,10 @@ def _hash(text: str) -> str:
 
 @dataclass
 class Remembered:
-    """What a page of ours holds: the SHA-256 of its photograph, and the tiles' JPEGs by key."""
+    """What a page of ours holds: its photograph's SHA-256 and file name, and the tiles' JPEGs by key."""
 
     sha256: str
+    photo: str = ""
     jpegs: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -203,6 +208,8 @@ class _Reader(HTMLParser):
             self.ours = given.get("content") == _MADE_BY
         elif tag == "meta" and given.get("name") == "deepdream-photo":
             self.found.sha256 = given.get("content") or ""
+        elif tag == "meta" and given.get("name") == "deepdream-name":
+            self.found.photo = given.get("content") or ""
         elif tag == "img" and (key := given.get("data-key")) and (source := given.get("src") or "").startswith(_DATA):
             jpeg = base64.b64decode(source.removeprefix(_DATA))
             with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:

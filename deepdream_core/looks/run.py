@@ -19,7 +19,7 @@ from deepdream_core.errors import (
     PictureError,
     SettingsError,
 )
-from deepdream_core.looks import page, sheet
+from deepdream_core.looks import SIDE, page, sheet
 from deepdream_core.looks.board import Board, Tile
 from deepdream_core.looks.command import command
 from deepdream_core.looks.small import small
@@ -27,7 +27,7 @@ from deepdream_core.photo.scale import advice, beyond_white
 from deepdream_core.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -62,10 +62,9 @@ class Order:
 
 def plan(inputs: Sequence[Path], output: Path | None, ignore: Sequence[str]) -> list[Job | tuple[Path, DeepDreamError]]:
     """Return a job for every picture, as `batch.plan` does; `output` must be a folder."""
-    planned = batch.plan(inputs, output, batch.OutputOptions(), ignore)
-    if any(isinstance(job, batch.Job) and job.target for job in planned):
+    if output is not None and output.suffix and not output.is_dir():
         raise SettingsError(f"-o {output}: is no folder", "give a folder: a page and a picture go there")
-    return planned
+    return batch.plan(inputs, output, batch.OutputOptions(), ignore)
 
 
 def run(
@@ -102,9 +101,7 @@ def run(
             photo = batch.read(job, reporter, max_megapixels=max_megapixels, white=order.white)
             if photo is None:
                 continue
-            name = job.folder / f"{source.stem}{order.choice.suffix}"
-            if name in begun:
-                raise OutputError(f"{name}.html: another picture of this run has that name", "give it another -o")
+            name = _name(job, order, begun)
             begun.add(name)
             making = _Sheet(photo, order, name, reporter)
             del photo  # a large picture is not kept while its tiles are dreamed
@@ -120,11 +117,27 @@ def run(
     return errors
 
 
+def _name(job: Job, order: Order, begun: Collection[Path]) -> Path:
+    """Return the page's path without its ending: `photo.looks`, or `photo.png.looks` where that is `photo.jpg`'s."""
+    suffix = order.choice.suffix + (f"-{order.side}px" if order.side != SIDE else "")
+    short, long = (job.folder / f"{name}{suffix}" for name in (job.source.stem, job.source.name))
+    there = page.remembered(_outputs(short)[0])
+    if short not in begun and (there is None or there.photo in ("", printable(job.source.name))):
+        return short
+    if long in begun:
+        raise OutputError(f"{long}.html: another picture of this run has that name", "take them one by one")
+    return long
+
+
+def _outputs(name: Path) -> tuple[Path, Path]:
+    return name.with_name(f"{name.name}.html"), name.with_name(f"{name.name}.jpg")
+
+
 class _Sheet:
     """One photograph's page and sheet, in the making."""
 
     def __init__(self, photo: Photo, order: Order, name: Path, reporter: Reporter) -> None:
-        self._outputs = (name.with_name(f"{name.name}.html"), name.with_name(f"{name.name}.jpg"))
+        self._outputs = _outputs(name)
         self._order, self._reporter, self._source = order, reporter, photo.path
         self._ours: set[Path] = set()
         self._jpegs = self._found(photo.sha256)
@@ -160,6 +173,8 @@ class _Sheet:
             key = self._small.key(_reduced(look), engine)
             if key in self._jpegs:
                 board.tiles[number] = Tile(key, self._jpegs[key])
+        shown = {tile.key for tile in board.tiles.values()}
+        board.spare = {key: jpeg for key, jpeg in self._jpegs.items() if key not in shown}
         # Quick ones first: most of the sheet is there soon.
         missing = sorted(set(range(len(looks))) - set(board.tiles), key=lambda number: _work(looks[number]))
         errors: list[DeepDreamError] = []

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepdream_core.errors import SettingsError
-from deepdream_core.looks.choice import PRESET, Choice, Look, Section, option
-from deepdream_core.settings import DreamSettings
+from deepdream_core.looks.choice import PRESET, Choice, Look, Section, of_preset, option
+from deepdream_core.settings import DreamSettings, number_or_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,13 +34,16 @@ class Axis:
     values: tuple[Value, ...]
 
 
-def of_variations(config: Config, preset: str | None, given: Sequence[str]) -> Choice:
+def of_variations(config: Config, preset: str | None, given: Sequence[str], side: int) -> Choice:
     """Return every combination of the values given as `KEY=LOW..HIGH`, `KEY=LOW..HIGH/COUNT` or `KEY=a,b,c`.
 
     The last two settings are the rows and columns of a table; more make a table for each of their values. Raises
-    `SettingsError` for an unknown key, a value that is not allowed, or more than `MOST` looks.
+    `SettingsError` for an unknown key, a value that is not allowed, values that look alike in a picture with a short side
+    of `side` px, or more than `MOST` looks.
     """
     axes = [_axis(text) for text in given]
+    for axis in axes:
+        _check_seen(axis, side)
     for number, axis in enumerate(axes):
         if axis.key in (other.key for other in axes[:number]):
             raise SettingsError(f"--vary {axis.key}: is given twice", "give all its values at once")
@@ -60,7 +63,18 @@ def of_variations(config: Config, preset: str | None, given: Sequence[str]) -> C
         sections.append(Section(_named(fixed), tuple(looks), len(table[1].values) if len(table) > 1 else None))
     keys = [axis.key for axis in axes]
     title = f"{' and '.join(key.replace('_', ' ') for key in keys)}, as {preset or PRESET}"
-    return Choice(f".looks-{'-'.join(keys)}", title, tuple(sections))
+    return Choice(f".looks-{'-'.join(keys)}{of_preset(preset)}", title, tuple(sections))
+
+
+def _check_seen(axis: Axis, side: int) -> None:
+    if axis.key == "upscale":
+        raise SettingsError("--vary upscale: cannot be seen in small pictures", "vary another setting")
+    alike = [value for value in axis.values if value == "full" or (isinstance(value, (int, float)) and value >= side)]
+    if axis.key == "finest" and len(alike) > 1:
+        raise SettingsError(
+            f"--vary finest: {' and '.join(map(str, alike))} are the same in a picture of {side} px",
+            "give smaller values, or a larger --side",
+        )
 
 
 def _named(values: dict[str, Value]) -> str:
@@ -75,6 +89,8 @@ def _axis(text: str) -> Axis:
     name, _, values = text.partition("=")
     key = name.strip().replace("-", "_")
     key = "layers" if key == "layer" else key
+    if not key:
+        raise SettingsError(f"--vary {text}: no setting is named", "write KEY=VALUES, as step=1..4")
     if not values.strip() and key in DreamSettings.model_fields:
         raise SettingsError(f"--vary {text}: no values", f"write {key}=LOW..HIGH, or values with commas between")
     kinds = _kinds(key)
@@ -90,12 +106,7 @@ def _kinds(key: str) -> set[str]:
 
 
 def _value(text: str) -> Value:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return _WORDS.get(text.lower(), text)
+    return _WORDS.get(text.lower(), number_or_text(text))
 
 
 def _spread(key: str, low: str, high: str, count: str | None, *, whole: bool) -> tuple[Value, ...]:
