@@ -152,7 +152,7 @@ def dream(
     from deepdream_core.photo import WriteOptions
     from deepdream_core.settings import number_or_text
 
-    dreaming = {
+    dreaming: dict[str, object] = {
         "layers": _layers(layer), "pooling": pooling, "natural": natural, "keep_colours": keep_colours, "octaves": octaves,
         "octave_scale": octave_scale, "finest": finest, "upscale": upscale, "iterations": iterations, "step": step,
         "normalize": normalize, "laplacian": laplacian, "smooth": smooth, "jitter": jitter, "tv": tv,

@@ -135,8 +135,10 @@ def _config(tree: dict[str, Any], source: str) -> Config:
         _names_only(given, where)
         about = {key: given.get(key) for key in ("description", "family")}
         settings = as_it_was({key: value for key, value in given.items() if key not in about})
-        if key := next((key for key in settings if key not in DreamSettings.model_fields), None):
-            raise SettingsError(f"{where}.{key}: unknown key", nearest(key, (*about, *DreamSettings.model_fields)))
+        known = (*about, *DreamSettings.model_fields)
+        for key in given:
+            if key not in known:
+                raise SettingsError(f"{where}.{key}: unknown key", nearest(key, known))
         validated(DreamSettings, {**dream.model_dump(), **settings}, _under(where))
         presets[str(name)] = validated(Preset, {**about, "settings": settings}, _under(where))
     folders = _folders(tree.get("folders"), presets, f"{source}: folders")

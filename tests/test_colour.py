@@ -59,7 +59,7 @@ def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch, rows: int) -> No
         moved = move_(picture.clone(), gradient, soft=True, scale=0.1)
         return [
             mix_(gradient.clone(), matrix),
-            recolour_(picture.clone(), original, limit=True, soft=False),
+            *(recolour_(picture.clone(), original, limit=True, soft=soft) for soft in (False, True)),
             moved,
             difference_to(moved.clone(), picture, soft=True),
         ]
