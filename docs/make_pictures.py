@@ -176,15 +176,13 @@ def figures() -> None:
 
 def looks_sheet() -> None:
     """Dream all photographs with all presets."""
-    rows = []
-    for kind, photo in photographs(300).items():
-        row = [(kind, photo)] + [(name, image(dreamed(photo, CONFIG.dream_settings(name, {})))) for name in looks()]
-        rows.append(sheet(row, len(row), 200))
-        print(kind, flush=True)
-    page = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
-    for number, row in enumerate(rows):
-        page.paste(row, (0, sum(above.height for above in rows[:number])))
-    save(page, DOCS / "looks.jpg", quality=82)
+    photos = photographs(300)
+    shown = list(photos.items())
+    for name in looks():
+        settings = CONFIG.dream_settings(name, {})
+        shown += [(name, image(dreamed(photo, settings))) for photo in photos.values()]
+        print(name, flush=True)
+    save(sheet(shown, len(photos), 200), DOCS / "looks.jpg", quality=82)
 
 
 def measured(photo: Image.Image, settings: DreamSettings, judge: Any) -> tuple[float, float, float, float, float]:
