@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -104,8 +105,9 @@ def _replace(temporary: Path, path: Path) -> None:
     """Put a file into the place of another, with its permissions and, where that is allowed, its owner."""
     with contextlib.suppress(OSError):
         old = path.stat()
-        with contextlib.suppress(OSError, AttributeError):
-            os.chown(temporary, old.st_uid, old.st_gid)
+        with contextlib.suppress(OSError):
+            if sys.platform != "win32":
+                os.chown(temporary, old.st_uid, old.st_gid)
         temporary.chmod(stat.S_IMODE(old.st_mode))
     temporary.replace(path)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 
 
 def notify(text: str) -> None:
     """Send `READY=1` and the like where NOTIFY_SOCKET is set; nothing elsewhere."""
     address = os.environ.get("NOTIFY_SOCKET")
-    if not address or not hasattr(socket, "AF_UNIX"):
+    if not address or sys.platform == "win32":
         return
     if address.startswith("@"):
         address = "\0" + address[1:]  # a name in the abstract namespace
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
         try:
             out.connect(address)
             out.sendall(text.encode())

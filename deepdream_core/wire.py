@@ -232,7 +232,7 @@ def make_private_folder(path: Path) -> None:
             raise WireError(f"{path} is not a folder — move it away, or {another}")
         if _WINDOWS:
             return  # what lies below a user's profile is closed by the profile's own access list
-        if {path.lstat().st_uid, path.stat().st_uid} != {os.geteuid()}:
+        if {path.lstat().st_uid, path.stat().st_uid} != {_user_id()}:
             raise WireError(f"{path} belongs to another user — {another} of your own")
         if path.stat().st_mode & 0o077:
             other = next((one.name for one in path.iterdir() if not _OURS.fullmatch(one.name)), None)
@@ -245,6 +245,12 @@ def make_private_folder(path: Path) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise WireError(f"{path} cannot be made private: {reason} — mend that, or {another} of your own") from None
+
+
+def _user_id() -> int:
+    if sys.platform == "win32":
+        return 0
+    return os.geteuid()
 
 
 def _variable(folder: Path) -> str:
@@ -273,7 +279,7 @@ def read_private(path: Path) -> bytes | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise WireError(f"{path} is not a file — remove it")
-        if not _WINDOWS and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
+        if not _WINDOWS and (status.st_uid != _user_id() or status.st_mode & 0o077):
             raise WireError(f"{path} belongs to another user, or others can read it — remove it")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(ENDPOINT_LIMIT + 1)

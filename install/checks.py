@@ -10,6 +10,9 @@ from pathlib import Path
 
 import processes
 
+PROGRAM = ("deepdream_core", "install", "plugin/deepdream")
+"""What is written for Windows and macOS too; the tests run on Linux."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -19,10 +22,15 @@ class Check:
     words: tuple[str, ...]
 
 
+_OTHER_SYSTEMS = (
+    Check(f"mypy {platform}", ("mypy", "--platform", platform, "--cache-dir", f".mypy_cache/{platform}", *PROGRAM))
+    for platform in ("win32", "darwin")
+)
 CHECKS = (
     Check("ruff check", ("ruff", "check")),
     Check("ruff format", ("ruff", "format", "--check")),
     Check("mypy", ("mypy",)),
+    *_OTHER_SYSTEMS,
     Check("pytest", ("pytest",)),
 )
 

@@ -71,7 +71,7 @@ def _locked(path: Path, screen: Screen) -> Iterator[int]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     held = False
     try:
-        if os.name == "posix":
+        if sys.platform != "win32":
             with contextlib.suppress(OSError):
                 os.fchmod(handle, 0o600)
         try:

@@ -277,7 +277,7 @@ class Installation:
 
 def refuse_another_home(places: Places) -> None:
     """Raise InstallError for root at work in the home folder of another, or by `sudo` for an ordinary user."""
-    if os.name != "posix" or os.geteuid() != 0:
+    if sys.platform == "win32" or os.geteuid() != 0:
         return
     owner = 0
     with contextlib.suppress(OSError):

@@ -1,10 +1,12 @@
 """The background service on Linux: systemd's units for one user, and the words to its manager."""
 
 import contextlib
+import getpass
 import os
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +188,8 @@ def runtime_environments(environ: Mapping[str, str]) -> list[dict[str, str]]:
 
     A session by `su` lacks it or has another user's, whose manager would do for root what is meant for ourselves.
     """
+    if sys.platform == "win32":
+        return []
     found = []
     for folder in dict.fromkeys((environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}")):
         with contextlib.suppress(OSError, ValueError):
@@ -196,6 +200,8 @@ def runtime_environments(environ: Mapping[str, str]) -> list[dict[str, str]]:
 
 def user_name() -> str:
     """Return the name by which the system knows this user, or the number of one who has none; LOGNAME may be another's."""
+    if sys.platform == "win32":
+        return getpass.getuser()
     import pwd
 
     try:
@@ -206,6 +212,8 @@ def user_name() -> str:
 
 def manager_runs() -> bool:
     """Return whether a manager of units runs for this user, whether it answers or not."""
+    if sys.platform == "win32":
+        return False
     for comm in Path("/proc").glob("[0-9]*/comm"):
         with contextlib.suppress(OSError):
             if comm.read_text("utf-8", "replace") == "systemd\n" and comm.parent.stat().st_uid == os.getuid():

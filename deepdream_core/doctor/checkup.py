@@ -122,12 +122,13 @@ def _of_folders(here: Here, config: Config | None, record: Manifest | None) -> I
         yield Check("drop folder", partial(folder, one))
         yield Check("events", partial(events, one))
 
-    def inotify() -> Finding:
-        used = folders.inotify_used(os.geteuid())
-        watched = _is_watched(wire.state_folder() / "hotfolder")
-        return folders.check_inotify(map(root_of, config.folders), folders.inotify_limits(), used, watched)
+    if here.linux and sys.platform != "win32":
 
-    if here.linux:
+        def inotify() -> Finding:
+            used = folders.inotify_used(os.geteuid())
+            watched = _is_watched(wire.state_folder() / "hotfolder")
+            return folders.check_inotify(map(root_of, config.folders), folders.inotify_limits(), used, watched)
+
         yield Check("inotify", inotify)
 
 

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sqlite3
 import stat
+import sys
 import threading
 from operator import itemgetter
 from pathlib import Path
@@ -74,7 +75,9 @@ def _not_usable(paths: list[Path], short: Callable[[Path], str]) -> Finding:
     path = paths[0]
     names = " ".join(shlex.quote(str(one)) for one in paths)
     what = f"{short(path)} cannot be read or written" + (f", nor {len(paths) - 1} more" if len(paths) > 1 else "")
-    if hasattr(os, "geteuid") and any(one.stat().st_uid != os.geteuid() for one in paths):
+    if sys.platform == "win32":
+        return wrong(what, "allow your user to write there in its properties, or name another folder")
+    if any(one.stat().st_uid != os.geteuid() for one in paths):
         return wrong(what, f'it belongs to another user: `sudo chown "$USER" {names}`, or name another folder')
     if any(os.statvfs(one).f_flag & os.ST_RDONLY for one in paths):
         return wrong(what, "its file system is mounted read-only: mount it for writing, or name another folder")

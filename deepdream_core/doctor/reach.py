@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 from deepdream_core import client, connection, wire
@@ -119,7 +120,7 @@ def _is_ours(process: psutil.Process | None) -> bool:
 
     with contextlib.suppress(psutil.Error):
         command = process.cmdline()
-        ours = process.uids().real == os.geteuid() if hasattr(os, "geteuid") else True
+        ours = sys.platform == "win32" or process.uids().real == os.geteuid()
         return ours and (process.name() == "systemd" or ("deepdream_core" in command and "helper" in command))
     return False
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +124,8 @@ def check_agent(name: str, platform: str, uid: int, run: Callable[[Sequence[str]
 
 def user_name() -> str:
     """Return the name by which the system knows this user, or the number of one who has none; LOGNAME may be another's."""
+    if sys.platform == "win32":
+        return getpass.getuser()
     import pwd
 
     try:

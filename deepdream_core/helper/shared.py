@@ -18,6 +18,8 @@ from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
     from deepdream_core.wire import ArrayHeader
 
@@ -34,11 +36,11 @@ class MappedFile:
 
     def __init__(self, path: str, size: int = 0) -> None:
         self.name = path
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if size else 0)
+        flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | (os.O_CREAT | os.O_EXCL if size else 0)
         file = os.open(path, flags, 0o600)
         try:
             if size:
-                os.posix_fallocate(file, 0, size)
+                _reserve(file, size)
             self._map = mmap.mmap(file, 0)
         except BaseException:
             if size:
@@ -115,14 +117,14 @@ def _made(size: int) -> Memory:
     try:
         memory = SharedMemory(name, create=True, size=size)
         try:
-            _reserve(memory, size)
+            _reserve(getattr(memory, "_fd", -1), size)
         except OSError:
             memory.unlink()
             memory.close()
             raise
         return memory
     except OSError as error:
-        if not hasattr(os, "posix_fallocate"):
+        if sys.platform != "linux":
             raise
         folder = tempfile.gettempdir()
         file = MappedFile(str(Path(folder, name)), size)
@@ -130,10 +132,9 @@ def _made(size: int) -> Memory:
         return file
 
 
-def _reserve(memory: SharedMemory, size: int) -> None:
-    """Have the pages given now: a full /dev/shm is an error here, and would kill the process at the first write."""
-    file = getattr(memory, "_fd", -1)
-    if file >= 0 and hasattr(os, "posix_fallocate"):
+def _reserve(file: int, size: int) -> None:
+    """Have the room given now: a full /dev/shm is an error here, and would kill the process at the first write."""
+    if sys.platform == "linux":
         os.posix_fallocate(file, 0, size)
 
 
@@ -143,14 +144,16 @@ def _new_name() -> str:
 
 
 def remove_left_behind() -> None:
-    """Remove what helpers left that were killed together with Python's resource tracker; where that can be seen: Linux."""
+    """Remove what helpers left that were killed together with Python's resource tracker; on Windows nothing stays."""
+    if sys.platform == "win32":
+        return
     folders = [Path("/dev/shm")]
     with contextlib.suppress(OSError):  # a system without a place for temporary files
         folders.append(Path(tempfile.gettempdir()))
     for path in (path for folder in folders if folder.is_dir() for path in folder.glob(f"{_PREFIX}*")):
         pid = path.name.removeprefix(_PREFIX).partition("_")[0]
-        with contextlib.suppress(OSError):
-            if pid.isdigit() and path.stat().st_uid == os.getuid() and not Path("/proc", pid).exists():
+        with contextlib.suppress(OSError, ValueError, OverflowError):
+            if pid.isdigit() and path.stat().st_uid == os.getuid() and not psutil.pid_exists(int(pid)):
                 path.unlink()
 
 

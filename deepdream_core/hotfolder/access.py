@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def share(path: Path, like: Path) -> None:
     A file is not made executable. What an access list rules is left to that, and a file system without permissions to
     itself; raises nothing.
     """
-    if not hasattr(os, "chown") or _has_acl(like):
+    if sys.platform == "win32" or _has_acl(like):
         return
     with contextlib.suppress(OSError):
         wanted, made = like.stat(), path.stat()
@@ -38,7 +39,7 @@ def share(path: Path, like: Path) -> None:
 
 def _has_acl(path: Path) -> bool:
     """Say whether an access list rules; the mode's bits for the group are its mask then."""
-    try:
-        return bool(os.getxattr(path, _ACL))
-    except (OSError, AttributeError):  # none, or a system without
-        return False
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return bool(os.getxattr(path, _ACL))
+    return False

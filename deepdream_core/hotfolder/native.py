@@ -108,7 +108,7 @@ class Events:
                 thread.join(max(0.0, end - time.monotonic()))
 
 
-if sys.platform == "linux":
+if TYPE_CHECKING or sys.platform == "linux":
     from watchdog.observers.inotify import InotifyEmitter
     from watchdog.observers.inotify_c import InotifyFD
 

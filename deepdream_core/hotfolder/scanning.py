@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,7 @@ def _files(
 @contextlib.contextmanager
 def _opened(folder: Path, *, follow: bool) -> Iterator[int | None]:
     """Open the folder itself, even if a link takes its place at this moment; None where a system cannot list by that."""
-    if not _BY_DESCRIPTOR:
+    if sys.platform == "win32" or not _BY_DESCRIPTOR:
         yield None
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
@@ -128,7 +129,7 @@ def _opened(folder: Path, *, follow: bool) -> Iterator[int | None]:
 
 
 def _is_junction(entry: os.DirEntry[str]) -> bool:
-    return getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _JUNCTION if os.name == "nt" else False
+    return sys.platform == "win32" and entry.stat(follow_symlinks=False).st_reparse_tag == _JUNCTION
 
 
 def _found(path: Path, status: os.stat_result) -> Found | None:

@@ -49,11 +49,11 @@ class Table:
 @contextlib.contextmanager
 def _no_echo_of_control() -> Iterator[None]:
     """Return a context in which the terminal does not write `^C` into the table, which would push it down a line."""
-    try:
-        import termios
-    except ImportError:  # no Unix
+    if sys.platform == "win32":
         yield
         return
+    import termios
+
     try:
         before = termios.tcgetattr(sys.stdin)
     except (OSError, ValueError, AttributeError, termios.error):  # no terminal

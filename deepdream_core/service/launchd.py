@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,9 @@ class Launchd:
     def __init__(self, run: Run, home: Path | None = None, uid: int | None = None) -> None:
         self._run = run
         self._plist = (home or Path.home()) / "Library" / "LaunchAgents" / f"{LABEL}.plist"
-        self._domain = f"gui/{os.getuid() if uid is None else uid}"
+        if uid is None and sys.platform != "win32":
+            uid = os.getuid()
+        self._domain = f"gui/{uid}"
 
     def parts(self) -> list[Part]:
         """Return how hot folder and helper stand."""
