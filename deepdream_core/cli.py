@@ -8,7 +8,7 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path  # noqa: TC003  # typer itself looks at the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them reads every installed package
 
@@ -20,13 +20,14 @@ from deepdream_core.cli_options import (
     ConfigFile,
     Device,
     Precision,
+    Tile,
     ViaHelper,
     WeightsOption,
     White,
     another_engine,
     exit_with,
     given_of,
-    help_of,
+    takes_settings,
 )
 from deepdream_core.completion import one_of
 from deepdream_core.errors import DeepDreamError, SettingsError, nearest
@@ -55,6 +56,7 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's, which ty
 
 
 @app.command()
+@takes_settings
 def dream(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", readable=False, help="pictures, or folders of them")
@@ -73,50 +75,13 @@ def dream(
         Path | None,
         typer.Option(metavar="IMAGE", readable=False, help="dream as this dreamed picture was: replay its recipe"),
     ] = None,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME[=WEIGHT]", help=help_of("layers"), autocompletion=completion.layer),
-    ] = None,
-    pooling: Annotated[
-        str | None,
-        typer.Option(metavar="max|average", help=help_of("pooling"), autocompletion=one_of("max", "average")),
-    ] = None,
-    natural: Annotated[str | None, typer.Option(metavar="F", help=help_of("natural"))] = None,
-    keep_colours: Annotated[
-        bool | None, typer.Option("--keep-colours/--no-keep-colours", help=help_of("keep_colours"))
-    ] = None,
-    octaves: Annotated[
-        str | None, typer.Option(metavar="N|auto", help=help_of("octaves"), autocompletion=one_of("auto"))
-    ] = None,
-    octave_scale: Annotated[str | None, typer.Option(metavar="F", help=help_of("octave_scale"))] = None,
-    finest: Annotated[
-        str | None, typer.Option(metavar="full|PX", help=help_of("finest"), autocompletion=one_of("full"))
-    ] = None,
-    upscale: Annotated[bool | None, typer.Option("--upscale/--no-upscale", help=help_of("upscale"))] = None,
-    iterations: Annotated[str | None, typer.Option(metavar="N", help=help_of("iterations"))] = None,
-    step: Annotated[str | None, typer.Option(metavar="F", help=help_of("step"))] = None,
-    normalize: Annotated[
-        str | None,
-        typer.Option(
-            metavar="std|mean_abs|none", help=help_of("normalize"), autocompletion=one_of("std", "mean_abs", "none")
-        ),
-    ] = None,
-    laplacian: Annotated[str | None, typer.Option(metavar="N", help=help_of("laplacian"))] = None,
-    smooth: Annotated[str | None, typer.Option(metavar="F", help=help_of("smooth"))] = None,
-    jitter: Annotated[str | None, typer.Option(metavar="PX", help=help_of("jitter"))] = None,
-    tv: Annotated[str | None, typer.Option(metavar="F", help=help_of("tv"))] = None,
-    soft_limit: Annotated[bool | None, typer.Option("--soft-limit/--no-soft-limit", help=help_of("soft_limit"))] = None,
-    clamp: Annotated[bool | None, typer.Option("--clamp/--no-clamp", help=help_of("clamp"))] = None,
+    dreaming: dict[str, Any] | None = None,
     mask: Annotated[
         Path | None,
         typer.Option(metavar="IMAGE", readable=False, help="strength map: white dreams, black stays as it is"),
     ] = None,
-    strength: Annotated[str | None, typer.Option(metavar="F", help=help_of("strength"))] = None,
     white: White = None,
-    seed: Annotated[str | None, typer.Option(metavar="N", help=help_of("seed"))] = None,
-    tile: Annotated[
-        str | None, typer.Option(metavar="auto|none|PX", help=help_of("tile"), autocompletion=one_of("auto", "none"))
-    ] = None,
+    tile: Tile = None,
     device: Device = None,
     precision: Precision = None,
     weights: WeightsOption = None,
@@ -152,13 +117,7 @@ def dream(
     from deepdream_core.photo import WriteOptions
     from deepdream_core.settings import number_or_text
 
-    dreaming: dict[str, object] = {
-        "layers": _layers(layer), "pooling": pooling, "natural": natural, "keep_colours": keep_colours, "octaves": octaves,
-        "octave_scale": octave_scale, "finest": finest, "upscale": upscale, "iterations": iterations, "step": step,
-        "normalize": normalize, "laplacian": laplacian, "smooth": smooth, "jitter": jitter, "tv": tv,
-        "soft_limit": soft_limit, "clamp": clamp, "strength": strength, "seed": seed,
-    }  # fmt: skip
-    dreaming = {key: number_or_text(value) if isinstance(value, str) else value for key, value in dreaming.items()}
+    dreaming = dreaming or {}
     computing = {"tile": tile and number_or_text(tile), "device": device, "precision": precision, "weights": weights}
     loaded = _load_config(config)
     reporter = report.JsonReporter() if json else report.ErrorReporter() if quiet else report.TextReporter()
@@ -175,14 +134,14 @@ def dream(
     if replayed is not None:
         if preset is not None:
             raise SettingsError("--like and --preset: both say how to dream", "give one of them")
-        preset, settings = replayed.recipe.preset, replayed.settings(given_of(dreaming))
+        preset, settings = replayed.recipe.preset, replayed.settings(dreaming)
         preset_changed = replayed.recipe.preset_changed or settings != replayed.recipe.settings
         open_engine = partial(replayed.open_engine, reporter.note)
         machine = replayed.machine
         white = white or replayed.recipe.source.white
     else:
         preset = preset or "classic"
-        settings = loaded.dream_settings(preset, given_of(dreaming))
+        settings = loaded.dream_settings(preset, dreaming)
         preset_changed = settings != loaded.dream_settings(preset, {})
         machine = loaded.engine_settings(given_of(computing))
         open_engine = remote or partial(replay.open_engine, machine)
@@ -408,21 +367,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-def _layers(given: list[str] | None) -> dict[str, float] | None:
-    if not given:
-        return None
-    weighted: dict[str, float] = {}
-    for text in given:
-        name, _, weight = text.partition("=")
-        if name in weighted:
-            raise SettingsError(f"--layer {text}: {name} is given twice", "give it once, with its weight")
-        try:
-            weighted[name] = float(weight) if weight else 1.0
-        except ValueError:
-            raise SettingsError(f"--layer {text}: {weight!r} is not a number", "write NAME or NAME=WEIGHT") from None
-    return weighted
 
 
 def _format(word: str | None) -> str | None:

@@ -2,55 +2,107 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from deepdream_core import completion
-from deepdream_core.completion import one_of
 from deepdream_core.errors import DeepDreamError, SettingsError
-from deepdream_core.settings import DreamSettings, EngineSettings, FolderSettings
+from deepdream_core.settings import (
+    DreamSettings,
+    EngineSettings,
+    Flag,
+    FolderSettings,
+    as_option,
+    number_or_text,
+    schemas_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
+
+    from pydantic import BaseModel
 
     from deepdream_core.settings import Config
 
 INTERRUPTED = 130
 
 
-def help_of(key: str) -> str:
-    """Return a setting's description, declared once in `settings`."""
-    fields = {**DreamSettings.model_fields, **EngineSettings.model_fields}
-    return str(fields[key].description)
+def option_of(model: type[BaseModel], key: str) -> Any:
+    """Return the option of a setting, made from its declaration."""
+    field = model.model_fields[key]
+    schema = schemas_of(model)[key]
+    parts = schema.get("anyOf", [schema])
+    words = [word for part in parts for word in part.get("enum", [part["const"]] if "const" in part else [])]
+    kinds = [{"integer": "N", "number": "F"}.get(part.get("type", "")) for part in parts]
+    flag = next(
+        (each for each in field.metadata if isinstance(each, Flag)), Flag("|".join([*filter(None, kinds), *words]))
+    )
+    name = as_option(key)
+    if schema.get("type") == "boolean":
+        return typer.Option(f"{name}/--no-{name.removeprefix('--')}", help=field.description)
+    complete = completion.layer if key == "layers" else completion.one_of(*(flag.completions or words))
+    return typer.Option(name, metavar=flag.metavar, help=field.description, autocompletion=complete)
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each setting of `DreamSettings`, in the place of its parameter `dreaming`.
+
+    The command receives the options that were given by the settings' keys: numbers as numbers, other words unchanged.
+    """
+    parameters: list[inspect.Parameter] = []
+    hints = get_type_hints(command, include_extras=True)
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name != "dreaming":
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
+            continue
+        for key, field in DreamSettings.model_fields.items():
+            kind: Any = list[str] if key == "layers" else bool if field.annotation is bool else str
+            hint = Annotated[kind | None, option_of(DreamSettings, key)]
+            parameters.append(inspect.Parameter(key, parameter.kind, default=None, annotation=hint))
+
+    @wraps(command)
+    def taking(**values: Any) -> None:
+        given = {key: values.pop(key) for key in DreamSettings.model_fields}
+        given["layers"] = _weighted(given["layers"] or []) or None
+        settings = {key: number_or_text(value) if isinstance(value, str) else value for key, value in given.items()}
+        command(**values, dreaming=given_of(settings))
+
+    taking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    taking.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del taking.__wrapped__
+    return taking
+
+
+def _weighted(given: list[str]) -> dict[str, float]:
+    weighted: dict[str, float] = {}
+    for text in given:
+        name, _, weight = text.partition("=")
+        if name in weighted:
+            raise SettingsError(f"--layer {text}: {name} is given twice", "give it once, with its weight")
+        try:
+            weighted[name] = float(weight) if weight else 1.0
+        except ValueError:
+            raise SettingsError(f"--layer {text}: {weight!r} is not a number", "write NAME or NAME=WEIGHT") from None
+    return weighted
 
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", readable=False, help="config.yaml over the built-in one")
 ]
-Device = Annotated[
-    str | None,
-    typer.Option(metavar="auto|cpu|cuda[:N]|mps", help=help_of("device"), autocompletion=one_of(*completion.DEVICES)),
-]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        metavar="auto|fp32|bf16|fp16", help=help_of("precision"), autocompletion=one_of(*completion.PRECISIONS)
-    ),
-]
-WeightsOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="oxford|torchvision|PATH", help=help_of("weights"), autocompletion=one_of(*completion.WEIGHTS)
-    ),
-]
+Device = Annotated[str | None, option_of(EngineSettings, "device")]
+Precision = Annotated[str | None, option_of(EngineSettings, "precision")]
+Tile = Annotated[str | None, option_of(EngineSettings, "tile")]
+WeightsOption = Annotated[str | None, option_of(EngineSettings, "weights")]
 ViaHelper = Annotated[
     str,
     typer.Option(
         metavar="auto|yes|no",
         help="let the helper compute; auto: when it runs",
-        autocompletion=one_of("auto", "yes", "no"),
+        autocompletion=completion.one_of("auto", "yes", "no"),
     ),
 ]
 

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 Completion = tuple[str, str]
 """A word, and what it stands for."""
 
-DEVICES = ("auto", "cpu", "cuda", "cuda:0", "mps")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-WEIGHTS = ("oxford", "torchvision")
 FORMATS = ("jpg", "png", "tiff", "webp", "avif", "heic", "jxl", "gif", "bmp")
 
 

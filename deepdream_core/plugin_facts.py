@@ -15,7 +15,7 @@ from deepdream_core import __version__, service_endpoint, wire
 from deepdream_core.config import load_config
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.layers import LAYERS
-from deepdream_core.settings import DreamSettings
+from deepdream_core.settings import DreamSettings, schemas_of
 
 if TYPE_CHECKING:
     from deepdream_core.settings import Config
@@ -65,7 +65,7 @@ def helper_command() -> list[str]:
 def ranges() -> dict[str, dict[str, Any]]:
     """Return for each setting its `description`, `words` such as auto, and `minimum`, `maximum`, `above`, `below`."""
     found = {}
-    for name, schema in DreamSettings.model_json_schema()["properties"].items():
+    for name, schema in schemas_of(DreamSettings).items():
         parts = schema.get("anyOf", [schema])
         bounds = {word: part[bound] for part in parts for bound, word in _BOUNDS.items() if bound in part}
         words = [word for part in parts for word in part.get("enum", [part["const"]] if "const" in part else [])]

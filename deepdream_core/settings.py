@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -53,17 +54,25 @@ Layers = Annotated[
 ]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+@dataclass(frozen=True)
+class Flag:
+    """What the command line shows in place of a setting's value, and words to complete it, where its type does not say."""
+
+    metavar: str
+    completions: tuple[str, ...] = ()
 
 
 Pooling = Literal["max", "average"]
 
 
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
 class DreamSettings(_Strict):
     """How to dream: everything that decides what the picture looks like, and nothing about the machine."""
 
-    layers: Layers = Field(
+    layers: Annotated[Layers, Flag("NAME[=WEIGHT]")] = Field(
         {"pool4": 1.0}, description="layers whose activations grow, by name or torchvision index, each with a weight"
     )
     pooling: Pooling = Field(
@@ -80,7 +89,7 @@ class DreamSettings(_Strict):
         "auto", description="sizes to dream at; auto: as many as fit until the short side is about 120 px"
     )
     octave_scale: float = Field(1.3, ge=1.05, le=4, description="how much larger each octave is than the one before")
-    finest: Annotated[int, Field(ge=32, le=100_000)] | Literal["full"] = Field(
+    finest: Annotated[Annotated[int, Field(ge=32, le=100_000)] | Literal["full"], Flag("full|PX")] = Field(
         800, description="short side in px at which dreaming stops (pattern size); full: the picture's own"
     )
     upscale: bool = Field(False, description="also enlarge pictures smaller than finest to it while dreaming")
@@ -95,7 +104,9 @@ class DreamSettings(_Strict):
     smooth: float = Field(
         0.3, ge=0, le=100, description="sigma in px of the Gaussian cascade over each gradient; 0: off"
     )
-    jitter: int = Field(16, ge=0, le=10_000, description="largest random shift in px before each step")
+    jitter: Annotated[int, Flag("PX")] = Field(
+        16, ge=0, le=10_000, description="largest random shift in px before each step"
+    )
     tv: float = Field(
         0.0, ge=0, le=100, description="total-variation weight: how strongly noise in the dream is calmed"
     )
@@ -133,10 +144,14 @@ Devices = Annotated[list[DeviceName], Field(min_length=1), AfterValidator(_each_
 class EngineSettings(_Strict):
     """Where and how to compute: what suits this machine."""
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
+    device: Annotated[str, Flag("auto|cpu|cuda[:N]|mps", ("auto", "cpu", "cuda", "cuda:0", "mps"))] = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="number format of the network")
-    weights: str = Field("oxford", min_length=1, description="oxford, torchvision, or the path of a weights file")
-    tile: Annotated[int, Field(ge=32, le=100_000)] | Literal["auto", "none"] = Field(
+    weights: Annotated[str, Flag("oxford|torchvision|PATH", ("oxford", "torchvision"))] = Field(
+        "oxford", min_length=1, description="oxford, torchvision, or the path of a weights file"
+    )
+    tile: Annotated[Annotated[int, Field(ge=32, le=100_000)] | Literal["auto", "none"], Flag("auto|none|PX")] = Field(
         "auto", description="tile width in px; auto: the largest that fits the free memory; none: no tiles"
     )
     memory_mb: Annotated[int, Field(ge=16)] | Literal["auto"] = Field(
@@ -333,9 +348,16 @@ def _explained(model: type[BaseModel], problem: ErrorDetails, name: Callable[[st
     return SettingsError(f"{path}: {problem['input']!r:.80} is not allowed", f"allowed: {allowed(model, key)}")
 
 
+@cache
+def schemas_of(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    """Return the JSON schema of each key."""
+    schemas: dict[str, dict[str, Any]] = model.model_json_schema()["properties"]
+    return schemas
+
+
 def allowed(model: type[BaseModel], key: str) -> str:
     """Return in words what values a key takes, from its declaration: `auto or a whole number from 1 to 40`."""
-    schema = model.model_json_schema()["properties"][key]
+    schema = schemas_of(model)[key]
     return " or ".join(_in_words(part) for part in schema.get("anyOf", [schema]))
 
 

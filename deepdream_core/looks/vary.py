@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.errors import SettingsError
 from deepdream_core.looks.choice import PRESET, Choice, Look, Section, of_preset, option
-from deepdream_core.settings import DreamSettings, number_or_text
+from deepdream_core.settings import DreamSettings, number_or_text, schemas_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ def _axis(text: str) -> Axis:
 
 def _kinds(key: str) -> set[str]:
     """Return the JSON types that a setting's values may have; none for an unknown key, which is refused later."""
-    schema = DreamSettings.model_json_schema()["properties"].get(key, {})
+    schema = schemas_of(DreamSettings).get(key, {})
     return {str(part.get("type")) for part in schema.get("anyOf", [schema])}
 
 
