@@ -278,7 +278,8 @@ def bench(
         typer.Option(metavar="WxH", help="instead: dream one step of a picture of this size, tell peak memory"),
     ] = None,
     via_helper: Annotated[
-        bool, typer.Option("--via-helper", help="instead: what the way of 12 megapixels through the helper costs")
+        bool,
+        typer.Option("--via-helper", help="instead: measure how long sending 12 megapixels through the helper takes"),
     ] = False,
     hot_folder: Annotated[
         bool, typer.Option("--hot-folder", help="instead: how much of the engine's speed the hot folder keeps")

@@ -343,7 +343,7 @@ class HelperJob:
         """Yield the job's events up to and including `done`; following them is what keeps the job alive.
 
         Raises `JobFailed` or `JobCancelled` for the other ends, `HelperLost` when not even a ping came for `timeout_s`. A
-        connection that breaks is made anew once. Closing the generator closes the connection, which cancels the job.
+        connection that breaks is opened once more. Closing the generator closes the connection, which cancels the job.
         """
         last = -1
         for attempt in ("first", "again"):
@@ -365,7 +365,7 @@ class HelperJob:
             except HelperRefused as error:
                 if attempt == "first":
                     raise
-                raise self._client._lost(f"the connection broke, and made anew: {error.what}") from None
+                raise self._client._lost(f"the connection broke, and made again: {error.what}") from None
         raise self._client._lost("the connection broke twice")
 
     def result_into(self, buffer: WriteableBuffer) -> None:

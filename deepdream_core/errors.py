@@ -54,7 +54,7 @@ class PictureError(DeepDreamError):
 
 
 class DamagedPictureError(PictureError):
-    """This file is not a complete picture; while one is being written, that is so with every file."""
+    """This file is not a complete picture: it is damaged, or still being written."""
 
 
 class OutputError(DeepDreamError):

@@ -15,11 +15,12 @@ from deepdream_core import __version__, service_endpoint, wire
 from deepdream_core.config import load_config
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.layers import LAYERS
-from deepdream_core.settings import DreamSettings, schemas_of
+from deepdream_core.settings import Control, DreamSettings, schemas_of
 
 if TYPE_CHECKING:
     from deepdream_core.settings import Config
 
+_SWITCH = {"no": (False, "no"), "yes": (True, "yes")}
 _BOUNDS = {"minimum": "minimum", "maximum": "maximum", "exclusiveMinimum": "above", "exclusiveMaximum": "below"}
 
 
@@ -47,6 +48,7 @@ def plugin_facts(config: Config) -> dict[str, Any]:
         "presets": presets,
         "defaults": config.dream.model_dump(),
         "layers": [layer.name for layer in LAYERS],
+        "controls": controls(),
         "ranges": ranges(),
     }
 
@@ -70,6 +72,39 @@ def ranges() -> dict[str, dict[str, Any]]:
         bounds = {word: part[bound] for part in parts for bound, word in _BOUNDS.items() if bound in part}
         words = [word for part in parts for word in part.get("enum", [part["const"]] if "const" in part else [])]
         found[name] = {"description": schema["description"], "words": words, **bounds}
+    return found
+
+
+def controls() -> list[dict[str, Any]]:
+    """Return what the plug-in shows of each setting that has a `Control`, in the settings' order.
+
+    Below a number's `lowest` lies its `as_preset`, the value that means "as the preset says".
+    """
+    found = []
+    allowed = ranges()
+    for key, declared in DreamSettings.model_fields.items():
+        control = next((each for each in declared.metadata if isinstance(each, Control)), None)
+        if control is None:
+            continue
+        shown: dict[str, Any] = {
+            "name": key.replace("_", "-"), "setting": key, "place": control.place, "label": control.label,
+            "description": declared.description, "unless": control.unless.replace("_", "-"),
+        }  # fmt: skip
+        kinds = {
+            part.get("type") for part in schemas_of(DreamSettings)[key].get("anyOf", [schemas_of(DreamSettings)[key]])
+        }
+        if "boolean" in kinds:
+            shown |= {"kind": "switch", "words": _SWITCH}
+        elif not kinds & {"integer", "number"}:
+            shown |= {"kind": "choice", "words": {word: (word, control.words[word]) for word in allowed[key]["words"]}}
+        else:
+            lowest = min([allowed[key].get("minimum", control.arrow / 10), *control.numbers.values()])
+            shown |= {
+                "kind": "whole" if "integer" in kinds else "number", "lowest": lowest, "as_preset": 0 if lowest > 0 else -1,
+                "most": control.most, "right": control.right or control.most, "arrow": control.arrow, "bend": control.bend,
+                "numbers": dict(control.numbers),
+            }  # fmt: skip
+        found.append(shown)
     return found
 
 

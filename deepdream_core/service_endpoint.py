@@ -81,7 +81,7 @@ def prepared(path: Path, port: int | None = None) -> tuple[wire.Endpoint, str]:
     try:
         found = read_service(path)
     except wire.WireError as error:
-        found, said = None, f"{str(error).partition(' — ')[0]}; it was made anew"
+        found, said = None, f"{str(error).partition(' — ')[0]}; it was made again"
     if found is not None:
         if port is not None or _free(found.port, reuse=True) or _ours(found):
             return found, said

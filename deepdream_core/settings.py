@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -62,6 +62,27 @@ class Flag:
     completions: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Control:
+    """How the GIMP plug-in shows a setting: as an argument of its procedure, and as a row of its dialog.
+
+    `label` has _ before the letter that goes with Alt. `place` counts the arguments, which scripts may give in this order:
+    a new setting takes the next number. Of a number, `most` is the largest that can be given, a slider ends at `right`
+    and is bent by `bend`, an arrow key moves by `arrow`, and `numbers` stand for words such as auto. `words` label the
+    words of a choice. `unless` is a switch that makes this setting idle.
+    """
+
+    label: str
+    place: int
+    most: float = 1
+    right: float | None = None
+    arrow: float = 0.01
+    bend: float = 1.0
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+    unless: str = ""
+
+
 Pooling = Literal["max", "average"]
 
 
@@ -75,36 +96,52 @@ class DreamSettings(_Strict):
     layers: Annotated[Layers, Flag("NAME[=WEIGHT]")] = Field(
         {"pool4": 1.0}, description="layers whose activations grow, by name or torchvision index, each with a weight"
     )
-    pooling: Pooling = Field(
+    pooling: Annotated[
+        Pooling,
+        Control("_Forms (pooling)", 12, words={"max": "many small (max)", "average": "few large (average)"}),
+    ] = Field(
         "max",
         description="how the network's pools sum up: max, many small creatures; average, few large, flowing forms",
     )
-    natural: float = Field(
+    natural: Annotated[float, Control("N_atural colours", 11, unless="keep_colours")] = Field(
         0.97, ge=0, le=1, description="how far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly gray"
     )
-    keep_colours: bool = Field(
+    keep_colours: Annotated[bool, Control("_Keep the photo's colours", 13)] = Field(
         False, description="dream in lightness alone, whatever natural is; hue and chroma stay the photo's"
     )
-    octaves: Annotated[int, Field(ge=1, le=40)] | Literal["auto"] = Field(
-        "auto", description="sizes to dream at; auto: as many as fit until the short side is about 120 px"
-    )
+    octaves: Annotated[
+        Annotated[int, Field(ge=1, le=40)] | Literal["auto"],
+        Control("Octa_ves", 3, most=40, right=12, arrow=1, numbers={"auto": 0}),
+    ] = Field("auto", description="sizes to dream at; auto: as many as fit until the short side is about 120 px")
     octave_scale: float = Field(1.3, ge=1.05, le=4, description="how much larger each octave is than the one before")
-    finest: Annotated[Annotated[int, Field(ge=32, le=100_000)] | Literal["full"], Flag("full|PX")] = Field(
-        800, description="short side in px at which dreaming stops (pattern size); full: the picture's own"
+    finest: Annotated[
+        Annotated[int, Field(ge=32, le=100_000)] | Literal["full"],
+        Flag("full|PX"),
+        Control("Pattern si_ze", 2, most=100_000, right=2048, arrow=16, bend=2.0, numbers={"full": 100_000}),
+    ] = Field(
+        800,
+        description="short side in px at which dreaming stops; smaller is coarser and faster; full: the picture's own size",
     )
     upscale: bool = Field(False, description="also enlarge pictures smaller than finest to it while dreaming")
-    iterations: int = Field(10, ge=1, le=100_000, description="gradient steps in each octave")
-    step: float = Field(2.4, gt=0, le=10_000, description="step size in 1/255 of the value range")
+    iterations: Annotated[int, Control("_Iterations", 4, most=1000, right=50, arrow=1)] = Field(
+        10, ge=1, le=100_000, description="gradient steps in each octave; more is stronger"
+    )
+    step: Annotated[float, Control("S_tep", 5, most=100, right=10, arrow=0.1)] = Field(
+        2.4, gt=0, le=10_000, description="step size in 1/255 of the value range; larger is stronger and rougher"
+    )
     normalize: Literal["std", "mean_abs", "none"] = Field(
         "std", description="what each gradient is divided by: standard deviation, mean absolute value, nothing"
     )
     laplacian: int = Field(
         0, ge=0, le=10, description="bands of the gradient brought to equal strength, so that large shapes grow too"
     )
-    smooth: float = Field(
-        0.3, ge=0, le=100, description="sigma in px of the Gaussian cascade over each gradient; 0: off"
+    smooth: Annotated[float, Control("S_moothing", 6, most=20, right=5, arrow=0.1)] = Field(
+        0.3,
+        ge=0,
+        le=100,
+        description="smoothing of each step in px, sigma of a Gaussian cascade; larger is softer; 0: off",
     )
-    jitter: Annotated[int, Flag("PX")] = Field(
+    jitter: Annotated[int, Flag("PX"), Control("_Jitter", 7, most=512, right=64, arrow=1)] = Field(
         16, ge=0, le=10_000, description="largest random shift in px before each step"
     )
     tv: float = Field(
@@ -112,7 +149,9 @@ class DreamSettings(_Strict):
     )
     soft_limit: bool = Field(True, description="let steps fade toward black and white, so that nothing is clipped")
     clamp: bool = Field(True, description="keep values in the visible range after each step, not only at the end")
-    strength: float = Field(1.0, ge=0, le=1, description="blend of the result: 0 the original, 1 the dream")
+    strength: Annotated[float, Control("Stren_gth", 8)] = Field(
+        1.0, ge=0, le=1, description="blend of the result: 0 the original, 1 the dream"
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the random shifts; the same seed repeats the picture")
 
 

@@ -16,7 +16,7 @@ from screen import Screen
 from trouble import Exit, InstallError
 
 YOURS = ".yours"
-"""What is added to the name of a file of ours that the user has changed, when it is written anew."""
+"""What is added to the name of a file of ours that the user has changed, when it is written again."""
 
 
 class Acts:

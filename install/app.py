@@ -58,7 +58,9 @@ class App:
         if self.before is None or not self._serves(self.before):
             return False
         if wrong := self._damage(self.before):
-            self.acts.told.line(f"DeepDream {self.project.version} is not whole any more ({wrong}), so it is made anew")
+            self.acts.told.line(
+                f"DeepDream {self.project.version} is not whole any more ({wrong}), so it is made again"
+            )
         return not wrong
 
     def _damage(self, version: Path) -> str:

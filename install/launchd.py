@@ -69,7 +69,7 @@ class Launchd:
         """End agents and unload them."""
         for name in names:
             acts.run("launchctl", "bootout", self._target(name), within_s=WITHIN_S)
-            # It returns before the agent has ended: until then it cannot be loaded anew.
+            # It returns before the agent has ended: until then it cannot be loaded again.
             began = time.monotonic()
             while not acts.dry_run and self.running([name]) and time.monotonic() - began < UNLOADED_WITHIN_S:
                 time.sleep(UNLOADED_WITHIN_S / 50)

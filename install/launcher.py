@@ -26,7 +26,7 @@ _OURS_ON_WINDOWS = b"rem The DeepDream launcher"
 def text(places: Places) -> bytes:
     """Return the launcher's content."""
     if places.windows:
-        # Read anew at each start, as an upgrade writes another name into current.txt.
+        # Read again at each start, as an upgrade writes another name into current.txt.
         lines = (
             "@echo off",
             _OURS_ON_WINDOWS.decode(),

@@ -160,7 +160,7 @@ class Pause:
         self.names = names
         self.ran: list[str] = []
         self.before: dict[Path, bytes] = {}
-        """What was in the units that were written anew."""
+        """What was in the units that were written again."""
 
     def begin(self, old: Path | None) -> None:
         """Stop what runs, written down first; also a helper that a program started, by `old`, the Python in use."""

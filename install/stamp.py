@@ -77,7 +77,7 @@ class Stamp:
         )
 
     def can_become(self, wanted: "Stamp") -> bool:
-        """Return whether pip can turn the environment into the wanted one, rather than making it anew.
+        """Return whether pip can turn the environment into the wanted one, rather than making it again.
 
         Not after a move, not for another Python, and not for another torch: its companions would stay behind, 3 GB of
         them, and pip takes the same version from another index for the same thing.

@@ -67,7 +67,7 @@ class Tasks:
             acts.run("schtasks", "/End", "/TN", name, within_s=WITHIN_S)
 
     def read_again(self, acts: Acts) -> None:
-        """Make the task anew from its file; raises InstallError."""
+        """Make the task again from its file; raises InstallError."""
         done = acts.run(
             "schtasks", "/Create", "/TN", WATCH, "/XML", self.places.data / "watch-task.xml", "/F", within_s=WITHIN_S
         )

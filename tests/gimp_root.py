@@ -244,7 +244,7 @@ def remove(folder: Path) -> None:
     """Remove a folder, but never through something that is mounted in it."""
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     if below := [point for point in mounted if Path(point).is_relative_to(folder)]:
-        raise NoRootError(f"{below[0]} is mounted, so {folder} cannot be built anew; unmount it")
+        raise NoRootError(f"{below[0]} is mounted, so {folder} cannot be built again; unmount it")
     if folder.exists():
         shutil.rmtree(folder)
 

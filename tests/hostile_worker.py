@@ -41,7 +41,7 @@ def watch_what_is_tried() -> None:
 
 
 def forget_peak() -> None:
-    """Let the kernel measure the peak of this process anew, where it can."""
+    """Let the kernel measure the peak of this process again, where it can."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -63,7 +63,7 @@ def read(path: Path) -> tuple[Photo, Photo]:
 
 
 def write(photo: Photo, dreamed: Photo) -> None:
-    """Write a picture anew, and as it is but for its recipe, and read both."""
+    """Write a picture again, and as it is but for its recipe, and read both."""
     targets = [photo.path.with_name(name + FORMATS[photo.format].endings[0]) for name in ("written", "copied")]
     write_photo(replace(dreamed, untouched=False), targets[0], recipe="seed: 1", overwrite=True)
     write_photo(photo, targets[1], recipe="seed: 1", overwrite=True)

@@ -144,7 +144,7 @@ def systemd_root(gimp: str = "") -> SystemdRoot:
 
 
 def _age(below: Path) -> str:
-    """What changes when the layer below is built anew: a layer upon another one would be nonsense."""
+    """What changes when the layer below is built again: a layer upon another one would be nonsense."""
     return f"{(below / 'etc/debian_version').stat().st_ctime_ns} {(below / 'var/lib/dpkg/status').stat().st_mtime_ns}"
 
 

@@ -503,7 +503,7 @@ def same_metadata(source: Source, way: Trip) -> None:
     if (
         source.kind.name == "avif-8-gray"
     ):  # Pillow, which writes these sources, leaves the orientation out of their EXIF, and
-        for told in (*found, *expected):  # puts it into a block made anew when it reads them
+        for told in (*found, *expected):  # puts it into a block made again when it reads them
             told.pop("MakerNote lies at", None)
     assert found == expected
     assert not any("thumbnail" in told for told in after.tags)

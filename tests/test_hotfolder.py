@@ -312,7 +312,7 @@ def test_an_edit_of_the_configuration_takes_effect_and_a_broken_one_does_not(dro
     delivered(drop, "cat.png")
     drop.keys["originals"] = "keep"
     drop.configure()
-    drop.says("the configuration was read anew")
+    drop.says("the configuration was read again")
     photograph(tmp_path / "dog.png", 23).rename(drop.drop / "dog.png")
     drop.comes("out/dog.png")
     drop.says("dog.png: dreamed in")
@@ -329,7 +329,7 @@ def test_started_under_nohup_it_ends_by_sigterm_alone(helper: Helper, tmp_path: 
         drop.process.send_signal(signal.SIGINT)
         photograph(tmp_path / "cat.png", 27).rename(drop.drop / "cat.png")
         delivered(drop, "cat.png")
-        assert "read anew" not in drop.said()
+        assert "read again" not in drop.said()
         assert drop.stop() == 0
 
 
@@ -350,7 +350,7 @@ def test_names_to_ignore_change_while_it_watches(helper: Helper, tmp_path: Path)
 def test_sighup_reads_the_configuration(drop: Watching) -> None:
     assert drop.process is not None
     drop.process.send_signal(signal.SIGHUP)
-    drop.says("the configuration was read anew")
+    drop.says("the configuration was read again")
 
 
 def test_one_daemon_for_each_folder(drop: Watching) -> None:
@@ -454,7 +454,7 @@ def test_a_disk_that_goes_and_comes_again(tmp_path: Path, helper: Helper) -> Non
     kept = tmp_path / "kept"
     kept.mkdir()
     with watching(tmp_path / "own", helper) as drop:
-        drop.kill()  # it starts anew below, when the disk is there
+        drop.kill()  # it starts again below, when the disk is there
         bind = ["mount", "--bind", str(kept), str(drop.drop)]
         if subprocess.run(bind, capture_output=True, check=False).returncode:
             pytest.skip("no disk can be mounted here")

@@ -64,7 +64,7 @@ class Drop:
         return delivery.fail(self.journal, self.places, self.take(), "It is no picture.\nGive one.")
 
     def restarted(self) -> None:
-        """Begin anew with what is on the disk."""
+        """Begin again with what is on the disk."""
         self.journal.close()
         self.journal = Journal(self.journal_path)
         delivery.repaired(self.journal, self.places, lambda _text: None)
@@ -107,7 +107,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, at: int) -> Callable[[], bool]:
 
 
 def moments(act: Callable[[Drop], object], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drop]:
-    """Kill the program in every moment of what it does, one after the other, and let it begin anew."""
+    """Kill the program in every moment of what it does, one after the other, and let it begin again."""
     for at in itertools.count():
         drop = Drop(folder / str(at))
         with monkeypatch.context() as patching:
@@ -156,7 +156,7 @@ def test_killed_in_any_moment_of_a_delivery_it_is_finished_or_begun_anew(
         assert not drop.journal.unfinished(drop.root)
         assert drop.journal.counts(drop.root) == {"done": 1}
     assert {1, 3} == set(ends)
-    assert ends == sorted(ends), "from one moment on it is finished, and never begun anew after that"
+    assert ends == sorted(ends), "from one moment on it is finished, and never begun again after that"
 
 
 def test_killed_in_any_moment_while_files_go_to_another_disk_none_is_half_or_double(

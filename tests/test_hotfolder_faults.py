@@ -163,7 +163,7 @@ def test_where_inodes_change_at_every_look_size_time_and_content_decide(
     assert drop.files() == sorted(names)
     assert (drop.state["done"], drop.state["known"]) == (3, 0), drop.said
     assert drop.said.count("another folder is in its place") == 0
-    assert drop.journal.ailing() == ""
+    assert drop.journal.problem() == ""
     shutil.copy(photograph(tmp_path / "other.png", 4), drop.root / "0.png")
     drop.watched(lambda state: state["done"] == 4, 20)
     assert "out/0 (2).png" in drop.files()

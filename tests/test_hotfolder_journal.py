@@ -58,12 +58,12 @@ def test_one_that_waited_is_gone_on_with_and_a_new_drop_is_a_new_entry(journal: 
     again = journal.take(DROP, found("a"), "ab")
     assert (again.id, again.tries, again.why, again.deaths) == (first.id, 2, "", 2)
     journal.note(again, "done")
-    anew = journal.take(DROP, found("a"), "ab")
-    assert anew.id != first.id
-    assert (anew.tries, anew.deaths) == (0, 1)
+    again = journal.take(DROP, found("a"), "ab")
+    assert again.id != first.id
+    assert (again.tries, again.deaths) == (0, 1)
     latest = journal.of_name(DROP, DROP / "a")
     assert latest is not None
-    assert latest.id == anew.id
+    assert latest.id == again.id
 
 
 def test_a_file_is_known_by_its_version(journal: Journal) -> None:
@@ -232,7 +232,7 @@ def test_a_folder_that_was_there_once_is_offline_and_never_made_again(journal: J
     assert str(missing(journal, root)).startswith("is offline: it is empty, as when its disk is not mounted; ")
     assert list(root.iterdir()) == []
     root.rmdir()
-    assert missing(journal, root) == "is offline: the folder is not there; mount its disk, or make it anew"
+    assert missing(journal, root) == "is offline: the folder is not there; mount its disk, or make it again"
     assert not root.exists()
     root.mkdir()
     (tmp_path / "mark").rename(root / MARK)

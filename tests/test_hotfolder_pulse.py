@@ -244,10 +244,10 @@ def test_a_journal_that_answers_is_well_and_was_written(tmp_path: Path) -> None:
     journal.identity()
     wal = tmp_path / "journal.sqlite3-wal"
     before = wal.stat().st_size
-    assert journal.ailing() == ""
+    assert journal.problem() == ""
     assert wal.stat().st_size > before
     journal.close()
-    assert "closed" in journal.ailing()
+    assert "closed" in journal.problem()
 
 
 def test_a_journal_that_another_program_holds_or_whose_disk_is_full_goes_by(tmp_path: Path) -> None:
@@ -256,14 +256,14 @@ def test_a_journal_that_another_program_holds_or_whose_disk_is_full_goes_by(tmp_
         identity = journal.identity()
         with contextlib.closing(sqlite3.connect(journal.path)) as other:
             other.execute("BEGIN IMMEDIATE")
-            assert journal.ailing() == ""
+            assert journal.problem() == ""
         with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
             while True:
                 filler.write(bytes(4096))
         for _ in range(300):
-            assert journal.ailing() == ""
+            assert journal.problem() == ""
         (disk / "filler").unlink()
-        assert journal.ailing() == ""
+        assert journal.problem() == ""
         assert journal.identity() == identity
         journal.close()
 
@@ -284,7 +284,7 @@ def test_a_journal_that_is_gone_or_damaged_must_be_opened_anew(tmp_path: Path, h
             file.seek(0)
             file.write(os.urandom(path.stat().st_size))
         journal._connection.execute("PRAGMA cache_size = 0")
-    assert str(path) in journal.ailing()
+    assert str(path) in journal.problem()
     journal.close()
 
 

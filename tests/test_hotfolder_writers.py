@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="leases are Linu
 
 HOLD = {
     "writing": "file = open(path, 'r+b')",
-    "writing anew": "file = open(path, 'wb')",
+    "writing again": "file = open(path, 'wb')",
     "appending": "file = open(path, 'ab')",
     "a mapping whose file was closed": """
         import mmap, os
@@ -68,7 +68,7 @@ def held(path: Path, how: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.parametrize("how", ["writing", "writing anew", "appending", "a mapping whose file was closed"])
+@pytest.mark.parametrize("how", ["writing", "writing again", "appending", "a mapping whose file was closed"])
 def test_a_program_that_can_still_write_is_noticed_until_it_ends(path: Path, how: str) -> None:
     with held(path, how):
         assert has_writer(path) is True

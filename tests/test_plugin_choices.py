@@ -17,7 +17,7 @@ from plugin_folder import FACTS, FILES, FOLDER, SOURCE, choices, facts, gimp
 from deepdream_core import plugin_facts
 from deepdream_core.config import builtin_config_path, load_config
 from deepdream_core.layers import LAYERS
-from deepdream_core.settings import EARLIER, DreamSettings
+from deepdream_core.settings import DreamSettings
 
 CONFIG = load_config(builtin_config_path())
 PRESETS = sorted(CONFIG.presets)
@@ -38,11 +38,13 @@ def arguments(draw: st.DrawFn) -> dict[str, Any]:
         "seed": draw(st.integers(0, choices.SEED_MAX)),
         "output": draw(st.sampled_from(choices.OUTPUTS)),
     }
-    for number in choices.NUMBERS:
-        values = st.integers(int(number.low), int(number.high)) if number.whole else st.floats(number.low, number.high)
-        found[number.name] = draw(values)
-    for name, (_setting, words) in choices.CHOICES.items():
-        found[name] = draw(st.sampled_from([choices.AS_PRESET, *words]))
+    for control in FACTS.controls:
+        if isinstance(control, facts.Choice):
+            found[control.name] = draw(st.sampled_from([choices.AS_PRESET, *control.words]))
+        elif control.whole:
+            found[control.name] = draw(st.integers(int(control.as_preset), int(control.most)))
+        else:
+            found[control.name] = draw(st.floats(control.as_preset, control.most))
     return found
 
 
@@ -50,11 +52,11 @@ def arguments(draw: st.DrawFn) -> dict[str, Any]:
 def test_a_script_that_names_only_a_preset_gets_that_preset(preset: str) -> None:
     wanted = CONFIG.dream_settings(preset, {}).model_dump()
     assert choices.settings_of({"preset": preset}, FACTS) == wanted
-    assert choices.settings_of(choices.as_preset(preset), FACTS) == wanted
+    assert choices.settings_of(choices.as_preset(FACTS, preset), FACTS) == wanted
 
 
 def test_without_a_word_it_is_classic() -> None:
-    assert FACTS.default_preset == "classic" == choices.as_preset()["preset"]
+    assert FACTS.default_preset == "classic" == choices.as_preset(FACTS)["preset"]
     assert choices.settings_of({}, FACTS) == CONFIG.dream_settings("classic", {}).model_dump()
     presets = {name: about for name, about in FACTS.presets.items() if name != "classic"}
     others = dataclasses.replace(FACTS, presets=presets)
@@ -74,13 +76,14 @@ def test_what_the_dialog_shows_means_the_same_and_is_within_its_ranges(given_: d
     shown = choices.resolved(given_, FACTS)
     assert choices.settings_of(shown, FACTS) == choices.settings_of(given_, FACTS)
     assert choices.resolved(shown, FACTS) == shown
-    for number in choices.NUMBERS:
-        assert number.low <= shown[number.name] <= number.high
-        assert isinstance(shown[number.name], int if number.whole else float)
-    for name, (_setting, words) in choices.CHOICES.items():
-        assert shown[name] in words
+    for control in FACTS.controls:
+        if isinstance(control, facts.Choice):
+            assert shown[control.name] in control.words
+        else:
+            assert control.as_preset < shown[control.name] <= control.most
+            assert isinstance(shown[control.name], int if control.whole else float)
     changed = {name for name in given_ if shown[name] != given_[name]}
-    assert changed <= {*(number.name for number in choices.NUMBERS), *choices.CHOICES}
+    assert changed <= {control.name for control in FACTS.controls}
     assert {name: shown[name] for name in ("preset", "layer", "seed", "output")} == {
         name: given_[name] for name in ("preset", "layer", "seed", "output")
     }
@@ -141,24 +144,29 @@ def test_a_choice_can_take_back_what_the_preset_says() -> None:
     assert [settings[name] for name in ("natural", "pooling", "keep_colours")] == [0, "max", False]
 
 
-BEFORE = (
-    "preset",
-    "layer",
-    "finest",
-    "octaves",
-    "iterations",
-    "step",
-    "smooth",
-    "jitter",
-    "strength",
-    "seed",
-    "output",
-)
-"""The arguments of the first version, in their order: scripts may give them by their places."""
+ARGUMENTS = (
+    "preset", "layer", "finest", "octaves", "iterations", "step", "smooth", "jitter", "strength", "seed", "output",
+    "natural", "pooling", "keep-colours",
+)  # fmt: skip
+"""The arguments in their order, which stays: scripts may give them by their places. New ones come last."""
+RANGES = {
+    "finest": (0, 32, 100_000), "octaves": (-1, 0, 40), "iterations": (0, 1, 1000), "step": (0.0, 0.01, 100.0),
+    "smooth": (-1.0, 0.0, 20.0), "jitter": (-1, 0, 512), "strength": (-1.0, 0.0, 1.0), "natural": (-1.0, 0.0, 1.0),
+}  # fmt: skip
+"""What means "as the preset says", a slider's lowest, and the most: as they were when scripts were written."""
+
+
+def test_arguments_keep_their_places_and_ranges() -> None:
+    assert tuple(choices.as_preset(FACTS))[: len(ARGUMENTS)] == ARGUMENTS
+    numbers = [control for control in FACTS.controls if isinstance(control, facts.Number)]
+    found = {number.name: (number.as_preset, number.lowest, number.most) for number in numbers}
+    assert {name: found[name] for name in RANGES} == RANGES
+    assert [number.name for number in numbers if not number.whole] == ["natural", "step", "smooth", "strength"]
+    places = [0, 1, 9, 10, *(control.place for control in FACTS.controls)]
+    assert sorted(places) == list(range(len(places))), "each has a place of its own"
 
 
 def test_what_was_written_for_fewer_arguments_means_the_preset_s_own_for_the_others() -> None:
-    assert choices.ARGUMENTS[: len(BEFORE)] == BEFORE
     mine = with_preset(natural=0.5, pooling="average", keep_colours=True)
     kept = {"preset": "mine", "layer": "relu3_1", "finest": 64, "octaves": 2, "iterations": 3, "step": 2.0, "smooth": 1.0,
             "jitter": 4, "strength": 0.5, "seed": 3, "output": "new-layer"}  # fmt: skip
@@ -246,20 +254,12 @@ def test_families_are_together_in_their_order_and_presets_of_none_last(tmp_path:
     assert mine.by_family() == ["a", "d", "c", "b"]
 
 
-def test_an_older_deepdream_json_means_what_was_done_then(tmp_path: Path) -> None:
+def test_an_older_deepdream_json_is_told_to_be_made_again(tmp_path: Path) -> None:
     told = plugin_facts.plugin_facts(CONFIG)
-    for settings in (told["defaults"], told["ranges"], *(about["settings"] for about in told["presets"].values())):
-        for name in choices.EARLIER:
-            del settings[name]
-    for about in told["presets"].values():
-        del about["family"]
+    del told["controls"]
     (tmp_path / "deepdream.json").write_text(json.dumps(told))
-    older = facts.load(tmp_path / "deepdream.json")
-    assert older.by_family() == list(told["presets"])
-    assert choices.EARLIER == EARLIER
-    assert choices.settings_of({"preset": "eyes"}, older) == {**told["presets"]["eyes"]["settings"], **EARLIER}
-    assert choices.settings_of({"natural": 0.5}, older)["natural"] == 0.5
-    assert choices.resolved({}, older)["natural"] == 0
+    with pytest.raises(facts.Trouble, match="Run `python3 install gimp`"):
+        facts.load(tmp_path / "deepdream.json")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b"\xff", b'{"version": "1"}'])

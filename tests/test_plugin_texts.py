@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deepdream_core.config import builtin_config_path, load_config
+from deepdream_core.plugin_facts import controls
 
 PLUGIN = Path(__file__).resolve().parent.parent / "plugin" / "deepdream"
 PO = PLUGIN / "locale" / "de" / "LC_MESSAGES" / "deepdream.po"
@@ -21,7 +22,7 @@ MO = PO.with_suffix(".mo")
 
 
 def texts() -> dict[str, str]:
-    """Every text that is translated, and the file that says it: all `_("…")`, and what presets and families are called."""
+    """Every text that is translated, and the file that says it: all `_("…")`, controls, presets and families."""
     found: dict[str, str] = {}
     for file in sorted(PLUGIN.glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -32,6 +33,10 @@ def texts() -> dict[str, str]:
                 and isinstance(node.args[0], ast.Constant)
             ):
                 found.setdefault(str(node.args[0].value), file.name)
+    for control in controls():
+        labels = [label for _value, label in control.get("words", {}).values()]
+        for text in (control["label"], control["description"], *labels, *control.get("numbers", {})):
+            found.setdefault(text, "settings.py")
     for preset in load_config(builtin_config_path()).presets.values():
         for text in filter(None, (preset.description, preset.family)):
             found.setdefault(text, "config.yaml")
@@ -91,7 +96,11 @@ def test_a_translation_fits_its_text(text: str) -> None:
 
 def test_the_letters_to_press_are_different_ones() -> None:
     entries = read_po(PO)
-    said = [text for text, where in texts().items() if where == "deepdream.py" and "_" in text and "{" not in text]
+    said = [
+        text
+        for text, where in texts().items()
+        if where in ("deepdream.py", "settings.py") and "_" in text and "{" not in text
+    ]
     controls = [text for text in said if "DeepDream" not in text]
     assert len(controls) == 14
     for language in (controls, [entries[text] for text in controls]):

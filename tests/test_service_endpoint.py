@@ -120,7 +120,7 @@ def test_a_file_that_is_not_as_it_should_be_is_told_and_made_anew(tmp_path: Path
     with pytest.raises(wire.WireError, match="service"):
         service_endpoint.read_service(path)
     made, said = service_endpoint.prepared(path)
-    assert "it was made anew" in said
+    assert "it was made again" in said
     assert str(path) in said
     assert service_endpoint.read_service(path) == made
     assert not path.is_symlink()
@@ -176,7 +176,7 @@ def test_the_plug_in_starts_the_helper_by_connecting(
         found = link.helper(known, starting=lambda: pytest.fail("nothing is to be started by the plug-in itself"))
         assert manager.process is not None
         assert found.status()["pid"] == manager.process.pid
-        # A token that was made anew since is read from the file, where that is seen.
+        # A token that was made again since is read from the file, where that is seen.
         stale = facts.Facts(**{
             **known.__dict__, "state": manager.service_file.parent, "service": {**words, "token": "0" * 64}
         })  # fmt: skip

@@ -49,10 +49,10 @@ def dream(
 ) -> Generator[Progress, None, Tensor]:
     """Dream; yield a `Progress` after every step and return the picture, a new tensor like `original`.
 
-    `original`: float32 [1, 3, H, W], sRGB-encoded RGB, 0…1, finite, on the network's device. `gradient_of`: no other
-    dream's. `mask`: float32 [1, 1, H, W] in 0…1, scales every step and the final blend. Where it is 0, and everywhere at
-    strength 0, the values returned are the original's to the bit. To cancel, stop iterating; to pause, do not ask for the
-    next step.
+    `original`: float32 [1, 3, H, W], sRGB-encoded RGB, 0…1, finite, on the network's device. `gradient_of` belongs to this
+    dream alone. `mask`: float32 [1, 1, H, W] in 0…1, scales every step and the final blend. Where it is 0, and everywhere
+    at strength 0, the values returned are the original's to the bit. To cancel, stop iterating; to pause, do not ask for
+    the next step.
 
     `start`: float32 [1, 3, h, w] of any size, finite, on the same device: result − original of the frame before, dreamed
     with the same settings. The share `KEPT` of it lies on the picture in every octave, and steps are shorter by as much:

@@ -45,7 +45,7 @@ class TiledGradient:
     device's free memory). When memory runs out all the same, the tile shrinks, `notes` gets a line, and the gradient is
     computed again from the start; it stays small from then on.
 
-    The same tiles give the same bytes. Two `auto`s look at the memory anew for each gradient, and what a paused dream holds
+    The same tiles give the same bytes. Two `auto`s look at the memory for each gradient, and what a paused dream holds
     is not free: beside it, tiles may come out smaller and the last bits with them. On a CPU that takes less free memory
     than 5/3 of `CPU_TILE_BYTES`. A number or `none` as `tile`, or a number as `memory_mb`, stays what it is, short of a
     shortage that `notes` tell of. On CUDA such a shortage has an aftermath: cuDNN goes on in the way that fitted, so that

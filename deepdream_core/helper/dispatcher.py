@@ -237,7 +237,7 @@ class Dispatcher:
             self.assign()
 
     def on_death(self, slot: Slot, reason: str) -> None:
-        """Hear that a worker died: its running job fails, what it had paused starts anew, and others go on."""
+        """Hear that a worker died: its running job fails, what it had paused starts again, and others go on."""
         log.warning("worker on %s died: %s", slot.device, reason)
         current = slot.current
         for job in self._emptied(slot):
@@ -263,7 +263,7 @@ class Dispatcher:
         return jobs
 
     def _wait_again(self, job: Job) -> None:
-        """Let a job start anew on whichever device is free next."""
+        """Let a job start again on whichever device is free next."""
         job.begun = False
         self.queue.enqueue(job)
         self._tell_queued(job)

@@ -42,7 +42,7 @@ LET_GO_S = 2.0
 class Daemon:
     """Watches drop folders until `stop`.
 
-    `load` reads the configuration anew and returns it with the folders to watch, which have been checked; it raises
+    `load` reads the configuration again and returns it with the folders to watch, which have been checked; it raises
     `SettingsError` for one that is broken, and then the last good one stays. `engine` opens the helper, given what it
     returned to the same thread before, or None. `say` gets one line about each picture, `show` the whole state about twice
     a second, and `beat` is called in every turn of the loop, and for each file in a long one. `clock` and `wall_clock`
@@ -95,7 +95,7 @@ class Daemon:
         self._wake()
 
     def reload(self) -> None:
-        """Read the configuration anew."""
+        """Read the configuration again."""
         self._to_reload = True
         self._wake()
 
@@ -153,7 +153,7 @@ class Daemon:
                 self._show(self.told(now))
         self._beat()
 
-    def ailing(self) -> str:
+    def problem(self) -> str:
         """Return what is broken so that only a new start helps, "" when nothing is; for the loop's thread.
 
         Asked are the threads that take pictures through, those that bring the system's events, and the journal, which is
@@ -165,7 +165,7 @@ class Daemon:
         for folder in self._folders:
             if folder.unwatched:
                 return f"{folder.root}: the thread that tells of changes has died"
-        return self._journal.ailing()
+        return self._journal.problem()
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -299,10 +299,10 @@ class Daemon:
             kept.append(folder)
         self._folders = kept
         self.nudge()
-        self._say("the configuration was read anew")
+        self._say("the configuration was read again")
         if self._config.engine != engine:
             self._say(
-                "`engine` has changed: a helper that runs goes by it when it starts anew (deepdream helper --stop)"
+                "`engine` has changed: a helper that runs goes by it when it starts again (deepdream helper --stop)"
             )
 
     # --- what is going on

@@ -324,7 +324,7 @@ def _repaired(journal: Journal, places: Places, entry: Entry, say: Callable[[str
     if entry.state == "taken" and entry.why:  # it was on its way to failed/
         fail(journal, places, entry, entry.why)
     elif entry.state == "taken" and entry.deaths >= DEATHS:
-        why = f"DeepDream ended {entry.deaths} times while it read this file. Export it anew in another program."
+        why = f"DeepDream ended {entry.deaths} times while it read this file. Export it again in another program."
         fail(journal, places, entry, why)
     else:
         journal.note(entry, "waiting")

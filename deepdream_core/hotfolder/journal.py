@@ -41,7 +41,7 @@ _WORLDS = {
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM,
 }  # fmt: skip
-"""Errors of the disk and of other programs: opening the journal anew mends none of them."""
+"""Errors of the disk and of other programs: opening the journal again mends none of them."""
 State = Literal["taken", "written", "delivered", "done", "waiting", "failed", "known"]
 UNFINISHED: tuple[State, ...] = ("taken", "written", "delivered")
 SETTLED: tuple[State, ...] = ("done", "known", "failed")
@@ -145,8 +145,8 @@ class Journal:
         with self._lock:
             self._connection.close()
 
-    def ailing(self) -> str:
-        """Read and write for real; return why the journal must be opened anew, "" when there is no need.
+    def problem(self) -> str:
+        """Read and write for real; return why the journal must be opened again, "" when there is no need.
 
         A full disk, or another program that holds it, is an answer, and goes by; that it is damaged or gone does not.
         """
@@ -385,7 +385,7 @@ class Journal:
             with contextlib.suppress(OSError):
                 self.path.with_name(self.path.name + ending).unlink()
         self.path.rename(aside)
-        self.said = f"the journal was damaged ({error}) and is begun anew; the old one is {aside}"
+        self.said = f"the journal was damaged ({error}) and is begun again; the old one is {aside}"
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

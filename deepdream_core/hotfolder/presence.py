@@ -29,7 +29,7 @@ def missing(journal: Journal, root: Path) -> str | None:
     known = journal.mark(root)
     if not root.is_dir():
         if known is not None or os.path.lexists(root):
-            return "is offline: the folder is not there; mount its disk, or make it anew"
+            return "is offline: the folder is not there; mount its disk, or make it again"
         _make(root)
     mark = root / MARK
     try:

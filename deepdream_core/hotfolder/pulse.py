@@ -28,13 +28,13 @@ class Pulse:
         self._ready, self._status = False, ""
         self._told = "", False
 
-    def beat(self, ailing: Callable[[], str]) -> None:
-        """Give a sign of life as far as it is time for one, but not while `ailing` says what is broken."""
+    def beat(self, problem: Callable[[], str]) -> None:
+        """Give a sign of life as far as it is time for one, but not while `problem` says what is broken."""
         now = self._clock()
         if self._period_s is None or now < self._next:
             return
         self._next = now + self._period_s / BEATS
-        why = ailing()
+        why = problem()
         if not why:
             notify("WATCHDOG=1")
         elif why == self._told[0] and not self._told[1]:  # what mends itself is not worth a word
@@ -54,7 +54,7 @@ class Pulse:
         self._ready, self._status = True, status
 
     def reloading(self) -> None:
-        """Say that the configuration is being read anew."""
+        """Say that the configuration is being read again."""
         if self._ready:
             self._ready = False
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")

@@ -43,7 +43,7 @@ def _pictures(path: Path, places: Places) -> list[Path]:
     own = path.relative_to(places.root).parts[:1]
     if own in (("out",), ("done",)):
         raise SettingsError(
-            f"{path}: is done", "to dream it anew with other settings, move the original back into the drop folder"
+            f"{path}: is done", "to dream it again with other settings, move the original back into the drop folder"
         )
     if path.is_symlink() or not os.path.lexists(path):
         what = "is a symbolic link, and those are not followed" if path.is_symlink() else "is not there"

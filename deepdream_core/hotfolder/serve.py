@@ -77,7 +77,7 @@ def _watch(folders: Sequence[Path], config: Path | None, screen: Callable[[], Sc
         show(state)
 
     def beat() -> None:
-        pulse.beat(daemon.ailing)
+        pulse.beat(daemon.problem)
 
     try:
         daemon = Daemon(
@@ -189,7 +189,7 @@ def _screen(live: bool) -> Screen:
 
 
 def _logged(path: Path) -> Callable[[str], None]:
-    """Return what writes a line into a file that is begun anew when it has become long; raises `OutputError`."""
+    """Return what writes a line into a file that is begun again when it has become long; raises `OutputError`."""
     log = logging.getLogger("deepdream.hotfolder.lines")
     log.setLevel(logging.INFO)
     log.propagate = False

@@ -125,7 +125,7 @@ class Watcher:
         self.canary(now)
 
     def restart(self, why: str) -> None:
-        """Begin anew, as after the folder was away, and hint to look everywhere."""
+        """Begin again, as after the folder was away, and hint to look everywhere."""
         self._close()
         now = self._clock()
         self._open(now, why)
@@ -193,7 +193,7 @@ class Watcher:
             self._events = None
 
     def _is_there(self) -> bool:
-        """Say whether the folder is; begin anew when it is another than before: mounted, or unmounted, or made again.
+        """Say whether the folder is; begin again when it is another than before: mounted, or unmounted, or made again.
 
         Of its end watchdog says nothing to us: when it is removed one thread ends, when it is unmounted none does.
         """
@@ -221,7 +221,7 @@ class Watcher:
             self._revived_at = now
             self.restart("the observer had ended")
         elif not self._events.alive:
-            self._trouble = "the observer has ended again and is started anew in a few seconds; until then"
+            self._trouble = "the observer has ended again and is started again in a few seconds; until then"
 
     def _check_canary(self, now: float) -> None:
         if self._overflown and self._canary_due is not None:  # the canary's own event may be among the lost

@@ -1,6 +1,6 @@
 """EXIF blocks changed in place, so that nothing in them moves.
 
-A camera's MakerNote holds offsets from the block's beginning, in a form known to its maker; a block that is written anew
+A camera's MakerNote holds offsets from the block's beginning, in a form known to its maker; a block that is written again
 loses them. So bytes are only exchanged, set to zero or cut off at the end. Tags after EXIF 2.32 (CIPA DC-008-2019).
 """
 
@@ -72,7 +72,7 @@ def upright(exif: bytes, *, swapped: bool) -> bytes:
 def without_orientation(exif: bytes) -> bytes:
     """Return a bare block that names no orientation in its first directory; nothing but the entries behind it has moved.
 
-    For encoders that write a block which names one anew, with MakerNote and texts the worse for it.
+    For encoders that write a block which names one again, with MakerNote and texts the worse for it.
     """
     return _without(exif, _ORIENTATION)
 

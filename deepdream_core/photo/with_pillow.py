@@ -332,7 +332,7 @@ def _options(name: str, coding: Coding, blocks: Blocks, quality: int | None, *, 
         lossless = coding.lossless and quality is None
         options |= {"lossless": lossless, "quality": 80 if lossless else lossy, "method": 4, "exact": True}
     if name == "AVIF":
-        exif = blocks.exif and without_orientation(blocks.exif)  # else Pillow writes the block anew
+        exif = blocks.exif and without_orientation(blocks.exif)  # else Pillow writes the block again
         metadata = {"icc_profile": blocks.icc, "exif": exif, "xmp": blocks.xmp}
         options |= {"quality": lossy, "subsampling": "4:0:0" if gray else "4:4:4"}
         options |= {key: value for key, value in metadata.items() if value is not None}

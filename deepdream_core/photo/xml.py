@@ -1,4 +1,4 @@
-"""XML with the place of each of its parts, so that one can be changed without the others being written anew.
+"""XML with the place of each of its parts, so that one can be changed without the others being written again.
 
 After XML 1.0 (fifth edition) and Namespaces in XML 1.0. Document type declarations, which is where entities come from, are
 refused; so is what is larger than any packet of a camera or editor. Elements are found without recursion, however deep.

@@ -1,6 +1,6 @@
 """The service under macOS' launchd: an agent for the hot folder; the helper is started by whoever needs it.
 
-Written after launchctl(1) and launchd.plist(5); not run on a real macOS yet.
+Follows launchctl(1) and launchd.plist(5); not run on a real macOS yet.
 """
 
 from __future__ import annotations

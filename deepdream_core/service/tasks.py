@@ -1,6 +1,6 @@
 """The service under Windows' Task Scheduler: a task at logon for the hot folder; whoever needs the helper starts it.
 
-What schtasks prints is in the user's language, so only exit codes, and columns by their number, are read. Written after
+What schtasks prints is in the user's language, so only exit codes, and columns by their number, are read. Follows
 its documentation; not run on a real Windows yet.
 """
 

@@ -44,7 +44,7 @@ def run(
             if not _is_there(image, drawable):  # while the dialog stood, a person could do anything
                 raise Trouble(_("The layer is not there any more"), "", "gone")
             part = _part_of(_one_that_can_be_changed([drawable]))
-        dream(image, drawable, part, {name: config.get_property(name) for name in choices.ARGUMENTS}, facts)
+        dream(image, drawable, part, {name: config.get_property(name) for name in choices.as_preset(facts)}, facts)
     except Trouble as trouble:
         return failed(procedure, str(trouble))
     except Exception as error:  # GIMP would show nothing at all

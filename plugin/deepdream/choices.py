@@ -8,10 +8,9 @@ preset gets that preset.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from facts import Trouble
+from facts import Choice, Number, Trouble
 from words import _
 
 if TYPE_CHECKING:
@@ -21,55 +20,24 @@ if TYPE_CHECKING:
 
 AS_PRESET = "preset"
 """The word of a choice that means: what the preset says."""
-FULL, AUTO = 100_000, 0
-"""`finest` for the layer's own size, `octaves` for as many as fit."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number among the arguments: its range, and the value that means "as the preset says" (and all below it)."""
-
-    name: str
-    low: float
-    high: float
-    as_preset: float
-    whole: bool = True
-
-
-NUMBERS = (
-    Number("finest", 0, FULL, 0),
-    Number("octaves", -1, 40, -1),
-    Number("iterations", 0, 1000, 0),
-    Number("step", 0.0, 100.0, 0.0, whole=False),
-    Number("smooth", -1.0, 20.0, -1.0, whole=False),
-    Number("jitter", -1, 512, -1),
-    Number("strength", -1.0, 1.0, -1.0, whole=False),
-    Number("natural", -1.0, 1.0, -1.0, whole=False),
-)
-CHOICES: dict[str, tuple[str, dict[str, Any]]] = {
-    "pooling": ("pooling", {"max": "max", "average": "average"}),
-    "keep-colours": ("keep_colours", {"no": False, "yes": True}),
-}
-"""Choices among the arguments: the setting, and for each word but `preset` the setting's value."""
-EARLIER: dict[str, Any] = {"natural": 0.0, "pooling": "max", "keep_colours": False, "soft_limit": False}
-"""What a `deepdream.json` means that is older than these settings: what was done before them."""
 SEED_MAX = 2**31 - 1
 OUTPUTS = ("replace", "new-layer")
-_WORDS = {"finest": {"full": FULL}, "octaves": {"auto": AUTO}}
 
 
-def as_preset(preset: str = "classic") -> dict[str, Any]:
+def as_preset(facts: Facts, preset: str = "") -> dict[str, Any]:
     """Return all arguments with their defaults: everything as the preset says.
 
-    The order is that in which GIMP is told of them: scripts may give them by their places, so that new ones come last.
+    The order is that in which GIMP is told of them: scripts may give them by their places.
     """
-    numbers = {number.name: number.as_preset for number in NUMBERS}
-    later = {"natural": numbers.pop("natural"), **dict.fromkeys(CHOICES, AS_PRESET)}
-    return {"preset": preset, "layer": AS_PRESET, **numbers, "seed": 0, "output": OUTPUTS[0], **later}
-
-
-ARGUMENTS = tuple(as_preset())
-"""The names of all arguments, in order."""
+    placed = {
+        0: ("preset", preset or facts.default_preset),
+        1: ("layer", AS_PRESET),
+        9: ("seed", 0),
+        10: ("output", OUTPUTS[0]),
+    }
+    for control in facts.controls:
+        placed[control.place] = (control.name, control.as_preset if isinstance(control, Number) else AS_PRESET)
+    return dict(placed[place] for place in sorted(placed))
 
 
 def settings_of(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
@@ -80,13 +48,13 @@ def settings_of(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     """
     given = _complete(arguments, facts)
     settings = _of_preset(given["preset"], facts)
-    for number in NUMBERS:
-        value = given[number.name]
-        if not _is_as_preset(number, value) and not _same(value, _shown(number, settings[number.name])):
-            settings[number.name] = _setting(number, value, facts.ranges.get(number.name, {}))
-    for name, (setting, words) in CHOICES.items():
-        if given[name] != AS_PRESET:
-            settings[setting] = words[given[name]]
+    for control in facts.controls:
+        value, before = given[control.name], settings[control.setting]
+        if isinstance(control, Choice):
+            if value != AS_PRESET:
+                settings[control.setting] = control.words[value][0]
+        elif not _is_as_preset(control, value) and not _same(value, _shown(control, before)):
+            settings[control.setting] = _setting(control, value, facts.ranges[control.setting])
     layer = given["layer"]
     if layer != AS_PRESET:
         if layer not in facts.layers:
@@ -105,12 +73,13 @@ def resolved(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     """
     given = _complete(arguments, facts)
     settings = _of_preset(given["preset"], facts)
-    for number in NUMBERS:
-        if _is_as_preset(number, given[number.name]):
-            given[number.name] = _shown(number, settings[number.name])
-    for name, (setting, words) in CHOICES.items():
-        if given[name] == AS_PRESET:
-            given[name] = next(word for word, value in words.items() if value == settings[setting])
+    for control in facts.controls:
+        own = settings[control.setting]
+        if isinstance(control, Choice):
+            if given[control.name] == AS_PRESET:
+                given[control.name] = next(word for word, (value, _label) in control.words.items() if value == own)
+        elif _is_as_preset(control, given[control.name]):
+            given[control.name] = _shown(control, own)
     return given
 
 
@@ -120,8 +89,9 @@ def touched(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, .
 
 
 def _complete(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    given = {**as_preset(facts.default_preset), **arguments}
-    known = {name: (AS_PRESET, *words) for name, (_setting, words) in CHOICES.items()}
+    given = {**as_preset(facts), **arguments}
+    choices = (control for control in facts.controls if isinstance(control, Choice))
+    known = {control.name: (AS_PRESET, *control.words) for control in choices}
     for name, words in {"output": OUTPUTS, **known}.items():
         if given[name] not in words:
             choose = _("choose one of {names}").format(names=", ".join(words))
@@ -133,7 +103,7 @@ def _of_preset(name: str, facts: Facts) -> dict[str, Any]:
     if name not in facts.presets:
         choose = _("choose one of {names}").format(names=", ".join(facts.presets))
         raise Trouble(_("there is no preset {name}").format(name=repr(name)), choose, "preset")
-    return {**EARLIER, **facts.defaults, **facts.presets[name]["settings"]}
+    return {**facts.defaults, **facts.presets[name]["settings"]}
 
 
 def _is_as_preset(number: Number, value: float) -> bool:
@@ -150,14 +120,14 @@ def _same(one: object, other: object) -> bool:
 
 def _shown(number: Number, setting: Any) -> int | float:
     """Return the argument's value for a setting: words as their numbers, numbers within the argument's range."""
-    value = _WORDS.get(number.name, {}).get(setting, setting) if isinstance(setting, str) else setting
-    value = min(max(value, number.low), number.high)
+    value = number.numbers.get(setting, setting) if isinstance(setting, str) else setting
+    value = min(max(value, number.as_preset), number.most)
     return int(value) if number.whole else float(value)
 
 
 def _setting(number: Number, value: float, allowed: Mapping[str, Any]) -> int | float | str:
     """Return the setting for an argument's value, within what the setting takes."""
-    for word, meant in _WORDS.get(number.name, {}).items():
+    for word, meant in number.numbers.items():
         if value == meant:
             return word
     value = min(max(value, allowed.get("minimum", value)), allowed.get("maximum", value))

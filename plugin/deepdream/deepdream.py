@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-# babl times its ways to convert pixels anew in each process, and takes the fastest whose error is small enough: the same
+# babl times its ways to convert pixels again in each process, and takes the fastest whose error is small enough: the same
 # layer is read otherwise in one run of twenty, by 1e-6, which is enough for another dream. Its first use looks here.
 os.environ |= {"BABL_TOLERANCE": "0.0000000001", "BABL_INHIBIT_CACHE": "1"}
 
@@ -17,7 +17,7 @@ import gi
 
 gi.require_version("Gimp", "3.0")
 import facts as facts_  # noqa: E402
-from choices import AS_PRESET, NUMBERS, SEED_MAX, as_preset  # noqa: E402
+from choices import AS_PRESET, SEED_MAX, as_preset  # noqa: E402
 from gi.repository import Gimp, GLib, GObject  # noqa: E402
 from words import DOMAIN, _  # noqa: E402
 
@@ -88,51 +88,44 @@ def _add_arguments(procedure: Gimp.Procedure, facts: facts_.Facts) -> None:
     texts = {
         "preset": (_("_Preset"), _("What you will see")),
         "layer": (_("Layer of the _network"), _("Early layers know textures, late ones things")),
-        "finest": (_("Pattern si_ze"), _("Short side in px at which dreaming stops: smaller is coarser and faster; 100000: "
-                                         "the layer's own size")),
-        "octaves": (_("Octa_ves"), _("Sizes to dream at; 0: as many as fit")),
-        "iterations": (_("_Iterations"), _("Steps in each octave; more is stronger")),
-        "step": (_("S_tep"), _("Size of a step in 1/255; larger is stronger and rougher")),
-        "smooth": (_("S_moothing"), _("Smoothing of each step in px; larger is softer")),
-        "jitter": (_("_Jitter"), _("Largest random shift in px before each step")),
-        "strength": (_("Stren_gth"), _("0: the layer as it is, 1: the dream")),
         "seed": (_("S_eed"), _("The same seed repeats the picture")),
         "output": (_("O_utput"), _("Where the dream goes")),
-        "natural": (_("N_atural colours"), _("How far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly "
-                                             "gray")),
-        "pooling": (_("_Forms (pooling)"), _("How the network's pools sum up: max, many small creatures; average, few "
-                                             "large, flowing forms")),
-        "keep-colours": (_("_Keep the photo's colours"), _("Dream in lightness alone; hue and chroma stay the photo's")),
-    }  # fmt: skip
-    numbers = {number.name: number for number in NUMBERS}
-    for name, default in as_preset(facts.default_preset).items():
-        label, about = texts[name]
+    }
+    controls = {control.name: control for control in facts.controls}
+    for name, default in as_preset(facts).items():
+        control = controls.get(name)
+        label, about = (_(control.label), _sentence(_(control.description))) if control else texts[name]
         if name == "seed":
             procedure.add_int_argument(name, label, about, 0, SEED_MAX, default, _READWRITE)
-        elif name in numbers:
-            number = numbers[name]
-            about = _("{about}. {value}: as the preset says").format(about=about, value=f"{number.as_preset:g}")
-            add = procedure.add_int_argument if number.whole else procedure.add_double_argument
-            add(name, label, about, number.low, number.high, default, _READWRITE)
+        elif isinstance(control, facts_.Number):
+            about = _("{about}. {value}: as the preset says").format(about=about, value=f"{control.as_preset:g}")
+            about = "; ".join([about, *(f"{number}: {_(word)}" for word, number in control.numbers.items())])
+            add = procedure.add_int_argument if control.whole else procedure.add_double_argument
+            add(name, label, about, control.as_preset, control.most, default, _READWRITE)
         else:
-            procedure.add_choice_argument(name, label, about, _choice(name, facts), default, _READWRITE)
+            procedure.add_choice_argument(name, label, about, _choice(name, control, facts), default, _READWRITE)
 
 
-def _choice(name: str, facts: facts_.Facts) -> Gimp.Choice:
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _choice(name: str, control: facts_.Choice | None, facts: facts_.Facts) -> Gimp.Choice:
     """Return the words of a choice among the arguments, what a dialog shows for each, and a sentence about it."""
     as_it_says = (AS_PRESET, _("as the preset says"), "")
-    words = {
-        "preset": [(preset, preset, about["description"]) for preset, about in facts.presets.items()],
-        "layer": [as_it_says, *((layer, layer, "") for layer in facts.layers)],
-        "output": [
-            ("replace", _("Replace"), _("Change the layer itself")),
-            ("new-layer", _("New layer above"), _("Leave the layer and put a dreamed copy above it")),
-        ],
-        "pooling": [as_it_says, ("max", _("many small (max)"), ""), ("average", _("few large (average)"), "")],
-        "keep-colours": [as_it_says, ("no", _("no"), ""), ("yes", _("yes"), "")],
-    }
+    if control:
+        words = [as_it_says, *((word, _(label), "") for word, (_value, label) in control.words.items())]
+    else:
+        words = {
+            "preset": [(preset, preset, about["description"]) for preset, about in facts.presets.items()],
+            "layer": [as_it_says, *((layer, layer, "") for layer in facts.layers)],
+            "output": [
+                ("replace", _("Replace"), _("Change the layer itself")),
+                ("new-layer", _("New layer above"), _("Leave the layer and put a dreamed copy above it")),
+            ],
+        }[name]
     choice = Gimp.Choice.new()
-    for place, (word, label, about) in enumerate(words[name]):
+    for place, (word, label, about) in enumerate(words):
         choice.add(word, place, label, about)
     return choice
 

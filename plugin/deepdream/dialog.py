@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import choices
 import gi
 import widgets
+from facts import Choice, Number
 from gallery import Gallery
 from preview import Preview
 from words import _
@@ -23,24 +24,6 @@ if TYPE_CHECKING:
 LET_GO_S = 1.0
 """A closed dialog's process waits no longer than this for its preview to be given up."""
 GAP = 6
-LOOKS = {*choices.ARGUMENTS} - {"output"}
-"""Arguments that decide what the picture looks like."""
-SLIDERS = {
-    "natural": (0, 1, 1, 0.01, 1.0),
-    "finest": (32, 2048, 100_000, 16, 2.0),
-    "octaves": (0, 12, 40, 1, 1.0),
-    "iterations": (1, 50, 1000, 1, 1.0),
-    "step": (0.01, 10, 100, 0.1, 1.0),
-    "smooth": (0, 5, 20, 0.1, 1.0),
-    "jitter": (0, 64, 512, 1, 1.0),
-    "strength": (0, 1, 1, 0.01, 1.0),
-}
-"""Lowest, the slider's right end, what can be typed at most, the step of an arrow key, the slider's bend.
-
-Below the lowest lies what means "as the preset says", which the dialog fills in itself.
-"""
-WORDS = {"finest": (choices.FULL, _("full")), "octaves": (choices.AUTO, _("auto"))}
-"""Numbers that are shown as words."""
 _BOTH_WAYS = GObject.BindingFlags.BIDIRECTIONAL | GObject.BindingFlags.SYNC_CREATE
 _UNLESS = GObject.BindingFlags.INVERT_BOOLEAN | GObject.BindingFlags.SYNC_CREATE
 
@@ -76,6 +59,7 @@ class _Dialog:
         self._settling = 0
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, _("DeepDream"))
         self._preview = Preview(drawable, part, facts, self._arguments)
+        self._switches: dict[str, Gtk.CheckButton] = {}
         self._labels = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
         row = Gtk.Box(orientation=Gtk.Orientation.HORIZONTAL, spacing=2 * GAP)
         row.pack_start(self._preview.widget, True, True, 0)
@@ -110,28 +94,33 @@ class _Dialog:
         self._gallery = Gallery(self._facts, lambda preset: self._config.set_property("preset", preset))
         self._about = widgets.label(2)
         self._about.set_width_chars(36)
-        natural, *others = map(self._slider, SLIDERS)
-        keeps = self._box("keep-colours")
-        keeps.bind_property("active", natural, "sensitive", _UNLESS)
+        rows = {control.name: self._row(control) for control in self._facts.controls}
+        for control in self._facts.controls:
+            if control.unless:
+                self._switches[control.unless].bind_property("active", rows[control.name], "sensitive", _UNLESS)
         for widget in (
-            self._labelled("preset", self._gallery.widget), self._about, self._choice("layer"), self._either("pooling"),
-            natural, keeps, *others, self._seed(), self._choice("output"),
+            self._labelled("preset", self._gallery.widget), self._about, self._choice("layer"), *rows.values(),
+            self._seed(), self._choice("output"),
         ):  # fmt: skip
             box.pack_start(widget, False, False, 0)
         return box
+
+    def _row(self, control: Number | Choice) -> Gtk.Widget:
+        if isinstance(control, Number):
+            return self._slider(control)
+        return self._box(control.name) if control.switch else self._either(control)
 
     def _choice(self, name: str) -> Gtk.Box:
         """Return a list to choose from, with its label."""
         return self._labelled(name, GimpUi.prop_choice_combo_box_new(self._config, name))
 
-    def _either(self, name: str) -> Gtk.Box:
+    def _either(self, control: Choice) -> Gtk.Box:
         """Return a list of a choice's words without "as the preset says", which the dialog fills in itself."""
-        told = Gimp.param_spec_choice_get_choice(self._config.find_property(name))
         widget = Gtk.ComboBoxText()
-        for word in choices.CHOICES[name][1]:
-            widget.append(word, told.get_label(word))
-        self._config.bind_property(name, widget, "active-id", _BOTH_WAYS)
-        return self._labelled(name, widget)
+        for word, (_value, label) in control.words.items():
+            widget.append(word, _(label))
+        self._config.bind_property(control.name, widget, "active-id", _BOTH_WAYS)
+        return self._labelled(control.name, widget)
 
     def _box(self, name: str) -> Gtk.CheckButton:
         """Return a box to tick for the words `no` and `yes`."""
@@ -146,6 +135,7 @@ class _Dialog:
             lambda _, word: word == "yes",
             lambda _, ticked: "yes" if ticked else "no",
         )
+        self._switches[name] = widget
         return widget
 
     def _labelled(self, name: str, widget: Gtk.Widget, *more: Gtk.Widget) -> Gtk.Box:
@@ -163,22 +153,20 @@ class _Dialog:
             row.pack_start(other, False, False, 0)
         return row
 
-    def _slider(self, name: str) -> Gtk.Widget:
-        """Return GIMP's usual bar for a number."""
-        lowest, right_end, most, arrow, bend = SLIDERS[name]
-        widget = self._dialog.get_spin_scale(name, 1.0)
-        widget.set_range(lowest, most)
-        widget.set_scale_limits(lowest, right_end)
-        widget.set_increments(arrow, 10 * arrow)
-        widget.set_gamma(bend)
-        if isinstance(arrow, float):
+    def _slider(self, control: Number) -> Gtk.Widget:
+        """Return GIMP's usual bar for a number; below the lowest lies "as the preset says", which the dialog fills in."""
+        widget = self._dialog.get_spin_scale(control.name, 1.0)
+        widget.set_range(control.lowest, control.most)
+        widget.set_scale_limits(control.lowest, control.right)
+        widget.set_increments(control.arrow, 10 * control.arrow)
+        widget.set_gamma(control.bend)
+        if not control.whole:
             widget.set_digits(2)
         widget.set_activates_default(True)
-        if name in WORDS:
-            number, word = WORDS[name]
+        for word, number in control.numbers.items():
             widget.set_numeric(False)
             widget.set_update_policy(Gtk.SpinButtonUpdatePolicy.IF_VALID)
-            widget.connect("output", widgets.in_words, number, word)
+            widget.connect("output", widgets.in_words, number, _(word))
         return widget
 
     def _seed(self) -> Gtk.Box:
@@ -196,7 +184,7 @@ class _Dialog:
     # --- what depends on what
 
     def _arguments(self) -> dict[str, Any]:
-        return {name: self._config.get_property(name) for name in choices.ARGUMENTS}
+        return {name: self._config.get_property(name) for name in choices.as_preset(self._facts)}
 
     def _resolve(self, arguments: dict[str, Any]) -> None:
         """Put the preset's own values where these arguments say "as the preset says"."""
@@ -216,13 +204,13 @@ class _Dialog:
         arguments = self._arguments()
         if choices.touched(self._before, arguments) == ("preset",):  # chosen by hand: all that it says
             kept = {name: arguments[name] for name in ("seed", "output")}
-            arguments = {**choices.as_preset(arguments["preset"]), **kept}
+            arguments = {**choices.as_preset(self._facts, arguments["preset"]), **kept}
         with self._config.handler_block(self._handler):
             self._resolve(arguments)
         now = self._arguments()
         touched, self._before = choices.touched(self._before, now), now
         self._describe()
-        if LOOKS & set(touched):
+        if set(touched) - {"output"}:  # something that decides what the picture looks like
             self._preview.restart()
         return False
 

@@ -40,13 +40,63 @@ def _sentence(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A setting that is a number: an argument from `as_preset`, which means "as the preset says", to `most`.
+
+    A slider goes from `lowest` to `right`, bent by `bend`; an arrow key moves by `arrow`. `numbers` stand for the setting's
+    words, as 0 for auto. While the switch `unless` is on the setting does nothing.
+    """
+
+    name: str
+    setting: str
+    place: int
+    label: str
+    description: str
+    unless: str
+    whole: bool
+    as_preset: float
+    lowest: float
+    most: float
+    right: float
+    arrow: float
+    bend: float
+    numbers: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A setting that is a choice: for each of its words the setting's value and a label. A `switch` has no and yes."""
+
+    name: str
+    setting: str
+    place: int
+    label: str
+    description: str
+    unless: str
+    switch: bool
+    words: dict[str, tuple[Any, str]]
+
+
+def _control(given: dict[str, Any]) -> Number | Choice:
+    about = {key: value for key, value in given.items() if key != "kind"}
+    if "words" in about:
+        words = {word: (value, label) for word, (value, label) in about.pop("words").items()}
+        return Choice(**about, switch=given["kind"] == "switch", words=words)
+    kind = int if given["kind"] == "whole" else float
+    for key in ("as_preset", "lowest", "most", "right", "arrow"):
+        about[key] = kind(about[key])
+    return Number(**about, whole=kind is int)
+
+
+@dataclass(frozen=True)
 class Facts:
     """The content of `deepdream.json`, as `deepdream_core/plugin_facts.py` makes it.
 
     `endpoint` is the helper's endpoint file, `state` the folder of its logs, `command` what starts it, `service` host, port
     and token of the helper as a service where one is installed. `presets` has for each name `description`, all `settings`
-    and perhaps `family`; `defaults` are all settings without a preset. `ranges` has for each setting `description`,
-    `words`, and what there is of `minimum`, `maximum`, `above` and `below`.
+    and perhaps `family`; `defaults` are all settings without a preset. `controls` are the settings that are arguments, in
+    the dialog's order. `ranges` has for each setting `description`, `words`, and what there is of `minimum`, `maximum`,
+    `above` and `below`.
     """
 
     version: str
@@ -57,6 +107,7 @@ class Facts:
     presets: dict[str, dict[str, Any]]
     defaults: dict[str, Any]
     layers: tuple[str, ...]
+    controls: tuple[Number | Choice, ...]
     ranges: dict[str, dict[str, Any]]
     service: dict[str, Any] | None = None
 
@@ -80,7 +131,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Facts:
         facts = Facts(
             version=told["version"], protocol=told["protocol"], endpoint=Path(told["endpoint"]), state=Path(told["state"]),
             command=tuple(told["command"]), presets=told["presets"], defaults=told["defaults"],
-            layers=tuple(told["layers"]), ranges=told["ranges"],
+            layers=tuple(told["layers"]), controls=tuple(map(_control, told["controls"])), ranges=told["ranges"],
             service=told.get("service"),
         )  # fmt: skip
         if not facts.presets or not facts.command:
@@ -88,6 +139,6 @@ def load(path: str | os.PathLike[str] | None = None) -> Facts:
     except OSError as error:
         what = _("{file} cannot be read: {why}").format(file=file, why=error.strerror or error)
         raise Trouble(what, AGAIN, "not_installed") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Trouble(_("{file} is damaged").format(file=file), AGAIN, "not_installed") from None
     return facts

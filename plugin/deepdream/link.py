@@ -109,7 +109,7 @@ def _connected(facts: Facts, **options: Any) -> client.HelperClient:
 def _service(facts: Facts) -> wire.Endpoint | None:
     """Return the helper as a service, None where none was installed: as its file says, or as this plug-in was told.
 
-    A sandbox may hide the file; and it may have been made anew since.
+    A sandbox may hide the file; and it may have been made again since.
     """
     with contextlib.suppress(wire.WireError):
         found = service_endpoint.read_service(facts.state / service_endpoint.FILE)

@@ -62,7 +62,7 @@ class Preview:
         self._later("begin", GLib.idle_add, self._read, priority=GLib.PRIORITY_LOW)
 
     def restart(self) -> None:
-        """Stop what is being dreamed, and start anew once the controls rest."""
+        """Stop what is being dreamed, and start again once the controls rest."""
         self._drop()
         if self._small:
             self._later("start", GLib.timeout_add, SETTLE_MS, self._start)

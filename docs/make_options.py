@@ -1,0 +1,52 @@
+"""Writes the table of options into docs/options.md, from the program's declarations: `python docs/make_options.py`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from deepdream_core.cli import app
+from deepdream_core.settings import DreamSettings, EngineSettings
+
+PAGE = Path(__file__).resolve().parent / "options.md"
+BEGIN, END = "<!-- made by docs/make_options.py -->", "<!-- end -->"
+
+
+def table() -> str:
+    """Return a row for each option of `deepdream dream`."""
+    dream: Any = get_command(app)
+    rows = ["| option | default | what it does |", "|---|---|---|"]
+    for option in dream.commands["dream"].params:
+        if option.param_type_name == "option" and "--help" not in option.opts:
+            words = [f"`{name}`" for name in (*option.opts, *option.secondary_opts)]
+            value = "" if option.is_flag else f" `{option.metavar}`".replace("|", "\\|")
+            rows.append(
+                f"| {', '.join(words)}{value} | {default(option)} | {option.help.replace('|', chr(92) + '|')} |"
+            )
+    return "\n".join(rows)
+
+
+def default(option: Any) -> str:
+    """Return an option's default as a person would write it."""
+    for model in (DreamSettings, EngineSettings):
+        if option.name in model.model_fields:
+            value = model.model_fields[option.name].default
+            value = ", ".join(value) if isinstance(value, dict) else value
+            return ("on" if value else "off") if isinstance(value, bool) else f"`{value}`"
+    if option.is_flag:
+        return "on" if option.default else "off"
+    shown = option.show_default if isinstance(option.show_default, str) else option.default
+    return f"`{shown}`" if shown else ""
+
+
+def page() -> str:
+    """Return docs/options.md with the table as it should be."""
+    made = f"{BEGIN}\n\n{table()}\n\n{END}"
+    return re.sub(f"{BEGIN}.*{END}", lambda _: made, PAGE.read_text("utf-8"), flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
