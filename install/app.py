@@ -46,10 +46,10 @@ class App:
         self.screen = screen
         used = places.used()
         venvs = [root / ".venv"] if used is None else [used, root / ".venv"]
-        self.index = environment.chosen_index(torch_index, *venvs)
+        self.project = Project.read(root)
+        self.index = environment.index_for(self.project, torch_index, screen, *venvs)
         self.before = used
         """The version that was in use when this began."""
-        self.project = Project.read(root)
         wanted = Stamp.wanted(root, (), self.index)
         self.wanted = replace(wanted, root=str(places.app), inputs=fingerprint(root))
 

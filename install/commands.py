@@ -10,12 +10,16 @@ import environment
 import gimp
 import locations
 import processes
+import torch_build
 from parts import Installation, Options, refuse_another_home
 from screen import Screen
 from trouble import Exit, InstallError
 
 ROOT = Path(__file__).resolve().parent.parent
 TORCH_INDEX = "--torch-index"
+TORCH = "--torch"
+BUILDS = {"cpu": torch_build.CPU_INDEX, "cuda": environment.USUAL_INDEX}
+"""What --torch takes, and the index that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +134,16 @@ def usage() -> str:
     rows = [f"  {head:<{width}}  {command.summary}" for head, command in zip(heads, COMMANDS, strict=True)]
     return "\n".join(
         [
-            "usage: python3 install [--torch-index URL] [COMMAND] ...",
+            "usage: python3 install [--torch cpu|cuda] [COMMAND] ...",
             "",
             *rows,
             "",
             HELP,
             "",
-            "  --torch-index URL  take torch and torchvision from this package index, for example a CPU-only one;",
-            f"                     remembered until another is given; `{environment.USUAL_INDEX}` is pip's usual one",
+            "  --torch cpu|cuda   torch for CPUs, from PyTorch's own index, or the usual one; remembered. Without it, on",
+            "                     Linux, the one that suits the machine",
+            "  --torch-index URL  take torch and torchvision from this package index;",
+            f"                     `{environment.USUAL_INDEX}` is pip's usual one",
             "  -h, --help         show this",
         ]
     )
@@ -146,7 +152,8 @@ def usage() -> str:
 def split(argv: Sequence[str]) -> Request:
     """Take a command line apart; raises InstallError if it makes no sense.
 
-    --torch-index is taken out wherever it stands, up to `--`; all other arguments after the command are handed on.
+    --torch and --torch-index are taken out wherever they stand, up to `--`; all other arguments after the command are
+    handed on.
     """
     words: list[str] = []
     torch_index: str | None = None
@@ -158,6 +165,11 @@ def split(argv: Sequence[str]) -> Request:
             torch_index = word.partition("=")[2] if "=" in word else next(rest, "")
             if not torch_index or torch_index.startswith("-"):
                 raise _misused(f"{TORCH_INDEX} needs a URL")
+        elif word == TORCH or word.startswith(TORCH + "="):
+            build = word.partition("=")[2] if "=" in word else next(rest, "")
+            if build not in BUILDS:
+                raise _misused(f"{TORCH} needs {' or '.join(BUILDS)}")
+            torch_index = BUILDS[build]
         elif not words and word in ("-h", "--help"):
             return Request("help", (), torch_index)
         elif not words and word in ("--dry-run", "--linger"):

@@ -13,6 +13,7 @@ import install_lock
 import launcher
 import processes
 import stamp
+import torch_build
 from acts import put
 from locations import NAME
 from packages import Pip, Target, forget_damaged, log_header, python_of
@@ -45,7 +46,7 @@ def ensure(root: Path, extras: tuple[str, ...], torch_index: str | None, screen:
         _make_folder(venv)
         with processes.ended_by_signals(), processes.closed_to_others(), install_lock.install_lock(venv, screen):
             # Asked again: another install may have done it all while this one waited.
-            index = chosen_index(torch_index, venv)
+            index = index_for(project, torch_index, screen, venv)
             wanted = Stamp.wanted(root, extras, index)
             if not _serves(venv, wanted):
                 needs = space_for(project, index)
@@ -65,15 +66,15 @@ def there(root: Path, torch_index: str | None) -> Path | None:
     return python_of(venv) if ready else None
 
 
-def commands(root: Path, torch_index: str | None) -> list[str]:
+def commands(root: Path, torch_index: str | None, screen: Screen) -> list[str]:
     """Return what a dry run shows of the commands with which `ensure` makes the environment; none if it is there."""
-    venv = root / ".venv"
-    index = chosen_index(torch_index, venv)
+    venv, project = root / ".venv", Project.read(root)
+    index = index_for(project, torch_index, screen, venv)
     if _serves(venv, Stamp.wanted(root, (), index)):
         return []
     pip = f"{shlex.quote(str(python_of(venv)))} -m pip install"
     shown = without_credentials(index)
-    torch = [f"{pip} --index-url {shown} --no-deps {shlex.join(Project.read(root).torch())}"] if index else []
+    torch = [f"{pip} --index-url {shown} --no-deps {shlex.join(project.torch())}"] if index else []
     more = f" --extra-index-url {shown}" if index else ""
     return [
         shlex.join([sys.executable, "-m", "venv", str(venv)]),
@@ -87,6 +88,15 @@ def chosen_index(torch_index: str | None, *venvs: Path) -> str:
     if torch_index is None:
         return next((have.torch_index for venv in venvs if (have := Stamp.read(venv))), "")
     return "" if torch_index == USUAL_INDEX else torch_index
+
+
+def index_for(project: Project, torch_index: str | None, screen: Screen, *venvs: Path) -> str:
+    """Return the same for an install, which chooses what suits the machine where nothing was chosen before."""
+    if torch_index is None and not any(map(Stamp.read, venvs)):
+        return torch_build.automatic(project, screen)
+    index = chosen_index(torch_index, *venvs)
+    torch_build.notice(index, screen)
+    return index
 
 
 def _serves(venv: Path, wanted: Stamp) -> bool:

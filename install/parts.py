@@ -265,7 +265,7 @@ class Installation:
         if installed := self.places.python():
             return installed
         if self.options.dry_run:
-            if not self.planned and (commands := environment.commands(self.root, self.torch_index)):
+            if not self.planned and (commands := environment.commands(self.root, self.torch_index, self.screen)):
                 self.told.line("  would first make an environment for the program in this clone:")
                 for command in commands:
                     self.acts("app").would(f"run: {command}")

@@ -5,13 +5,16 @@
 import contextlib
 import dataclasses
 import errno
+import http.server
 import io
 import os
 import shutil
 import string
 import subprocess
 import sys
+import threading
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,7 @@ import packages
 import pip_output
 import project
 import screen
+import torch_build
 import trouble
 from stamp import Stamp
 from trouble import Exit, InstallError
@@ -186,7 +190,7 @@ def test_text_without_addresses_stays_as_it_is(text: str) -> None:
         assert trouble.without_addresses(trouble.scrubbed(text)) == text
 
 
-WORDS = st.lists(st.text(min_size=1).filter(lambda word: not word.startswith("--torch-index") and word != "--"))
+WORDS = st.lists(st.text(min_size=1).filter(lambda word: not word.startswith("--torch") and word != "--"))
 URLS = st.from_regex(r"https://[a-z]{1,9}/[a-z]{0,9}", fullmatch=True)
 
 
@@ -202,12 +206,101 @@ def test_the_torch_index_is_taken_out_wherever_it_stands(
 
 
 @pytest.mark.parametrize(
-    "argv", [["--torch-index"], ["dream", "--torch-index="], ["dream", "--torch-index", "-q"], ["-x"]]
+    "argv",
+    [
+        ["--torch-index"],
+        ["dream", "--torch-index="],
+        ["dream", "--torch-index", "-q"],
+        ["--torch", "rocm"],
+        ["--torch"],
+        ["-x"],
+    ],
 )
 def test_a_command_line_without_sense_is_refused(argv: list[str]) -> None:
     with pytest.raises(InstallError) as raised:
         commands.split(argv)
     assert raised.value.code == Exit.USAGE
+
+
+def test_a_build_of_torch_is_an_index() -> None:
+    assert commands.split(["--torch", "cpu", "dream", "a"]).torch_index == torch_build.CPU_INDEX
+    assert commands.split(["dream", "a", "--torch=cuda"]) == commands.Request("dream", ("a",), "default")
+
+
+@contextlib.contextmanager
+def small_index(page: str | None) -> Iterator[str]:
+    """An index on the loopback address; None: one that takes a connection and says nothing."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if page is None:
+                end.wait(60)
+            elif self.path == "/torch/":
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(page.encode())
+            else:
+                self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    end = threading.Event()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            end.set()
+            server.shutdown()
+            serving.join()
+
+
+PAGE = '<a href="torch-9.8.7{local}-cp{0}{1}-cp{0}{1}-manylinux_2_28_x86_64.whl">torch</a>'.replace(
+    "{0}{1}", f"{sys.version_info[0]}{sys.version_info[1]}"
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the usual torch has no CUDA")
+@pytest.mark.parametrize(
+    ("page", "taken"),
+    [(PAGE.replace("{local}", "%2Bcpu"), True), (PAGE.replace("{local}", ""), False), ("<html>", False), (None, False)],
+)
+def test_without_an_nvidia_device_torch_for_cpus_is_taken_where_its_index_has_it(
+    tmp_path: Path, page: str | None, taken: bool
+) -> None:
+    (tmp_path / "install").mkdir()
+    (tmp_path / "install" / "constraints.txt").write_text("numpy==1.0\ntorch==9.8.7\ntorchvision==0.9\n")
+    ours = project.Project(tmp_path, ("torch>=2", "torchvision"), {}, 3)
+    stream = io.StringIO()
+    with small_index(page) as index:
+        found = torch_build.automatic(ours, screen.Screen(stream), index, tmp_path)
+        assert found == (index if taken else "")
+        assert ("torch for CPUs" in stream.getvalue(), "the usual torch" in stream.getvalue()) == (taken, not taken)
+        none = project.Project(tmp_path, ("numpy",), {}, 3)
+        assert torch_build.automatic(none, screen.Screen(stream), index, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    "driver", ["proc/driver/nvidia/version", "usr/lib/wsl/lib/libcuda.so.1", "sys/bus/pci/devices/0/vendor"]
+)
+def test_an_nvidia_device_or_its_driver_is_found_and_noticed(tmp_path: Path, driver: str) -> None:
+    stream = io.StringIO()
+    other = tmp_path / "sys/bus/pci/devices/1/vendor"
+    other.parent.mkdir(parents=True)
+    other.write_text("0x8086\n")
+    assert not torch_build.nvidia_found(tmp_path)
+    torch_build.notice(torch_build.CPU_INDEX, screen.Screen(stream), tmp_path)
+    assert stream.getvalue() == ""
+    (tmp_path / driver).parent.mkdir(parents=True)
+    (tmp_path / driver).write_text("0x10de\n")
+    assert torch_build.nvidia_found(tmp_path)
+    ours = project.Project(tmp_path, ("torch>=2", "torchvision"), {}, 3)
+    assert torch_build.automatic(ours, screen.Screen(stream), "http://127.0.0.1:9", tmp_path) == ""
+    for index in ("", torch_build.CPU_INDEX):
+        torch_build.notice(index, screen.Screen(stream), tmp_path)
+    assert stream.getvalue().count("--torch cuda") == 1
 
 
 @pytest.fixture
