@@ -13,9 +13,9 @@ service = typer.Typer(no_args_is_help=True, help="The background service: hot fo
 
 
 def _manager() -> Manager:
-    from deepdream_core.service.parts import here
+    from deepdream_core.service.manager import manager_of
 
-    return here()
+    return manager_of()
 
 
 @service.command()

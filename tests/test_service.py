@@ -18,7 +18,8 @@ from helper_process import until
 from deepdream_core.errors import ServiceError
 from deepdream_core.service import logfile, tasks
 from deepdream_core.service.launchd import LABEL, Launchd
-from deepdream_core.service.parts import Answer, Part, here
+from deepdream_core.service.manager import manager_of
+from deepdream_core.service.parts import Answer, Part
 from deepdream_core.service.systemd import HELPER_UNIT, SOCKET_UNIT, UNITS, WATCH_UNIT, Systemd
 from deepdream_core.service.tasks import TASK, Tasks
 
@@ -175,7 +176,7 @@ def test_without_systemd_too() -> None:
 
 def test_an_unknown_system_has_no_service() -> None:
     with pytest.raises(ServiceError, match="run `deepdream watch` by yourself"):
-        here("sunos5")
+        manager_of("sunos5")
 
 
 # --- the command, with programs that stand in for systemd's

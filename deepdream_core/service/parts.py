@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -92,23 +91,6 @@ def run(command: Sequence[str], within_s: float = ASK_WITHIN_S) -> Answer:
     except PermissionError as error:
         raise ServiceError(f"{command[0]}: {error.strerror}", "ask who looks after this machine") from None
     return Answer(done.returncode, done.stdout, done.stderr)
-
-
-def here(platform: str = sys.platform) -> Manager:
-    """Return this system's manager; raises `ServiceError` where none is known."""
-    if platform == "darwin":
-        from deepdream_core.service.launchd import Launchd
-
-        return Launchd(run)
-    if platform == "win32":
-        from deepdream_core.service.tasks import Tasks
-
-        return Tasks(run)
-    if platform.startswith("linux"):
-        from deepdream_core.service.systemd import Systemd
-
-        return Systemd(run)
-    raise ServiceError(f"there is no background service on {platform}", "run `deepdream watch` by yourself")
 
 
 def not_installed() -> ServiceError:
