@@ -365,7 +365,7 @@ class HelperJob:
             except HelperRefused as error:
                 if attempt == "first":
                     raise
-                raise self._client._lost(f"the connection broke, and made again: {error.what}") from None
+                raise self._client._lost(f"the connection broke, and the new one was refused: {error.what}") from None
         raise self._client._lost("the connection broke twice")
 
     def result_into(self, buffer: WriteableBuffer) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LOG_LIMIT = 256 * 1024
-"""A log of starts that has become longer is begun again at the next one."""
+"""A longer log of starts is started over at the next one."""
 
 _HOSTS = ("PYTHON", "LD_", "DYLD_", "GIO_", "GTK_", "GDK_PIXBUF_")
 _HOSTS_OWN = {"__PYVENV_LAUNCHER__", "GI_TYPELIB_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"}

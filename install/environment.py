@@ -95,7 +95,8 @@ def index_for(project: Project, torch_index: str | None, screen: Screen, *venvs:
     if torch_index is None and not any(map(Stamp.read, venvs)):
         return torch_build.automatic(project, screen)
     index = chosen_index(torch_index, *venvs)
-    torch_build.notice(index, screen)
+    if torch_index is None:
+        torch_build.notice(index, screen)
     return index
 
 

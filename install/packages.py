@@ -14,6 +14,7 @@ import processes
 from pip_output import PipProgress, diagnose, plain_name
 from project import CONSTRAINTS, LINUX_DOWNLOAD, Project, Space
 from screen import Screen, Stage
+from torch_build import CPU_INDEX
 from trouble import free_bytes, in_gb, scrubbed
 
 # Why an index could not be asked: pip says so only in its verbose log, and the person needs it in theirs.
@@ -136,7 +137,8 @@ class Pip:
         only = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": nowhere, "PIP_EXTRA_INDEX_URL": torch_index}
         # Without dependencies: the index may not have the versions of them that the constraints name.
         words = ["--index-url", torch_index, "--no-deps", *pair]
-        self._install(words, "Installing torch and torchvision from the index given", len(pair), only)
+        whose = "PyTorch's index for CPUs" if torch_index == CPU_INDEX else "the index given"
+        self._install(words, f"Installing torch and torchvision from {whose}", len(pair), only)
 
     def _size(self, torch_index: str) -> str:
         """Return the words about the size of what comes, or none if it is small or unknown."""

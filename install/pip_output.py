@@ -130,8 +130,8 @@ def _own_failure(lines: Sequence[str], code: int, log: Path) -> InstallError:
 
 def _network(lines: Sequence[str], torch_index: bool) -> InstallError | None:
     """Return the trouble if the package index could not be asked, with the cause as far as pip tells it."""
-    whose = "the index of --torch-index" if torch_index else "the package index"
-    setting = "the URL of --torch-index (`--torch-index default` forgets it)" if torch_index else "PIP_INDEX_URL"
+    whose = "the index that torch comes from" if torch_index else "the package index"
+    setting = "the URL of --torch-index (`--torch cuda` takes the usual one)" if torch_index else "PIP_INDEX_URL"
     if _matching(lines, "CERTIFICATE_VERIFY_FAILED", "SSLError", "SSLCertVerificationError"):
         return InstallError(
             f"{whose} could not be trusted: its certificate was refused",
@@ -169,9 +169,7 @@ def _no_version(requirement: str, torch_index: bool) -> InstallError:
     name = plain_name(re.split(r"[<>=!~\[; ]", requirement)[0])
     is_torch = name in ("torch", "torchvision")
     if torch_index:
-        todo = (
-            "check that the index of --torch-index offers this version for this system, or give `--torch-index default`"
-        )
+        todo = "check that the index of --torch-index offers this version for this system, or give `--torch cuda`"
     elif is_torch and sys.platform == "darwin" and platform.machine() == "x86_64":
         todo = "torch has no current version for Intel Macs; use a Mac with Apple silicon, Linux or Windows"
     elif sys.maxsize < 2**32:

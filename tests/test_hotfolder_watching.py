@@ -443,7 +443,7 @@ def test_a_thread_that_ends_is_noticed_and_all_begins_anew(watch: Callable[..., 
     again.join(60)
     assert one.tick(0) == []
     assert one.watcher.mode == "polling"
-    assert one.watcher.why.startswith("the observer has ended again")
+    assert one.watcher.why.startswith("the observer has ended once more")
     assert one.tick(10) == ["the observer had ended"]
     assert one.watcher.mode == "events"
 

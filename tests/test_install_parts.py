@@ -8,6 +8,7 @@ import errno
 import http.server
 import io
 import os
+import platform
 import shutil
 import string
 import subprocess
@@ -257,9 +258,9 @@ def small_index(page: str | None) -> Iterator[str]:
             serving.join()
 
 
-PAGE = '<a href="torch-9.8.7{local}-cp{0}{1}-cp{0}{1}-manylinux_2_28_x86_64.whl">torch</a>'.replace(
+PAGE = '<a href="torch-9.8.7{local}-cp{0}{1}-cp{0}{1}-manylinux_2_28_{machine}.whl">torch</a>'.replace(
     "{0}{1}", f"{sys.version_info[0]}{sys.version_info[1]}"
-)
+).replace("{machine}", platform.machine())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the usual torch has no CUDA")
@@ -268,16 +269,22 @@ PAGE = '<a href="torch-9.8.7{local}-cp{0}{1}-cp{0}{1}-manylinux_2_28_x86_64.whl"
     [(PAGE.replace("{local}", "%2Bcpu"), True), (PAGE.replace("{local}", ""), False), ("<html>", False), (None, False)],
 )
 def test_without_an_nvidia_device_torch_for_cpus_is_taken_where_its_index_has_it(
-    tmp_path: Path, page: str | None, taken: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str | None, taken: bool
 ) -> None:
     (tmp_path / "install").mkdir()
     (tmp_path / "install" / "constraints.txt").write_text("numpy==1.0\ntorch==9.8.7\ntorchvision==0.9\n")
     ours = project.Project(tmp_path, ("torch>=2", "torchvision"), {}, 3)
     stream = io.StringIO()
+    monkeypatch.setenv("no_proxy", "*")
+    for name in ("PIP_INDEX_URL", "PIP_NO_INDEX", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch_build, "WITHIN_S", 0.2 if page is None else 30.0)
     with small_index(page) as index:
         found = torch_build.automatic(ours, screen.Screen(stream), index, tmp_path)
         assert found == (index if taken else "")
-        assert ("torch for CPUs" in stream.getvalue(), "the usual torch" in stream.getvalue()) == (taken, not taken)
+        assert ("torch for CPUs" in stream.getvalue(), "the usual one" in stream.getvalue()) == (taken, not taken)
+        monkeypatch.setenv("PIP_INDEX_URL", index)
+        assert torch_build.automatic(ours, screen.Screen(stream), index, tmp_path) == "", "pip has an index of its own"
         none = project.Project(tmp_path, ("numpy",), {}, 3)
         assert torch_build.automatic(none, screen.Screen(stream), index, tmp_path) == ""
 

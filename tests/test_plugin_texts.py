@@ -1,6 +1,6 @@
 """That the plug-in's German catalogue says everything the plug-in says, and nothing else.
 
-`python3 tests/test_plugin_texts.py` compiles deepdream.po into deepdream.mo.
+`.venv/bin/python tests/test_plugin_texts.py` compiles deepdream.po into deepdream.mo.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def test_the_letters_to_press_are_different_ones() -> None:
 
 
 def test_the_compiled_catalogue_is_of_this_text() -> None:
-    assert MO.read_bytes() == compiled(read_po(PO)), "run python3 tests/test_plugin_texts.py"
+    assert MO.read_bytes() == compiled(read_po(PO)), "run .venv/bin/python tests/test_plugin_texts.py"
     with MO.open("rb") as file:
         catalogue = gettext.GNUTranslations(file)
     for text, meant in read_po(PO).items():

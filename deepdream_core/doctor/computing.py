@@ -84,7 +84,7 @@ def check_torch(seen: Seen, nvidia: bool, wants_cpu: bool) -> Finding:
     on = f"{torch['version']} on {torch['device']} ({torch['name']}), {torch['precision']}"
     if torch["device"] == "cpu" and nvidia and not wants_cpu:
         if torch["cuda"] is None:
-            fix = "run `python3 install` again without --torch-index, or with the one for CUDA"
+            fix = "run `python3 install app --torch cuda` (Windows: --torch-index with PyTorch's index for CUDA)"
             return wrong(f"{on}: there is an NVIDIA card, but this torch was built without CUDA", fix)
         return wrong(f"{on}: there is an NVIDIA card, but CUDA does not find it", "see what `nvidia-smi` says")
     return well(f"{on}, {_gb(torch['free'])} of {_gb(torch['total'])} free")

@@ -52,7 +52,7 @@ def choose_device(name: str) -> torch.device:
 def keep_freed_memory(keep: bool) -> None:
     """Tell glibc to keep freed blocks for the next allocation (`keep`), or to give them back to the system, now and later.
 
-    Each iteration allocates the same tensors again; faulting them in again costs 6 % at 1024². But a heap that is kept
+    Each iteration allocates the same tensors again; faulting in new pages costs 6 % at 1024². But a heap that is kept
     frays: with tiles of a large picture it grew to twice what they need, so it is only for pictures that need no tiles.
     Elsewhere than on glibc this does nothing. It holds for the whole process: of dreams that take turns, each sets it again
     with every gradient, and the first to end gives back what the others kept. That costs time and changes no result.

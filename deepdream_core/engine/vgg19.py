@@ -107,7 +107,7 @@ class Vgg19:
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Return about how many bytes per pixel of a crop `value_and_gradient` holds at its peak, rounded up.
+        """Return about how many bytes per pixel of a crop `value_and_gradient` holds at its peak; estimated high.
 
         What the backward keeps and one widest map on top, or some widest maps at the shallow end, and the crop itself.
         cuDNN takes up to one (in float32 three) of these for itself (measured on an H100).

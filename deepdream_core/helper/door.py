@@ -248,7 +248,7 @@ class TimedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Count again; let the door say that the caller has shown the token."""
+        """Start counting at zero; let the door say that the caller has shown the token."""
         super().on_message_begin()
         self._parsed_bytes = 0
         self.scope[KNOWN] = partial(self._strangers.pop, self, None)  # type: ignore[literal-required]

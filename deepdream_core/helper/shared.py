@@ -134,7 +134,7 @@ def _made(size: int) -> Memory:
 
 def _reserve(file: int, size: int) -> None:
     """Have the room given now: a full /dev/shm is an error here, and would kill the process at the first write."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and file >= 0:
         os.posix_fallocate(file, 0, size)
 
 

@@ -77,7 +77,7 @@ class Arrivals:
         return self._files.get(path)
 
     def saw(self, found: Found, now: float) -> Arrival:
-        """Take note of a file as it is now; one that has changed begins to rest again, whatever was known of it."""
+        """Take note of a file as it is now; the rest of one that has changed starts over, whatever was known of it."""
         known = self._files.get(found.path)
         if known is not None:
             known.scan = self._scan

@@ -385,7 +385,7 @@ class Journal:
             with contextlib.suppress(OSError):
                 self.path.with_name(self.path.name + ending).unlink()
         self.path.rename(aside)
-        self.said = f"the journal was damaged ({error}) and is begun again; the old one is {aside}"
+        self.said = f"the journal was damaged ({error}) and a new one was begun; the old one is {aside}"
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

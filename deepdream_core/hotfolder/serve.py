@@ -189,7 +189,7 @@ def _screen(live: bool) -> Screen:
 
 
 def _logged(path: Path) -> Callable[[str], None]:
-    """Return what writes a line into a file that is begun again when it has become long; raises `OutputError`."""
+    """Return what writes a line into a file that starts over when it has become long; raises `OutputError`."""
     log = logging.getLogger("deepdream.hotfolder.lines")
     log.setLevel(logging.INFO)
     log.propagate = False

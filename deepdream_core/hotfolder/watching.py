@@ -221,7 +221,7 @@ class Watcher:
             self._revived_at = now
             self.restart("the observer had ended")
         elif not self._events.alive:
-            self._trouble = "the observer has ended again and is started again in a few seconds; until then"
+            self._trouble = "the observer has ended once more and will be restarted in a few seconds; until then"
 
     def _check_canary(self, now: float) -> None:
         if self._overflown and self._canary_due is not None:  # the canary's own event may be among the lost

@@ -72,7 +72,7 @@ def upright(exif: bytes, *, swapped: bool) -> bytes:
 def without_orientation(exif: bytes) -> bytes:
     """Return a bare block that names no orientation in its first directory; nothing but the entries behind it has moved.
 
-    For encoders that write a block which names one again, with MakerNote and texts the worse for it.
+    For encoders that rewrite a block which names one, with MakerNote and texts the worse for it.
     """
     return _without(exif, _ORIENTATION)
 

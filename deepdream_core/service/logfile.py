@@ -36,7 +36,7 @@ def show(lines: int, *, follow: bool) -> None:
 
 
 class _Log:
-    """One file, which may not be there yet and may be begun again at any time."""
+    """One file, which may not be there yet and may start over at any time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

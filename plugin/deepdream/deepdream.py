@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-# babl times its ways to convert pixels again in each process, and takes the fastest whose error is small enough: the same
-# layer is read otherwise in one run of twenty, by 1e-6, which is enough for another dream. Its first use looks here.
+# In each process babl times its ways to convert pixels, and takes the fastest whose error is small enough: the same layer
+# is read otherwise in one run of twenty, by 1e-6, which is enough for another dream. Its first use looks here.
 os.environ |= {"BABL_TOLERANCE": "0.0000000001", "BABL_INHIBIT_CACHE": "1"}
 
 import gi

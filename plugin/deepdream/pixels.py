@@ -140,7 +140,7 @@ def read_small(drawable: Gimp.Drawable, region: Region, longest: int) -> tuple[b
 def write(image: Gimp.Image, drawable: Gimp.Drawable, part: Selected, pixels: bytearray) -> None:
     """Put `part.inner` of a picture of `part.outer`, as `read` gives it, on the drawable through the selection.
 
-    GIMP applies the selection and its feather itself. At some precisions it also rounds again what is not selected at all;
+    GIMP applies the selection and its feather itself. At some precisions it also rounds what is not selected at all;
     there the bytes from before are put back. Raises `Refused` when GIMP does not let it be changed.
     """
     inner, outer = part.inner, part.outer
