@@ -956,7 +956,7 @@ def test_a_plug_in_that_was_told_something_else_is_told(tmp_path: Path) -> None:
     plugged_in(tmp_path / "3.0", service={"host": "127.0.0.1", "port": 5, "token": "a"}, command=["/gone/python"])
     facts = {**FACTS, "service": {"host": "127.0.0.1", "port": 6, "token": "a"}}
     found = gimp.check_plug_in(tmp_path / "3.0", True, facts, None, "again")
-    assert found == wrong("the plug-in was told another service than there is now", "again")
+    assert found == wrong("the plug-in's service is out of date", "again")
     assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").what.endswith("not there: /gone/python")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -176,8 +177,11 @@ def _of_gimp(here: Here, record: Manifest | None) -> Iterator[Check]:
 
 
 def _check_plug_in(folder: Path, elsewhere: bool, record: Manifest | None, install: str) -> Finding:
+    from deepdream_core.plugin_facts import controls
+
     facts: dict[str, Any] = {"version": __version__, "protocol": wire.PROTOCOL}
     facts |= {"endpoint": str(wire.endpoint_path()), "state": str(wire.state_folder())}
+    facts["controls"] = json.loads(json.dumps(controls()))
     prepared = _prepared()
     if prepared is not None:
         facts["service"] = service_endpoint.words_of(prepared)

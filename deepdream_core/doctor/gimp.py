@@ -87,7 +87,7 @@ def check_plug_in(
         return wrong(f"the plug-in is of version {version:.20}, and this is {facts['version']}", install)
     for name, value in facts.items():
         if told.get(name) != value:
-            return wrong(f"the plug-in was told another {name} than there is now", install)
+            return wrong(f"the plug-in's {name} is out of date", install)
     if trouble := _trouble(plug_in, told, manifest):
         return wrong(trouble, f"{install}, then start GIMP again")
     return well(f"plug-in {version}")
