@@ -25,7 +25,7 @@ from helper_process import Helper, followed, picture, running_endlessly, running
 from deepdream_core import __version__, client, remote, wire
 from deepdream_core.helper import beside, serve
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd's socket activation")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="systemd's socket activation"), pytest.mark.slow]
 
 OLD = """
 import sys

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+pytestmark = pytest.mark.slow  # the whole run for a GPU, on the CPU
+
 FOLDER = Path(__file__).parent / "cuda"
 THERE = {"torch", "numpy"}
 """What fetch.sh leaves to the machine with the GPU."""

@@ -153,6 +153,7 @@ def test_a_process_number_that_was_given_to_another_program_does_no_harm(tmp_pat
         assert helper.client().status()["pid"] == helper.process.pid
 
 
+@pytest.mark.slow
 def test_of_two_helpers_started_at_once_one_wins_and_the_other_says_so(tmp_path: Path) -> None:
     for number in range(20):
         helper = Helper(tmp_path / str(number))

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # waits for what goes wrong
+
 LEASE_S, UNATTACHED_S, UNANSWERED_S = 2.0, 10.0, 10.0
 MARGIN_S = 1.5
 """For a step of the worker, a tick of the helper, and a machine that has other things to do."""

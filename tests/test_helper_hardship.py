@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
     Command = Callable[..., subprocess.CompletedProcess[str]]
 
+pytestmark = pytest.mark.slow  # waits for what goes wrong
+
 NOBODY, NAMELESS = 65534, "54321"
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 CHEAP: dict[str, Any] = {**QUICK, "layers": {"relu1_1": 1.0}}

@@ -13,6 +13,8 @@ import psutil
 import pytest
 from helper_process import Helper, memory_of, running_helper, until
 
+pytestmark = pytest.mark.slow  # a thousand jobs
+
 CLIENTS, JOBS = 8, 125
 GROWTH_MB = 5
 """What allocators may keep without anything leaking: 800 pictures of 32 px take 2.5 MB, one leaked each would show in

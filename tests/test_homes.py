@@ -21,7 +21,7 @@ import systemd
 from deepdream_core import wire
 from deepdream_core.doctor import service, space
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's folders")
+pytestmark = [pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's folders"), pytest.mark.slow]
 
 NAMELESS = "54321"
 PROGRAM = (sys.executable, "-I", "-m", "deepdream_core")

@@ -35,6 +35,8 @@ from deepdream_core.photo import ENDINGS, read_photo, write_photo
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+pytestmark = pytest.mark.slow  # many broken files
+
 SEED = int(os.environ.get("DEEPDREAM_HOSTILE_SEED", "1"))
 CUTS = int(os.environ.get("DEEPDREAM_HOSTILE_CUTS", "10"))
 OTHERS = int(os.environ.get("DEEPDREAM_HOSTILE_OTHERS", "27"))

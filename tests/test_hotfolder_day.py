@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from deepdream_core.dreamer import Dreamer
 
+pytestmark = pytest.mark.slow  # a long day
+
 HOUR_S = 3600.0
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     State = dict[str, Any]
 
+pytestmark = pytest.mark.slow  # waits for what goes wrong
+
 BAD = "bad.png"
 
 

@@ -22,6 +22,8 @@ import os, runpy, signal, sys
 from deepdream_core.hotfolder import delivery, moves
 from deepdream_core.hotfolder.journal import Journal
 
+pytestmark = pytest.mark.slow  # kills take minutes
+
 at, left = int(sys.argv.pop(1)), sys.argv.pop(1)
 steps = 0
 

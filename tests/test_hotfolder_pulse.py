@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from helper_process import Helper
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sd_notify is systemd's")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="sd_notify is systemd's"), pytest.mark.slow]
 
 PERIOD_S = 2.0
 LONG_S = 6.0

@@ -28,7 +28,7 @@ from trouble import InstallError
 from deepdream_core import config, fetch, wire
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX's")
-pytestmark = posix
+pytestmark = [posix, pytest.mark.slow]
 
 HARD_NAMES = 'Jörg\'s $HOME `x` "y" %n \\ 画'
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "install"))
 from manifest import Manifest
 from trouble import InstallError
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX's")
+pytestmark = [pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX's"), pytest.mark.slow]
 
 
 @pytest.fixture

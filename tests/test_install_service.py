@@ -34,6 +34,8 @@ from screen import Screen
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow  # installs again and again
+
 ENDPOINT = systemd.Endpoint(Path("/s/service.json"), "127.0.0.1", 45678)
 HARD_NAMES = [
     "plain",

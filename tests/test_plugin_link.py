@@ -435,6 +435,7 @@ def test_a_helper_killed_in_the_midst_of_a_dream_is_told(tmp_path: Path) -> None
         until(lambda: not any(child.is_running() for child in children), 10)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="stops it with a signal")
 def test_a_helper_that_hangs_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "SILENT_S", 2.5)

@@ -14,6 +14,8 @@ from conftest import picture_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+pytestmark = pytest.mark.slow  # a cold start for each command
+
 ROOT = Path(__file__).parents[1]
 PROGRAM = (sys.executable, "-I", "-m", "deepdream_core")
 INSTALLER = (sys.executable, str(ROOT / "install"))
