@@ -17,12 +17,12 @@ from watching import SLOW, TINY, Watching, photograph, watching
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # kills take minutes
+
 KILLED_AT = """
 import os, runpy, signal, sys
 from deepdream_core.hotfolder import delivery, moves
 from deepdream_core.hotfolder.journal import Journal
-
-pytestmark = pytest.mark.slow  # kills take minutes
 
 at, left = int(sys.argv.pop(1)), sys.argv.pop(1)
 steps = 0
