@@ -19,6 +19,7 @@ from deepdream_core.settings import (
     as_option,
     number_or_text,
     schemas_of,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -34,15 +35,14 @@ INTERRUPTED = 130
 def option_of(model: type[BaseModel], key: str) -> Any:
     """Return the option of a setting, made from its declaration."""
     field = model.model_fields[key]
-    schema = schemas_of(model)[key]
-    parts = schema.get("anyOf", [schema])
-    words = [word for part in parts for word in part.get("enum", [part["const"]] if "const" in part else [])]
-    kinds = [{"integer": "N", "number": "F"}.get(part.get("type", "")) for part in parts]
+    words = words_of(model, key)
+    types = [part.get("type", "") for part in schemas_of(model)[key]]
+    kinds = [{"integer": "N", "number": "F"}.get(kind) for kind in types]
     flag = next(
         (each for each in field.metadata if isinstance(each, Flag)), Flag("|".join([*filter(None, kinds), *words]))
     )
     name = as_option(key)
-    if schema.get("type") == "boolean":
+    if types == ["boolean"]:
         return typer.Option(f"{name}/--no-{name.removeprefix('--')}", help=field.description)
     complete = completion.layer if key == "layers" else completion.one_of(*(flag.completions or words))
     return typer.Option(name, metavar=flag.metavar, help=field.description, autocompletion=complete)

@@ -15,7 +15,7 @@ from deepdream_core import __version__, service_endpoint, wire
 from deepdream_core.config import load_config
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.layers import LAYERS
-from deepdream_core.settings import Control, DreamSettings, schemas_of
+from deepdream_core.settings import Control, DreamSettings, schemas_of, words_of
 
 if TYPE_CHECKING:
     from deepdream_core.settings import Config
@@ -67,11 +67,10 @@ def helper_command() -> list[str]:
 def ranges() -> dict[str, dict[str, Any]]:
     """Return for each setting its `description`, `words` such as auto, and `minimum`, `maximum`, `above`, `below`."""
     found = {}
-    for name, schema in schemas_of(DreamSettings).items():
-        parts = schema.get("anyOf", [schema])
+    for name, field in DreamSettings.model_fields.items():
+        parts = schemas_of(DreamSettings)[name]
         bounds = {word: part[bound] for part in parts for bound, word in _BOUNDS.items() if bound in part}
-        words = [word for part in parts for word in part.get("enum", [part["const"]] if "const" in part else [])]
-        found[name] = {"description": schema["description"], "words": words, **bounds}
+        found[name] = {"description": field.description, "words": words_of(DreamSettings, name), **bounds}
     return found
 
 
@@ -90,9 +89,7 @@ def controls() -> list[dict[str, Any]]:
             "name": key.replace("_", "-"), "setting": key, "place": control.place, "label": control.label,
             "description": declared.description, "unless": control.unless.replace("_", "-"),
         }  # fmt: skip
-        kinds = {
-            part.get("type") for part in schemas_of(DreamSettings)[key].get("anyOf", [schemas_of(DreamSettings)[key]])
-        }
+        kinds = {part.get("type") for part in schemas_of(DreamSettings)[key]}
         if "boolean" in kinds:
             shown |= {"kind": "switch", "words": _SWITCH}
         elif not kinds & {"integer", "number"}:

@@ -388,16 +388,21 @@ def _explained(model: type[BaseModel], problem: ErrorDetails, name: Callable[[st
 
 
 @cache
-def schemas_of(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
-    """Return the JSON schema of each key."""
-    schemas: dict[str, dict[str, Any]] = model.model_json_schema()["properties"]
-    return schemas
+def schemas_of(model: type[BaseModel]) -> dict[str, list[dict[str, Any]]]:
+    """Return the JSON schemas of each key, one for each kind of value that it takes."""
+    properties: dict[str, dict[str, Any]] = model.model_json_schema()["properties"]
+    return {key: schema.get("anyOf", [schema]) for key, schema in properties.items()}
+
+
+def words_of(model: type[BaseModel], key: str) -> list[str]:
+    """Return the words that a key takes, such as auto."""
+    parts = schemas_of(model)[key]
+    return [word for part in parts for word in part.get("enum", [part["const"]] if "const" in part else [])]
 
 
 def allowed(model: type[BaseModel], key: str) -> str:
     """Return in words what values a key takes, from its declaration: `auto or a whole number from 1 to 40`."""
-    schema = schemas_of(model)[key]
-    return " or ".join(_in_words(part) for part in schema.get("anyOf", [schema]))
+    return " or ".join(map(_in_words, schemas_of(model)[key]))
 
 
 def _number(value: float) -> str:

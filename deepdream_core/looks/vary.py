@@ -101,8 +101,7 @@ def _axis(text: str) -> Axis:
 
 def _kinds(key: str) -> set[str]:
     """Return the JSON types that a setting's values may have; none for an unknown key, which is refused later."""
-    schema = schemas_of(DreamSettings).get(key, {})
-    return {str(part.get("type")) for part in schema.get("anyOf", [schema])}
+    return {str(part.get("type")) for part in schemas_of(DreamSettings).get(key, [])}
 
 
 def _value(text: str) -> Value:

@@ -40,12 +40,8 @@ def _sentence(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Number:
-    """A setting that is a number: an argument from `as_preset`, which means "as the preset says", to `most`.
-
-    A slider goes from `lowest` to `right`, bent by `bend`; an arrow key moves by `arrow`. `numbers` stand for the setting's
-    words, as 0 for auto. While the switch `unless` is on the setting does nothing.
-    """
+class _Control:
+    """A setting that is an argument and a row. While the switch `unless` is on it does nothing."""
 
     name: str
     setting: str
@@ -53,6 +49,16 @@ class Number:
     label: str
     description: str
     unless: str
+
+
+@dataclass(frozen=True)
+class Number(_Control):
+    """A setting that is a number: an argument from `as_preset`, which means "as the preset says", to `most`.
+
+    A slider goes from `lowest` to `right`, bent by `bend`; an arrow key moves by `arrow`. `numbers` stand for the setting's
+    words, as 0 for auto.
+    """
+
     whole: bool
     as_preset: float
     lowest: float
@@ -64,15 +70,9 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(_Control):
     """A setting that is a choice: for each of its words the setting's value and a label. A `switch` has no and yes."""
 
-    name: str
-    setting: str
-    place: int
-    label: str
-    description: str
-    unless: str
     switch: bool
     words: dict[str, tuple[Any, str]]
 
