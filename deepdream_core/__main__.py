@@ -25,14 +25,14 @@ def main() -> NoReturn:
 def run() -> NoReturn:
     """Run the command line. It is imported here, so that Ctrl-C in the first moments is no traceback either."""
     try:
-        from deepdream_core import streams
+        from deepdream_core.cli import streams
 
         streams.settle()
         if not os.path.isabs(os.environ.get("HOME", os.sep)):  # noqa: PTH117
             del os.environ["HOME"]  # empty or relative it names no place; the system's list of users does
-        from deepdream_core import cli
+        from deepdream_core.cli import main
 
-        code = cli.run()
+        code = main.run()
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         code = 130

@@ -11,10 +11,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from deepdream_core import __version__, service_endpoint, wire
+from deepdream_core import __version__
 from deepdream_core.config import load_config
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.layers import LAYERS
+from deepdream_core.link import service_endpoint, wire
 from deepdream_core.settings import Control, DreamSettings, schemas_of, words_of
 
 if TYPE_CHECKING:

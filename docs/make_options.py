@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from deepdream_core.cli import app
+from deepdream_core.cli.main import app
 from deepdream_core.settings import DreamSettings, EngineSettings
 
 PAGE = Path(__file__).resolve().parent / "options.md"

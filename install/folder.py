@@ -9,7 +9,7 @@ from trouble import Exit, InstallError
 ASK_WITHIN_S = 60.0
 USUAL = "DeepDream"
 _NAMES = (
-    "import json; from deepdream_core.config import load_config; from deepdream_core.hotfolder.places import root_of; "
+    "import json; from deepdream_core.config import load_config; from deepdream_core.hotfolder.layout import root_of; "
     "print(json.dumps([str(root_of(one)) for one in load_config().folders]))"
 )
 

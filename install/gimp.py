@@ -16,10 +16,9 @@ from screen import Screen
 from trouble import Exit, InstallError
 
 SOURCE = Path("plugin", NAME)
-FROM_CORE = ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py", "service_endpoint.py")
-"""The helper's client, which the plug-in carries a copy of."""
-PICTURES = "thumbnails"
-"""The folder of the presets' small pictures, in the package and in the plug-in."""
+FROM_CORE = {"link": "*.py", "thumbnails": "*.png"}
+"""Folders of the package that the plug-in carries a copy of: the helper's client, the presets' small pictures."""
+CLIENT = "link/client.py"
 ASK_WITHIN_S = 60.0
 
 _KEPT = re.compile(rf"{re.escape(YOURS)}(\.\d+)?$")
@@ -223,8 +222,10 @@ def _paths(root: Path) -> dict[str, Path]:
     for path in sorted((source / "locale").rglob("*")):
         if path.is_file() and not path.name.startswith("."):
             paths[path.relative_to(source).as_posix()] = path
-    pictures = {f"{PICTURES}/{path.name}": path for path in sorted((root / "deepdream_core" / PICTURES).glob("*.png"))}
-    return paths | {name: root / "deepdream_core" / name for name in FROM_CORE} | pictures
+    for folder, pattern in FROM_CORE.items():
+        for path in sorted((root / "deepdream_core" / folder).glob(pattern)):
+            paths[f"{folder}/{path.name}"] = path
+    return paths
 
 
 def wanted_files(root: Path, told: bytes | None) -> Files:
@@ -235,8 +236,9 @@ def wanted_files(root: Path, told: bytes | None) -> Files:
     source = root / SOURCE
     paths = _paths(root)
     try:
-        if PROGRAM not in paths:
-            raise FileNotFoundError(2, "No such file", str(source / PROGRAM))
+        for name, path in ((PROGRAM, source / PROGRAM), (CLIENT, root / "deepdream_core" / CLIENT)):
+            if name not in paths:
+                raise FileNotFoundError(2, "No such file", str(path))
         return {name: path.read_bytes() for name, path in paths.items()} | {FACTS: told if told is not None else b""}
     except OSError as error:
         raise InstallError(

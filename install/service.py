@@ -20,7 +20,7 @@ from trouble import Exit, InstallError
 ASK_WITHIN_S = 60.0
 BACK_WITHIN_S = 20.0
 """For so long it is waited for a service that ran before and is to run again."""
-MODULE = "deepdream_core.service_endpoint"
+MODULE = "deepdream_core.link.service_endpoint"
 
 
 class Supervisor(Protocol):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from deepdream_core import client, service_endpoint
+from deepdream_core.link import client, service_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

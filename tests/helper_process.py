@@ -20,7 +20,7 @@ import psutil
 import yaml
 from skimage import data
 
-from deepdream_core import client, wire
+from deepdream_core.link import client, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -186,7 +186,7 @@ class Following:
     def __init__(self, job: client.HelperJob) -> None:
         self.job = job
         self.told: list[tuple[float, client.Event]] = []
-        self.error: client.HelperError | None = None
+        self.error: client.LinkError | None = None
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
@@ -194,7 +194,7 @@ class Following:
         try:
             for event in self.job.events():
                 self.told.append((time.monotonic(), event))
-        except client.HelperError as error:
+        except client.LinkError as error:
             self.error = error
 
     def all(self, name: str) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from deepdream_core.config import load_config
 from deepdream_core.hotfolder import explain
 from deepdream_core.hotfolder.daemon import Daemon
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.hotfolder.places import Places
+from deepdream_core.hotfolder.layout import Places
 from deepdream_core.settings import FolderSettings, Preset
 
 if TYPE_CHECKING:

@@ -31,9 +31,9 @@ sys.path.insert(0, str(FOLDER))
 
 import choices  # noqa: E402
 import facts  # noqa: E402
-import link  # noqa: E402
+import jobs  # noqa: E402
 
 FACTS = facts.load()
 """What it was told: the built-in presets, and this user's folders, which tests replace."""
 
-__all__ = ["FACTS", "FILES", "FOLDER", "ROOT", "SOURCE", "choices", "facts", "gimp", "link"]
+__all__ = ["FACTS", "FILES", "FOLDER", "ROOT", "SOURCE", "choices", "facts", "gimp", "jobs"]

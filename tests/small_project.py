@@ -143,18 +143,20 @@ class House:
         root = clone.root
         (root / "install" / "small_backend.py").write_text(BACKEND, "utf-8")
         core = root / "deepdream_core"
-        (core / "hotfolder").mkdir()
+        for name in ("hotfolder", "link"):
+            (core / name).mkdir()
         for name, text in {
             "__main__.py": PROGRAM,
             "plugin_facts.py": FACTS,
-            "service_endpoint.py": ENDPOINT,
+            "link/__init__.py": "",
+            "link/service_endpoint.py": ENDPOINT,
             "config.py": CONFIG,
             "hotfolder/__init__.py": "",
-            "hotfolder/places.py": "import os\nroot_of = os.path.expanduser\n",
+            "hotfolder/layout.py": "import os\nroot_of = os.path.expanduser\n",
         }.items():
             (core / name).write_text(text, "utf-8")
-        for name in ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py"):
-            (core / name).write_text(f"# {name}\n", "utf-8")
+        for name in ("wire.py", "client.py"):
+            (core / "link" / name).write_text(f"# {name}\n", "utf-8")
         (root / "plugin" / "deepdream").mkdir(parents=True)
         (root / "plugin" / "deepdream" / "deepdream.py").write_text("# plug-in-deepdream-check\n", "utf-8")
         house = cls(clone, folder / home)

@@ -22,8 +22,10 @@ import yaml
 from activating import EXEC, Manager, activating
 from helper_process import Helper, followed, picture, running_endlessly, running_helper, submitted, until
 
-from deepdream_core import __version__, client, remote, wire
-from deepdream_core.helper import beside, serve
+from deepdream_core import __version__
+from deepdream_core.helper import serve, stand_in
+from deepdream_core.link import client, wire
+from deepdream_core.work import remote
 
 pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="systemd's socket activation"), pytest.mark.slow]
 
@@ -31,7 +33,7 @@ OLD = """
 import sys
 import deepdream_core
 deepdream_core.__version__ = "0.0.1"
-from deepdream_core.cli import run
+from deepdream_core.cli.main import run
 sys.exit(run())
 """
 
@@ -43,7 +45,7 @@ def test_a_mended_configuration_is_noticed_while_clients_ask(tmp_path: Path) -> 
         manager.config.write_text(yaml.safe_dump({"helper": {"idle_exit_s": 30}}))
 
         def answered() -> bool:
-            with contextlib.suppress(client.HelperError):
+            with contextlib.suppress(client.LinkError):
                 return bool(manager.connect().status()["pid"])
             return False
 
@@ -56,7 +58,7 @@ def test_nobody_reaches_the_unit_s_start_limit_by_connecting() -> None:
     unit = (Path(__file__).parents[1] / "install" / "units" / "deepdream-helper.service").read_text()
     limit = dict(line.split("=") for line in unit.splitlines() if line.startswith("StartLimit"))
     shortest_s = int(limit["StartLimitIntervalSec"]) / int(limit["StartLimitBurst"])
-    assert min(beside.QUIET_S, serve.SERVICE_IDLE_S) > shortest_s
+    assert min(stand_in.QUIET_S, serve.SERVICE_IDLE_S) > shortest_s
 
 
 def ended(manager: Manager, times: int = 1, within_s: float = 15.0) -> int:

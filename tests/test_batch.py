@@ -11,11 +11,11 @@ import tifffile
 from PIL import Image
 from skimage import data
 
-from deepdream_core import batch
 from deepdream_core.engine.engine import Engine
 from deepdream_core.photo import read_photo
-from deepdream_core.report import ErrorReporter
 from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.work import batch
+from deepdream_core.work.report import ErrorReporter
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -334,8 +334,8 @@ def test_a_shortage_of_memory_fails_one_picture_and_not_the_others(tmp_path: Pat
     Image.new("RGB", (6000, 4000)).save(tmp_path / "large.png")
     picture_file(tmp_path / "small.png")
     script = (
-        "import resource, torch, sys; from deepdream_core.cli import run;"
-        "import deepdream_core.engine.engine, deepdream_core.batch;"
+        "import resource, torch, sys; from deepdream_core.cli.main import run;"
+        "import deepdream_core.engine.engine, deepdream_core.work.batch;"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 900_000_000, resource.RLIM_INFINITY));"
         "sys.argv = ['deepdream', 'dream', 'large.png', 'small.png', '--finest', '64', '--iterations', '1'];"
@@ -395,7 +395,7 @@ def test_bench_measures_and_tells_memory(deepdream: Callable[..., subprocess.Com
 
 
 def test_the_bench_table(capsys: pytest.CaptureFixture[str]) -> None:
-    from deepdream_core.bench import print_table
+    from deepdream_core.bench.engine import print_table
     from deepdream_core.settings import EngineSettings
 
     print_table(EngineSettings(device="cpu"), repeats=1, sides=(64, 96))

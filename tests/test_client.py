@@ -23,14 +23,14 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_wire import MODULES, interpreter
+from test_wire import LINK, interpreter
 
-from deepdream_core import client, launch, wire
-from deepdream_core.client import (
+from deepdream_core.errors import OutOfMemoryError
+from deepdream_core.link import client, helper_start, wire
+from deepdream_core.link.client import (
     Event,
     HelperBusy,
     HelperClient,
-    HelperError,
     HelperJob,
     HelperLost,
     HelperNotStarted,
@@ -38,11 +38,11 @@ from deepdream_core.client import (
     HelperVersion,
     JobCancelled,
     JobFailed,
+    LinkError,
     NoHelper,
     connect,
 )
-from deepdream_core.errors import OutOfMemoryError
-from deepdream_core.remote import translated
+from deepdream_core.work.remote import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -612,7 +612,7 @@ def test_anything_that_may_be_answered_ends_in_one_of_the_errors(tmp_path: Path)
             calls = ("GET /v1/jobs/j1/events", "GET /v1/jobs/j1/result", "DELETE /v1/jobs/j1")
             helper.routes = {call: [head, *pieces] for call in calls}
             for call in (lambda: list(job.events(timeout_s=5)), job.result, job.cancel):
-                with contextlib.suppress(HelperError):
+                with contextlib.suppress(LinkError):
                     call()
 
         answers()
@@ -863,7 +863,7 @@ def test_events_that_are_no_event_stream_are_a_lost_helper(helper: Helper) -> No
 HOST = """
 import array, sys
 sys.path.insert(0, sys.argv[1])
-import client, wire
+from link import client, wire
 one = client.connect(client="host", endpoint_file=sys.argv[2])
 job = one.submit(array.array("f", range(12)), dtype="float32", shape=(2, 2, 3), priority="interactive", start=bytes(48))
 events = job.events()
@@ -894,9 +894,7 @@ def test_it_works_in_a_hosts_older_or_newer_python(helper: Helper, tmp_path: Pat
     python = interpreter(minor)
     if python is None:
         pytest.skip(f"no Python 3.{minor} on this machine")
-    (tmp_path / "host").mkdir()
-    for module in MODULES:
-        shutil.copy(module, tmp_path / "host")
+    shutil.copytree(LINK, tmp_path / "host" / "link", ignore=shutil.ignore_patterns("__pycache__"))
     stop = threading.Event()
     npy = wire.npy_header("float32", (2, 2, 3)) + np.ones(12, np.float32).tobytes()
     streams = iter([[STREAM, sse(QUEUED)], [STREAM, sse(QUEUED, RUNNING, DONE)]])
@@ -1170,9 +1168,9 @@ def test_what_earlier_helpers_said_stays_and_is_not_taken_for_this_ones(tmp_path
 def test_two_starts_at_once_keep_each_others_words(tmp_path: Path) -> None:
     log = tmp_path / "state" / "helper-start.log"
     code = "import sys, time; print(sys.argv[1], flush=True); time.sleep(float(sys.argv[2])); print(sys.argv[1])"
-    first, _ = launch.start(python(code, "one", 1.5))
+    first, _ = helper_start.start(python(code, "one", 1.5))
     assert until(lambda: said(log) == "one\n")
-    second, _ = launch.start(python(code, "two", 0))
+    second, _ = helper_start.start(python(code, "two", 0))
     assert until(lambda: second.returncode == 0)
     assert said(log) == "one\ntwo\ntwo\n"
     assert until(lambda: first.returncode == 0)
@@ -1183,7 +1181,7 @@ def test_two_starts_at_once_keep_each_others_words(tmp_path: Path) -> None:
     assert HelperNotStarted("it ended", log, 1000).log_lines == ["new"]
 
 
-@pytest.mark.parametrize(("size", "kept"), [(launch.LOG_LIMIT, True), (launch.LOG_LIMIT + 1, False)])
+@pytest.mark.parametrize(("size", "kept"), [(helper_start.LOG_LIMIT, True), (helper_start.LOG_LIMIT + 1, False)])
 def test_the_log_of_starts_does_not_grow_for_ever(tmp_path: Path, size: int, kept: bool) -> None:
     log = tmp_path / "state" / "helper-start.log"
     log.parent.mkdir(mode=0o700)
@@ -1219,14 +1217,14 @@ def test_what_a_host_or_a_service_manager_sets_for_itself_is_not_handed_on() -> 
         LISTEN_FDNAMES"""
     ours = """PATH HOME USER TMPDIR XDG_RUNTIME_DIR XDG_STATE_HOME LANG LC_ALL CUDA_VISIBLE_DEVICES OMP_NUM_THREADS
         http_proxy HTTPS_PROXY no_proxy DEEPDREAM_RUNTIME_DIR DEEPDREAM_STATE_DIR SYSTEMROOT DISPLAY"""
-    assert set(launch.scrubbed(dict.fromkeys(words.split() + ours.split(), "x"))) == set(ours.split())
+    assert set(helper_start.scrubbed(dict.fromkeys(words.split() + ours.split(), "x"))) == set(ours.split())
 
 
 def test_every_error_is_one_line_and_says_what_to_do() -> None:
     error = HelperRefused("a\nb", "c\x1b[2J", "code", 500)
     assert str(error) == "a\\nb — c\\x1b[2J"
     assert (error.what, error.next_step) == ("a\nb", "c\x1b[2J")
-    assert str(HelperError("only this")) == "only this"
+    assert str(LinkError("only this")) == "only this"
 
 
 def test_an_error_that_is_kept_keeps_no_picture() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from small_project import ROOT
 
-from deepdream_core import completion
+from deepdream_core.cli import completion
 from deepdream_core.layers import LAYERS
 from deepdream_core.photo import FORMATS, format_named
 

@@ -24,10 +24,10 @@ import pytest
 from helper_process import running_helper
 from watching import another_disk
 
-from deepdream_core import __version__, installer, service_endpoint, wire
+from deepdream_core import __version__
 from deepdream_core.config import load_config
 from deepdream_core.doctor import (
-    checkup,
+    all_checks,
     computing,
     folders,
     gimp,
@@ -40,10 +40,12 @@ from deepdream_core.doctor import (
 )
 from deepdream_core.doctor.asking import Answer, ask, service_environment
 from deepdream_core.doctor.check import Check, Finding, Mend, apart, looked_at, well, wrong
-from deepdream_core.doctor.examine import JsonReport, TextReport, examine
 from deepdream_core.doctor.here import Here
+from deepdream_core.doctor.run import JsonReport, TextReport, examine
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.launch import scrubbed
+from deepdream_core.link import service_endpoint, wire
+from deepdream_core.link.helper_start import scrubbed
+from deepdream_core.machine import installer
 from deepdream_core.plugin_facts import plugin_facts
 
 if TYPE_CHECKING:
@@ -512,7 +514,7 @@ def test_when_inotify_has_no_room_both_checks_say_so(tmp_path: Path, what: str) 
 WATCHER = """
 import ctypes, os, time
 from pathlib import Path
-from deepdream_core.hotfolder.native import Events
+from deepdream_core.hotfolder.system_events import Events
 events = Events(Path(sys.argv[1]), print, lambda _: False, print)
 if os.geteuid() == 0:
     os.setuid(int(sys.argv[2]))
@@ -681,10 +683,10 @@ def test_a_stranger_that_speaks_no_http_is_told(
 
 def test_a_helper_that_only_says_hello_is_not_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So does one that stands in for a helper that cannot start; asked for more, it refuses."""
-    from deepdream_core import client
+    from deepdream_core.link import client
 
     def refuse(_self: client.HelperClient) -> dict[str, Any]:
-        raise client.HelperError("the helper is broken: No module named 'fastapi'", "install it again")
+        raise client.LinkError("the helper is broken: No module named 'fastapi'", "install it again")
 
     with running_helper(tmp_path / "helper") as helper:
         endpoint = helper.endpoint
@@ -874,10 +876,7 @@ def plugged_in(folder: Path, **facts: Any) -> Path:
     into = folder / gimp.PLUG_IN
     into.mkdir(parents=True)
     for name in gimp.COPIES:
-        shutil.copy(Path(wire.__file__).with_name(name), into)
-    for picture in (gimp.PACKAGE / "thumbnails").glob("*.png"):
-        (into / "thumbnails").mkdir(exist_ok=True)
-        shutil.copy(picture, into / "thumbnails")
+        shutil.copytree(gimp.PACKAGE / name, into / name)
     laid({}, into / gimp.PROGRAM, "# plug-in-deepdream-check\n", 0o755)
     told = {**plugin_facts(load_config()), **FACTS, **facts}
     (into / gimp.FACTS).write_text(json.dumps(told))
@@ -925,8 +924,8 @@ def _said(name: str, text: str) -> Callable[[Path], None]:
         (_said(gimp.FACTS, "{"), "deepdream.json is damaged"),
         (_gone(gimp.PROGRAM), "deepdream.py is missing"),
         (lambda into: (into / gimp.PROGRAM).chmod(0o644), "deepdream.py may not be run, so GIMP passes it over"),
-        (_gone("wire.py"), "wire.py is missing"),
-        (_said("client.py", "# older\n"), "client.py is another than this program's"),
+        (_gone("link/wire.py"), "link/wire.py is missing"),
+        (_said("link/client.py", "# older\n"), "link/client.py is another than this program's"),
         (shutil.rmtree, "this GIMP has no plug-in yet"),
     ],
 )
@@ -1178,10 +1177,10 @@ def test_a_bad_configuration_is_told_with_its_file_and_the_rest_is_checked(own: 
 def test_a_configuration_that_cannot_be_read_to_its_end_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkup, "CONFIG_S", 0.3)
+    monkeypatch.setattr(all_checks, "CONFIG_S", 0.3)
     fifo = tmp_path / "config.yaml"
     os.mkfifo(fifo)
-    config, found = checkup._config(fifo)
+    config, found = all_checks._config(fifo)
     os.close(os.open(fifo, os.O_WRONLY))  # lets go who still reads
     assert config is None
     assert found.what == "could not be checked: no answer within 0.3 s"
@@ -1242,8 +1241,8 @@ def test_fix_mends_what_it_names_and_looks_again(own: dict[str, str], tmp_path: 
 
 def test_the_doctor_itself_is_without_torch() -> None:
     program = (
-        "from pathlib import Path\nimport deepdream_core.cli, deepdream_core.cli_doctor\n"
-        "from deepdream_core.doctor.checkup import all_checks\nfrom deepdream_core.doctor.here import Here\n"
+        "from pathlib import Path\nimport deepdream_core.cli.main, deepdream_core.cli.doctor\n"
+        "from deepdream_core.doctor.all_checks import all_checks\nfrom deepdream_core.doctor.here import Here\n"
         "names = [check.name for check in all_checks(Here.now(), None)]\n"
         "print(len(names), sorted({'torch', 'fastapi'} & sys.modules.keys()))"
     )

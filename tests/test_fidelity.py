@@ -27,10 +27,10 @@ import torch
 from fidelity_sources import CODES, FEW, MAKER_NOTE, SOURCES, large, riff_chunks
 from PIL import ImageCms
 
-from deepdream_core import batch
 from deepdream_core.engine.engine import Engine
 from deepdream_core.photo import Receipt, read_photo, write_photo
 from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.work import batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

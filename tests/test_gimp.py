@@ -24,7 +24,7 @@ import pytest
 from gimp_root import SERIES, Gimp, GimpRoot, Result, root_or_skip, start_gimp
 from helper_process import Helper, running_helper, until
 
-from deepdream_core import client, wire
+from deepdream_core.link import client, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -35,7 +35,8 @@ from helper_process import (
     until,
 )
 
-from deepdream_core import __version__, client, wire
+from deepdream_core import __version__
+from deepdream_core.link import client, wire
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -389,7 +390,7 @@ def test_a_refused_preview_drives_no_older_one_out(tmp_path: Path) -> None:
         asking = helper.client()
         older = running_endlessly(asking, priority="preview")
         pixels = np.zeros((1200, 1200, 3), np.float32)
-        with pytest.raises(client.HelperError):
+        with pytest.raises(client.LinkError):
             asking.submit(pixels.data, dtype="float32", shape=(1200, 1200, 3), priority="preview", settings=QUICK)
         steps = len(older.all("progress"))
         until(lambda: older.error or len(older.all("progress")) > steps + 2)

@@ -14,7 +14,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
 from deepdream_core.config import builtin_config_path, load_config
-from deepdream_core.helper.messages import JobRequest
+from deepdream_core.helper.schemas import JobRequest
 from deepdream_core.settings import EARLIER
 
 if TYPE_CHECKING:

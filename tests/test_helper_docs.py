@@ -15,9 +15,9 @@ import pytest
 import yaml
 from helper_process import running_helper
 
-from deepdream_core import wire
 from deepdream_core.helper import app, worker
-from deepdream_core.helper.messages import JobRequest
+from deepdream_core.helper.schemas import JobRequest
+from deepdream_core.link import wire
 from deepdream_core.settings import EARLIER, DreamSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "helper-api.md"

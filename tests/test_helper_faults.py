@@ -32,7 +32,7 @@ from helper_process import (
     until,
 )
 
-from deepdream_core import client
+from deepdream_core.link import client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -368,12 +368,12 @@ def test_what_the_starter_ignores_stays_ignored_but_for_sigterm(tmp_path: Path) 
 def test_stopping_while_the_model_loads_is_told_to_who_waits_for_it(tmp_path: Path) -> None:
     with running_helper(tmp_path) as helper:
         asking = helper.client()
-        told: list[client.HelperError] = []
+        told: list[client.LinkError] = []
 
         def wait() -> None:
             try:
                 asking.warm()
-            except client.HelperError as error:
+            except client.LinkError as error:
                 told.append(error)
 
         waiting = threading.Thread(target=wait)

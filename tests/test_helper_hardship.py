@@ -35,8 +35,8 @@ from helper_process import (
     until,
 )
 
-from deepdream_core import client, wire
 from deepdream_core.helper.endpoint import lock_endpoint
+from deepdream_core.link import client, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

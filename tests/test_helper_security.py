@@ -28,12 +28,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from deepdream_core import wire
 from deepdream_core.config import load_config
 from deepdream_core.engine.weights import CONVOLUTIONS
 from deepdream_core.helper import door, streams
 from deepdream_core.helper.job import Job, Priority
 from deepdream_core.helper.queue import Queue
+from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "install"))
 
 import systemd
 
-from deepdream_core import wire
 from deepdream_core.doctor import service, space
+from deepdream_core.link import wire
 
 pytestmark = [pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's folders"), pytest.mark.slow]
 

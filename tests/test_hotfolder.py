@@ -19,7 +19,7 @@ from helper_process import Helper, until
 from watching import Watching, another_disk, photograph, watching
 
 from deepdream_core.photo import read_photo
-from deepdream_core.recipe import recipe_of
+from deepdream_core.work.recipe import recipe_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

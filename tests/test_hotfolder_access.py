@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deepdream_core.hotfolder import presence, retry, shared_state
+from deepdream_core.hotfolder import mount_check, retry, shared_state
 from deepdream_core.hotfolder.access import share
 from deepdream_core.hotfolder.journal import Journal
+from deepdream_core.hotfolder.layout import Places
 from deepdream_core.hotfolder.lease import LEASE, Lease
 from deepdream_core.hotfolder.moves import make_folder
-from deepdream_core.hotfolder.places import Places
 from deepdream_core.settings import FolderSettings
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def test_marks_and_folders_put_back_are_for_the_group_too(
 ) -> None:
     drop = made(tmp_path / "drop", 0o2770)
     journal = Journal(tmp_path / "journal.sqlite3")
-    assert presence.missing(journal, drop) is None
-    assert mode(drop / presence.MARK) & 0o070 == 0o060
+    assert mount_check.missing(journal, drop) is None
+    assert mode(drop / mount_check.MARK) & 0o070 == 0o060
     assert Lease(drop, "me").refused(0.0) == ""
     assert mode(drop / LEASE) & 0o070 == 0o060
     places = Places.of(FolderSettings(path=str(drop)), ())
@@ -102,8 +102,8 @@ def test_a_drop_folder_made_in_a_groups_folder_is_the_groups_and_one_in_a_home_i
 ) -> None:
     journal = Journal(tmp_path / "journal.sqlite3")
     for above, wanted in ((made(tmp_path / "group", 0o2770), 0o070), (made(tmp_path / "home", 0o755), 0o070 & ~umask)):
-        assert presence.missing(journal, above / "drop") is None
-        assert presence.missing(journal, above / "new" / "drop") is None
+        assert mount_check.missing(journal, above / "drop") is None
+        assert mount_check.missing(journal, above / "new" / "drop") is None
         for folder in (above / "drop", above / "new", above / "new" / "drop"):
             assert mode(folder) & 0o070 == wanted
     journal.close()

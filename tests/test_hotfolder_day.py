@@ -13,7 +13,6 @@ import pytest
 from helper_process import running_helper
 from watching import TINY, photograph
 
-from deepdream_core import remote
 from deepdream_core.config import load_config
 from deepdream_core.errors import HelperError
 from deepdream_core.hotfolder.daemon import Daemon
@@ -21,12 +20,13 @@ from deepdream_core.hotfolder.folder import PAUSES_S
 from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.hotfolder.watching import Watcher
 from deepdream_core.settings import FolderSettings, Preset
+from deepdream_core.work import remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from deepdream_core.dreamer import Dreamer
+    from deepdream_core.work.backend import Backend
 
 pytestmark = pytest.mark.slow  # a long day
 
@@ -59,7 +59,7 @@ class Day:
     def wall_clock(self) -> float:
         return self.begins + self.now + self.set_forward
 
-    def engine(self, before: Dreamer | None) -> Dreamer:
+    def engine(self, before: Backend | None) -> Backend:
         self.asked_for_helper.append(self.now / HOUR_S)
         if not self.helper_is_there:
             raise HelperError("the helper is not there", "start it")

@@ -17,7 +17,7 @@ from watching import another_disk
 from deepdream_core.errors import OutputError
 from deepdream_core.hotfolder import delivery, moves
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.hotfolder.places import Places
+from deepdream_core.hotfolder.layout import Places
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.settings import FolderSettings
 

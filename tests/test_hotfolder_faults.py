@@ -14,7 +14,7 @@ from watching import photograph
 from deepdream_core.hotfolder import delivery, folder, moves, picture, scanning, shared_state
 from deepdream_core.hotfolder.folder import Folder
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.hotfolder.places import Places
+from deepdream_core.hotfolder.layout import Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ import pytest
 from deepdream_core.errors import OutputError
 from deepdream_core.hotfolder.journal import Journal, Staged
 from deepdream_core.hotfolder.lease import LEASE, RENEWED_EVERY_S, SILENT_S, Lease
-from deepdream_core.hotfolder.presence import MARK, missing
+from deepdream_core.hotfolder.mount_check import MARK, missing
 from deepdream_core.hotfolder.scanning import Found
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from deepdream_core.errors import (
 )
 from deepdream_core.hotfolder import picture
 from deepdream_core.hotfolder.journal import Journal
+from deepdream_core.hotfolder.layout import Places
 from deepdream_core.hotfolder.picture import TRIES, Attempt, Outcome, Work
-from deepdream_core.hotfolder.places import Places
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.photo import read_photo
 from deepdream_core.settings import DreamSettings, FolderSettings

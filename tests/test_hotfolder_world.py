@@ -19,7 +19,7 @@ from helper_process import Helper, until
 from PIL import Image
 from watching import TINY, Watching, photograph, watching
 
-from deepdream_core import client
+from deepdream_core.link import client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

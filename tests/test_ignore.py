@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deepdream_core import batch
 from deepdream_core.config import load_config
 from deepdream_core.errors import SettingsError
-from deepdream_core.hotfolder.places import Places
-from deepdream_core.ignore import Ignore
+from deepdream_core.hotfolder.layout import Places
 from deepdream_core.settings import FolderSettings
+from deepdream_core.work import batch
+from deepdream_core.work.ignore import Ignore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,9 @@ from app import fingerprint
 from manifest import Manifest
 from trouble import InstallError
 
-from deepdream_core import config, fetch, wire
+from deepdream_core import config
+from deepdream_core.engine import fetch
+from deepdream_core.link import wire
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX's")
 pytestmark = [posix, pytest.mark.slow]
@@ -184,16 +186,16 @@ def test_a_plug_in_is_renewed_with_the_program(house: House) -> None:
     assert facts["version"] == "1.0"
     assert facts["command"][0] == str(house.data / "app" / "current" / "bin" / "python")
     house.release("1.1")
-    (house.clone.root / "deepdream_core" / "wire.py").write_text("# new\n")
+    (house.clone.root / "deepdream_core" / "link" / "wire.py").write_text("# new\n")
     assert house.install("app").returncode == 0
     assert json.loads((plug_in / "deepdream.json").read_text())["version"] == "1.1"
-    assert (plug_in / "wire.py").read_text() == "# new\n"
+    assert (plug_in / "link" / "wire.py").read_text() == "# new\n"
     record = json.loads((house.data / "manifest.json").read_text())
     record["parts"]["gimp"]["for"] = "app/1.0"  # as after a kill between the switch and the plug-in
     (house.data / "manifest.json").write_text(json.dumps(record))
-    (plug_in / "wire.py").write_text("# old\n")
+    (plug_in / "link" / "wire.py").write_text("# old\n")
     assert house.install("app").returncode == 0
-    assert (plug_in / "wire.py").read_text() == "# new\n"
+    assert (plug_in / "link" / "wire.py").read_text() == "# new\n"
 
 
 @pytest.mark.slow

@@ -85,9 +85,14 @@ def test_twice_changes_nothing(plug_ins: Path) -> None:
     compiled = plug_ins / "deepdream" / "__pycache__"
     compiled.mkdir()
     (compiled / "link.cpython-311.pyc").write_bytes(b"x")
-    before = {path: path.stat() for path in plug_ins.rglob("*")}
+
+    def listed() -> dict[Path, tuple[int, ...]]:
+        stats = {path: path.stat() for path in plug_ins.rglob("*")}
+        return {path: (s.st_ino, s.st_mode, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for path, s in stats.items()}
+
+    before = listed()
     assert plug_in.install(plug_ins, FILES) == "unchanged"
-    assert {path: path.stat() for path in plug_ins.rglob("*")} == before
+    assert listed() == before
 
 
 @pytest.mark.parametrize("changed", ["deepdream.json", "link.py", "new.py", "locale/de/LC_MESSAGES/deepdream.mo"])
@@ -266,9 +271,10 @@ def project(root: Path) -> Path:
     (root / "deepdream_core").mkdir(parents=True, exist_ok=True)
     (root / "plugin" / "deepdream" / "locale" / "de" / "LC_MESSAGES").mkdir(parents=True)
     (root / "plugin" / "deepdream" / "__pycache__").mkdir()
-    for name in gimp.FROM_CORE:
-        (root / "deepdream_core" / name).write_text(f"# {name}\n")
-    for name in ("deepdream.py", "link.py", "notes.txt", "__pycache__/link.pyc", "locale/de/LC_MESSAGES/deepdream.mo"):
+    (root / "deepdream_core" / "link").mkdir()
+    for name in ("client.py", "wire.py"):
+        (root / "deepdream_core" / "link" / name).write_text(f"# {name}\n")
+    for name in ("deepdream.py", "jobs.py", "notes.txt", "__pycache__/jobs.pyc", "locale/de/LC_MESSAGES/deepdream.mo"):
         (root / "plugin" / "deepdream" / name).write_text(f"# {name}\n")
     (root / "deepdream_core" / "thumbnails").mkdir()
     for name in ("classic.png", "fur.png", "notes.txt"):
@@ -279,14 +285,14 @@ def project(root: Path) -> Path:
 def test_modules_texts_pictures_and_the_client_make_the_plug_in(tmp_path: Path) -> None:
     files = gimp.wanted_files(project(tmp_path), TOLD)
     assert files.keys() == {
-        "deepdream.py", "link.py", "locale/de/LC_MESSAGES/deepdream.mo", "deepdream.json", *gimp.FROM_CORE,
+        "deepdream.py", "jobs.py", "locale/de/LC_MESSAGES/deepdream.mo", "deepdream.json", "link/client.py", "link/wire.py",
         "thumbnails/classic.png", "thumbnails/fur.png",
     }  # fmt: skip
     assert files["deepdream.json"] == TOLD
-    assert files["wire.py"] == b"# wire.py\n"
+    assert files["link/wire.py"] == b"# wire.py\n"
 
 
-@pytest.mark.parametrize("missing", ["plugin/deepdream/deepdream.py", "deepdream_core/client.py"])
+@pytest.mark.parametrize("missing", ["plugin/deepdream/deepdream.py", "deepdream_core/link/client.py"])
 def test_a_clone_with_a_hole_is_told(tmp_path: Path, missing: str) -> None:
     (project(tmp_path) / missing).unlink()
     with pytest.raises(InstallError, match=missing) as caught:

@@ -115,10 +115,10 @@ def test_without_a_readable_record_what_is_recognised_goes(house: House, before:
 def test_without_a_readable_record_the_user_s_files_in_the_plug_in_stay(house: House) -> None:
     plug_in = house.home / ".config/GIMP/3.2/plug-ins/deepdream"
     (plug_in / "my-notes.txt").write_text("mine")
-    (plug_in / "wire.py.yours").write_text("mine")
+    (plug_in / "link" / "wire.py.yours").write_text("mine")
     (house.data / "manifest.json").write_text("{")
     uninstall(house)
-    assert sorted(path.name for path in plug_in.iterdir()) == ["my-notes.txt", "wire.py.yours"]
+    assert sorted(path.name for path in plug_in.rglob("*.*")) == ["my-notes.txt", "wire.py.yours"]
     assert not (house.home / ".config/GIMP/3.0/plug-ins/deepdream").exists()
 
 
@@ -126,7 +126,7 @@ def change(path: Path) -> None:
     path.write_text(path.read_text() + "# mine\n")
 
 
-@pytest.mark.parametrize("name", [".local/bin/deepdream", ".config/GIMP/3.2/plug-ins/deepdream/wire.py"])
+@pytest.mark.parametrize("name", [".local/bin/deepdream", ".config/GIMP/3.2/plug-ins/deepdream/link/wire.py"])
 def test_a_file_that_the_user_changed_stays_and_is_told(house: House, before: dict[str, str], name: str) -> None:
     change(house.home / name)
     told = uninstall(house)
@@ -137,23 +137,23 @@ def test_a_file_that_the_user_changed_stays_and_is_told(house: House, before: di
 
 def test_what_the_user_has_put_into_the_plug_in_is_kept(house: House) -> None:
     plug_in = house.home / ".config/GIMP/3.2/plug-ins/deepdream"
-    told = (plug_in / "wire.py").read_bytes()
+    told = (plug_in / "link" / "wire.py").read_bytes()
     for number, name in ((1, "wire.py.yours"), (2, "wire.py.yours.2")):
-        (plug_in / "wire.py").write_text(f"# mine {number}\n")
+        (plug_in / "link" / "wire.py").write_text(f"# mine {number}\n")
         (plug_in / "own.txt").write_text("mine")
         dry = house.install("gimp", "--dry-run")
-        assert f"keep your {plug_in / 'wire.py'} as {name}" in dry.stdout
-        assert (plug_in / "wire.py").read_text() == f"# mine {number}\n"
+        assert f"keep your {plug_in / 'link' / 'wire.py'} as link/{name}" in dry.stdout
+        assert (plug_in / "link" / "wire.py").read_text() == f"# mine {number}\n"
         done = house.install("gimp")
         assert done.returncode == 0, done.stderr
-        assert f"what was in it is now {name}" in done.stdout
-        assert (plug_in / name).read_text() == f"# mine {number}\n"
-        assert (plug_in / "wire.py").read_bytes() == told
+        assert f"what was in it is now link/{name}" in done.stdout
+        assert (plug_in / "link" / name).read_text() == f"# mine {number}\n"
+        assert (plug_in / "link" / "wire.py").read_bytes() == told
     assert (plug_in / "own.txt.yours").read_text() == "mine"
     assert "unchanged" in house.install("gimp").stdout
     uninstall(house)
     kept = ["own.txt.yours", "own.txt.yours.2", "wire.py.yours", "wire.py.yours.2"]
-    assert sorted(path.name for path in plug_in.iterdir()) == kept
+    assert sorted(path.name for path in plug_in.rglob("*.*")) == kept
 
 
 def test_purge_leaves_what_the_user_has_put_in_the_place_of_ours(house: House, before: dict[str, str]) -> None:

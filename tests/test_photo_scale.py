@@ -10,13 +10,14 @@ import tifffile
 from skimage import data
 from typer.testing import CliRunner
 
-from deepdream_core import batch, cli
+from deepdream_core.cli import main
 from deepdream_core.engine.engine import Engine
 from deepdream_core.errors import OutputError, PictureError
 from deepdream_core.photo import Photo, check_target, read_photo, write_photo
-from deepdream_core.recipe import made, recipe_of
-from deepdream_core.report import ErrorReporter
 from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.work import batch
+from deepdream_core.work.recipe import made, recipe_of
+from deepdream_core.work.report import ErrorReporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,13 +125,13 @@ def test_the_option_scales_and_its_recipe_repeats_it(tmp_path: Path) -> None:
         tiff(tmp_path / name, SCENE.astype(np.float32))
     quick = ["--finest", "32", "--iterations", "1", "--octaves", "1", "--layer", "relu1_2", "--via-helper", "no", "-q"]
     run = CliRunner().invoke
-    assert run(cli.app, ["dream", str(tmp_path / "a.tif"), "--white", "255", *quick]).exit_code == 0
+    assert run(main.app, ["dream", str(tmp_path / "a.tif"), "--white", "255", *quick]).exit_code == 0
     result = tmp_path / "a.dream.tif"
     assert recipe_of(result, max_megapixels=10).source.white == 255
     dreamed = tifffile.imread(result)
     assert 1 < np.abs(dreamed - SCENE).max() <= 255
     assert dreamed.max() <= 255
-    assert run(cli.app, ["dream", str(tmp_path / "b.tif"), "--like", str(result), "-q"]).exit_code == 0
+    assert run(main.app, ["dream", str(tmp_path / "b.tif"), "--like", str(result), "-q"]).exit_code == 0
     assert np.array_equal(tifffile.imread(tmp_path / "b.dream.tif"), dreamed)
 
 

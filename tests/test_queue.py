@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from deepdream_core.helper.job import Job, Priority, State
 from deepdream_core.helper.queue import Queue
+from deepdream_core.link.wire import ATTACH_WITHIN_S, REATTACH_WITHIN_S, ArrayHeader
 from deepdream_core.settings import DreamSettings
-from deepdream_core.wire import ATTACH_WITHIN_S, REATTACH_WITHIN_S, ArrayHeader
 
 PIXELS = {"pixels": ArrayHeader("uint8", (8, 8, 3))}
 

@@ -15,9 +15,9 @@ from PIL import Image, PngImagePlugin
 from deepdream_core.config import load_config
 from deepdream_core.errors import PictureError, SettingsError
 from deepdream_core.photo import FORMATS, read_photo, write_photo
-from deepdream_core.recipe import Machine, Mask, Recipe, Source, WeightsUsed, parsed, recipe_of
-from deepdream_core.replay import of_recipe
 from deepdream_core.settings import EARLIER, DreamSettings
+from deepdream_core.work.recipe import Machine, Mask, Recipe, Source, WeightsUsed, parsed, recipe_of
+from deepdream_core.work.replay import of_recipe
 
 if TYPE_CHECKING:
     import subprocess

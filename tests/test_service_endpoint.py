@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from activating import activating
-from plugin_folder import FACTS, facts, link
+from plugin_folder import FACTS, facts, jobs
 
-from deepdream_core import plugin_facts, service_endpoint, wire
+from deepdream_core import plugin_facts
 from deepdream_core.config import builtin_config_path, load_config
+from deepdream_core.link import service_endpoint, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 def module(environ: dict[str, str]) -> tuple[dict[str, Any], str]:
-    """What `python -m deepdream_core.service_endpoint` prints, and its stderr."""
+    """What `python -m deepdream_core.link.service_endpoint` prints, and its stderr."""
     answer = subprocess.run(
-        [sys.executable, "-m", "deepdream_core.service_endpoint"], env=environ, capture_output=True, text=True,
+        [sys.executable, "-m", "deepdream_core.link.service_endpoint"], env=environ, capture_output=True, text=True,
         timeout=60, check=True,
     )  # fmt: skip
     printed: dict[str, Any] = json.loads(answer.stdout)
@@ -132,7 +133,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     environ = {**os.environ, "DEEPDREAM_STATE_DIR": str(tmp_path / "file" / "state")}
     answer = subprocess.run(
-        [sys.executable, "-m", "deepdream_core.service_endpoint"], env=environ, capture_output=True, text=True,
+        [sys.executable, "-m", "deepdream_core.link.service_endpoint"], env=environ, capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
     assert (answer.returncode, answer.stdout) == (1, "")
@@ -173,17 +174,17 @@ def test_the_plug_in_starts_the_helper_by_connecting(
             **FACTS.__dict__, "endpoint": unseen / "run" / "endpoint.json", "state": unseen / "state", "service": words,
             "command": ("/nowhere/bin/python",),
         })  # fmt: skip
-        found = link.helper(known, starting=lambda: pytest.fail("nothing is to be started by the plug-in itself"))
+        found = jobs.helper(known, starting=lambda: pytest.fail("nothing is to be started by the plug-in itself"))
         assert manager.process is not None
         assert found.status()["pid"] == manager.process.pid
         # A token that was made again since is read from the file, where that is seen.
         stale = facts.Facts(**{
             **known.__dict__, "state": manager.service_file.parent, "service": {**words, "token": "0" * 64}
         })  # fmt: skip
-        assert link.helper(stale).endpoint.token == manager.service.token
+        assert jobs.helper(stale).endpoint.token == manager.service.token
 
 
 @pytest.mark.parametrize("service", [None, [], "x", {"port": 1}, {"host": "127.0.0.1", "port": "x", "token": "y"}])
 def test_a_service_that_makes_no_sense_is_none(tmp_path: Path, service: Any) -> None:
     known = facts.Facts(**{**FACTS.__dict__, "state": tmp_path, "service": service})
-    assert link._service(known) is None
+    assert jobs._service(known) is None

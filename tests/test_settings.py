@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from deepdream_core.cli import app
+from deepdream_core.cli.main import app
 from deepdream_core.config import builtin_config_path, load_config
 from deepdream_core.errors import SettingsError
 from deepdream_core.layers import LAYERS
@@ -43,7 +43,7 @@ def test_config_yaml_holds_every_default_as_declared() -> None:
 
 
 def test_neon_is_classic_as_it_was() -> None:
-    from deepdream_core.bench import PLAIN
+    from deepdream_core.bench.engine import PLAIN
 
     assert load_config().dream_settings("neon", {}) == PLAIN
 

@@ -16,6 +16,7 @@ from conftest import photograph
 from safetensors.torch import load_file, save_file
 
 from deepdream_core.engine import weights as weights_module
+from deepdream_core.engine.fetch import fetch, fetch_from
 from deepdream_core.engine.weights import (
     CONVOLUTIONS,
     OXFORD_MEAN_BGR_255,
@@ -25,7 +26,6 @@ from deepdream_core.engine.weights import (
     sha256_of,
 )
 from deepdream_core.errors import SettingsError, WeightsError
-from deepdream_core.fetch import fetch, fetch_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,12 +21,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepdream_core import client, connection, helper_errors, launch, service_endpoint, wire
-from deepdream_core.wire import ArrayHeader, Endpoint, WireError
+from deepdream_core.link import wire
+from deepdream_core.link.wire import ArrayHeader, Endpoint, WireError
 
 SIDES = st.integers(1, wire.SIDE_LIMIT)
 HEADERS = st.builds(ArrayHeader, st.sampled_from(sorted(wire.DTYPES)), st.tuples(SIDES, SIDES, st.integers(1, 4)))
-MODULES = [Path(str(module.__file__)) for module in (wire, helper_errors, connection, launch, service_endpoint, client)]
+LINK = Path(wire.__file__).parent
+MODULES = sorted(LINK.glob("*.py"))
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")
 
@@ -549,14 +550,14 @@ EXERCISE = """
 import sys
 before = set(sys.modules)
 sys.path.insert(0, sys.argv[1])
-import wire, helper_errors, connection, launch, service_endpoint, client
-ours = {"wire", "helper_errors", "connection", "launch", "service_endpoint", "client"}
+from link import wire, errors, connection, helper_start, service_endpoint, client
+ours = {"link"}
 if sys.version_info >= (3, 10):
     new = {name.partition(".")[0] for name in set(sys.modules) - before} - ours
     assert new <= sys.stdlib_module_names, new - sys.stdlib_module_names
 import array, pathlib
-assert client.wire is connection.wire is launch.wire is wire
-assert client.NoHelper is helper_errors.NoHelper and issubclass(launch.helper_errors.HelperNotStarted, client.NoHelper)
+assert client.wire is connection.wire is helper_start.wire is wire
+assert client.NoHelper is errors.NoHelper and issubclass(helper_start.errors.HelperNotStarted, client.NoHelper)
 header = wire.npy_header("float16", (2, 3, 4))
 assert wire.npy_header_length(header[:10]) == len(header)
 assert wire.parse_npy_header(header) == wire.ArrayHeader("float16", (2, 3, 4))
@@ -596,8 +597,7 @@ def test_they_work_alone_in_a_folder_of_a_hosts_python(minor: int, tmp_path: Pat
     python = interpreter(minor)
     if python is None:
         pytest.skip(f"no Python 3.{minor} on this machine")
-    for module in MODULES:
-        shutil.copy(module, tmp_path)
+    shutil.copytree(LINK, tmp_path / "link", ignore=shutil.ignore_patterns("__pycache__"))
     answer = subprocess.run(
         [python, "-I", "-S", "-W", "error", "-c", EXERCISE, str(tmp_path)],
         capture_output=True,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deepdream_core.errors import DeepDreamError
-from deepdream_core.helper_errors import HelperError
-from deepdream_core.installer import install_step
-from deepdream_core.wire import WireError
+from deepdream_core.link.errors import LinkError
+from deepdream_core.link.wire import WireError
+from deepdream_core.machine.installer import install_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def looked_at(check: Check) -> Finding:
 def _found(check: Check) -> Finding:
     try:
         found = check.look()
-    except (DeepDreamError, HelperError) as error:
+    except (DeepDreamError, LinkError) as error:
         return wrong(f"could not be checked: {error.what}", error.next_step or INSTALL_AGAIN)
     except WireError as error:
         what, _, step = str(error).partition(" — ")

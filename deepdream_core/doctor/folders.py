@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from deepdream_core.doctor.check import Finding, Mend, apart, well, wrong
-from deepdream_core.ignore import Ignore
+from deepdream_core.work.ignore import Ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -118,7 +118,7 @@ def file_system(path: Path) -> str:
 
 def check_events(root: Path, name: str, within_s: float = EVENT_WITHIN_S) -> Finding:
     """Look whether the system tells of a file that is made in a drop folder; `name` is that file's, removed at once."""
-    from deepdream_core.hotfolder.native import Events, in_plain_words, shared_with_others
+    from deepdream_core.hotfolder.system_events import Events, in_plain_words, shared_with_others
 
     if not root.is_dir():
         return apart("the folder is not there")

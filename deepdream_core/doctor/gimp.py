@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdream_core import wire
 from deepdream_core.doctor import manifest as manifests
 from deepdream_core.doctor.check import Finding, apart, well, wrong
+from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PLUG_IN = Path("plug-ins", "deepdream")
 PROGRAM, FACTS = "deepdream.py", "deepdream.json"
 PACKAGE = Path(wire.__file__).parent
-COPIES = ("wire.py", "client.py", "connection.py", "launch.py", "helper_errors.py", "service_endpoint.py")
+COPIES = {"link": "*.py", "thumbnails": "*.png"}
 """Modules of this package that the plug-in carries a copy of, as of its pictures of the presets."""
 _VERSION = re.compile(r"3\.\d{1,3}")
 
@@ -104,8 +104,8 @@ def _trouble(plug_in: Path, told: Mapping[str, Any], manifest: Manifest | None) 
         return f"{PROGRAM} is missing"
     if not os.access(program, os.X_OK):
         return f"{PROGRAM} may not be run, so GIMP passes it over"
-    pictures = sorted(f"thumbnails/{path.name}" for path in (PACKAGE / "thumbnails").glob("*.png"))
-    for name in (*COPIES, *pictures):
+    copies = (path for folder, names in COPIES.items() for path in sorted((PACKAGE / folder).glob(names)))
+    for name in (path.relative_to(PACKAGE).as_posix() for path in copies):
         if not (plug_in / name).exists():
             return f"{name} is missing"
         if (plug_in / name).read_bytes() != (PACKAGE / name).read_bytes():

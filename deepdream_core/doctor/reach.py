@@ -8,8 +8,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from deepdream_core import client, connection, wire
 from deepdream_core.doctor.check import Finding, Mend, apart, well, wrong
+from deepdream_core.link import client, connection, wire
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ def _by_service(endpoint: Path, service: wire.Endpoint | None, version: str) -> 
         return wrong(f"the service's helper is of version {found}, and this is {version}", STOP_IT)
     try:
         running = client.connect(endpoint_file=endpoint, service=service, client="deepdream-doctor")
-    except client.HelperError as error:
+    except client.LinkError as error:
         return wrong(error.what, error.next_step)
     return _works(running, f"{version}, reached at the service's port {service.port}")
 
@@ -68,7 +68,7 @@ def _works(running: client.HelperClient, what: str) -> Finding:
     """Ask for more than a hello, which also one says that stands in for a helper that cannot start."""
     try:
         running.status()
-    except client.HelperError as error:
+    except client.LinkError as error:
         return wrong(error.what, error.next_step or "`deepdream service logs` says more")
     return well(what)
 
@@ -135,6 +135,6 @@ def _listens(port: int) -> bool:
 
 
 def _is_idle(running: client.HelperClient) -> bool:
-    with contextlib.suppress(client.HelperError):
+    with contextlib.suppress(client.LinkError):
         return not [job for job in running.status()["jobs"] if job["state"] not in ("done", "failed", "cancelled")]
     return False

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from deepdream_core.dreamer import Progress
 from deepdream_core.engine.colour import mix_, mixing, recolour_
 from deepdream_core.engine.limit import difference_to, move_
+from deepdream_core.engine.progress import Progress
 from deepdream_core.engine.pyramid import finest_size, octave_sizes
 from deepdream_core.engine.resample import resize
 from deepdream_core.engine.smoothing import (

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from deepdream_core.dreamer import Progress
+    from deepdream_core.engine.progress import Progress
     from deepdream_core.settings import DreamSettings, EngineSettings
 
 

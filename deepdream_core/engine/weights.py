@@ -60,7 +60,7 @@ class Weights:
 
 
 def load_weights(name: str, *, fetched: Path | None = None) -> Weights:
-    """Load `oxford`, `torchvision` (from the file `fetched`, see `deepdream_core.fetch`) or the file called `name`.
+    """Load `oxford`, `torchvision` (from the file `fetched`, see `deepdream_core.engine.fetch`) or the file called `name`.
 
     Raises `WeightsError` naming the file, what was expected and how to get it. No file can run code.
     """

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import socket
 
-from deepdream_core import service_endpoint, wire
 from deepdream_core.errors import HelperError
+from deepdream_core.link import service_endpoint, wire
 
 FIRST = 3
 """The number of the first file that is handed over."""

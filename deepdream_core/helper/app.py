@@ -12,9 +12,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from deepdream_core import __version__, wire
+from deepdream_core import __version__
 from deepdream_core.helper.job import State
-from deepdream_core.helper.messages import (
+from deepdream_core.helper.refusal import RefusalError
+from deepdream_core.helper.schemas import (
     Engine,
     ErrorAnswer,
     Hello,
@@ -25,9 +26,9 @@ from deepdream_core.helper.messages import (
     Warm,
     WarmRequest,
 )
-from deepdream_core.helper.refusal import RefusalError
+from deepdream_core.helper.status import helper_view, job_view
 from deepdream_core.helper.streams import ArrayAnswer, EventStream, read_array
-from deepdream_core.helper.views import helper_view, job_view
+from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable

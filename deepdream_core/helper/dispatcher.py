@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core.helper.admission import make_room
 from deepdream_core.helper.job import Job, Priority, State
-from deepdream_core.helper.orders import Advance, Drop, Load, Open, Shared, Snapshot
 from deepdream_core.helper.poison import DEATHS, Poison
 from deepdream_core.helper.pool import BROKEN_S, Slot
 from deepdream_core.helper.queue import Queue
 from deepdream_core.helper.refusal import RefusalError
 from deepdream_core.helper.shared import SharedArray
+from deepdream_core.helper.worker_messages import Advance, Drop, Load, Open, Shared, Snapshot
 
 if TYPE_CHECKING:
-    from deepdream_core.helper.messages import JobRequest
-    from deepdream_core.helper.orders import Told
     from deepdream_core.helper.pool import Process
+    from deepdream_core.helper.schemas import JobRequest
+    from deepdream_core.helper.worker_messages import Told
     from deepdream_core.settings import Config
 
 CANCEL_WITHIN_S = 10.0

@@ -17,8 +17,9 @@ from urllib.parse import parse_qs
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from deepdream_core import __version__, wire
+from deepdream_core import __version__
 from deepdream_core.helper.refusal import RefusalError
+from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from deepdream_core import __version__, wire
+from deepdream_core import __version__
 from deepdream_core.errors import HelperError
+from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

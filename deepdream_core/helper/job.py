@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from deepdream_core import wire
+from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepdream_core.helper.shared import SharedArray
+    from deepdream_core.link.wire import ArrayHeader
     from deepdream_core.settings import DreamSettings
-    from deepdream_core.wire import ArrayHeader
 
 _EVENTS_KEPT = 1024
 

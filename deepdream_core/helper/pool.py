@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from deepdream_core.helper.job import Job
-    from deepdream_core.helper.orders import Told
+    from deepdream_core.helper.worker_messages import Told
     from deepdream_core.settings import EngineSettings
 
 

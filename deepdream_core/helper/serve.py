@@ -11,14 +11,15 @@ from dataclasses import replace
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Any
 
-from deepdream_core import __version__, client, wire
+from deepdream_core import __version__
 from deepdream_core.errors import DeepDreamError, HelperError, SettingsError
 from deepdream_core.helper.dispatcher import TICK_S, Dispatcher
 from deepdream_core.helper.door import Door
 from deepdream_core.helper.endpoint import bind, check_silent, describe, lock_endpoint, place, polls, silent
 from deepdream_core.helper.server import Server
 from deepdream_core.helper.shared import remove_left_behind
-from deepdream_core.notify import notify, watchdog_s
+from deepdream_core.link import client, wire
+from deepdream_core.machine.notify import notify, watchdog_s
 
 if TYPE_CHECKING:
     import socket
@@ -56,7 +57,7 @@ def serve(load: Callable[[], Config], *, on_demand: bool, say: Callable[[str], N
         lock = lock_endpoint(path)
         if lock is not None:
             break
-        with contextlib.suppress(client.HelperError):
+        with contextlib.suppress(client.LinkError):
             found = client.connect(endpoint_file=path).endpoint
             say(f"a helper runs already: process {found.pid}, http://{found.host}:{found.port}, log {found.log}")
             return
@@ -77,7 +78,7 @@ def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket])
     As that client waits for an answer, it gets one in any case: from us, from the helper that has the lock already, or why
     there can be none; what is wrong is raised only when nobody asks any more.
     """
-    from deepdream_core.helper import activation, beside
+    from deepdream_core.helper import activation, stand_in
 
     logfile = _start_log(on_demand=False)
     service, said = activation.address(sockets)
@@ -90,7 +91,7 @@ def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket])
         lock = lock_endpoint(path)
         if lock is None:
             _make_way(path)
-            lock = beside.lock_within(path, LOCK_WITHIN_S) or beside.relayed(path, endpoint, sockets)
+            lock = stand_in.lock_within(path, LOCK_WITHIN_S) or stand_in.relayed(path, endpoint, sockets)
         if lock is None:
             return
         config = load()
@@ -110,13 +111,13 @@ def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket])
                 return by_configuration
             return False
 
-        if not beside.refused(error, endpoint, sockets, mended):
+        if not stand_in.refused(error, endpoint, sockets, mended):
             raise
 
 
 def _make_way(path: Path) -> None:
     """End a helper of another version that has nothing to do and nothing to keep: programs would not talk to it."""
-    with contextlib.suppress(client.HelperError):
+    with contextlib.suppress(client.LinkError):
         other = client.connect(endpoint_file=path)
         if other.version != __version__ and not other.status()["jobs"]:
             other.shutdown()
@@ -132,7 +133,7 @@ def stop_running(say: Callable[[str], None]) -> None:
         check_silent(path)
         say("no helper runs")
         return
-    except client.HelperError as error:
+    except client.LinkError as error:
         raise HelperError(error.what, error.next_step) from None
     for _ in polls(ANSWER_WITHIN_S):
         if (lock := lock_endpoint(path)) is not None:

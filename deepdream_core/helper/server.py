@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from deepdream_core.helper.door import Door, TimedProtocol
-from deepdream_core.notify import notify
+from deepdream_core.machine.notify import notify
 
 if TYPE_CHECKING:
     import socket

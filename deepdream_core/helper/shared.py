@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from deepdream_core.wire import ArrayHeader
+    from deepdream_core.link.wire import ArrayHeader
 
 _PREFIX = "dd_"
 

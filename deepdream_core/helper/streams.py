@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from deepdream_core import wire
 from deepdream_core.helper.refusal import RefusalError
 from deepdream_core.helper.shared import SharedArray
+from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from starlette.requests import Request

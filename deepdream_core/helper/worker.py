@@ -28,7 +28,7 @@ from deepdream_core.errors import (
     SettingsError,
     WeightsError,
 )
-from deepdream_core.helper.orders import Advance, Drop, Load, Open, Snapshot, Told
+from deepdream_core.helper.worker_messages import Advance, Drop, Load, Open, Snapshot, Told
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from deepdream_core.dreamer import Progress
     from deepdream_core.engine.engine import Engine
-    from deepdream_core.helper.work import Work
+    from deepdream_core.engine.progress import Progress
+    from deepdream_core.helper.worker_job import Work
     from deepdream_core.settings import EngineSettings
 
 DEVICE_LOST = 70
@@ -146,7 +146,7 @@ class _Worker:
 
     def _begin(self, job: str) -> Work:
         engine = self._loaded()
-        from deepdream_core.helper.work import Work
+        from deepdream_core.helper.worker_job import Work
 
         work = self._begun[job] = Work(self._opened.pop(job), engine)
         self._tell(job, "begun", **self._found(engine))
@@ -223,7 +223,7 @@ class _Worker:
     def _loaded(self) -> Engine:
         if self._engine is None:
             from deepdream_core.engine.engine import Engine
-            from deepdream_core.fetch import fetched_path
+            from deepdream_core.engine.fetch import fetched_path
 
             self._engine = Engine(self._settings, fetched=fetched_path())
         return self._engine

@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import DeepDreamError, SettingsError
 from deepdream_core.hotfolder import fault
-from deepdream_core.hotfolder.alone import own_uid
-from deepdream_core.hotfolder.announce import announce
 from deepdream_core.hotfolder.folder import Folder
-from deepdream_core.hotfolder.neighbour import Neighbour
+from deepdream_core.hotfolder.layout import Places
+from deepdream_core.hotfolder.left_alone import own_uid
+from deepdream_core.hotfolder.notification import announce
 from deepdream_core.hotfolder.order import chosen
 from deepdream_core.hotfolder.picture import Attempt, Outcome
-from deepdream_core.hotfolder.places import Places
+from deepdream_core.hotfolder.spare_memory import Neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from deepdream_core.dreamer import Dreamer
     from deepdream_core.hotfolder.journal import Journal
     from deepdream_core.settings import Config, FolderSettings
+    from deepdream_core.work.backend import Backend
 
 HANDS = 3
 """Pictures on their way at once: one being decoded, one dreamed, one encoded."""
@@ -54,7 +54,7 @@ class Daemon:
         self,
         load: Callable[[], tuple[Config, Sequence[FolderSettings]]],
         journal: Journal,
-        engine: Callable[[Dreamer | None], Dreamer],
+        engine: Callable[[Backend | None], Backend],
         say: Callable[[str], None],
         show: Callable[[dict[str, Any]], None],
         *,
@@ -244,7 +244,7 @@ class Daemon:
                 outcome = Outcome(attempt.work, "alone", fault.tell(self._say, attempt.work.found.path, error))
             self._outcomes.put(outcome)
 
-    def _opened_engine(self) -> Dreamer:
+    def _opened_engine(self) -> Backend:
         """Return the helper in the engine's place, one for each thread."""
         engine = self._engine(getattr(self._own, "engine", None))
         self._own.engine = engine

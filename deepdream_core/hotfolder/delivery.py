@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from deepdream_core.hotfolder.journal import Entry, Journal
-    from deepdream_core.hotfolder.places import Places
+    from deepdream_core.hotfolder.layout import Places
 
     Settled = Literal["done", "known", "failed"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import DeepDreamError, SettingsError
-from deepdream_core.hotfolder import alone, fault, shared_state
+from deepdream_core.hotfolder import fault, left_alone, shared_state
 from deepdream_core.hotfolder.journal import UNFINISHED
-from deepdream_core.hotfolder.places import WHY, Places, root_of
+from deepdream_core.hotfolder.layout import WHY, Places, root_of
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.hotfolder.writers import has_writer
 
@@ -85,8 +85,8 @@ def _explained(path: Path, places: Places, journal: Journal) -> str:  # noqa: PL
     entry = journal.of_version(places.root, found, any_inode=True)
     if entry is not None and entry.stays:
         return _of_entry(entry)
-    if why := alone.why(found, places.settings, alone.own_uid()):
-        return f"{why}, and is left alone; {alone.ALLOW}"
+    if why := left_alone.why(found, places.settings, left_alone.own_uid()):
+        return f"{why}, and is left alone; {left_alone.ALLOW}"
     if (told := _of_daemon(path, places)) is not None:
         return told
     if entry is not None and entry.original is None:

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepdream_core.errors import DeepDreamError, OutputError
-from deepdream_core.hotfolder import alone, delivery, fault, presence
-from deepdream_core.hotfolder.announce import summary
+from deepdream_core.hotfolder import delivery, fault, left_alone, mount_check
 from deepdream_core.hotfolder.arrivals import Arrival, Arrivals
 from deepdream_core.hotfolder.lease import Lease
+from deepdream_core.hotfolder.notification import summary
 from deepdream_core.hotfolder.picture import Outcome, Work
-from deepdream_core.hotfolder.quiet import quiet, quiet_until
+from deepdream_core.hotfolder.quiet_hours import quiet, quiet_until
 from deepdream_core.hotfolder.scanning import look, scan
 from deepdream_core.hotfolder.watching import Watcher
 from deepdream_core.hotfolder.writers import has_writer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepdream_core.hotfolder.journal import Entry, Journal
-    from deepdream_core.hotfolder.places import Places
+    from deepdream_core.hotfolder.layout import Places
     from deepdream_core.hotfolder.scanning import Found
     from deepdream_core.settings import Config
 
@@ -79,7 +79,7 @@ class Folder:
         self._scan_at = float("-inf")
         self._repaired = False
         self._told = ""
-        self._alone = alone.LeftAlone()
+        self._alone = left_alone.LeftAlone()
         self._pause = self._kept_pause()
         self._batch = [0, 0]
 
@@ -107,7 +107,7 @@ class Folder:
     def look_around(self, now: float) -> None:
         """Notice what has come, gone or changed, as far as it is time for that."""
         try:
-            gone = presence.missing(self.journal, self.root)
+            gone = mount_check.missing(self.journal, self.root)
         except OSError as error:
             gone = f"cannot be used: {error.strerror or error}"
         if gone or (gone := self._lease.refused(now)):
@@ -199,7 +199,7 @@ class Folder:
 
     def _saw(self, found: Found, now: float) -> None:
         known = self.arrivals.get(found.path)
-        if why := alone.why(found, self.places.settings, self._uid):
+        if why := left_alone.why(found, self.places.settings, self._uid):
             self._alone.add(found.path, why)
             return
         one = self.arrivals.saw(found, now)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core.atomic import flush_folder
 from deepdream_core.hotfolder.access import share
-from deepdream_core.hotfolder.places import fitted
+from deepdream_core.hotfolder.layout import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -26,19 +26,20 @@ from deepdream_core.hotfolder.moves import sha256_of
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.hotfolder.unfinished import download_beside, note_beside
 from deepdream_core.photo import ENDINGS, FORMATS, WriteOptions, check_target, read_photo, write_photo
-from deepdream_core.recipe import made, recipe_of
-from deepdream_core.sequence import dreamed_photo
+from deepdream_core.work.frames import dreamed_photo
+from deepdream_core.work.recipe import made, recipe_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from deepdream_core.dreamer import Dreamer, Progress
+    from deepdream_core.engine.progress import Progress
     from deepdream_core.hotfolder.journal import Entry, Journal
-    from deepdream_core.hotfolder.places import Places
+    from deepdream_core.hotfolder.layout import Places
     from deepdream_core.hotfolder.scanning import Found
     from deepdream_core.photo import Photo
     from deepdream_core.settings import DreamSettings
+    from deepdream_core.work.backend import Backend
 
 _OPTION = re.compile(r"(^|\s)--?[a-z]")
 TRIES = 3
@@ -107,7 +108,7 @@ class Attempt:
     """
 
     def __init__(
-        self, work: Work, journal: Journal, engine: Callable[[], Dreamer], stop: Callable[[], bool],
+        self, work: Work, journal: Journal, engine: Callable[[], Backend], stop: Callable[[], bool],
         say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.work = work
@@ -184,7 +185,7 @@ class Attempt:
             return self._later("wait", f"the same picture is being dreamed: {other.name}")
         return self._dreamt(photo, engine, entry)
 
-    def _dreamt(self, photo: Photo, engine: Dreamer, entry: Entry) -> Outcome:
+    def _dreamt(self, photo: Photo, engine: Backend, entry: Entry) -> Outcome:
         work = self.work
         stage = self._stage = delivery.prepared(work.places, entry)
         target = stage / f"dream{_ending(photo, work.found.path)}"

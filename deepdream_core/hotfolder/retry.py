@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.explain import place_of
+from deepdream_core.hotfolder.layout import WHY
 from deepdream_core.hotfolder.moves import make_folder, move
-from deepdream_core.hotfolder.places import WHY
 from deepdream_core.hotfolder.scanning import look, scan
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepdream_core.hotfolder.journal import Journal
-    from deepdream_core.hotfolder.places import Places
+    from deepdream_core.hotfolder.layout import Places
 
 
 def retried(paths: Sequence[Path], folders: Sequence[Places], journal: Journal) -> list[tuple[Path, str]]:

@@ -14,8 +14,8 @@ from deepdream_core.config import builtin_config_path, load_config, user_config_
 from deepdream_core.errors import DeepDreamError, OutputError, SettingsError
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.daemon import Daemon
-from deepdream_core.hotfolder.places import check, root_of
-from deepdream_core.hotfolder.pulse import Pulse
+from deepdream_core.hotfolder.heartbeat import Pulse
+from deepdream_core.hotfolder.layout import check, root_of
 from deepdream_core.printable import printable
 from deepdream_core.settings import FolderSettings
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from deepdream_core.dreamer import Dreamer
     from deepdream_core.settings import Config
+    from deepdream_core.work.backend import Backend
 
     Screen = tuple[Callable[[str], None], Callable[[dict[str, Any]], None], Callable[[], None]]
 
@@ -160,12 +160,12 @@ def _signals(daemon: Daemon) -> dict[int, Any]:
     }
 
 
-def _opened_engine(before: Dreamer | None, config: Path | None) -> Dreamer:
+def _opened_engine(before: Backend | None, config: Path | None) -> Backend:
     """Return the helper in the engine's place, the one from `before` if there is one, started if none runs.
 
     Raises `DeepDreamError` as that does.
     """
-    from deepdream_core import remote
+    from deepdream_core.work import remote
 
     if isinstance(before, remote.RemoteEngine):
         before.look_again()
@@ -177,7 +177,7 @@ def _opened_engine(before: Dreamer | None, config: Path | None) -> Dreamer:
 def _screen(live: bool) -> Screen:
     """Return how to tell a line, how to show the state, and how to end both."""
     if live:
-        from deepdream_core.hotfolder.show import Table
+        from deepdream_core.hotfolder.terminal import Table
 
         table = Table()
         return table.say, table.show, table.close

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from filelock import FileLock, Timeout
 
-from deepdream_core import wire
 from deepdream_core.errors import DeepDreamError, OutputError, SettingsError
 from deepdream_core.hotfolder.journal import Journal
+from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from deepdream_core.ignore import NOTES, UNFINISHED
+from deepdream_core.work.ignore import NOTES, UNFINISHED
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from watchdog import events as kinds
 
-from deepdream_core.hotfolder.native import Events, in_plain_words, shared_with_others
+from deepdream_core.hotfolder.system_events import Events, in_plain_words, shared_with_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable

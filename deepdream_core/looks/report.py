@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.markup import escape
 
-from deepdream_core import batch
-from deepdream_core.report import ErrorReporter, JsonReporter, TextReporter, clock, shown
+from deepdream_core.work import batch
+from deepdream_core.work.report import ErrorReporter, JsonReporter, TextReporter, clock, shown
 
 if TYPE_CHECKING:
     from pathlib import Path

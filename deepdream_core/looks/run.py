@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from deepdream_core import batch
 from deepdream_core.atomic import check_writable, write_whole
 from deepdream_core.errors import (
     DeepDreamError,
@@ -25,6 +24,7 @@ from deepdream_core.looks.command import command
 from deepdream_core.looks.small import small
 from deepdream_core.photo.scale import advice, beyond_white
 from deepdream_core.printable import printable
+from deepdream_core.work import batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from deepdream_core.batch import Job
-    from deepdream_core.dreamer import Dreamer
     from deepdream_core.looks.choice import Choice, Look
     from deepdream_core.looks.report import Reporter
     from deepdream_core.looks.small import Small
     from deepdream_core.photo import Photo
     from deepdream_core.settings import DreamSettings
+    from deepdream_core.work.backend import Backend
+    from deepdream_core.work.batch import Job
 
 _EVERY_S = 2.0
 _OCTAVES = 4  # of a tile, where their number is automatic
@@ -70,7 +70,7 @@ def plan(inputs: Sequence[Path], output: Path | None, ignore: Sequence[str]) -> 
 def run(
     planned: Sequence[Job | tuple[Path, DeepDreamError]],
     order: Order,
-    open_engine: Callable[[], Dreamer],
+    open_engine: Callable[[], Backend],
     reporter: Reporter,
     *,
     max_megapixels: float,
@@ -79,9 +79,9 @@ def run(
 
     What a page of an earlier run holds of the same photograph is taken from there.
     """
-    engine: Dreamer | None = None
+    engine: Backend | None = None
 
-    def engine_open() -> Dreamer:
+    def engine_open() -> Backend:
         nonlocal engine
         if engine is None:
             with reporter.loading():
@@ -164,7 +164,7 @@ class _Sheet:
                 self._ours.add(path)
         return there.jpegs if there and ours[0] else {}
 
-    def made(self, open_engine: Callable[[], Dreamer]) -> list[DeepDreamError]:
+    def made(self, open_engine: Callable[[], Backend]) -> list[DeepDreamError]:
         """Dream what is missing; return the errors of looks that cannot be dreamed, which do not end the others."""
         engine = open_engine()
         started = time.monotonic()
@@ -203,7 +203,7 @@ class _Sheet:
         )
         return errors
 
-    def _dreamed(self, look: Look, engine: Dreamer, share: tuple[float, float]) -> Tile:
+    def _dreamed(self, look: Look, engine: Backend, share: tuple[float, float]) -> Tile:
         """Return a look's tile; `share`: which part of the whole work is done before it, and which it is."""
         settings = _reduced(look)
         engine.label = f"{self._board.photo}: {look.name}"

@@ -20,9 +20,9 @@ from deepdream_core.photo.profile import for_pixels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepdream_core.dreamer import Dreamer
     from deepdream_core.photo import Photo
     from deepdream_core.settings import DreamSettings
+    from deepdream_core.work.backend import Backend
 
 _QUALITY = 90
 _MADE_AS = 1
@@ -42,7 +42,7 @@ class Small:
     sha256: str
     white: float | None
 
-    def key(self, settings: DreamSettings, engine: Dreamer) -> str:
+    def key(self, settings: DreamSettings, engine: Backend) -> str:
         """Return what tells this tile from all others: the photo, the size, all settings, weights and precision."""
         told = [
             _MADE_AS, self.sha256, self.white, self.side, settings.model_dump(), engine.weights.sha256,

@@ -13,7 +13,6 @@
     written, check, file    what a finished file says; the receipt compared with it; reading and writing
 """
 
-from deepdream_core.photo.bearing import sidecar_of
 from deepdream_core.photo.file import (
     Photo,
     WriteOptions,
@@ -25,6 +24,7 @@ from deepdream_core.photo.file import (
 from deepdream_core.photo.formats import ENDINGS, FORMATS, RAW_ENDINGS, format_named
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, Receipt
+from deepdream_core.photo.recipe_storage import sidecar_of
 
 __all__ = [
     "ENDINGS", "FORMATS", "RAW_ENDINGS", "Entry", "Frame", "Photo", "Receipt", "WriteOptions", "check_target",

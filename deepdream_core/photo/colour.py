@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepdream_core.photo import icc
-from deepdream_core.photo.described import by_code_points
+from deepdream_core.photo.colour_tags import by_code_points
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.icc import space_of
 

@@ -14,8 +14,8 @@ import numpy as np
 from deepdream_core.atomic import check_writable, write_whole
 from deepdream_core.errors import DamagedPictureError, DeepDreamError, OutputError, PictureError
 from deepdream_core.photo import (
-    bearing,
     container,
+    recipe_storage,
     stacks,
     tiff_edit,
     with_heif,
@@ -24,14 +24,14 @@ from deepdream_core.photo import (
     with_tifffile,
     xmp,
 )
-from deepdream_core.photo.bearing import sidecar_of
-from deepdream_core.photo.check import checked
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.convert import Plan, fitted, lost_parts, plan_for
 from deepdream_core.photo.decoded import NO_BLOCKS, Decoded
 from deepdream_core.photo.formats import ENDINGS, FORMATS, HEAD, NAMES, RAW_ENDINGS, FormatError, may_begin, recognised
 from deepdream_core.photo.profile import for_pixels, settled
 from deepdream_core.photo.receipt import Entry, Receipt, kept
+from deepdream_core.photo.receipt_check import checked
+from deepdream_core.photo.recipe_storage import sidecar_of
 from deepdream_core.photo.scale import advice, beyond_white, with_white
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def read_photo(path: Path, *, max_megapixels: float, white: float | None = None)
         name = _recognised(path, data)
         decoded = _decoded(data, name, max_megapixels, white)
         digest = hashlib.sha256(data).hexdigest()
-        recipe = bearing.recipe_in(decoded.blocks) or bearing.recipe_beside(path, digest)
+        recipe = recipe_storage.recipe_in(decoded.blocks) or recipe_storage.recipe_beside(path, digest)
         parts = {key: getattr(decoded, key) for key in ("frames", "blocks", "coding", "changes")}
         return Photo(**parts, path=path, sha256=digest, format=name, recipe=recipe, untouched=True, white=white)
 
@@ -241,7 +241,7 @@ def write_photo(
         if options.strict and (lost := lost_parts(entry for entry in receipt if entry not in plan.receipt)):
             raise _would_lose(path, lost)
     if recipe is not None and beside:
-        bearing.write_beside(path, data, recipe, overwrite=overwrite)
+        recipe_storage.write_beside(path, data, recipe, overwrite=overwrite)
     else:
         write_whole(path, lambda file: file.write(data), overwrite=overwrite)
     if recipe is not None:
@@ -278,11 +278,11 @@ def _encoded(
     name = plan.format.name
     coding = photo.coding if name == photo.format else replace(photo.coding, qtables=None, compression="adobe_deflate")
     frames = fitted(photo.frames, plan, photo.blocks.icc)
-    blocks = bearing.without_recipe(plan.blocks)
+    blocks = recipe_storage.without_recipe(plan.blocks)
     marked = blocks
     if recipe is not None and plan.format.xmp:
         with contextlib.suppress(ValueError):
-            marked = bearing.with_recipe(blocks, recipe, name)
+            marked = recipe_storage.with_recipe(blocks, recipe, name)
     if name == "TIFF":
         own = [_of_page(frame, frame.blocks or Blocks(icc=blocks.icc), strip=options.strip) for frame in frames[1:]]
         pages = [replace(frame, blocks=blocks) for frame, blocks in zip(frames, [marked, *own], strict=True)]
@@ -303,7 +303,7 @@ def _encoded(
             written = [blocks]
             data = _with_blocks(coded, name, blocks)
     receipt, facts = checked(data, plan, frames, written, coding)
-    return data, recipe is not None and bearing.recipe_in(facts.blocks[0]) != recipe, receipt
+    return data, recipe is not None and recipe_storage.recipe_in(facts.blocks[0]) != recipe, receipt
 
 
 def _coded(frames: Sequence[Frame], name: str, coding: Coding, blocks: Blocks, quality: int | None) -> bytes:
@@ -319,7 +319,7 @@ def _with_blocks(data: bytes, name: str, blocks: Blocks) -> bytes:
 def _of_page(frame: Frame, blocks: Blocks, *, strip: bool) -> Blocks:
     """Return the metadata of a page that is not the first, which alone bears a recipe."""
     blocks = replace(blocks, icc=blocks.icc and for_pixels(blocks.icc, gray=frame.gray))
-    return replace(blocks, exif=None, xmp=None, others=()) if strip else bearing.without_recipe(blocks)
+    return replace(blocks, exif=None, xmp=None, others=()) if strip else recipe_storage.without_recipe(blocks)
 
 
 def recipe_text(path: Path, *, max_megapixels: float) -> str | None:
@@ -329,4 +329,4 @@ def recipe_text(path: Path, *, max_megapixels: float) -> str | None:
         name = _recognised(path, data)
         held = name in ("JPEG", "PNG", "WEBP", "GIF", "JXL")
         blocks = container.blocks_of(data, name) if held else _decoded(data, name, max_megapixels).blocks
-        return bearing.recipe_in(blocks) or bearing.recipe_beside(path, hashlib.sha256(data).hexdigest())
+        return recipe_storage.recipe_in(blocks) or recipe_storage.recipe_beside(path, hashlib.sha256(data).hexdigest())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdream_core.photo import colour, icc
-from deepdream_core.photo.described import by_exif, refuse_hdr
+from deepdream_core.photo.colour_tags import by_exif, refuse_hdr
 from deepdream_core.photo.receipt import Entry, converted, dropped, kept
 
 if TYPE_CHECKING:

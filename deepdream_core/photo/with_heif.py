@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepdream_core.errors import PictureError
+from deepdream_core.photo.colour_tags import by_boxes, refuse_hdr_code
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.container.boxes import others_in_words
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels, orientation_of
-from deepdream_core.photo.described import by_boxes, refuse_hdr_code
 from deepdream_core.photo.exif import bare
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, dropped

@@ -12,9 +12,9 @@ import numpy as np
 
 from deepdream_core.errors import PictureError
 from deepdream_core.photo import colour
+from deepdream_core.photo.colour_tags import Description, refuse_hdr
 from deepdream_core.photo.container import blocks_of
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels
-from deepdream_core.photo.described import Description, refuse_hdr
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.icc import hdr_of

@@ -12,6 +12,7 @@ from PIL import Image, JpegImagePlugin
 from deepdream_core.errors import PictureError
 from deepdream_core.photo import animation, colour, with_libpng
 from deepdream_core.photo.animation import widened
+from deepdream_core.photo.colour_tags import by_boxes
 from deepdream_core.photo.container import Blocks, Moving, blocks_of, bmp_colours, file_of, moving_of
 from deepdream_core.photo.container.boxes import durations_of, others_in_words, picture_count, plays_of
 from deepdream_core.photo.container.jpeg_samples import demanding
@@ -26,7 +27,6 @@ from deepdream_core.photo.decoded import (
     orientation_of,
     upright,
 )
-from deepdream_core.photo.described import by_boxes
 from deepdream_core.photo.exif import bare, without_orientation
 from deepdream_core.photo.exif_values import resolution_of
 from deepdream_core.photo.formats import FormatError

@@ -13,6 +13,7 @@ import tifffile
 
 from deepdream_core.errors import PictureError
 from deepdream_core.photo import colour, ifd, stacks, tiff_edit, tiff_strips
+from deepdream_core.photo.colour_tags import by_exif, with_transfer
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.container.photoshop import without_thumbnails
 from deepdream_core.photo.decoded import (
@@ -25,7 +26,6 @@ from deepdream_core.photo.decoded import (
     orientation_of,
     upright,
 )
-from deepdream_core.photo.described import by_exif, with_transfer
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, converted, dropped

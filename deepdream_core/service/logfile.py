@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from deepdream_core import wire
 from deepdream_core.errors import ServiceError
+from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from deepdream_core import client
+from deepdream_core.link import client
 from deepdream_core.service.parts import HELPER, Part
 
 
@@ -17,12 +17,12 @@ def part() -> Part:
         if error.hung_pid is not None:
             return Part(HELPER, "failed", error.what, pid=error.hung_pid, next_step=error.next_step)
         return Part(HELPER, "waits", "programs start it when they need it")
-    except client.HelperError as error:
+    except client.LinkError as error:
         return Part(HELPER, "failed", error.what, next_step=error.next_step)
     return Part(HELPER, "runs", f"listening on port {helper.endpoint.port}", status["uptime_s"], status["pid"])
 
 
 def end() -> None:
     """End it if it runs."""
-    with contextlib.suppress(client.HelperError):
+    with contextlib.suppress(client.LinkError):
         client.connect().shutdown()

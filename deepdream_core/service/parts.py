@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from deepdream_core.errors import ServiceError
-from deepdream_core.installer import install_step
+from deepdream_core.machine.installer import install_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,8 +10,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deepdream_core import wire
 from deepdream_core.errors import ServiceError, SettingsError
+from deepdream_core.link import wire
 from deepdream_core.service import logfile
 from deepdream_core.service.parts import (
     HELPER,

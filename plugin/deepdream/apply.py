@@ -19,7 +19,7 @@ from gi.repository import Gimp, GLib  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import link
+    import jobs
     from facts import Facts
 
 POLL_S = 0.1
@@ -112,7 +112,7 @@ def dream(
     image: Gimp.Image, drawable: Gimp.Drawable, part: pixels.Selected, arguments: dict[str, Any], facts: Facts
 ) -> None:
     """Dream the part and put it on the drawable, or on a copy above it; raises `Trouble`, and then nothing has changed."""
-    import link  # not before a dialog stands: what talks to the helper takes its time to load
+    import jobs  # not before a dialog stands: what talks to the helper takes its time to load
 
     settings = choices.settings_of(arguments, facts)
     if settings["strength"] == 0:  # nothing changes to the bit, which no conversion could promise
@@ -125,7 +125,7 @@ def dream(
     shape = (outer.height, outer.width, pixels.channels(drawable))
     before = pixels.Surface.of(image, drawable, part)
     Gimp.progress_init(_("DeepDream"))
-    job = link.Dreaming(
+    job = jobs.Dreaming(
         facts, pixels.read(drawable, outer), "float32", shape, settings, priority="interactive",
         label=_where(drawable, part), forget=False,
     )  # fmt: skip
@@ -186,7 +186,7 @@ def _where(drawable: Gimp.Drawable, part: pixels.Selected) -> str:
     return " ".join((name, *places))
 
 
-def _followed(job: link.Dreaming) -> bytearray:
+def _followed(job: jobs.Dreaming) -> bytearray:
     """Show the job's progress until it ends; return the picture, or raise its `Trouble`.
 
     GIMP's Cancel kills this process, and the helper then stops the job by itself.
@@ -206,7 +206,7 @@ def _followed(job: link.Dreaming) -> bytearray:
         _show(told)
 
 
-def _show(told: link.Told) -> None:
+def _show(told: jobs.Told) -> None:
     data = told.data
     if told.kind == "starting":
         Gimp.progress_set_text(_("Starting the DeepDream helper …"))

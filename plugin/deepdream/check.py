@@ -6,7 +6,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 import gi
-import link
+import jobs
 from facts import Trouble
 from words import _
 
@@ -22,13 +22,13 @@ def run(procedure: Gimp.Procedure, facts: Facts) -> Gimp.ValueArray:
     version = f"{Gimp.MAJOR_VERSION}.{Gimp.MINOR_VERSION}.{Gimp.MICRO_VERSION}"
     lines = [_("Plug-in {version} in GIMP {gimp}").format(version=facts.version, gimp=version)]
     try:
-        helper = link.helper(facts)
+        helper = jobs.helper(facts)
         lines.append(
             _("Helper {version}, port {port}, log {log}").format(
                 version=helper.version, port=helper.endpoint.port, log=helper.endpoint.log
             )
         )
-        lines += [_about(worker) for worker in link.asked(helper.status)["workers"]]
+        lines += [_about(worker) for worker in jobs.asked(helper.status)["workers"]]
     except Trouble as trouble:
         lines.append(f"✗ {trouble}")
     except Exception as error:  # GIMP would show nothing at all

@@ -7,7 +7,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 import gi
-import link
+import jobs
 import pixels
 from apply import failed
 from facts import Trouble
@@ -27,7 +27,7 @@ _PLACE = re.compile(
 def run(procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, facts: Facts) -> Gimp.ValueArray:
     """Be the procedure."""
     try:
-        found = link.last_result(facts)
+        found = jobs.last_result(facts)
         if found is None:
             raise Trouble(_("The helper keeps no finished picture."), _("Pictures are kept for an hour."), "none")
         label, _dtype, (height, width, count), samples, job = found

@@ -20,7 +20,7 @@ from gi.repository import GdkPixbuf, Gimp, GLib, Gtk  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import link
+    import jobs
     from facts import Facts
 
 PREVIEW_PX = 384
@@ -42,7 +42,7 @@ class Preview:
         self._facts, self._arguments = facts, arguments
         self._channels = pixels.channels(drawable)
         self._small, self._width, self._height = b"", 0, 0
-        self._job: link.Dreaming | None = None
+        self._job: jobs.Dreaming | None = None
         self._sources: dict[str, int] = {}
         scale = PREVIEW_PX / max(self._region.width, self._region.height)
         self._image = Gtk.Image()
@@ -92,7 +92,7 @@ class Preview:
 
         self._sources[name] = add(*given, once, **options)
 
-    def _drop(self) -> link.Dreaming | None:
+    def _drop(self) -> jobs.Dreaming | None:
         job, self._job = self._job, None
         if job is not None:
             job.cancel()
@@ -112,10 +112,10 @@ class Preview:
             self._say(_("Strength 0 leaves the layer as it is."))
             return False
         self._say(_("Preview …"))
-        import link  # the window stands the sooner
+        import jobs  # the window stands the sooner
 
         shape = (self._height, self._width, self._channels)
-        self._job = link.Dreaming(
+        self._job = jobs.Dreaming(
             self._facts, self._small, "uint8", shape, settings, priority="preview", label=_("preview"), previews=True
         )
         self._job.start()
@@ -129,7 +129,7 @@ class Preview:
                 self._hear(self._job.messages.get_nowait())
         return self._job is not None
 
-    def _hear(self, told: link.Told) -> None:
+    def _hear(self, told: jobs.Told) -> None:
         data = told.data
         if told.kind in ("picture", "done"):
             self._show(data)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from deepdream_core.dreamer import Progress
+    from deepdream_core.engine.progress import Progress
     from deepdream_core.engine.weights import Weights
     from deepdream_core.settings import Pooling
 

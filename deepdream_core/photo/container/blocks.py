@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from deepdream_core.photo.described import Description
+    from deepdream_core.photo.colour_tags import Description
 
 MOST_BLOCKS = 1 << 18
 """Blocks a file may consist of; real ones have thousands, a file of millions of empty ones is made to exhaust memory."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 
 from deepdream_core.photo import icc
+from deepdream_core.photo.colour_tags import Description
 from deepdream_core.photo.container.blocks import Blocks
-from deepdream_core.photo.described import Description
 from deepdream_core.photo.icc import D65, Chromaticities
 
 _HEADER = 14  # where the header proper begins, from which the profile's place is counted

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from deepdream_core.photo.colour_tags import by_chunks
 from deepdream_core.photo.container.blocks import (
     CREDENTIALS,
     DAMAGED_ICC,
@@ -24,7 +25,6 @@ from deepdream_core.photo.container.blocks import (
     rest_in_words,
 )
 from deepdream_core.photo.container.photoshop import without_thumbnails
-from deepdream_core.photo.described import by_chunks
 from deepdream_core.photo.formats import FormatError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Measurements: of the engine, of the helper, of a hot folder."""

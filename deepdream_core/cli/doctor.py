@@ -1,0 +1,30 @@
+"""The command line's part for `deepdream doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="config.yaml over the built-in one")
+]
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="do the fixes that are safe, and look again")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Look at everything the program needs, and say what to do; the exit code is the number of ✗. Changes nothing."""
+    from deepdream_core.doctor.all_checks import all_checks
+    from deepdream_core.doctor.here import Here
+    from deepdream_core.doctor.run import examine, report_for
+
+    raise typer.Exit(examine(all_checks(Here.now(), config), report_for(json), mend=fix))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(doctor)

@@ -1,0 +1,117 @@
+"""The command line's part for sheets to choose looks from: `looks`."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from pathlib import Path  # noqa: TC003  # typer itself looks at the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepdream_core.cli import completion
+from deepdream_core.cli.options import (
+    INTERRUPTED,
+    ConfigFile,
+    Device,
+    Precision,
+    ViaHelper,
+    WeightsOption,
+    White,
+    another_engine,
+    exit_with,
+    given_of,
+)
+from deepdream_core.errors import SettingsError
+from deepdream_core.looks import SIDE
+
+if TYPE_CHECKING:
+    from deepdream_core.looks.choice import Choice
+    from deepdream_core.settings import Config
+
+
+def looks(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", readable=False, help="pictures, or folders of them")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", readable=False, help="folder for pages and sheets"),
+    ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="instead of the presets: every layer alone")] = False,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUES",
+            help="instead of the presets: a setting's values, as step=1..4, step=1..4/7 or pooling=max,average; "
+            "of two settings, a table",
+            autocompletion=completion.setting,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="what --layers and --vary start from", show_default="classic",
+            autocompletion=completion.preset,
+        ),
+    ] = None,
+    side: Annotated[int, typer.Option(metavar="PX", min=32, max=4096, help="short side of a tile")] = SIDE,
+    white: White = None,
+    device: Device = None,
+    precision: Precision = None,
+    weights: WeightsOption = None,
+    via_helper: ViaHelper = "auto",
+    config: ConfigFile = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace files of these names that show something else")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object per event")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print nothing but errors")] = False,
+) -> None:  # fmt: skip
+    """Show a picture in all presets, small: photo.looks.html and photo.looks.jpg beside it."""
+    from deepdream_core.config import load_config
+    from deepdream_core.looks import report, run
+    from deepdream_core.work import backend, replay
+
+    loaded = load_config(config)
+    choice = _choice(loaded, preset, vary, side, layers=layers)
+    given = given_of({"device": device, "precision": precision, "weights": weights})
+    machine = loaded.engine_settings(given)
+    words = [word for key, value in given.items() for word in (f"--{key}", str(value))]
+    words += [] if white is None else ["--white", f"{white:g}"]
+    words += [] if config is None else ["--config", str(config)]
+    given |= another_engine(config, loaded)
+    reporter = report.Json() if json else report.Quiet() if quiet else report.Text()
+    here = partial(replay.open_engine, machine)
+    remote = backend.remote_opener(backend.wish(via_helper), given, reporter.note, here)
+    order = run.Order(choice, side, tuple(words), overwrite, white)
+    planned = run.plan(inputs, output, loaded.ignore)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        errors = run.run(planned, order, remote or here, reporter, max_megapixels=machine.max_megapixels)
+    except KeyboardInterrupt:
+        reporter.interrupted()
+        raise typer.Exit(INTERRUPTED) from None
+    exit_with(errors)
+
+
+def _choice(config: Config, preset: str | None, vary: list[str] | None, side: int, *, layers: bool) -> Choice:
+    from deepdream_core.looks import choice
+    from deepdream_core.looks.vary import of_variations
+
+    if vary and layers:
+        raise SettingsError("--layers and --vary: each is a sheet of its own", "give one of them")
+    if vary:
+        return of_variations(config, preset, vary, side)
+    if layers:
+        return choice.of_layers(config, preset)
+    if preset is not None:
+        raise SettingsError(
+            f"--preset {preset}: the sheet shows every preset", "leave it out, or add --layers or --vary"
+        )
+    return choice.of_presets(config)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(looks)

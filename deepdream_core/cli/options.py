@@ -1,0 +1,138 @@
+"""Options that several commands share, and how those commands end."""
+
+from __future__ import annotations
+
+import inspect
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from deepdream_core.cli import completion
+from deepdream_core.errors import DeepDreamError, SettingsError
+from deepdream_core.settings import (
+    DreamSettings,
+    EngineSettings,
+    Flag,
+    FolderSettings,
+    as_option,
+    number_or_text,
+    schemas_of,
+    words_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from pydantic import BaseModel
+
+    from deepdream_core.settings import Config
+
+INTERRUPTED = 130
+
+
+def option_of(model: type[BaseModel], key: str) -> Any:
+    """Return the option of a setting, made from its declaration."""
+    field = model.model_fields[key]
+    words = words_of(model, key)
+    types = [part.get("type", "") for part in schemas_of(model)[key]]
+    kinds = [{"integer": "N", "number": "F"}.get(kind) for kind in types]
+    flag = next(
+        (each for each in field.metadata if isinstance(each, Flag)), Flag("|".join([*filter(None, kinds), *words]))
+    )
+    name = as_option(key)
+    if types == ["boolean"]:
+        return typer.Option(f"{name}/--no-{name.removeprefix('--')}", help=field.description)
+    complete = completion.layer if key == "layers" else completion.one_of(*(flag.completions or words))
+    return typer.Option(name, metavar=flag.metavar, help=field.description, autocompletion=complete)
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each setting of `DreamSettings`, in the place of its parameter `dreaming`.
+
+    The command receives the options that were given by the settings' keys: numbers as numbers, other words unchanged.
+    """
+    parameters: list[inspect.Parameter] = []
+    hints = get_type_hints(command, include_extras=True)
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name != "dreaming":
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
+            continue
+        for key, field in DreamSettings.model_fields.items():
+            kind: Any = list[str] if key == "layers" else bool if field.annotation is bool else str
+            hint = Annotated[kind | None, option_of(DreamSettings, key)]
+            parameters.append(inspect.Parameter(key, parameter.kind, default=None, annotation=hint))
+
+    @wraps(command)
+    def taking(**values: Any) -> None:
+        given = {key: values.pop(key) for key in DreamSettings.model_fields}
+        given["layers"] = _weighted(given["layers"] or []) or None
+        settings = {key: number_or_text(value) if isinstance(value, str) else value for key, value in given.items()}
+        command(**values, dreaming=given_of(settings))
+
+    taking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    taking.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del taking.__wrapped__
+    return taking
+
+
+def _weighted(given: list[str]) -> dict[str, float]:
+    weighted: dict[str, float] = {}
+    for text in given:
+        name, _, weight = text.partition("=")
+        if name in weighted:
+            raise SettingsError(f"--layer {text}: {name} is given twice", "give it once, with its weight")
+        try:
+            weighted[name] = float(weight) if weight else 1.0
+        except ValueError:
+            raise SettingsError(f"--layer {text}: {weight!r} is not a number", "write NAME or NAME=WEIGHT") from None
+    return weighted
+
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="config.yaml over the built-in one")
+]
+Device = Annotated[str | None, option_of(EngineSettings, "device")]
+Precision = Annotated[str | None, option_of(EngineSettings, "precision")]
+Tile = Annotated[str | None, option_of(EngineSettings, "tile")]
+WeightsOption = Annotated[str | None, option_of(EngineSettings, "weights")]
+ViaHelper = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|yes|no",
+        help="let the helper compute; auto: when it runs",
+        autocompletion=completion.one_of("auto", "yes", "no"),
+    ),
+]
+
+
+def _checked_white(white: float | None) -> float | None:
+    if white is not None and not 0 < white <= 1e30:
+        raise SettingsError(f"--white {white:g} is not allowed", "give the value that is white, as 255")
+    return white
+
+
+White = Annotated[
+    float | None,
+    typer.Option(metavar="F", help=FolderSettings.model_fields["white"].description, callback=_checked_white),
+]
+
+
+def another_engine(config: Path | None, loaded: Config) -> dict[str, Path]:
+    """Return the configuration file as an option of computing, if its engine is not the usual one's."""
+    from deepdream_core.config import load_config
+
+    return {} if config is None or loaded.engine == load_config(None).engine else {"config": config}
+
+
+def given_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def exit_with(errors: Collection[DeepDreamError]) -> None:
+    """End the program with the exit code of the errors, if there are any: 1 where they have several."""
+    codes = {error.exit_code for error in errors}
+    if codes:
+        raise typer.Exit(codes.pop() if len(codes) == 1 else DeepDreamError.exit_code)

@@ -1,0 +1,260 @@
+"""All checks in their order, each given what it needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepdream_core import __version__
+from deepdream_core.doctor import computing, folders, gimp, manifest, packages, program, reach, service, space
+from deepdream_core.doctor.asking import HELPER_UNIT, Answer, ask, service_environment
+from deepdream_core.doctor.check import Check, Finding, apart, looked_at, well, wrong
+from deepdream_core.errors import SettingsError
+from deepdream_core.link import service_endpoint, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from deepdream_core.doctor.here import Here
+    from deepdream_core.doctor.manifest import Manifest
+    from deepdream_core.settings import Config, FolderSettings
+
+TORCH_S = 60.0
+CONFIG_S = 5.0
+START_S = 15.0
+"""For what may start a Python or the helper."""
+
+
+def all_checks(here: Here, config_file: Path | None) -> Iterator[Check]:
+    """Yield the checks, in the order in which one thing needs another; `config_file` as with --config.
+
+    Nothing but config.yaml and the manifest is read before a check is looked at.
+    """
+    run = partial(ask, environ=_with_runtime_folder(here))
+    config, config_found = _config(config_file)
+    record = _manifest(here)
+    yield from _each("program", _of_program(here, run))
+    yield from _each("torch", _of_computing(here, run, config, record, config_file))
+    yield Check("config.yaml", lambda: config_found)
+    yield from _each("drop folder", _of_folders(here, config, record))
+    yield Check("disk space", lambda: space.check_space(_places(here)))
+    yield from _each("helper", _of_helper(here, config))
+    yield from _each("service", _of_service(here, run, record))
+    yield from _each("GIMP", _of_gimp(here, record))
+
+
+def _each(name: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """Yield these checks; where a broken package keeps them from being made, one of this name that says so."""
+    try:
+        yield from checks
+    except Exception as error:
+        trouble = error
+
+        def look() -> Finding:
+            raise trouble
+
+        yield Check(name, look)
+
+
+def _of_program(here: Here, run: Callable[[Sequence[str]], Answer]) -> Iterator[Check]:
+    yield Check("program", lambda: program.check_program(here, __version__, run), START_S)
+    yield Check("left over", lambda: program.check_leftovers(here, time.time()))
+    yield Check("command", lambda: program.check_command(here))
+    yield Check(
+        "Python", lambda: program.check_python(program.service_python(here), sys.version_info[:3], run), START_S
+    )
+    yield Check("packages", lambda: packages.check_packages(program.service_python(here), run), START_S)
+
+
+def _of_computing(
+    here: Here,
+    run: Callable[[Sequence[str]], Answer],
+    config: Config | None,
+    record: Manifest | None,
+    file: Path | None,
+) -> Iterator[Check]:
+    if config is None:
+        for name in ("torch", "weights", "memory"):
+            yield Check(name, lambda: apart("config.yaml says what to compute with, and is not valid"))
+        return
+    has_unit = here.linux and _has_unit(here, record)
+    is_service = False
+
+    def ask_python() -> dict[str, Any]:
+        nonlocal is_service
+        environ, is_service = service_environment(here.environ, has_unit, run)
+        return computing.probed(program.service_python(here), environ, config.engine)
+
+    seen = computing.Seen(ask_python)
+    nvidia = Path("/proc/driver/nvidia/version").exists()
+    wants_cpu = config.engine.device == "cpu" or config.engine.devices == ["cpu"]
+    yield Check("torch", lambda: computing.check_torch(seen, nvidia, wants_cpu), TORCH_S)
+    yield Check("weights", lambda: computing.check_weights(seen), TORCH_S)
+    yield Check("memory", lambda: computing.check_memory(seen), TORCH_S)
+    if file is None:
+        yield Check(
+            "same folders", lambda: computing.check_same_folders(seen, _own_folders(), is_service=is_service), TORCH_S
+        )
+
+
+def _of_folders(here: Here, config: Config | None, record: Manifest | None) -> Iterator[Check]:
+    if config is None:
+        yield Check("drop folder", lambda: apart("config.yaml names them, and is not valid"))
+        return
+    from deepdream_core.hotfolder.layout import root_of
+
+    if not config.folders:
+        yield Check("drop folder", lambda: apart("none is named in config.yaml"))
+    wanted = record is not None and bool({"folder", "service"} & record.parts.keys())
+
+    def folder(one: FolderSettings) -> Finding:
+        journal = wire.state_folder() / "hotfolder" / "journal.sqlite3"
+        return folders.check_folder(root_of(one), wanted, folders.known_to(journal), here.short)
+
+    def events(one: FolderSettings) -> Finding:
+        return folders.check_events(root_of(one), f"{folders.CANARY}doctor-{os.getpid()}")
+
+    for one in config.folders:
+        yield Check("drop folder", partial(folder, one))
+        yield Check("events", partial(events, one))
+
+    if here.linux and sys.platform != "win32":
+
+        def inotify() -> Finding:
+            used = folders.inotify_used(os.geteuid())
+            watched = _is_watched(wire.state_folder() / "hotfolder")
+            return folders.check_inotify(map(root_of, config.folders), folders.inotify_limits(), used, watched)
+
+        yield Check("inotify", inotify)
+
+
+def _of_helper(here: Here, config: Config | None) -> Iterator[Check]:
+    port = config.helper.port if config else 0
+    install = program.install_command(here, "service")
+
+    def helper() -> Finding:
+        found = reach.check_helper(wire.endpoint_path(), _prepared(), __version__)
+        # With a configuration that it cannot use it refuses everybody, and tells them why.
+        return apart("config.yaml is not valid, so none can start") if config is None and not found.ok else found
+
+    yield Check("helper", helper, START_S)
+    yield Check("port", lambda: reach.check_port(wire.endpoint_path(), _prepared(), port, install), START_S)
+
+
+def _prepared() -> wire.Endpoint | None:
+    return service_endpoint.read_service(service_endpoint.service_path())
+
+
+def _of_service(here: Here, run: Callable[[Sequence[str]], Answer], record: Manifest | None) -> Iterator[Check]:
+    install = program.install_command(here, "service")
+    yield Check("unit files", lambda: service.check_unit_files(record, here.units, install))
+    names = {path.name for path in record.files("service")} if record else set()
+    if here.linux:
+        for unit in service.UNITS:
+            if unit in names or (here.units / unit).exists():
+                yield Check(unit.removeprefix("deepdream-"), partial(service.check_unit, unit, run))
+        yield Check("lingering", lambda: service.check_lingering(record, service.user_name(), run))
+    elif record:
+        uid = os.getuid() if hasattr(os, "getuid") else 0
+        for name in record.parts.get("service", {}).get("units", []):
+            yield Check("service", partial(service.check_agent, str(name), here.platform, uid, run))
+
+
+def _of_gimp(here: Here, record: Manifest | None) -> Iterator[Check]:
+    found = gimp.folders(here)
+    if not found:
+        yield Check("GIMP", lambda: apart("no GIMP 3 has run here"))
+    elsewhere = any(map(gimp.has_plug_in, found)) or (record is not None and bool(record.files("gimp")))
+    install = program.install_command(here, "gimp")
+    for folder in found:
+        look = partial(_check_plug_in, folder, elsewhere, record, install)
+        yield Check(f"GIMP {folder.name}" if folder.name.startswith("3.") else "GIMP", look)
+
+
+def _check_plug_in(folder: Path, elsewhere: bool, record: Manifest | None, install: str) -> Finding:
+    from deepdream_core.plugin_facts import controls
+
+    facts: dict[str, Any] = {"version": __version__, "protocol": wire.PROTOCOL}
+    facts |= {"endpoint": str(wire.endpoint_path()), "state": str(wire.state_folder())}
+    facts["controls"] = json.loads(json.dumps(controls()))
+    prepared = _prepared()
+    if prepared is not None:
+        facts["service"] = service_endpoint.words_of(prepared)
+    return gimp.check_plug_in(folder, elsewhere, facts, record, install)
+
+
+def _config(file: Path | None) -> tuple[Config | None, Finding]:
+    """Return the configuration, None where there is none that can be used, and what there is to say of it."""
+    read: list[Config] = []
+
+    def look() -> Finding:
+        from deepdream_core.config import load_config, user_config_path
+
+        try:
+            config = load_config(file)
+        except SettingsError as error:
+            return wrong(error.what, error.next_step)
+        read.append(config)
+        from deepdream_core.hotfolder.layout import check
+
+        try:
+            check(config.folders)
+        except SettingsError as error:
+            return wrong(f"folders: {error.what}", error.next_step)
+        own = file or user_config_path()
+        return well(f"{own} over the built-in one" if own.exists() else f"the built-in one; {own} would override it")
+
+    found = looked_at(Check("config.yaml", look, CONFIG_S))  # it may lie on a share that does not answer
+    return read[0] if read else None, found
+
+
+def _manifest(here: Here) -> Manifest | None:
+    """Return the manifest, None also for a damaged one: the check of the program tells of that."""
+    try:
+        return manifest.read(here.data)
+    except (manifest.ManifestError, OSError):
+        return None
+
+
+def _has_unit(here: Here, record: Manifest | None) -> bool:
+    names = {path.name for path in record.files("service")} if record else set()
+    return HELPER_UNIT in names or (here.units / HELPER_UNIT).exists()
+
+
+def _own_folders() -> dict[str, Path]:
+    from deepdream_core.config import user_config_path
+
+    return {"config.yaml": user_config_path(), "state": wire.state_folder()}
+
+
+def _places(here: Here) -> dict[str, Path]:
+    try:
+        temporary = tempfile.gettempdir()
+    except FileNotFoundError:
+        raise SettingsError("there is no folder for temporary files", "set TMPDIR to one") from None
+    places = {"data": here.data, "state": wire.state_folder(), "temporary files": Path(temporary)}
+    shared = Path("/dev/shm")
+    return {**places, "shared memory": shared} if here.linux and shared.is_dir() else places
+
+
+def _is_watched(states: Path) -> bool:
+    """Say whether a daemon runs, whose watches are counted already."""
+    import psutil
+
+    return any(psutil.pid_exists(int(path.stem.partition("-")[2])) for path in states.glob("state-*.json"))
+
+
+def _with_runtime_folder(here: Here) -> dict[str, str]:
+    """Return the variables with this user's XDG_RUNTIME_DIR: a session by `su` lacks it, or has another's."""
+    environ = dict(here.environ)
+    if here.linux:
+        environ.pop("XDG_RUNTIME_DIR", None)
+        if (folder := wire.session_folder()) is not None:
+            environ["XDG_RUNTIME_DIR"] = str(folder)
+    return environ

@@ -1,0 +1,31 @@
+"""What a dream yields after each step; no torch in it, because the helper and its clients pass it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a dream tells after each step. Octaves and iterations count from 1; `size` is (height, width) in pixels.
+
+    `objective` is the norm of the activations before the step. `fraction` of the whole work, in 0…1, is done.
+    `tile_px` is the width of the tiles, None without. `notes` say what a user should know, such as a tile made smaller.
+    `picture()` returns the result so far, full size, float32 [1, 3, H, W] in 0…1, as a tensor where the engine is in this
+    process and as a numpy array where it is not; call it before asking for the next step.
+    """
+
+    octave: int
+    octaves: int
+    size: tuple[int, int]
+    iteration: int
+    iterations: int
+    objective: float
+    fraction: float
+    tile_px: int | None
+    notes: tuple[str, ...]
+    picture: Callable[[], Any]

@@ -1,0 +1,1 @@
+"""What this machine has: folders, services, programs. Standard library only: the installer uses it too."""

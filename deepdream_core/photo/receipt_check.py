@@ -1,0 +1,125 @@
+"""The receipt compared with the file that was written, so that it says what is there and not what was planned."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from deepdream_core.photo.convert import OF_NO_NOTE, SCREEN_DPI, WORDS
+from deepdream_core.photo.exif_values import missing_tags, resolution_of
+from deepdream_core.photo.file_facts import facts_of
+from deepdream_core.photo.formats import FormatError
+from deepdream_core.photo.receipt import Entry, converted, dropped
+from deepdream_core.photo.tiff_edit import OF_STORAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from deepdream_core.photo.container import Blocks
+    from deepdream_core.photo.convert import Plan
+    from deepdream_core.photo.decoded import Coding
+    from deepdream_core.photo.file_facts import Facts
+    from deepdream_core.photo.frame import Frame
+
+_NOT_THERE = "it is not in the file written"
+_ROUNDING_MS = {"GIF": 5.0, "WEBP": 0.5, "AVIF": 0.5}
+
+
+def checked(
+    data: bytes | bytearray, plan: Plan, frames: Sequence[Frame], blocks: Sequence[Blocks], coding: Coding
+) -> tuple[list[Entry], Facts]:
+    """Return the plan's receipt, corrected where the file says other things, and what the file says.
+
+    `frames` are what was encoded, `blocks` the metadata for the file or for each page of a TIFF. Raises `FormatError` where
+    pictures are missing or have another size, and nearly anything where the file cannot be read.
+    """
+    facts = facts_of(data, plan.format.name)
+    sizes = tuple(frame.size for frame in frames)
+    if len(facts.sizes) != len(sizes):
+        raise FormatError(f"the file written holds {len(facts.sizes)} pictures, not {len(sizes)}")
+    if facts.sizes != sizes:
+        raise FormatError("the file written holds pictures of another size")
+    receipt = list(plan.receipt)
+    corrections = [*_samples(facts, frames), *_metadata(facts, blocks, {entry.part for entry in receipt})]
+    corrections += _timing(facts, plan, frames, coding)
+    corrections += _resolution(facts, receipt, coding)
+    for correction in corrections:
+        places = [number for number, entry in enumerate(receipt) if entry.part == correction.part]
+        if any(receipt[number].state == "dropped" for number in places):
+            continue
+        if not places or receipt[places[0]].lost:  # what was to be lost is lost too
+            receipt.append(correction)
+        else:
+            receipt[places[0]] = correction
+    return receipt, facts
+
+
+def _samples(facts: Facts, frames: Sequence[Frame]) -> Iterator[Entry]:
+    depth = frames[0].depth
+    if facts.depth not in (None, depth):
+        yield converted("depth", f"{depth} to {facts.depth}, as the encoder wrote it", lost=True)
+    alphas = [frame.alpha for frame in frames]
+    if facts.alpha is False and any(alpha is not None for alpha in alphas):
+        opaque = all(alpha is None or (alpha == frame.white).all() for alpha, frame in zip(alphas, frames, strict=True))
+        yield dropped("alpha", "all of it was opaque" if opaque else _NOT_THERE, lost=not opaque)
+    extra = tuple(len(frame.extra_kinds) + (frame.alpha is not None) for frame in frames)
+    if facts.extra and facts.extra != extra and any(frame.extra_kinds for frame in frames):
+        yield dropped("extra channels", _NOT_THERE)
+
+
+def _metadata(facts: Facts, blocks: Sequence[Blocks], planned: set[str]) -> Iterator[Entry]:
+    """Yield what became of metadata other than planned: XMP for a recipe alone, or EXIF for a resolution, is not."""
+    for number, (wanted, found) in enumerate(zip(blocks, facts.blocks, strict=True)):
+        if wanted.icc != found.icc and wanted.icc is not None:
+            yield dropped("ICC", _NOT_THERE)
+        if wanted.exif is not None and wanted.exif != found.exif and (number or "EXIF" in planned):
+            yield from _exif(wanted.exif, found.exif)
+        if wanted.xmp is not None and wanted.xmp != found.xmp and (number or "XMP" in planned):
+            yield dropped("XMP", _NOT_THERE)
+        for name, content in wanted.others:
+            if name not in OF_NO_NOTE and (name, content) not in found.others:
+                yield dropped(WORDS.get(name, f"block {name}"), _NOT_THERE)
+
+
+def _exif(wanted: bytes, found: bytes | None) -> Iterator[Entry]:
+    if found is None:
+        yield dropped("EXIF", _NOT_THERE)
+        return
+    try:
+        missing = [tag for tag in missing_tags(wanted, found) if tag not in _TAGS_OF_STORAGE]
+    except ValueError:
+        missing = ["all"]
+    if missing:
+        named = ", ".join(missing[:8]) + (" …" if len(missing) > 8 else "")
+        yield converted("EXIF", f"without the tags {named}", lost=True)
+
+
+_TAGS_OF_STORAGE = frozenset(str(tag) for tag in OF_STORAGE)
+"""Tags that say how a file's pixels are stored, which is another file's business."""
+
+
+def _timing(facts: Facts, plan: Plan, frames: Sequence[Frame], coding: Coding) -> Iterator[Entry]:
+    if len(frames) < 2 or plan.format.sequence != "animation":
+        return
+    told = any(entry.part == "timing" for entry in plan.receipt)
+    most = 0.05 + (_ROUNDING_MS.get(plan.format.name, 0.0) if told else 0.0)
+    shown = frames[1:] if coding.still_first and plan.format.name == "PNG" else frames
+    wanted = [100.0 if frame.duration_ms is None else frame.duration_ms for frame in shown]
+    if len(facts.durations) != len(wanted):
+        yield converted("timing", "the file written does not say how long each frame is shown", lost=True)
+    elif other := sum(not math.isclose(a, b, abs_tol=most) for a, b in zip(wanted, facts.durations, strict=True)):
+        yield converted("timing", f"{other} of {len(wanted)} frames are shown for another time", lost=True)
+    if facts.plays not in (None, coding.plays):
+        yield converted("timing", f"it plays {facts.plays} times, not {coding.plays} (0 is for ever)", lost=True)
+
+
+def _resolution(facts: Facts, receipt: Sequence[Entry], coding: Coding) -> Iterator[Entry]:
+    if coding.dpi is None or any(entry.part == "EXIF" and entry.state == "dropped" for entry in receipt):
+        return
+    block = facts.blocks[0].exif
+    found = facts.dpi or (resolution_of(block) if block else None)
+    wanted = coding.dpi
+    pairs = zip(sorted(wanted), sorted(found or (0, 0)), strict=True)  # a picture that was turned has them exchanged
+    same = all(math.isclose(a, b, rel_tol=0.01, abs_tol=0.5) for a, b in pairs)
+    if not same and round(wanted[0]) not in SCREEN_DPI:
+        yield dropped("resolution", f"{wanted[0]:g} dpi, {_NOT_THERE}")
