@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import deepdream_core
 from deepdream_core.doctor import manifest as manifests
 from deepdream_core.doctor.check import Finding, apart, well, wrong
-from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PLUG_IN = Path("plug-ins", "deepdream")
 PROGRAM, FACTS = "deepdream.py", "deepdream.json"
-PACKAGE = Path(wire.__file__).parent
+PACKAGE = Path(deepdream_core.__file__).parent
 COPIES = {"link": "*.py", "thumbnails": "*.png"}
 """Modules of this package that the plug-in carries a copy of, as of its pictures of the presets."""
 _VERSION = re.compile(r"3\.\d{1,3}")
