@@ -76,6 +76,7 @@ def main():
     # Whatever modules PYTHONPATH names, those of Python itself come first.
     strangers = [os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.path[1:] = sorted(sys.path[1:], key=lambda folder: folder in strangers)
+    load_package(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     try:
         import commands
 
@@ -93,6 +94,25 @@ def main():
         return 1
     finally:
         let_go()
+
+
+def load_package(root):
+    # type: (str) -> None
+    """Make `deepdream_core` of this project importable, which needs no other package for what is used of it here.
+
+    The project's folder is not put on sys.path: modules of the user's may lie in it.
+    """
+    import importlib.util
+
+    package = os.path.join(root, "deepdream_core")
+    spec = importlib.util.spec_from_file_location(
+        "deepdream_core", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["deepdream_core"] = module
+    spec.loader.exec_module(module)
 
 
 def settle():

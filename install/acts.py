@@ -5,15 +5,14 @@ import itertools
 import os
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import processes
-from manifest import Manifest, Part, digest, in_the_making
 from screen import Screen
 from trouble import Exit, InstallError
+
+from deepdream_core.machine.command import Answer, ask
+from deepdream_core.machine.manifest import Manifest, Part, digest, in_the_making
 
 YOURS = ".yours"
 """What is added to the name of a file of ours that the user has changed, when it is written again."""
@@ -142,31 +141,11 @@ class Acts:
             self.part.trees.remove(str(path))
             self.manifest.save()
 
-    def run(self, *argv: str | Path, within_s: float, env: Mapping[str, str] | None = None) -> processes.Finished:
+    def run(self, *argv: str | Path, within_s: float, environ: Mapping[str, str] | None = None) -> Answer:
         """Run a command that changes something, and return how it ended, 127 if it cannot be started; a dry run: well."""
         if self.would(f"run: {shlex.join(map(str, argv))}"):
-            return processes.Finished(0, [])
-        return ask(*argv, within_s=within_s, env=env)
-
-
-def ask(*argv: str | Path, within_s: float, env: Mapping[str, str] | None = None) -> processes.Finished:
-    """Run a command that only tells something; its lines are those of stdout alone, its notes those of stderr."""
-    try:
-        done = subprocess.run(
-            [str(word) for word in argv], capture_output=True, stdin=subprocess.DEVNULL, timeout=within_s, check=False,
-            env=dict(env) if env is not None else processes.clean_environment(), cwd=Path(sys.prefix),
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return processes.Finished(124, [f"no answer within {within_s:.0f} s"])
-    except OSError as error:
-        return processes.Finished(127, [str(error)])
-    lines, notes = (stream.decode("utf-8", "replace").splitlines() for stream in (done.stdout, done.stderr))
-    return processes.Finished(done.returncode, lines, notes)
-
-
-def said(done: processes.Finished) -> str:
-    """Return the last words of a command that failed."""
-    return next((line.strip() for line in reversed(done.lines + done.notes) if line.strip()), f"exit code {done.code}")
+            return Answer(0)
+        return ask(*argv, within_s=within_s, environ=environ)
 
 
 def yours(path: Path) -> Path:

@@ -17,15 +17,16 @@ from pathlib import Path
 
 import environment
 import launcher
-import processes
-from acts import Acts, ask, said
+from acts import Acts
 from environment import LOG
-from locations import Places
 from packages import Target, damaged, installed
 from project import TORCH, Project, space_for
 from screen import Screen
 from stamp import Stamp
 from trouble import Exit, InstallError, without_credentials
+
+from deepdream_core.machine.command import Answer, ask
+from deepdream_core.machine.folders import UserFolders
 
 SOURCE = "source"
 PACKAGES = "packages.txt"
@@ -39,19 +40,21 @@ CHECK_WITHIN_S = 300.0
 class App:
     """The program at `root`, a clone, and its installed versions at `places`; `acts` belong to the part "app"."""
 
-    def __init__(self, root: Path, places: Places, acts: Acts, screen: Screen, torch_index: str | None = None) -> None:
+    def __init__(
+        self, root: Path, user: UserFolders, acts: Acts, screen: Screen, torch_index: str | None = None
+    ) -> None:
         self.root = root
-        self.places = places
+        self.user = user
         self.acts = acts
         self.screen = screen
-        used = places.used()
+        used = user.used()
         venvs = [root / ".venv"] if used is None else [used, root / ".venv"]
         self.project = Project.read(root)
         self.index = environment.index_for(self.project, torch_index, screen, *venvs)
         self.before = used
         """The version that was in use when this began."""
         wanted = Stamp.wanted(root, (), self.index)
-        self.wanted = replace(wanted, root=str(places.app), inputs=fingerprint(root))
+        self.wanted = replace(wanted, root=str(user.app), inputs=fingerprint(root))
 
     def is_current(self) -> bool:
         """Return whether the version in use is this one, whole, and runs; what is wrong with it is told."""
@@ -73,22 +76,22 @@ class App:
                 return f"{gone[0]} is missing"
             if cut := sorted(whole & set(damaged(version))):
                 return f"files of {cut[0]} are missing"
-        return next((said(done) for trial in self._trials(version) if (done := self._tried(trial)).code), "")
+        return next((done.last for trial in self._trials(version) if (done := self._tried(trial)).code), "")
 
     def _serves(self, version: Path) -> bool:
         have = Stamp.read(version)
-        return have is not None and have.serves(self.wanted) and self.places.python_in(version).exists()
+        return have is not None and have.serves(self.wanted) and self.user.python_in(version).exists()
 
     def build(self) -> Path:
         """Return the folder of this version, made and checked, not yet in use; raises InstallError and OSError."""
-        launcher.check(self.places, self.acts)
+        launcher.check(self.user, self.acts)
         self._check_place()
         left = [path for path in self._versions() if path != self.before]
         version = next((path for path in left if self._can_go_on(path)), None) or self._new_name()
         for path in left:
             if path != version:
                 self.acts.remove_tree(path)
-        self.acts.folder(self.places.app)
+        self.acts.folder(self.user.app)
         if self.acts.would(f"make {version} with a copy of the project in {SOURCE}/, and in there:"):
             for line in self._commands(version):
                 self.acts.would(f"run: {line}")
@@ -100,7 +103,7 @@ class App:
         if not self._serves(version):
             needs = space_for(self.project, self.index)
             # Gigabytes that pip keeps for another time belong where it keeps such already, or nowhere.
-            cache = None if pip_cache(self.places, os.environ).is_dir() else version / CACHE
+            cache = None if pip_cache(self.user, os.environ).is_dir() else version / CACHE
             target = Target(
                 Project.read(source), version, needs, self.screen, editable=False, kept=(SOURCE, CACHE), cache=cache
             )
@@ -113,7 +116,7 @@ class App:
 
     def _check_place(self) -> None:
         """Raise InstallError where no version can be made, before hours of work are done."""
-        place = str(self.places.app)
+        place = str(self.user.app)
         elsewhere = "choose another place: `XDG_DATA_HOME=/some/folder python3 install`"
         try:
             place.encode()
@@ -124,25 +127,25 @@ class App:
                 elsewhere,
                 Exit.ENVIRONMENT,
             ) from None
-        if os.pathsep in place and not self.places.windows:
+        if os.pathsep in place and not self.user.windows:
             raise InstallError(
                 f"{place} has a {os.pathsep} in its name, and Python makes no environment there", elsewhere,
                 Exit.ENVIRONMENT,
             )  # fmt: skip
-        own = next((path for path in self.root.resolve().parents if path.parent == self.places.app.resolve()), None)
+        own = next((path for path in self.root.resolve().parents if path.parent == self.user.app.resolve()), None)
         if own is not None and (have := Stamp.read(own)) is not None and have.inputs != self.wanted.inputs:
             raise InstallError(
                 f"{self.root} is not what it was when DeepDream was installed from it",
                 "run `python3 install` in a fresh clone",
                 Exit.ENVIRONMENT,
             )
-        self.acts.possible(self.places.bin)
+        self.acts.possible(self.user.bin)
 
     def _versions(self) -> list[Path]:
         """Return the folders of all versions that are there, whole or not; what else lies there is not ours."""
-        if not self.places.app.is_dir():
+        if not self.user.app.is_dir():
             return []
-        found = (path for path in self.places.app.iterdir() if path.is_dir() and not path.is_symlink())
+        found = (path for path in self.user.app.iterdir() if path.is_dir() and not path.is_symlink())
         return sorted(path for path in found if str(path) in self.acts.part.trees or Stamp.read(path))
 
     def _can_go_on(self, version: Path) -> bool:
@@ -152,14 +155,14 @@ class App:
 
     def _new_name(self) -> Path:
         name = f"{self.project.version}-{self.wanted.inputs[:8]}-{time.strftime('%Y%m%d-%H%M%S')}"
-        path = self.places.app / name
+        path = self.user.app / name
         while path.exists():  # twice within a second
             path = path.with_name(f"{path.name}.1")
         return path
 
     def _commands(self, version: Path) -> list[str]:
         """Return what a dry run shows of the commands that fill the folder."""
-        python = self.places.python_in(version)
+        python = self.user.python_in(version)
         pip = [str(python), "-m", "pip", "install"]
         index = ["--extra-index-url", without_credentials(self.index)] if self.index else []
         torch = [[*pip, "--index-url", index[1], "--no-deps", *self.project.torch()]] if index else []
@@ -190,27 +193,27 @@ class App:
                     continue
                 replace(self.wanted, complete=False).write(version)
                 raise InstallError(
-                    f"the new version does not run: {said(done)}",
+                    f"the new version does not run: {done.last}",
                     f"{'the one before is still in use; ' if self.before else ''}pip's output is in {version / LOG}",
                     Exit.ENVIRONMENT,
                 )
 
     def _trials(self, version: Path) -> list[list[str | Path]]:
         """Return the commands by which a version shows that it runs."""
-        python = self.places.python_in(version)
+        python = self.user.python_in(version)
         trials: list[list[str | Path]] = [[python, "-I", "-m", "deepdream_core", "--version"]]
         if self.project.torch():
             trials.append([python, "-I", "-m", "deepdream_core.doctor.packages", *TORCH])
         return trials
 
     @staticmethod
-    def _tried(trial: list[str | Path]) -> processes.Finished:
+    def _tried(trial: list[str | Path]) -> Answer:
         return ask(*trial, within_s=CHECK_WITHIN_S)
 
     def switch(self, version: Path) -> None:
         """Put a version in the place of the one in use, in one step."""
-        current = self.places.current
-        if self.places.windows:
+        current = self.user.current
+        if self.user.windows:
             self.acts.write(current, f"{version.name}\n".encode(), ours=True)
         elif not current.is_symlink() or os.readlink(current) != version.name:  # noqa: PTH115
             self.acts.link(current, version.name)
@@ -232,16 +235,16 @@ class App:
             self.acts.manifest.save()
 
 
-def pip_cache(places: Places, environ: Mapping[str, str]) -> Path:
+def pip_cache(user: UserFolders, environ: Mapping[str, str]) -> Path:
     """Return where this user's pip keeps what it has fetched."""
     if own := environ.get("PIP_CACHE_DIR"):
         return Path(own)
-    if places.windows:
-        return places.xdg_data / "pip" / "Cache"
-    if places.platform == "darwin":
-        return places.home / "Library" / "Caches" / "pip"
+    if user.windows:
+        return user.xdg_data / "pip" / "Cache"
+    if user.platform == "darwin":
+        return user.home / "Library" / "Caches" / "pip"
     chosen = environ.get("XDG_CACHE_HOME", "")
-    return Path(chosen if os.path.isabs(chosen) else places.home / ".cache", "pip")  # noqa: PTH117
+    return Path(chosen if os.path.isabs(chosen) else user.home / ".cache", "pip")  # noqa: PTH117
 
 
 def sources(root: Path) -> Iterator[tuple[str, Path]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import processes
 
+from deepdream_core.machine.command import clean_environment
+
 PROGRAM = ("deepdream_core", "install", "plugin/deepdream")
 """What is written for Windows and macOS too; the tests run on Linux."""
 
@@ -42,7 +44,7 @@ def run_all(root: Path, python: Path, pytest_words: Sequence[str], *, slow: bool
     tests marked so are left out, unless a -m among the arguments says which to run.
     """
     ours = () if slow or any(word.startswith("-m") for word in pytest_words) else ("-m", "not slow")
-    env = processes.clean_environment()
+    env = clean_environment()
     results: list[str] = []
     failed = interrupted = False
     for check in CHECKS:

@@ -8,12 +8,13 @@ from pathlib import Path
 import checks
 import environment
 import gimp
-import locations
 import processes
 import torch_build
-from parts import Installation, Options, refuse_another_home
+from parts import Installation, Options, refuse_another_home, user_folders
 from screen import Screen
 from trouble import Exit, InstallError
+
+from deepdream_core.machine.command import clean_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 TORCH_INDEX = "--torch-index"
@@ -43,11 +44,11 @@ class Command:
 
 def dream(request: Request, screen: Screen) -> int:
     """Make sure the project is installed, then become `deepdream dream`."""
-    refuse_another_home(locations.here())
+    refuse_another_home(user_folders())
     python = environment.ensure(ROOT, (), request.torch_index, screen)
     # -I: neither a random.py beside the photographs nor the user's PYTHONPATH may become a part of the program.
     argv = [str(python), "-I", "-m", "deepdream_core", "dream", *request.words]
-    return processes.become(argv, processes.clean_environment())
+    return processes.become(argv, clean_environment())
 
 
 def test(request: Request, screen: Screen) -> int:
@@ -83,16 +84,16 @@ def _part(name: str, run: Callable[[Installation], int], *known: str) -> Callabl
 
 def doctor(request: Request, screen: Screen) -> int:
     """Become `deepdream doctor` of the installed program, else of the clone's environment; it makes none."""
-    places = locations.here()
-    refuse_another_home(places)
-    python = places.python() or environment.there(ROOT, request.torch_index)
+    user = user_folders()
+    refuse_another_home(user)
+    python = user.python() or environment.there(ROOT, request.torch_index)
     if python is None:
         raise InstallError("DeepDream is not installed for this user", "`python3 install` installs it", Exit.ONE_WRONG)
     words = list(request.words)
     if "--dry-run" in words:
         words = [word for word in words if word not in ("--dry-run", "--fix")]
     argv = [str(python), "-I", "-m", "deepdream_core", "doctor", *words]
-    return processes.become(argv, processes.clean_environment())
+    return processes.become(argv, clean_environment())
 
 
 HANDS_ON = ("dream", "test", "doctor")

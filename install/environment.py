@@ -15,12 +15,14 @@ import processes
 import stamp
 import torch_build
 from acts import put
-from locations import NAME
 from packages import Pip, Target, forget_damaged, log_header, python_of
 from project import Project, Space, check_space, space_for
 from screen import Screen, clock_text
 from stamp import Stamp
 from trouble import GB, Exit, InstallError, disk_full, free_bytes, from_os_error, without_credentials
+
+from deepdream_core.machine.command import clean_environment
+from deepdream_core.machine.folders import NAME
 
 LOG = "install.log"
 USUAL_INDEX = "default"
@@ -180,7 +182,7 @@ def _ask(venv: Path, code: str) -> str:
     """Return what the environment's Python prints for `code`, or nothing if it cannot run it."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         argv = [str(python_of(venv)), "-I", "-c", code]
-        env = processes.clean_environment()
+        env = clean_environment()
         done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
         return done.stdout.strip() if done.returncode == 0 else ""
     return ""
@@ -214,7 +216,7 @@ def _create(target: Target, log: TextIO) -> None:
             [base, "-m", "venv", venv],
             log=log,
             cwd=venv.parent,
-            env=processes.clean_environment(PYTHONNOUSERSITE="1", PIP_USER="0"),
+            env=clean_environment(PYTHONNOUSERSITE="1", PIP_USER="0"),
             on_tick=lambda: stage.tick(None, "python -m venv"),
         )
         if done.code == 0 and _has_pip(venv):

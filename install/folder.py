@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
-from acts import Acts, ask, said
+from acts import Acts
 from trouble import Exit, InstallError
+
+from deepdream_core.machine.command import ask
 
 ASK_WITHIN_S = 60.0
 USUAL = "DeepDream"
@@ -23,7 +25,7 @@ def wanted(python: Path) -> list[Path]:
     except (ValueError, IndexError, TypeError):
         pass
     raise InstallError(
-        f"the program does not tell its drop folders: {said(done)}",
+        f"the program does not tell its drop folders: {done.last}",
         "mend what it names, then run `python3 install folder`",
         Exit.ENVIRONMENT,
     )

@@ -2,22 +2,21 @@
 
 import os
 import re
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import gimp_folders
-import processes
 from acts import YOURS, Acts, content_of, yours
-from manifest import digest
-from plug_in import FACTS, NAME, PROGRAM, Files, are_facts, install
+from plug_in import Files, are_facts, install
 from screen import Screen
 from trouble import Exit, InstallError
 
-SOURCE = Path("plugin", NAME)
-FROM_CORE = {"link": "*.py", "thumbnails": "*.png"}
-"""Folders of the package that the plug-in carries a copy of: the helper's client, the presets' small pictures."""
+from deepdream_core.machine.command import ask
+from deepdream_core.machine.folders import UserFolders
+from deepdream_core.machine.gimp import COPIES, FACTS, PLUG_IN, PLUG_INS, PROGRAM, bases, existing, on_path, run_first
+from deepdream_core.machine.manifest import digest
+
+SOURCE = Path("plugin", PLUG_IN)
 CLIENT = "link/client.py"
 ASK_WITHIN_S = 60.0
 
@@ -32,14 +31,16 @@ class Request:
     into: tuple[Path, ...]
 
 
-def run(root: Path, request: Request, python: Callable[[], Path | None], acts: Acts, screen: Screen) -> int:
+def run(
+    user: UserFolders, root: Path, request: Request, python: Callable[[], Path | None], acts: Acts, screen: Screen
+) -> int:
     """Install the plug-in of the project at `root`; return the exit code, that of the first folder that failed.
 
     `python` gives the one that has the package, made if need be, or None in a dry run before there is one. That no GIMP is
     there is said, and is no failure. Raises InstallError and OSError.
     """
     told = acts.told
-    folders = list(request.into) or _found(acts.dry_run, told)
+    folders = list(request.into) or _found(user, acts.dry_run, told)
     if not folders:
         told.line(
             "No GIMP 3 was found, so nothing was installed. When there is one: start it once, then run "
@@ -60,7 +61,7 @@ def run(root: Path, request: Request, python: Callable[[], Path | None], acts: A
             screen.line(str(error))
             code = code or error.code
             continue
-        told.line(f"{'would be ' if acts.dry_run and outcome != 'unchanged' else ''}{outcome}: {folder / NAME}")
+        told.line(f"{'would be ' if acts.dry_run and outcome != 'unchanged' else ''}{outcome}: {folder / PLUG_IN}")
         changed += outcome != "unchanged"
     if changed and not acts.dry_run:
         told.line("Start GIMP, again if it runs: Filters > Artistic > DeepDream...")
@@ -69,7 +70,7 @@ def run(root: Path, request: Request, python: Callable[[], Path | None], acts: A
 
 def lay(plug_ins: Path, files: Files, acts: Acts) -> str:
     """Install into one folder as `install` does, and write down what lies there then; return what that took."""
-    target = plug_ins / NAME
+    target = plug_ins / PLUG_IN
     kept = _yours(target, acts)
     outcome = install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}}, dry_run=True)
     changes = [(old, new) for new, (old, _) in kept.items() if old != new]
@@ -131,7 +132,9 @@ def _yours(target: Path, acts: Acts) -> dict[str, tuple[str, bytes]]:
 
 def recorded(acts: Acts) -> tuple[Path, ...]:
     """Return the folders of plug-ins in which ours was laid, as far as they are still there."""
-    programs = (Path(path) for path in acts.part.files if Path(path).name == PROGRAM and Path(path).parent.name == NAME)
+    programs = (
+        Path(path) for path in acts.part.files if Path(path).name == PROGRAM and Path(path).parent.name == PLUG_IN
+    )
     return tuple(dict.fromkeys(path.parent.parent for path in programs if path.parent.parent.is_dir()))
 
 
@@ -157,20 +160,19 @@ _SEE = "`python3 install gimp [--dry-run] [--into FOLDER] ...`, FOLDER being a f
 
 def _plug_ins_of(folder: Path) -> Path:
     """Return the folder of plug-ins that a person means, who may have named the one of GIMP's version, or the plug-in's."""
-    if folder.name == NAME and folder.parent.name == gimp_folders.PLUG_INS:
+    if folder.name == PLUG_IN and folder.parent.name == PLUG_INS:
         return folder.parent
     is_version = folder.name.startswith("3.") and folder.parent.name == "GIMP"
-    return folder / gimp_folders.PLUG_INS if is_version else folder
+    return folder / PLUG_INS if is_version else folder
 
 
-def _found(dry_run: bool, told: Screen) -> list[Path]:
+def _found(user: UserFolders, dry_run: bool, told: Screen) -> list[Path]:
     """Return the folder of plug-ins of each GIMP 3 of this user; a GIMP that never ran is let make its own."""
-    environ, platform, home = gimp_folders.here()
-    folders = gimp_folders.existing(environ, platform, home)
-    usual = gimp_folders.bases(environ, platform, home)[0]
-    for program in gimp_folders.on_path(environ):
+    folders = existing(user)
+    usual = bases(user)[0]
+    for program in on_path(user.environ):
         new = usual / program.version
-        if environ.get("GIMP3_DIRECTORY") or any(folder.name == program.version for folder in folders):
+        if user.environ.get("GIMP3_DIRECTORY") or any(folder.name == program.version for folder in folders):
             continue
         if dry_run:
             told.line(f"GIMP {program.version} has not run yet: it would be run once without a window, to make {new}")
@@ -179,35 +181,27 @@ def _found(dry_run: bool, told: Screen) -> list[Path]:
         told.line(
             f"GIMP {program.version} has not run yet: running it once without a window, so that it makes its folder"
         )
-        gimp_folders.run_first(program.path)
+        run_first(program.path)
         if new.is_dir():
             folders.append(new)
         else:
             told.line(
                 f"GIMP {program.version} did not make {new}: start it once, then run `python3 install gimp` again"
             )
-    return [folder / gimp_folders.PLUG_INS for folder in folders]
+    return [folder / PLUG_INS for folder in folders]
 
 
 def facts(root: Path, python: Path) -> bytes:
     """Return what the installed package tells the plug-in, as JSON; raises InstallError."""
     module = "deepdream_core.plugin_facts"
     todo = f"its output: `{python} -m {module}`"
-    try:
-        done = subprocess.run(
-            [python, "-I", "-m", module], capture_output=True, stdin=subprocess.DEVNULL, timeout=ASK_WITHIN_S,
-            check=False, cwd=root, env=processes.clean_environment(),
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InstallError(
-            f"the package does not tell what the plug-in needs ({error})", todo, Exit.ENVIRONMENT
-        ) from None
-    if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise InstallError(said[-1] if said else f"{module} ended with {done.returncode}", todo, Exit.ENVIRONMENT)
-    if not are_facts(done.stdout):
+    answer = ask(python, "-I", "-m", module, within_s=ASK_WITHIN_S, cwd=root)
+    if answer.code:
+        raise InstallError(answer.last, todo, Exit.ENVIRONMENT)
+    printed = answer.out.encode()
+    if not are_facts(printed):
         raise InstallError(f"{module} did not print what the plug-in needs", todo, Exit.ENVIRONMENT)
-    return done.stdout
+    return printed
 
 
 def names(root: Path) -> list[str]:
@@ -222,7 +216,7 @@ def _paths(root: Path) -> dict[str, Path]:
     for path in sorted((source / "locale").rglob("*")):
         if path.is_file() and not path.name.startswith("."):
             paths[path.relative_to(source).as_posix()] = path
-    for folder, pattern in FROM_CORE.items():
+    for folder, pattern in COPIES.items():
         for path in sorted((root / "deepdream_core" / folder).glob(pattern)):
             paths[f"{folder}/{path.name}"] = path
     return paths

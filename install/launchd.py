@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from acts import Acts, ask, said
-from locations import Places
+from acts import Acts
 from systemd import HANDED_ON, Endpoint
 from trouble import Exit, InstallError
+
+from deepdream_core.machine.command import ask
+from deepdream_core.machine.folders import UserFolders
 
 WATCH = "deepdream.watch"
 _WATCH = ("-I", "-X", "utf8", "-m", "deepdream_core", "watch", "--plain")
@@ -23,13 +25,13 @@ UNLOADED_WITHIN_S = 10.0
 """For so long an agent is waited for that was told to end: `ExitTimeOut` and some more."""
 
 
-def agent(places: Places, environ: Mapping[str, str]) -> dict[str, Any]:
+def agent(user: UserFolders, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the agent's property list, see launchd.plist(5)."""
-    log = str(places.state / "watch.log")
+    log = str(user.state / "watch.log")
     given = {name: environ[name] for name in HANDED_ON if os.path.isabs(environ.get(name, ""))}  # noqa: PTH117
     return {
         "Label": WATCH,
-        "ProgramArguments": [str(places.python_in(places.current)), *_WATCH],
+        "ProgramArguments": [str(user.python_in(user.current)), *_WATCH],
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},
         "ThrottleInterval": 60,
@@ -37,7 +39,7 @@ def agent(places: Places, environ: Mapping[str, str]) -> dict[str, Any]:
         "ProcessType": "Standard",
         "ExitTimeOut": 5,
         "Umask": 0o077,
-        "WorkingDirectory": str(places.home),
+        "WorkingDirectory": str(user.home),
         "EnvironmentVariables": {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", **given},
         "StandardOutPath": log,
         "StandardErrorPath": log,
@@ -49,13 +51,13 @@ class Launchd:
 
     kind = "launchd"
 
-    def __init__(self, places: Places) -> None:
-        self.places = places
+    def __init__(self, user: UserFolders) -> None:
+        self.user = user
 
     def files(self, endpoint: Endpoint | None) -> dict[Path, bytes]:
         """Return the agent's file and content; launchd needs no endpoint."""
-        folder = self.places.home / "Library" / "LaunchAgents"
-        return {folder / f"{WATCH}.plist": plistlib.dumps(agent(self.places, os.environ))}
+        folder = self.user.home / "Library" / "LaunchAgents"
+        return {folder / f"{WATCH}.plist": plistlib.dumps(agent(self.user, os.environ))}
 
     def names(self, files: Mapping[Path, bytes]) -> list[str]:
         """Return the agents' labels."""
@@ -80,7 +82,7 @@ class Launchd:
     def start(self, acts: Acts, names: Sequence[str], within_s: float | None = None) -> None:
         """Load agents, which starts them; raises InstallError."""
         for name in names:
-            file = self.places.home / "Library" / "LaunchAgents" / f"{name}.plist"
+            file = self.user.home / "Library" / "LaunchAgents" / f"{name}.plist"
             if not acts.dry_run and self.running([name]):  # loaded, that is; it may have ended
                 done = acts.run("launchctl", "kickstart", self._target(name), within_s=WITHIN_S)
             else:
@@ -88,7 +90,7 @@ class Launchd:
                 done = acts.run("launchctl", "bootstrap", self._domain(), file, within_s=WITHIN_S)
             if done.code:
                 raise InstallError(
-                    f"the service does not start: {said(done)}", f"`launchctl print {self._target(name)}` tells more",
+                    f"the service does not start: {done.last}", f"`launchctl print {self._target(name)}` tells more",
                     Exit.SERVICE,
                 )  # fmt: skip
 

@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import processes
-from acts import Acts, ask, content_of, not_ours
-from locations import NAME, Places
+from acts import Acts, content_of, not_ours
 from trouble import InstallError
+
+from deepdream_core.machine.command import ask, clean_environment
+from deepdream_core.machine.folders import NAME, UserFolders
 
 COMPLETE_WITHIN_S = 60.0
 SHELLS = ("bash", "zsh", "fish")
@@ -23,9 +24,9 @@ _AT_ONCE = f"""
 _OURS_ON_WINDOWS = b"rem The DeepDream launcher"
 
 
-def text(places: Places) -> bytes:
+def text(user: UserFolders) -> bytes:
     """Return the launcher's content."""
-    if places.windows:
+    if user.windows:
         # Read again at each start, as an upgrade writes another name into current.txt.
         lines = (
             "@echo off",
@@ -35,7 +36,7 @@ def text(places: Places) -> bytes:
             '"%~dp0..\\app\\%DEEPDREAM_APP%\\Scripts\\python.exe" -I -m deepdream_core %*',
         )
         return "".join(f"{line}\r\n" for line in lines).encode()
-    return script(places.python_in(places.current))
+    return script(user.python_in(user.current))
 
 
 def script(python: Path) -> bytes:
@@ -52,30 +53,30 @@ def is_ours(content: bytes) -> bool:
     return _OURS.fullmatch(content) is not None or _OURS_ON_WINDOWS in content
 
 
-def app_of(places: Places) -> Path | None:
+def app_of(user: UserFolders) -> Path | None:
     """Return the folder of versions to which the launcher leads, None if it is not ours or leads nowhere fixed."""
     with contextlib.suppress(OSError, ValueError, InstallError):
-        content = content_of(places.launcher) or b""
+        content = content_of(user.launcher) or b""
         if _OURS.fullmatch(content):
             return Path(shlex.split(os.fsdecode(content), comments=True)[1]).parents[2]
     return None
 
 
-def check(places: Places, acts: Acts) -> None:
+def check(user: UserFolders, acts: Acts) -> None:
     """Raise InstallError if something that is not ours has the launcher's name, before hours of work are done."""
-    there = content_of(places.launcher)
-    if there is not None and str(places.launcher) not in acts.part.files and not is_ours(there):
-        raise not_ours(places.launcher)
+    there = content_of(user.launcher)
+    if there is not None and str(user.launcher) not in acts.part.files and not is_ours(there):
+        raise not_ours(user.launcher)
 
 
-def lay(places: Places, acts: Acts, *, renew: bool) -> bool:
+def lay(user: UserFolders, acts: Acts, *, renew: bool) -> bool:
     """Write launcher and completion; return whether that changed anything. Raises InstallError and OSError.
 
     `renew`: ask the program for completion that is there already as well, since it is another version.
     """
-    there = content_of(places.launcher)
-    changed = acts.write(places.launcher, text(places), 0o755, ours=there is not None and is_ours(there))
-    for shell, path in completions(places).items():
+    there = content_of(user.launcher)
+    changed = acts.write(user.launcher, text(user), 0o755, ours=there is not None and is_ours(there))
+    for shell, path in completions(user).items():
         if _is_another_s(path, acts):
             acts.told.line(f"{path} was not written by this installer and stays: {shell} completes as it says there")
             continue
@@ -84,7 +85,7 @@ def lay(places: Places, acts: Acts, *, renew: bool) -> bool:
         if acts.dry_run:
             acts.folder(path.parent)
             acts.would(f"write {path} (completion for {shell})")
-        elif script := completion(places, shell):
+        elif script := completion(user, shell):
             changed = acts.write(path, script, ours=True) or changed
     return changed
 
@@ -97,57 +98,57 @@ def _is_another_s(path: Path, acts: Acts) -> bool:
     return True
 
 
-def completions(places: Places) -> dict[str, Path]:
+def completions(user: UserFolders) -> dict[str, Path]:
     """Return for each shell on this machine the file in which it looks for the completion of `deepdream`."""
-    return {shell: file for shell, file in everywhere(places).items() if not places.windows and shutil.which(shell)}
+    return {shell: file for shell, file in everywhere(user).items() if not user.windows and shutil.which(shell)}
 
 
-def everywhere(places: Places) -> dict[str, Path]:
+def everywhere(user: UserFolders) -> dict[str, Path]:
     """Return the same for each shell there is."""
     return {
-        "bash": places.xdg_data / "bash-completion" / "completions" / NAME,
-        "zsh": places.xdg_data / "zsh" / "site-functions" / f"_{NAME}",
-        "fish": places.xdg_config / "fish" / "completions" / f"{NAME}.fish",
+        "bash": user.xdg_data / "bash-completion" / "completions" / NAME,
+        "zsh": user.xdg_data / "zsh" / "site-functions" / f"_{NAME}",
+        "fish": user.xdg_config / "fish" / "completions" / f"{NAME}.fish",
     }
 
 
-def completion(places: Places, shell: str) -> bytes:
+def completion(user: UserFolders, shell: str) -> bytes:
     """Return the script with which a shell completes, as the installed program prints it; empty if it does not."""
-    python = places.python()
+    python = user.python()
     if python is None:
         return b""
-    env = processes.clean_environment(_DEEPDREAM_COMPLETE=f"source_{shell}")
-    done = ask(python, "-I", "-X", "utf8", "-m", "deepdream_core", within_s=COMPLETE_WITHIN_S, env=env)
+    env = clean_environment(_DEEPDREAM_COMPLETE=f"source_{shell}")
+    done = ask(python, "-I", "-X", "utf8", "-m", "deepdream_core", within_s=COMPLETE_WITHIN_S, environ=env)
     script = "\n".join(done.lines).strip()
     if done.code or NAME not in script:
         return b""
     return f"{script}\n{_AT_ONCE if shell == 'zsh' else ''}".encode()
 
 
-def advice(places: Places, environ: Mapping[str, str]) -> list[str]:
+def advice(user: UserFolders, environ: Mapping[str, str]) -> list[str]:
     """Return what the user has to do so that the shell finds the command and completes its words, if anything."""
     shell = Path(environ.get("SHELL", "")).name
-    folder = places.bin
+    folder = user.bin
     lines = []
     if not _on_path(folder, environ):
-        if places.windows:
+        if user.windows:
             how = f'once: setx PATH "%PATH%;{folder}", then open a new terminal'
         elif shell == "fish":
             how = f"once: fish_add_path {shlex.quote(str(folder))}"
         else:
             file = {"zsh": "~/.zshrc", "bash": "~/.bashrc"}.get(shell, "~/.profile")
-            how = f"add to {file}: export PATH={_quoted(folder, places)}:$PATH"
+            how = f"add to {file}: export PATH={_quoted(folder, user)}:$PATH"
         lines.append(f"{folder} is not on PATH, so `{NAME}` is found by its whole path only; {how}")
-    script = completions(places).get("zsh")
+    script = completions(user).get("zsh")
     if shell == "zsh" and script:
-        lines.append(f"For completion in zsh, before `compinit` in ~/.zshrc: fpath+=({_quoted(script.parent, places)})")
+        lines.append(f"For completion in zsh, before `compinit` in ~/.zshrc: fpath+=({_quoted(script.parent, user)})")
     return lines
 
 
-def _quoted(folder: Path, places: Places) -> str:
+def _quoted(folder: Path, user: UserFolders) -> str:
     """Return a folder as a shell reads it, with $HOME for the home folder if it can be so."""
-    if folder.is_relative_to(places.home):
-        below = str(folder.relative_to(places.home))
+    if folder.is_relative_to(user.home):
+        below = str(folder.relative_to(user.home))
         return f'"$HOME/{below}"' if shlex.quote(below) == below else shlex.quote(str(folder))
     return shlex.quote(str(folder))
 

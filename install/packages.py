@@ -17,6 +17,8 @@ from screen import Screen, Stage
 from torch_build import CPU_INDEX
 from trouble import free_bytes, in_gb, scrubbed
 
+from deepdream_core.machine.command import clean_environment
+
 # Why an index could not be asked: pip says so only in its verbose log, and the person needs it in theirs.
 INFO = ".dist-info"
 """What the name of the folder with pip's record of a package ends in."""
@@ -157,7 +159,7 @@ class Pip:
 
     def _environment(self, extra: dict[str, str]) -> dict[str, str]:
         """Return the environment pip runs in: the user's settings, less those that would install to another place."""
-        env = processes.clean_environment(
+        env = clean_environment(
             PIP_DISABLE_PIP_VERSION_CHECK="1",
             PIP_NO_INPUT="1",
             PIP_USER="0",

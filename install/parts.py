@@ -13,19 +13,19 @@ import folder
 import gimp
 import install_lock
 import launcher
-import locations
 import processes
 import recover
 import running
 import service
 from acts import Acts
 from app import SOURCE, App
-from locations import Places
-from manifest import Manifest
 from packages import python_of
 from screen import Screen
 from trouble import GB, Exit, InstallError, from_os_error
 from uninstall import Uninstall
+
+from deepdream_core.machine.folders import UserFolders
+from deepdream_core.machine.manifest import Manifest, NewerManifestError
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Installation:
         self.torch_index = torch_index
         self.screen = screen
         self.told = Screen(sys.stdout)
-        self.places: Places = locations.here()
-        self.manifest = Manifest(self.places.manifest, home=self.places.home, dry_run=options.dry_run)
+        self.user: UserFolders = user_folders()
+        self.manifest = Manifest(self.user.manifest, home=self.user.home, dry_run=options.dry_run)
         self.later: list[Callable[[], None]] = []
         """What is done when all else has been done."""
         self._shown: set[Path] = set()
@@ -58,16 +58,14 @@ class Installation:
     @contextlib.contextmanager
     def opened(self, *, make: bool = True) -> Iterator["Installation"]:
         """Hold the lock and the record; troubles of the system become an InstallError. `make`: DATA if it is not there."""
-        refuse_another_home(self.places)
+        refuse_another_home(self.user)
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(processes.ended_by_signals())
                 stack.enter_context(processes.closed_to_others())
                 self._lock(stack, make=make)
                 made = self.manifest.parts.get("app")
-                self.manifest = Manifest.read(
-                    self.places.manifest, home=self.places.home, dry_run=self.options.dry_run
-                )  # fmt: skip
+                self.manifest = self._read_manifest()
                 if self.manifest.damaged and make:
                     self._set_aside()
                 if made:
@@ -78,15 +76,15 @@ class Installation:
                 for step in self.later:
                     step()
         except OSError as error:
-            raise _told(error, self.places.data) from error
+            raise _told(error, self.user.data) from error
 
     def _lock(self, stack: contextlib.ExitStack, *, make: bool) -> None:
         """Hold the lock in DATA, which is made first if `make`; a dry run only says so."""
-        data, acts = self.places.data, self.acts("app")
+        data, acts = self.user.data, self.acts("app")
         if self.options.dry_run:
-            if make and not self.places.manifest.exists():
+            if make and not self.user.manifest.exists():
                 acts.folder(data)
-                acts.would(f"write {self.places.manifest}, the record, and {data / install_lock.NAME}")
+                acts.would(f"write {self.user.manifest}, the record, and {data / install_lock.NAME}")
             return
         while True:
             if make:
@@ -97,11 +95,18 @@ class Installation:
                 stack.enter_context(install_lock.install_lock(data, self.screen))
                 return
 
+    def _read_manifest(self) -> Manifest:
+        try:
+            return Manifest.read(self.user.manifest, home=self.user.home, dry_run=self.options.dry_run)
+        except NewerManifestError as error:
+            todo = f"use that one's installer: `python3 {shlex.quote(str(error.installer))}`"
+            raise InstallError(str(error), todo, Exit.ENVIRONMENT) from None
+
     def _set_aside(self) -> None:
         """Begin a new record where the one there cannot be understood, with what is recognised as ours."""
-        self.told.line(f"{self.places.manifest} cannot be read; a new one is made of what is recognised")
-        recover.parts(self.places, self.manifest)
-        self.manifest.damaged = False
+        self.told.line(f"{self.user.manifest} cannot be read; a new one is made of what is recognised")
+        recover.parts(self.user, self.manifest)
+        self.manifest.damaged = ""
 
     def acts(self, part: str) -> Acts:
         """Return what writes down what is done for a part."""
@@ -112,22 +117,22 @@ class Installation:
     def app(self) -> int:
         """Install the program or bring it up to this clone's; return the exit code."""
         acts = self.acts("app")
-        app = App(self.root, self.places, acts, self.screen, self.torch_index)
-        pause = service.Pause(self.places, self.acts("service"))
+        app = App(self.root, self.user, acts, self.screen, self.torch_index)
+        pause = service.Pause(self.user, self.acts("service"))
         new = not app.is_current()
-        acts.expect(self.places.state)
+        acts.expect(self.user.state)
         if new:
             self._exchange(app, pause)
         elif app.before is not None:
             app.switch(app.before)  # the record may lack it, if the last run was killed
             app.remove_others(app.before)
-            if pause.interrupted and (python := self.places.python()):
+            if pause.interrupted and (python := self.user.python()):
                 pause.renew(python)
                 pause.end()
         code = 0
         changed = False
         try:
-            changed = launcher.lay(self.places, acts, renew=new)
+            changed = launcher.lay(self.user, acts, renew=new)
         except (InstallError, OSError) as error:
             code = self._failed(error)
         version = app.project.version
@@ -136,19 +141,19 @@ class Installation:
             what = "would be installed" if new else "would be repaired" if changed else "is installed: nothing to do"
             self.told.line(f"DeepDream {version} {what}")
         elif new:
-            self.told.line(f"DeepDream {version} is installed in {app.places.used()}")
+            self.told.line(f"DeepDream {version} is installed in {app.user.used()}")
         else:
             self.told.line(
                 f"DeepDream {version} is installed already" + ("; repaired" if changed else ": nothing to do")
             )
         self._renew_plug_ins(new=new)
-        for line in launcher.advice(self.places, os.environ):
+        for line in launcher.advice(self.user, os.environ):
             self.told.line(line)
         return code
 
     def _failed(self, error: InstallError | OSError) -> int:
         """Tell why one part could not be done, and return the exit code; the others go on."""
-        told = error if isinstance(error, InstallError) else _told(error, self.places.data)
+        told = error if isinstance(error, InstallError) else _told(error, self.user.data)
         self.screen.line(str(told))
         return int(told.code)
 
@@ -156,11 +161,11 @@ class Installation:
         """Make this version and put it in the place of the one before, which comes back if the service will not run."""
         before = app.before
         version = app.build()
-        ran = running.of(self.places) if before else []
+        ran = running.of(self.user) if before else []
         try:
-            pause.begin(self.places.python() if before else None)
+            pause.begin(self.user.python() if before else None)
             app.switch(version)
-            if python := self.places.python():
+            if python := self.user.python():
                 pause.renew(python)
             pause.end()
         except BaseException as error:  # Ctrl-C and `kill` too: a version that has not proved itself is not left in use
@@ -180,11 +185,11 @@ class Installation:
                 f"{again}; {getattr(error, 'todo', 'mend that, then run this again')}",
                 getattr(error, "code", Exit.SERVICE),
             ) from error
-        left = {one.pid for one in running.of(self.places)}
+        left = {one.pid for one in running.of(self.user)}
         for one in ran:
             if one.pid in left:
                 self.told.line(f"{one} still runs as the version before: end it, and start it again if it is needed")
-        if self.root.is_relative_to(os.path.realpath(self.places.app)):
+        if self.root.is_relative_to(os.path.realpath(self.user.app)):
             self.later.append(lambda: app.remove_others(version))  # it is being installed from the one before
         else:
             app.remove_others(version)
@@ -198,14 +203,14 @@ class Installation:
 
     def gimp(self, request: gimp.Request | None = None) -> int:
         """Lay the plug-in into GIMP's folders, for the installed program or else for the clone's; return the exit code."""
-        installed = self.places.python() is not None
-        used = self.places.used()
+        installed = self.user.python() is not None
+        used = self.user.used()
         root = used / SOURCE if installed and used else self.root
         if not installed and not self.options.dry_run:
             self.manifest.clone = str(self.root)
         request = request or gimp.Request(self.options.dry_run, self.options.into)
         acts = self.acts("gimp")
-        code = gimp.run(root, request, self._python, acts, self.screen)
+        code = gimp.run(self.user, root, request, self._python, acts, self.screen)
         if installed and code == 0 and acts.part.files and acts.part.facts.get("for") != self.manifest.app:
             acts.part.facts["for"] = self.manifest.app
             self.manifest.save()
@@ -215,22 +220,22 @@ class Installation:
         """Make the drop folders and say what they are for; return the exit code."""
         acts = self.acts("folder")
         python = self._python()
-        wanted = folder.wanted(python) if python else [self.places.home / folder.USUAL]
+        wanted = folder.wanted(python) if python else [self.user.home / folder.USUAL]
         for line in folder.explain(folder.make(wanted, acts)):
             self.told.line(line)
         return 0
 
     def service(self) -> int:
         """Set the background service up, and tell GIMP's plug-in how to reach it; return the exit code."""
-        python = self.places.python()
+        python = self.user.python()
         if python is None and not self.options.dry_run:
             raise InstallError(
                 "the service needs the program in a place of its own",
                 "run `python3 install app` first, or `python3 install` for everything",
                 Exit.ENVIRONMENT,
             )
-        python = python or self.places.python_in(self.places.current)
-        for line in service.install(python, self.places, self.acts("service"), linger=self.options.linger):
+        python = python or self.user.python_in(self.user.current)
+        for line in service.install(python, self.user, self.acts("service"), linger=self.options.linger):
             self.told.line(line)
         return 0
 
@@ -247,22 +252,22 @@ class Installation:
         if self.options.dry_run:
             self.told.line("Nothing was changed: this was a dry run")
             return code
-        source = (self.places.used() or self.places.current) / SOURCE / "install"
-        if not self.places.windows:
-            source = self.places.current / SOURCE / "install"
+        source = (self.user.used() or self.user.current) / SOURCE / "install"
+        if not self.user.windows:
+            source = self.user.current / SOURCE / "install"
         again = f"python3 {shlex.quote(str(source))} uninstall"
         self.told.line(f"To remove it all: `python3 install uninstall`, or without the clone: {again}")
         return code
 
     def uninstall(self) -> int:
         """Remove everything that the record names; return the exit code."""
-        for line in Uninstall(self.places, self.manifest, self.acts("app"), purge=self.options.purge).run():
+        for line in Uninstall(self.user, self.manifest, self.acts("app"), purge=self.options.purge).run():
             self.told.line(line)
         return 0
 
     def _python(self) -> Path | None:
         """Return the Python of the installed program, else that of the clone's environment, made if need be."""
-        if installed := self.places.python():
+        if installed := self.user.python():
             return installed
         if self.options.dry_run:
             if not self.planned and (commands := environment.commands(self.root, self.torch_index, self.screen)):
@@ -275,13 +280,21 @@ class Installation:
         return environment.ensure(self.root, (), self.torch_index, self.screen)
 
 
-def refuse_another_home(places: Places) -> None:
+def user_folders() -> UserFolders:
+    """Return the folders of the user who runs this; raises InstallError if there is no home folder."""
+    try:
+        return UserFolders.here()
+    except RuntimeError:
+        raise InstallError("your home folder cannot be found", "set HOME to its whole path", Exit.ENVIRONMENT) from None
+
+
+def refuse_another_home(user: UserFolders) -> None:
     """Raise InstallError for root at work in the home folder of another, or by `sudo` for an ordinary user."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return
     owner = 0
     with contextlib.suppress(OSError):
-        owner = places.home.stat().st_uid
+        owner = user.home.stat().st_uid
     if owner != 0 or os.environ.get("SUDO_UID", "0") not in ("0", ""):
         raise InstallError(
             "this was run by root for the home folder of another user",

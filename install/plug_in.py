@@ -12,11 +12,10 @@ from pathlib import Path, PurePosixPath
 
 from trouble import Exit, InstallError, disk_full, free_bytes, from_os_error
 
-NAME = "deepdream"
-PROGRAM = f"{NAME}.py"
+from deepdream_core.machine.gimp import FACTS, PLUG_IN, PROGRAM
+
 MARK = b"plug-in-deepdream-check"
 """What our program holds and no other."""
-FACTS = f"{NAME}.json"
 SIZE = 10_000_000
 
 Files = Mapping[str, bytes]
@@ -39,7 +38,7 @@ def install(plug_ins: Path, files: Files, *, dry_run: bool = False) -> str:
     Windows while the plug-in runs, on a live system one of the image beneath it. Raises InstallError, for a `deepdream`
     that is not ours above all.
     """
-    target = plug_ins / NAME
+    target = plug_ins / PLUG_IN
     try:
         was_there = _check_ours(target)
         if was_there and _holds(target, files):
@@ -97,7 +96,7 @@ def _holds(target: Path, files: Files) -> bool:
 
 def _exchange(plug_ins: Path, target: Path, files: Files) -> None:
     """Put a new folder in the place of the old one. Its name begins with a dot until then: GIMP finds no plug-in in it."""
-    new = Path(tempfile.mkdtemp(prefix=f".{NAME}-", suffix=".new", dir=plug_ins))
+    new = Path(tempfile.mkdtemp(prefix=f".{PLUG_IN}-", suffix=".new", dir=plug_ins))
     old = new.with_suffix(".old")
     try:
         _fill(new, files, _later_than(target / PROGRAM))
@@ -168,7 +167,7 @@ def _replace_each(new: Path, target: Path, files: Files) -> None:
 
 def _remove_leftovers(plug_ins: Path) -> None:
     """Remove what an install that was killed left behind, unless another one may be at work on it."""
-    for left in [*plug_ins.glob(f".{NAME}-*.new"), *plug_ins.glob(f".{NAME}-*.old")]:
+    for left in [*plug_ins.glob(f".{PLUG_IN}-*.new"), *plug_ins.glob(f".{PLUG_IN}-*.old")]:
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > 600:
                 shutil.rmtree(left, ignore_errors=True)

@@ -7,13 +7,12 @@ tools included, and waits for it.
 import contextlib
 import os
 import queue
-import re
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
@@ -22,28 +21,16 @@ import trouble
 
 TICK_S = 0.1
 PATIENCE_S = 5.0
-# They change what a Python loads or does, __PYVENV_LAUNCHER__ on macOS; what says how text is encoded is no such thing.
-_MISLEADING = re.compile(r"PYTHON(?!IOENCODING$|UTF8$).*|__PYVENV_LAUNCHER__|VIRTUAL_ENV")
 # Only Windows has the flag; elsewhere a new session makes the group.
 _NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A program that ended: its exit `code` (negative for a signal) and the `lines` it wrote.
-
-    `notes` are those of stderr where the two were kept apart; otherwise they are among the lines.
-    """
+    """A program that ended: its exit `code` (negative for a signal) and the `lines` it wrote, stderr's among them."""
 
     code: int
     lines: list[str]
-    notes: list[str] = field(default_factory=list)
-
-
-def clean_environment(**extra: str) -> dict[str, str]:
-    """Return this process's environment without what would lead another Python astray, and with `extra`."""
-    kept = {name: value for name, value in os.environ.items() if not _MISLEADING.fullmatch(name)}
-    return kept | extra
 
 
 def run(

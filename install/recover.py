@@ -6,40 +6,41 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import gimp
-import gimp_folders
 import launcher
 import plug_in
 from folder import USUAL
-from locations import NAME, Places
-from manifest import Manifest, Part, digest
 from stamp import Stamp
-from systemd import ALL, WANTED
+
+from deepdream_core.machine.folders import NAME, UserFolders
+from deepdream_core.machine.gimp import PLUG_IN, PLUG_INS, existing
+from deepdream_core.machine.manifest import Manifest, Part, digest
+from deepdream_core.machine.systemd import UNITS, WANTED
 
 WRITTEN_BY = b"# Written by `python3 install service`"
 
 
-def parts(places: Places, manifest: Manifest) -> None:
+def parts(user: UserFolders, manifest: Manifest) -> None:
     """Put into the record what is recognised as ours; raises OSError."""
     for name, part in (
-        ("app", _app(places)),
-        ("gimp", _gimp(places)),
-        ("folder", _folder(places)),
-        ("service", _service(places)),
+        ("app", _app(user)),
+        ("gimp", _gimp(user)),
+        ("folder", _folder(user)),
+        ("service", _service(user)),
     ):
         if part != Part():
             manifest.parts[name] = part
 
 
-def _app(places: Places) -> Part:
+def _app(user: UserFolders) -> Part:
     part = Part()
-    _take(part, places.launcher, launcher.is_ours)
-    for path in launcher.everywhere(places).values():
+    _take(part, user.launcher, launcher.is_ours)
+    for path in launcher.everywhere(user).values():
         _take(part, path, lambda content: b"_DEEPDREAM_COMPLETE" in content)
-    if places.current.is_symlink():
-        part.links[str(places.current)] = os.readlink(places.current)  # noqa: PTH115
-    elif places.windows:
-        _take(part, places.current, lambda _: True)
-    part.trees = [str(path) for path in versions(places.app)]
+    if user.current.is_symlink():
+        part.links[str(user.current)] = os.readlink(user.current)  # noqa: PTH115
+    elif user.windows:
+        _take(part, user.current, lambda _: True)
+    part.trees = [str(path) for path in versions(user.app)]
     return part
 
 
@@ -50,12 +51,11 @@ def versions(app: Path) -> list[Path]:
     return []
 
 
-def _gimp(places: Places) -> Part:
+def _gimp(user: UserFolders) -> Part:
     part = Part()
-    environ, platform, home = gimp_folders.here()
-    names = {name for root in _sources(places) for name in gimp.names(root)}
-    for folder in gimp_folders.existing(environ, platform, home):
-        target = folder / gimp_folders.PLUG_INS / plug_in.NAME
+    names = {name for root in _sources(user) for name in gimp.names(root)}
+    for folder in existing(user):
+        target = folder / PLUG_INS / PLUG_IN
         if not plug_in.is_ours(target):
             continue
         part.folders.append(str(target))
@@ -68,32 +68,32 @@ def _gimp(places: Places) -> Part:
     return part
 
 
-def _sources(places: Places) -> list[Path]:
+def _sources(user: UserFolders) -> list[Path]:
     """Return the projects of which a plug-in of ours may be: that of this installer, and those of installed versions."""
-    return [Path(__file__).resolve().parent.parent, *(version / "source" for version in versions(places.app))]
+    return [Path(__file__).resolve().parent.parent, *(version / "source" for version in versions(user.app))]
 
 
-def _folder(places: Places) -> Part:
+def _folder(user: UserFolders) -> Part:
     part = Part()
-    if (places.home / USUAL).is_dir() and not any((places.home / USUAL).iterdir()):
-        part.folders.append(str(places.home / USUAL))
+    if (user.home / USUAL).is_dir() and not any((user.home / USUAL).iterdir()):
+        part.folders.append(str(user.home / USUAL))
     return part
 
 
-def _service(places: Places) -> Part:
+def _service(user: UserFolders) -> Part:
     part = Part()
-    for units in dict.fromkeys((places.xdg_config / "systemd" / "user", places.home / ".config" / "systemd" / "user")):
-        for name in ALL:
+    for units in dict.fromkeys((user.xdg_config / "systemd" / "user", user.home / ".config" / "systemd" / "user")):
+        for name in UNITS:
             if _take(part, units / name, lambda content: content.startswith(WRITTEN_BY)):
                 part.facts.setdefault("units", []).append(name)
                 if name in WANTED and (link := units / WANTED[name] / name).is_symlink():
                     part.links[str(link)] = str(units / name)
-    if places.platform == "darwin":
-        agent = places.home / "Library" / "LaunchAgents" / f"{NAME}.watch.plist"
+    if user.platform == "darwin":
+        agent = user.home / "Library" / "LaunchAgents" / f"{NAME}.watch.plist"
         _take(part, agent, lambda content: b"deepdream_core" in content)
-    if places.windows:
-        _take(part, places.data / "watch-task.xml", lambda _: True)
-    endpoint = places.state / "service.json"
+    if user.windows:
+        _take(part, user.data / "watch-task.xml", lambda _: True)
+    endpoint = user.state / "service.json"
     if part != Part() and endpoint.is_file():
         part.facts["endpoint"] = str(endpoint)
     return part

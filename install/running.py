@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import processes
-from locations import Places
+from deepdream_core.machine.command import clean_environment
+from deepdream_core.machine.folders import UserFolders
 
 DAEMONS = ("watch", "helper")
 """The commands that go on by themselves until they are told to end."""
@@ -40,10 +40,10 @@ class Running:
         return f"`{' '.join(('deepdream', *self.words[:2]))}` (process {self.pid})"
 
 
-def of(places: Places) -> list[Running]:
+def of(user: UserFolders) -> list[Running]:
     """Return what runs from the installed versions, this process aside; nothing on Windows, which locks such files."""
     found = []
-    apps = {str(places.app), os.path.realpath(places.app)}
+    apps = {str(user.app), os.path.realpath(user.app)}
     for pid, argv in _all():
         if pid == os.getpid() or not argv or _MODULE not in argv:
             continue
@@ -52,12 +52,12 @@ def of(places: Places) -> list[Running]:
     return found
 
 
-def end(wanted: Iterable[Running], places: Places) -> list[Running]:
+def end(wanted: Iterable[Running], user: UserFolders) -> list[Running]:
     """End processes, those that do not listen by force; return what is still there then."""
     pids = {one.pid for one in wanted}
-    _signal([one for one in of(places) if one.pid in pids], signal.SIGTERM)
+    _signal([one for one in of(user) if one.pid in pids], signal.SIGTERM)
     began = time.monotonic()
-    while left := [one for one in of(places) if one.pid in pids]:
+    while left := [one for one in of(user) if one.pid in pids]:
         spent = time.monotonic() - began
         if spent > END_WITHIN_S:
             return left
@@ -92,7 +92,7 @@ def _told_by_ps() -> Iterator[tuple[int, list[str]]]:
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(
             ["ps", "-x", "-o", "pid=,command="], capture_output=True, stdin=subprocess.DEVNULL, timeout=ASK_WITHIN_S,
-            check=False, env=processes.clean_environment(),
+            check=False, env=clean_environment(),
         )  # fmt: skip
         for line in done.stdout.decode("utf-8", "surrogateescape").splitlines():
             pid, _, command = line.strip().partition(" ")

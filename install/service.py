@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Protocol
 
 import systemd
-from acts import Acts, ask, said
+from acts import Acts
 from launchd import Launchd
-from locations import Places
 from systemd import Endpoint, Systemd
 from tasks import Tasks
 from trouble import Exit, InstallError
+
+from deepdream_core.machine import systemd as machine_systemd
+from deepdream_core.machine.command import ask
+from deepdream_core.machine.folders import UserFolders
 
 ASK_WITHIN_S = 60.0
 BACK_WITHIN_S = 20.0
@@ -56,24 +59,24 @@ class Supervisor(Protocol):
         """Take note of removed files."""
 
 
-def supervisor(places: Places) -> Supervisor | None:
+def supervisor(user: UserFolders) -> Supervisor | None:
     """Return what watches over services here, or None."""
-    if places.platform == "darwin":
-        return Launchd(places)
-    if places.windows:
-        return Tasks(places)
-    return Systemd.find(places) if places.platform.startswith("linux") else None
+    if user.platform == "darwin":
+        return Launchd(user)
+    if user.windows:
+        return Tasks(user)
+    return Systemd.find(user) if user.platform.startswith("linux") else None
 
 
-def install(python: Path, places: Places, acts: Acts, *, linger: bool) -> list[str]:
+def install(python: Path, user: UserFolders, acts: Acts, *, linger: bool) -> list[str]:
     """Set the service up and start it; return the lines that tell about it. Raises InstallError and OSError."""
-    found = supervisor(places)
+    found = supervisor(user)
     if found is None:
         return [
             "No background service, as no systemd runs for this user here; by hand, in a terminal or from your own "
             "start-up: `deepdream watch`"
         ]
-    point = endpoint(python, places, acts, asked=found.kind == "systemd")
+    point = endpoint(python, user, acts, asked=found.kind == "systemd")
     files = found.files(point)
     names = found.names(files)
     acts.part.facts |= {"kind": found.kind, "units": names}
@@ -107,8 +110,8 @@ def _linger(acts: Acts, found: Supervisor, *, wanted: bool) -> list[str]:
         return []
     if found.kind != "systemd":
         return ["--linger is for systemd; here the service runs while you are logged in"]
-    user = systemd.user_name()
-    if systemd.lingers(user):
+    user = machine_systemd.user_name()
+    if machine_systemd.lingers(user):
         return ["The service runs without a login as well (lingering was on already)"]
     if not acts.dry_run:
         acts.part.facts["lingering"] = True
@@ -118,10 +121,10 @@ def _linger(acts: Acts, found: Supervisor, *, wanted: bool) -> list[str]:
         return ["The service runs without a login as well (lingering switched on)"]
     acts.part.facts.pop("lingering", None)
     acts.manifest.save()
-    return [f"Lingering could not be switched on: {said(done)} — an administrator can: loginctl enable-linger {user}"]
+    return [f"Lingering could not be switched on: {done.last} — an administrator can: loginctl enable-linger {user}"]
 
 
-def endpoint(python: Path, places: Places, acts: Acts, *, asked: bool) -> Endpoint | None:
+def endpoint(python: Path, user: UserFolders, acts: Acts, *, asked: bool) -> Endpoint | None:
     """Return where the service's helper is to be reached, prepared by the program; None if it has nothing of the kind.
 
     Raises InstallError.
@@ -129,34 +132,34 @@ def endpoint(python: Path, places: Places, acts: Acts, *, asked: bool) -> Endpoi
     if not asked:
         return None
     if acts.would(f"run: {python} -I -m {MODULE}"):
-        if not (address := places.state / "service.json").exists():
+        if not (address := user.state / "service.json").exists():
             acts.would(f"write {address}, the helper's address and key")
         return Endpoint(Path("service.json"), "127.0.0.1", 0)
     done = ask(python, "-I", "-X", "utf8", "-m", MODULE, within_s=ASK_WITHIN_S)
-    if done.code and any("No module named" in line and "service_endpoint" in line for line in done.notes):
+    if done.code and any("No module named" in line and "service_endpoint" in line for line in done.err.splitlines()):
         return None
     with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
         if done.code == 0:
-            told = json.loads("\n".join(done.lines))
+            told = json.loads(done.out)
             found = Endpoint(Path(told["path"]), str(told["host"]), int(told["port"]))
             if found.path.is_absolute() and 0 < found.port < 65536:
                 acts.part.facts["endpoint"] = str(found.path)
-                for note in filter(None, map(str.strip, done.notes)):
+                for note in filter(None, map(str.strip, done.err.splitlines())):
                     acts.told.line(note)
                 return found
     raise InstallError(
-        f"the service's address cannot be prepared: {said(done)}", "mend that, then run this again", Exit.SERVICE
+        f"the service's address cannot be prepared: {done.last}", "mend that, then run this again", Exit.SERVICE
     )
 
 
 class Pause:
     """The service while the program under it is exchanged: what ran is stopped, and started again afterwards."""
 
-    def __init__(self, places: Places, acts: Acts) -> None:
-        self.places = places
+    def __init__(self, user: UserFolders, acts: Acts) -> None:
+        self.user = user
         self.acts = acts
         names = [name for name in acts.part.facts.get("units", []) if isinstance(name, str)]
-        self.supervisor = supervisor(places) if names else None
+        self.supervisor = supervisor(user) if names else None
         self.names = names
         self.ran: list[str] = []
         self.before: dict[Path, bytes] = {}
@@ -196,7 +199,7 @@ class Pause:
         if not self.supervisor:
             return
         asked = self.supervisor.kind == "systemd"
-        files = self.supervisor.files(endpoint(python, self.places, self.acts, asked=asked))
+        files = self.supervisor.files(endpoint(python, self.user, self.acts, asked=asked))
         self.before = {path: path.read_bytes() for path in files if path.is_file()}
         written = [path for path, text in files.items() if self.acts.write(path, text)]
         if written:
@@ -222,10 +225,10 @@ class Pause:
         self.acts.manifest.save()
 
 
-def remove(places: Places, acts: Acts) -> list[str]:
+def remove(user: UserFolders, acts: Acts) -> list[str]:
     """Stop the service and have it started no more; return what to tell. The files are the caller's to remove."""
     facts = acts.part.facts
-    found = supervisor(places)
+    found = supervisor(user)
     names = [name for name in facts.get("units", []) if isinstance(name, str)]
     if found is not None and not names:  # no record: by the well-known places
         files = found.files(Endpoint(Path(), "127.0.0.1", 1))
@@ -233,24 +236,24 @@ def remove(places: Places, acts: Acts) -> list[str]:
     told = []
     if found is not None and names:
         found.disable(acts, names)
-    if found is None and systemd.SOCKET in names and systemd.manager_runs():
+    if found is None and machine_systemd.SOCKET_UNIT in names and machine_systemd.manager_runs():
         told.append(
             "systemd did not answer, and may listen for the helper until you log out; where it answers: "
-            f"systemctl --user stop {systemd.SOCKET}"
+            f"systemctl --user stop {machine_systemd.SOCKET_UNIT}"
         )
     if facts.get("lingering") is True:
-        done = systemd.set_lingering(acts, systemd.user_name(), on=False)
+        done = systemd.set_lingering(acts, machine_systemd.user_name(), on=False)
         if done.code == 0:
             facts.pop("lingering")
         else:
             told.append(
-                f"Lingering could not be switched off: {said(done)} — loginctl disable-linger {systemd.user_name()}"
+                f"Lingering could not be switched off: {done.last} — loginctl disable-linger {machine_systemd.user_name()}"
             )
     return told
 
 
-def forget(places: Places, acts: Acts) -> None:
+def forget(user: UserFolders, acts: Acts) -> None:
     """Let the supervisor take note of the removed files."""
-    found = supervisor(places)
+    found = supervisor(user)
     if found is not None:
         found.forget(acts, [name for name in acts.part.facts.get("units", []) if isinstance(name, str)])

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import processes
-from acts import ask
 from screen import Screen, Stage
 from trouble import Exit, InstallError
+
+from deepdream_core.machine.command import NOT_FOUND, Answer, ask
 
 QUIET_S = 5.0
 """For so long nothing is said: most starts are over by then."""
@@ -63,7 +64,7 @@ class Waiting:
         """Return what the unit says of itself, else its state."""
         done = ask(
             "systemctl", "--user", "show", "--property=ActiveState,SubState,StatusText", self.unit,
-            within_s=ASK_WITHIN_S, env=self.env,
+            within_s=ASK_WITHIN_S, environ=self.env,
         )  # fmt: skip
         if done.code:
             raise InstallError(
@@ -75,15 +76,14 @@ class Waiting:
         return found.get("StatusText") or f"{found.get('ActiveState', '')} ({found.get('SubState', '')})"
 
 
-def start(command: tuple[str, ...], waiting: Waiting) -> processes.Finished:
+def start(command: tuple[str, ...], waiting: Waiting) -> Answer:
     """Run `systemctl start …`, which ends when the units are up or have failed; return how it ended."""
     try:
-        return processes.run(
-            command, log=io.StringIO(), cwd=Path(sys.prefix), env=waiting.env, on_tick=waiting.tick
-        )  # fmt: skip
+        done = processes.run(command, log=io.StringIO(), cwd=Path(sys.prefix), env=waiting.env, on_tick=waiting.tick)
+        return Answer(done.code, "\n".join(done.lines))
     except EnoughError:
-        return processes.Finished(0, [])
+        return Answer(0)
     except OSError as error:
-        return processes.Finished(127, [str(error)])
+        return Answer(NOT_FOUND, err=str(error))
     finally:
         waiting.told.wipe()

@@ -1,27 +1,22 @@
 """The background service on Linux: systemd's units for one user, and the words to its manager."""
 
-import contextlib
-import getpass
 import os
 import re
 import shlex
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import processes
 import starting
-from acts import Acts, ask, said
-from locations import Places
+from acts import Acts
 from trouble import Exit, InstallError
 
-UNITS = Path(__file__).resolve().parent / "units"
-SOCKET, HELPER, WATCH = "deepdream-helper.socket", "deepdream-helper.service", "deepdream-watch.service"
-ALL = (SOCKET, HELPER, WATCH)
-WANTED = {SOCKET: "sockets.target.wants", WATCH: "default.target.wants"}
-"""The folder in which `systemctl enable` lays a link to a unit."""
+from deepdream_core.machine.command import Answer, ask, clean_environment
+from deepdream_core.machine.folders import UserFolders
+from deepdream_core.machine.systemd import HELPER_UNIT, SOCKET_UNIT, UNITS, WANTED, WATCH_UNIT, environments
+
+TEMPLATES = Path(__file__).resolve().parent / "units"
 HANDED_ON = (
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
@@ -57,18 +52,20 @@ def program(path: str) -> str:
     return f"/bin/sh -c {quoted(_EXEC)} {quoted(path)}" if re.search(r"[\"'\\]", path) else quoted(path)
 
 
-def units(places: Places, endpoint: Endpoint | None, environ: Mapping[str, str]) -> dict[str, bytes]:
+def units(user: UserFolders, endpoint: Endpoint | None, environ: Mapping[str, str]) -> dict[str, bytes]:
     """Return the content of each unit; without an endpoint there is no helper among them: its clients start it."""
     given = {name: environ[name] for name in HANDED_ON if os.path.isabs(environ.get(name, ""))}  # noqa: PTH117
     words = {
-        "PYTHON": program(str(places.python_in(places.current))),
+        "PYTHON": program(str(user.python_in(user.current))),
         "ENVIRONMENT": "\n".join(f"Environment={quoted(f'{name}={value}')}" for name, value in given.items()),
-        "AFTER": f"Wants={SOCKET}\nAfter={SOCKET}" if endpoint else "",
+        "AFTER": f"Wants={SOCKET_UNIT}\nAfter={SOCKET_UNIT}" if endpoint else "",
         "HOST": endpoint.host if endpoint else "",
         "PORT": str(endpoint.port if endpoint else 0),
     }
-    names = ALL if endpoint else (WATCH,)
-    return {name: filled((UNITS / name).read_text("utf-8"), words).encode("utf-8", "surrogateescape") for name in names}
+    names = UNITS if endpoint else (WATCH_UNIT,)
+    return {
+        name: filled((TEMPLATES / name).read_text("utf-8"), words).encode("utf-8", "surrogateescape") for name in names
+    }
 
 
 def filled(template: str, words: Mapping[str, str]) -> str:
@@ -86,59 +83,59 @@ class Systemd:
 
     kind = "systemd"
 
-    def __init__(self, places: Places, environ: Mapping[str, str], unit_path: Sequence[Path] = ()) -> None:
-        self.places = places
+    def __init__(self, user: UserFolders, environ: Mapping[str, str], unit_path: Sequence[Path] = ()) -> None:
+        self.user = user
         self.environ = dict(environ)
         self.unit_path = unit_path
 
     @classmethod
-    def find(cls, places: Places) -> "Systemd | None":
+    def find(cls, user: UserFolders) -> "Systemd | None":
         """Return the manager that runs for this user, or None."""
         if shutil.which("systemctl") is None:
             return None
-        for env in runtime_environments(processes.clean_environment()):
-            done = ask("systemctl", "--user", "show", "--property=UnitPath", within_s=WITHIN_S, env=env)
+        for env in environments(clean_environment()):
+            done = ask("systemctl", "--user", "show", "--property=UnitPath", within_s=WITHIN_S, environ=env)
             if done.code == 0 and done.lines and done.lines[0].startswith("UnitPath="):
                 listed = paths_of(done.lines[0].partition("=")[2])
-                return cls(places, env, [path for path in listed if path.is_absolute()])
+                return cls(user, env, [path for path in listed if path.is_absolute()])
         return None
 
     def folder(self) -> Path:
         """Return where the user's own units belong: where the shell's variables say, if the manager looks there too."""
-        wanted = self.places.xdg_config / "systemd" / "user"
-        usual = self.places.home / ".config" / "systemd" / "user"
+        wanted = self.user.units
+        usual = self.user.home / ".config" / "systemd" / "user"
         return usual if usual in self.unit_path and wanted not in self.unit_path else wanted
 
     def files(self, endpoint: Endpoint | None) -> dict[Path, bytes]:
         """Return each unit's file and content."""
-        return {self.folder() / name: text for name, text in units(self.places, endpoint, os.environ).items()}
+        return {self.folder() / name: text for name, text in units(self.user, endpoint, os.environ).items()}
 
     def names(self, files: Mapping[Path, bytes]) -> list[str]:
         """Return the units' names, in the order in which they are started."""
-        return [name for name in ALL if self.folder() / name in files]
+        return [name for name in UNITS if self.folder() / name in files]
 
     def running(self, names: Sequence[str]) -> list[str]:
         """Return those of the units that run or are about to."""
         if not names:
             return []
-        done = ask(*_SYSTEMCTL, "is-active", *names, within_s=WITHIN_S, env=self.environ)
+        done = ask(*_SYSTEMCTL, "is-active", *names, within_s=WITHIN_S, environ=self.environ)
         words = ("active", "activating", "reloading")
         return [name for name, state in zip(names, done.lines, strict=False) if state in words]
 
     def stop(self, acts: Acts, names: Sequence[str]) -> None:
         """Stop units; the socket among them, or the next client would start the helper again."""
         if names:
-            acts.run(*_SYSTEMCTL, "stop", *names, within_s=STOP_WITHIN_S, env=self.environ)
+            acts.run(*_SYSTEMCTL, "stop", *names, within_s=STOP_WITHIN_S, environ=self.environ)
 
     def read_again(self, acts: Acts) -> None:
         """Let the manager read the changed units."""
-        acts.run(*_SYSTEMCTL, "daemon-reload", within_s=WITHIN_S, env=self.environ)
+        acts.run(*_SYSTEMCTL, "daemon-reload", within_s=WITHIN_S, environ=self.environ)
 
     def start(self, acts: Acts, names: Sequence[str], within_s: float | None = None) -> None:
         """Start units, and wait until they are up, as long as they may take or `within_s`; raises InstallError."""
         # What failed before is forgiven; in this order, as a socket fails again above a failed service.
-        wanted = [name for name in names if name != HELPER]
-        acts.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, env=self.environ)
+        wanted = [name for name in names if name != HELPER_UNIT]
+        acts.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, environ=self.environ)
         command = (*_SYSTEMCTL, "start", *wanted)
         if wanted and not acts.would(f"run: {shlex.join(command)}"):
             waiting = starting.Waiting(wanted[-1], self.environ, acts.told, within_s)
@@ -156,25 +153,25 @@ class Systemd:
         if not acts.dry_run:
             acts.manifest.save()
         self._must("the service cannot be enabled", acts.run(
-            *_SYSTEMCTL, "enable", *wanted, within_s=WITHIN_S, env=self.environ
+            *_SYSTEMCTL, "enable", *wanted, within_s=WITHIN_S, environ=self.environ
         ))  # fmt: skip
 
     def disable(self, acts: Acts, names: Sequence[str]) -> None:
         """Stop units and have them started no more, as far as they are known."""
         if names:
-            acts.run(*_SYSTEMCTL, "disable", "--now", *names, within_s=STOP_WITHIN_S, env=self.environ)
+            acts.run(*_SYSTEMCTL, "disable", "--now", *names, within_s=STOP_WITHIN_S, environ=self.environ)
 
     def forget(self, acts: Acts, names: Sequence[str]) -> None:
         """Let the manager forget units whose files are gone."""
         self.read_again(acts)
         if names:
-            acts.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, env=self.environ)
+            acts.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, environ=self.environ)
 
     @staticmethod
-    def _must(what: str, done: processes.Finished) -> None:
+    def _must(what: str, done: Answer) -> None:
         if done.code:
             todo = "`systemctl --user status 'deepdream-*'` and `journalctl --user -u 'deepdream-*'` tell more"
-            raise InstallError(f"{what}: {said(done)}", todo, Exit.SERVICE)
+            raise InstallError(f"{what}: {done.last}", todo, Exit.SERVICE)
 
 
 def paths_of(listed: str) -> list[Path]:
@@ -183,52 +180,7 @@ def paths_of(listed: str) -> list[Path]:
     return [Path(os.fsdecode(re.sub(rb"\\x([0-9a-f]{2})", lambda f: bytes([int(f[1], 16)]), word))) for word in raw]
 
 
-def runtime_environments(environ: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the variables to reach the manager with: those given, and the usual ones, as far as XDG_RUNTIME_DIR is ours.
-
-    A session by `su` lacks it or has another user's, whose manager would do for root what is meant for ourselves.
-    """
-    if sys.platform == "win32":
-        return []
-    found = []
-    for folder in dict.fromkeys((environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.getuid()}")):
-        with contextlib.suppress(OSError, ValueError):
-            if Path(folder).stat().st_uid == os.getuid() and folder:
-                found.append({**environ, "XDG_RUNTIME_DIR": folder})
-    return found or [{**environ, "XDG_RUNTIME_DIR": ""}]
-
-
-def user_name() -> str:
-    """Return the name by which the system knows this user, or the number of one who has none; LOGNAME may be another's."""
-    if sys.platform == "win32":
-        return getpass.getuser()
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-def manager_runs() -> bool:
-    """Return whether a manager of units runs for this user, whether it answers or not."""
-    if sys.platform == "win32":
-        return False
-    for comm in Path("/proc").glob("[0-9]*/comm"):
-        with contextlib.suppress(OSError):
-            if comm.read_text("utf-8", "replace") == "systemd\n" and comm.parent.stat().st_uid == os.getuid():
-                return os.getuid() != 0 or b"--user" in (comm.parent / "cmdline").read_bytes()
-    return False
-
-
-def lingers(user: str) -> bool:
-    """Return whether a user's services go on without a session."""
-    with contextlib.suppress(OSError):
-        return Path("/var/lib/systemd/linger", user).exists()
-    return False
-
-
-def set_lingering(acts: Acts, user: str, *, on: bool) -> processes.Finished:
+def set_lingering(acts: Acts, user: str, *, on: bool) -> Answer:
     """Have a user's services go on without a session, or no more."""
     # Where polkit is broken it takes half a minute to say no.
     return acts.run("loginctl", "enable-linger" if on else "disable-linger", user, within_s=60)

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-import processes
-from acts import Acts, ask, said
-from locations import Places
-from systemd import UNITS, Endpoint, filled
+from acts import Acts
+from systemd import TEMPLATES, Endpoint, filled
 from trouble import Exit, InstallError
+
+from deepdream_core.machine.command import Answer, ask
+from deepdream_core.machine.folders import UserFolders
 
 WATCH = "DeepDream\\watch"
 WITHIN_S = 30.0
@@ -26,17 +27,17 @@ _RUN = (
 )
 
 
-def task(places: Places, version: Path, environ: Mapping[str, str]) -> bytes:
+def task(user: UserFolders, version: Path, environ: Mapping[str, str]) -> bytes:
     """Return the task as XML in UTF-16, as schtasks reads it; it names the version, as there are no links to rely on."""
-    user = "\\".join(filter(None, (environ.get("USERDOMAIN", ""), environ.get("USERNAME", ""))))
-    code = _RUN.format(log=str(places.state / "watch.log"))
+    name = "\\".join(filter(None, (environ.get("USERDOMAIN", ""), environ.get("USERNAME", ""))))
+    code = _RUN.format(log=str(user.state / "watch.log"))
     words = {
-        "USER": user,
-        "PYTHON": str(places.python_in(version).with_name("pythonw.exe")),
+        "USER": name,
+        "PYTHON": str(user.python_in(version).with_name("pythonw.exe")),
         "ARGUMENTS": subprocess.list2cmdline(["-I", "-c", code]),
-        "HOME": str(places.home),
+        "HOME": str(user.home),
     }
-    template = (UNITS / "deepdream-watch.xml").read_text("utf-8")
+    template = (TEMPLATES / "deepdream-watch.xml").read_text("utf-8")
     return filled(template, {name: escape(word) for name, word in words.items()}).encode("utf-16")
 
 
@@ -45,13 +46,13 @@ class Tasks:
 
     kind = "task scheduler"
 
-    def __init__(self, places: Places) -> None:
-        self.places = places
+    def __init__(self, user: UserFolders) -> None:
+        self.user = user
 
     def files(self, endpoint: Endpoint | None) -> dict[Path, bytes]:
         """Return the file from which the task is made, and its content; no endpoint is needed."""
-        version = self.places.used() or self.places.current
-        return {self.places.data / "watch-task.xml": task(self.places, version, os.environ)}
+        version = self.user.used() or self.user.current
+        return {self.user.data / "watch-task.xml": task(self.user, version, os.environ)}
 
     def names(self, files: Mapping[Path, bytes]) -> list[str]:
         """Return the tasks' names."""
@@ -69,7 +70,7 @@ class Tasks:
     def read_again(self, acts: Acts) -> None:
         """Make the task again from its file; raises InstallError."""
         done = acts.run(
-            "schtasks", "/Create", "/TN", WATCH, "/XML", self.places.data / "watch-task.xml", "/F", within_s=WITHIN_S
+            "schtasks", "/Create", "/TN", WATCH, "/XML", self.user.data / "watch-task.xml", "/F", within_s=WITHIN_S
         )
         self._must("the task cannot be made", done)
 
@@ -80,7 +81,7 @@ class Tasks:
 
     def enable(self, acts: Acts, names: Sequence[str]) -> None:
         """Make the task if it is not there, deleted by hand for one; it is started at logon then. Raises InstallError."""
-        if len(self.running(names)) < len(names) and (self.places.data / "watch-task.xml").exists():
+        if len(self.running(names)) < len(names) and (self.user.data / "watch-task.xml").exists():
             self.read_again(acts)
 
     def disable(self, acts: Acts, names: Sequence[str]) -> None:
@@ -93,7 +94,7 @@ class Tasks:
         """Nothing to do: a removed task leaves nothing."""
 
     @staticmethod
-    def _must(what: str, done: processes.Finished) -> None:
+    def _must(what: str, done: Answer) -> None:
         if done.code:
             todo = "`schtasks /Query /TN DeepDream\\watch /V` tells more"
-            raise InstallError(f"{what}: {said(done)}", todo, Exit.SERVICE)
+            raise InstallError(f"{what}: {done.last}", todo, Exit.SERVICE)

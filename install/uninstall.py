@@ -13,15 +13,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import launcher
-import plug_in
 import recover
 import running
 import service
 from acts import Acts
 from folder import USUAL
-from locations import Places
-from manifest import Manifest, Part, in_the_making
 from trouble import Exit, InstallError
+
+from deepdream_core.machine.folders import UserFolders
+from deepdream_core.machine.gimp import PLUG_IN, PROGRAM
+from deepdream_core.machine.manifest import Manifest, Part, in_the_making
 
 OWN_FOLDERS = ("out", "done", "failed")
 MARK = ".deepdream-folder"
@@ -37,8 +38,8 @@ HELPER_STOPS_WITHIN_S = 60.0
 class Uninstall:
     """One removal by the record in `manifest`; what is left, and why, is told as it goes."""
 
-    def __init__(self, places: Places, manifest: Manifest, acts: Acts, *, purge: bool) -> None:
-        self.places = places
+    def __init__(self, user: UserFolders, manifest: Manifest, acts: Acts, *, purge: bool) -> None:
+        self.user = user
         self.manifest = manifest
         self.acts = acts
         self.purge = purge
@@ -50,15 +51,15 @@ class Uninstall:
         if self.manifest.damaged:
             self.acts.told.line(f"{self.manifest.path} cannot be read; what can be recognised is removed")
         if self.manifest.damaged or not self.manifest.path.exists():
-            recover.parts(self.places, self.manifest)
+            recover.parts(self.user, self.manifest)
         trees = self._trees()
         if not trees:
             self._refuse_elsewhere()
         if not self.manifest.parts and not trees and not (self.purge and self._purgeable()):
             self._last([])  # a lock, and the folder for it, is what an installation leaves that had not begun
             return ["Nothing of DeepDream is installed here", *self._kept()]
-        told = service.remove(self.places, self.acts.of("service"))
-        python = self.places.python()
+        told = service.remove(self.user, self.acts.of("service"))
+        python = self.user.python()
         if python is not None:
             self.acts.run(python, "-I", "-m", "deepdream_core", "helper", "--stop", within_s=HELPER_STOPS_WITHIN_S)
         told += self._end_running()
@@ -66,7 +67,7 @@ class Uninstall:
         for part in parts:
             self._files(part)
             self._links(part)
-        service.forget(self.places, self.acts.of("service"))
+        service.forget(self.user, self.acts.of("service"))
         self._endpoint()
         for tree in trees:
             self._count(tree)
@@ -80,8 +81,8 @@ class Uninstall:
 
     def _refuse_elsewhere(self) -> None:
         """Raise InstallError if the command `deepdream` is that of a program in another place, of which we know nothing."""
-        other = launcher.app_of(self.places)
-        if other is None or not other.is_dir() or other.resolve() == self.places.app.resolve():
+        other = launcher.app_of(self.user)
+        if other is None or not other.is_dir() or other.resolve() == self.user.app.resolve():
             return
         share = other.parent.parent
         raise InstallError(
@@ -92,7 +93,7 @@ class Uninstall:
 
     def _trees(self) -> list[Path]:
         """Return the folders of versions: those that the record names, and those that bear our stamp."""
-        app = self.places.app
+        app = self.user.app
         named = (Path(tree) for part in self.manifest.parts.values() for tree in part.trees)
         # A record that was tampered with must not lead anywhere else.
         return list(dict.fromkeys([*(tree for tree in named if tree.parent == app), *recover.versions(app)]))
@@ -100,10 +101,10 @@ class Uninstall:
     def _end_running(self) -> list[str]:
         """End what still runs of the program, by hand or under a manager that does not answer; return what to tell."""
         told = []
-        found = running.of(self.places)
+        found = running.of(self.user)
         daemons = [one for one in found if one.is_daemon]
         if daemons and not self.acts.would(f"end {', '.join(map(str, daemons))}"):
-            left = running.end(daemons, self.places)
+            left = running.end(daemons, self.user)
             told += [f"Ended: {one}" for one in daemons if one not in left]
             self.left += [f"{one}, which does not end" for one in left]
         told += [
@@ -119,7 +120,7 @@ class Uninstall:
         for name in part.files:
             path = Path(name)
             self._unlink(in_the_making(path))
-            if path.name == plug_in.PROGRAM:  # killed between two steps, the folder itself need not be there
+            if path.name == PROGRAM:  # killed between two steps, the folder itself need not be there
                 for left in (left for end in ("new", "old") for left in path.parent.parent.glob(f".deepdream-*.{end}")):
                     self.acts.remove_tree(left)
             if not path.is_file():
@@ -142,7 +143,7 @@ class Uninstall:
             self._unlink(in_the_making(path))
             if path.is_symlink():
                 leads = os.readlink(path)  # noqa: PTH115
-                if leads == target or Path(leads).name == Path(target).name or path == self.places.current:
+                if leads == target or Path(leads).name == Path(target).name or path == self.user.current:
                     self._unlink(path)
                 else:
                     self.left.append(f"{path}, which leads elsewhere now")
@@ -156,7 +157,7 @@ class Uninstall:
 
     def _watched(self) -> list[Path]:
         """Return the drop folders that the journal knows, also after a removal without --purge, when no record does."""
-        journal = self.places.state / "hotfolder" / "journal.sqlite3"
+        journal = self.user.state / "hotfolder" / "journal.sqlite3"
         # Read as it lies there: otherwise SQLite would make files beside it, also in a dry run.
         with contextlib.suppress(ImportError, OSError, ValueError):
             import sqlite3
@@ -180,20 +181,20 @@ class Uninstall:
             self._unlink(folder / MARK)
             for own in OWN_FOLDERS:
                 self._remove_if_empty(folder / own)
-            if folder == self.places.home / USUAL:
+            if folder == self.user.home / USUAL:
                 self._remove_if_empty(folder)
 
     def _last(self, parts: list[Part]) -> None:
         """Remove folders, the innermost first, then the record itself and what it lay in."""
-        made = {Path(folder) for part in parts for folder in part.folders} | {self.places.app}
-        data = {folder for folder in made if self.places.data.is_relative_to(folder)}
+        made = {Path(folder) for part in parts for folder in part.folders} | {self.user.app}
+        data = {folder for folder in made if self.user.data.is_relative_to(folder)}
         for folder in sorted(made - data, key=lambda path: len(path.parts), reverse=True):
             self._remove_if_empty(folder)
-        self._unlink(in_the_making(self.places.manifest))
-        self._unlink(self.places.manifest)
-        self._unlink(self.places.data / "install.lock")
-        for folder in sorted({*data, self.places.data}, key=lambda path: len(path.parts), reverse=True):
-            if folder in data or folder == self.places.data:
+        self._unlink(in_the_making(self.user.manifest))
+        self._unlink(self.user.manifest)
+        self._unlink(self.user.data / "install.lock")
+        for folder in sorted({*data, self.user.data}, key=lambda path: len(path.parts), reverse=True):
+            if folder in data or folder == self.user.data:
                 self._remove_if_empty(folder)
 
     def _remove_if_empty(self, folder: Path) -> None:
@@ -205,7 +206,7 @@ class Uninstall:
             return
         compiled = folder / "__pycache__"
         with contextlib.suppress(OSError):
-            if [path.name for path in folder.iterdir()] == ["__pycache__"] and folder.name == plug_in.NAME:
+            if [path.name for path in folder.iterdir()] == ["__pycache__"] and folder.name == PLUG_IN:
                 for path in compiled.glob("*.pyc"):
                     path.unlink()
                 compiled.rmdir()
@@ -214,17 +215,17 @@ class Uninstall:
 
     def _purgeable(self) -> list[Path]:
         """Return what --purge removes and is there: configuration, journal, logs and fetched weights."""
-        places = self.places
-        found = [places.config / "config.yaml", places.weights]
+        user = self.user
+        found = [user.config / "config.yaml", user.weights]
         with contextlib.suppress(OSError):
-            found += [path for path in sorted(places.state.iterdir()) if STATE.fullmatch(path.name)]
+            found += [path for path in sorted(user.state.iterdir()) if STATE.fullmatch(path.name)]
         return [path for path in found if os.path.lexists(path)]
 
     def _purge(self) -> None:
         for path in self._purgeable():
             self._count(path)
             self.acts.remove_tree(path)
-        for folder in (self.places.config, self.places.state):
+        for folder in (self.user.config, self.user.state):
             self._remove_if_empty(folder)
 
     def _report(self) -> list[str]:
@@ -234,8 +235,8 @@ class Uninstall:
 
     def _kept(self) -> list[str]:
         """Return a line about what only --purge removes, if there is any."""
-        places = self.places
-        kept = [path for path in (places.config / "config.yaml", places.state, places.weights) if path.exists()]
+        user = self.user
+        kept = [path for path in (user.config / "config.yaml", user.state, user.weights) if path.exists()]
         if self.purge or not kept:
             return []
         names = ", ".join(map(str, kept))

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from deepdream_core.config import builtin_config_path, load_config
+from deepdream_core.machine.gimp import PLUG_IN
 from deepdream_core.plugin_facts import plugin_facts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +26,7 @@ atexit.register(shutil.rmtree, _plug_ins, ignore_errors=True)
 FILES = gimp.wanted_files(ROOT, json.dumps(plugin_facts(load_config(builtin_config_path()))).encode())
 plug_in.install(_plug_ins, FILES)
 
-FOLDER = _plug_ins / plug_in.NAME
+FOLDER = _plug_ins / PLUG_IN
 """Where it lies."""
 sys.path.insert(0, str(FOLDER))
 

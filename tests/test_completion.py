@@ -17,12 +17,12 @@ from small_project import ROOT
 
 from deepdream_core.cli import completion
 from deepdream_core.layers import LAYERS
+from deepdream_core.machine.folders import UserFolders
 from deepdream_core.photo import FORMATS, format_named
 
 sys.path.insert(0, str(ROOT / "install"))
 
 import launcher
-import locations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,11 +91,11 @@ def test_all_formats_are_offered_and_understood() -> None:
 
 
 @pytest.fixture
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> locations.Places:
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UserFolders:
     """Where an installed program would have its command and its completion, in a home of its own."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    found = locations.of({}, "linux", tmp_path)
-    monkeypatch.setattr(locations.Places, "python", lambda _: Path(sys.executable))
+    found = UserFolders({}, "linux", tmp_path)
+    monkeypatch.setattr(UserFolders, "python", lambda _: Path(sys.executable))
     for shell in launcher.SHELLS:
         path = launcher.everywhere(found)[shell]
         path.parent.mkdir(parents=True)
@@ -146,11 +146,11 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(places: locations.Places, tmp_path: Path) -> Iterator[Any]:
+def terminal(user: UserFolders, tmp_path: Path) -> Iterator[Any]:
     opened: list[Terminal] = []
 
     def start(*argv: str, **environ: str) -> Terminal:
-        path = f"{places.bin}:/usr/bin:/bin"
+        path = f"{user.bin}:/usr/bin:/bin"
         env = {"HOME": str(tmp_path), "PATH": path, "TERM": "dumb", "PS1": "> ", "LANG": "C.UTF-8", **environ}
         opened.append(Terminal(list(argv), env, tmp_path))
         return opened[-1]
@@ -161,9 +161,9 @@ def terminal(places: locations.Places, tmp_path: Path) -> Iterator[Any]:
 
 
 @posix
-def test_zsh_completes_at_the_first_tab(terminal: Any, places: locations.Places) -> None:
+def test_zsh_completes_at_the_first_tab(terminal: Any, user: UserFolders) -> None:
     shell = terminal.start(shell_or_skip("zsh"), "-f", "-i", "-o", "no_beep", TERM="vt100")
-    folder = launcher.everywhere(places)["zsh"].parent
+    folder = launcher.everywhere(user)["zsh"].parent
     shell.type(f"fpath+=({folder}); autoload -U compinit; compinit -u -D; echo rea''dy\r")
     shell.shows("ready")
     shell.type("deepdream dream --layer relu5_\t")
@@ -173,17 +173,17 @@ def test_zsh_completes_at_the_first_tab(terminal: Any, places: locations.Places)
 
 
 @posix
-def test_bash_completes_at_the_first_tab(terminal: Any, places: locations.Places) -> None:
+def test_bash_completes_at_the_first_tab(terminal: Any, user: UserFolders) -> None:
     shell = terminal.start(shell_or_skip("bash"), "--norc", "--noprofile", "-i", TERM="vt100")
-    shell.type(f". {launcher.everywhere(places)['bash']}; echo rea''dy\r")
+    shell.type(f". {launcher.everywhere(user)['bash']}; echo rea''dy\r")
     shell.shows("ready")
     shell.type("deepdream dream --preset mon\t")
     shell.shows("monster")
 
 
 @posix
-def test_fish_is_told_what_follows(places: locations.Places, tmp_path: Path) -> None:
-    env = {"HOME": str(tmp_path), "PATH": f"{places.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "dumb"}
+def test_fish_is_told_what_follows(user: UserFolders, tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "PATH": f"{user.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "dumb"}
     ask = 'complete -C "deepdream dream --layer pool"'
     done = subprocess.run(
         [shell_or_skip("fish"), "-c", ask], env=env, cwd=tmp_path, capture_output=True, text=True, check=False,

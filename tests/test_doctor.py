@@ -38,18 +38,27 @@ from deepdream_core.doctor import (
     service,
     space,
 )
-from deepdream_core.doctor.asking import Answer, ask, service_environment
 from deepdream_core.doctor.check import Check, Finding, Mend, apart, looked_at, well, wrong
-from deepdream_core.doctor.here import Here
 from deepdream_core.doctor.run import JsonReport, TextReport, examine
+from deepdream_core.doctor.service_environment import service_environment
 from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.link import service_endpoint, wire
 from deepdream_core.link.helper_start import scrubbed
-from deepdream_core.machine import installer
+from deepdream_core.machine import gimp as plug_ins
+from deepdream_core.machine import installer, systemd
+from deepdream_core.machine.command import Answer, ask
+from deepdream_core.machine.folders import UserFolders
+from deepdream_core.machine.systemd import UNITS
 from deepdream_core.plugin_facts import plugin_facts
+from deepdream_core.service import parts as service_parts
+from deepdream_core.service.launchd import Launchd
+from deepdream_core.service.systemd import Systemd
+from deepdream_core.service.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from deepdream_core.machine.manifest import Manifest
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify and systemd are Linux's")
 
@@ -57,10 +66,10 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="in
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Here:
+def here(tmp_path: Path) -> UserFolders:
     home = tmp_path / "a home, é"
     home.mkdir()
-    return Here({"PATH": os.environ["PATH"]}, "linux", home)
+    return UserFolders({"PATH": os.environ["PATH"]}, "linux", home)
 
 
 def laid(record: dict[str, str], path: Path, text: str, mode: int = 0o644) -> None:
@@ -71,17 +80,17 @@ def laid(record: dict[str, str], path: Path, text: str, mode: int = 0o644) -> No
     record[str(path)] = hashlib.sha256(text.encode()).hexdigest()
 
 
-def recorded(here: Here, parts: dict[str, Any], version: str = __version__) -> manifest.Manifest:
+def recorded(here: UserFolders, parts: dict[str, Any], version: str = __version__) -> Manifest:
     """Write the manifest and return it."""
     here.data.mkdir(parents=True, exist_ok=True)
     told = {"manifest": 1, "version": version, "app": "app/one", "clone": None, "parts": parts}
     (here.data / "manifest.json").write_text(json.dumps(told))
-    found = manifest.read(here.data)
+    found = manifest.read(here)
     assert found is not None
     return found
 
 
-def installed(here: Here, version: str = __version__) -> Path:
+def installed(here: UserFolders, version: str = __version__) -> Path:
     """Lay down a real environment that says it holds this version, a launcher, and the manifest; return its folder."""
     venv = here.data / "app" / "one"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
@@ -96,22 +105,22 @@ def installed(here: Here, version: str = __version__) -> Path:
     return venv
 
 
-def runs(environ: Mapping[str, str] | None = None) -> Callable[[Sequence[str]], Answer]:
+def runs(environ: Mapping[str, str] | None = None) -> Callable[..., Answer]:
     return partial(ask, environ=environ or os.environ)
 
 
-def test_without_an_installation_there_is_nothing_to_check(here: Here) -> None:
+def test_without_an_installation_there_is_nothing_to_check(here: UserFolders) -> None:
     for found in (
         program.check_program(here, __version__, runs()),
         program.check_leftovers(here, time.time()),
         program.check_command(here),
         service.check_unit_files(None, here.units, "again"),
-        service.check_lingering(None, "me", runs()),
+        service.check_lingering(None, "me"),
     ):
         assert found.ok is None, found
 
 
-def test_a_whole_installation_is_well(here: Here) -> None:
+def test_a_whole_installation_is_well(here: UserFolders) -> None:
     installed(here)
     found = program.check_program(here, __version__, runs())
     assert found == well(f"{__version__} in ~/.local/share/deepdream/app/one")
@@ -121,41 +130,41 @@ def test_a_whole_installation_is_well(here: Here) -> None:
     assert program.check_python(program.service_python(here), sys.version_info[:3], runs()).ok
 
 
-def _no_current(here: Here, venv: Path) -> None:
+def _no_current(here: UserFolders, venv: Path) -> None:
     (venv.parent / "current").unlink()
 
 
-def _another_current(here: Here, venv: Path) -> None:
+def _another_current(here: UserFolders, venv: Path) -> None:
     (venv.parent / "two").mkdir()
     _no_current(here, venv)
     (venv.parent / "current").symlink_to("two")
 
 
-def _no_python(here: Here, venv: Path) -> None:
+def _no_python(here: UserFolders, venv: Path) -> None:
     (venv / "bin" / "python").unlink()
 
 
-def _empty(here: Here, venv: Path) -> None:
+def _empty(here: UserFolders, venv: Path) -> None:
     shutil.rmtree(next(venv.glob("lib/python3*/site-packages")))
 
 
-def _no_manifest(here: Here, venv: Path) -> None:
+def _no_manifest(here: UserFolders, venv: Path) -> None:
     (here.data / "manifest.json").unlink()
 
 
-def _damaged_manifest(here: Here, venv: Path) -> None:
+def _damaged_manifest(here: UserFolders, venv: Path) -> None:
     (here.data / "manifest.json").write_text('{"manifest": 1, "parts":')
 
 
-def _another_manifest(here: Here, venv: Path) -> None:
+def _another_manifest(here: UserFolders, venv: Path) -> None:
     (here.data / "manifest.json").write_text('{"manifest": 0, "parts": {}}')
 
 
-def _changed_launcher(here: Here, venv: Path) -> None:
+def _changed_launcher(here: UserFolders, venv: Path) -> None:
     here.launcher.write_text("#!/bin/sh\necho mine\n")
 
 
-def _no_launcher(here: Here, venv: Path) -> None:
+def _no_launcher(here: UserFolders, venv: Path) -> None:
     here.launcher.unlink()
 
 
@@ -168,12 +177,14 @@ def _no_launcher(here: Here, venv: Path) -> None:
         (_empty, "does not run: "),
         (_no_manifest, "an installation was begun and not finished"),
         (_damaged_manifest, "could not be checked: .*manifest.json is damaged"),
-        (_another_manifest, "of another installer's kind"),
+        (_another_manifest, "of an unknown kind"),
         (_changed_launcher, "deepdream was changed"),
         (_no_launcher, "deepdream is missing"),
     ],
 )
-def test_a_damaged_installation_is_told(here: Here, damage: Callable[[Here, Path], None], told: str) -> None:
+def test_a_damaged_installation_is_told(
+    here: UserFolders, damage: Callable[[UserFolders, Path], None], told: str
+) -> None:
     damage(here, installed(here))
     found = looked_at(Check("program", lambda: program.check_program(here, __version__, runs())))
     assert found.ok is False
@@ -181,14 +192,14 @@ def test_a_damaged_installation_is_told(here: Here, damage: Callable[[Here, Path
     assert "python3 install" in found.fix
 
 
-def test_another_version_than_the_installed_one_is_told(here: Here) -> None:
+def test_another_version_than_the_installed_one_is_told(here: UserFolders) -> None:
     installed(here, "0.0.9")
     found = program.check_program(here, __version__, runs())
     assert found.ok is False
     assert found.what.startswith(f"0.0.9 is installed, and this is {__version__}")
 
 
-def test_what_an_interrupted_installation_left_is_told_when_it_is_old(here: Here) -> None:
+def test_what_an_interrupted_installation_left_is_told_when_it_is_old(here: UserFolders) -> None:
     left = installed(here).with_name("half")
     left.mkdir()
     (left / "install.json").write_text("{}")
@@ -198,7 +209,7 @@ def test_what_an_interrupted_installation_left_is_told_when_it_is_old(here: Here
     assert found.what.endswith("holds what is not in use: half")
 
 
-def test_what_the_user_put_beside_the_program_is_no_finding(here: Here) -> None:
+def test_what_the_user_put_beside_the_program_is_no_finding(here: UserFolders) -> None:
     app = installed(here).parent
     (app / "photos").mkdir()
     (app / "notes.txt").write_text("mine")
@@ -206,7 +217,7 @@ def test_what_the_user_put_beside_the_program_is_no_finding(here: Here) -> None:
     assert program.check_leftovers(here, time.time() + 4000).ok
 
 
-def test_the_manifest_of_a_newer_installer_is_told_as_such(here: Here) -> None:
+def test_the_manifest_of_a_newer_installer_is_told_as_such(here: UserFolders) -> None:
     installed(here)
     record = here.data / "manifest.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"manifest": 2}))
@@ -223,13 +234,13 @@ def test_the_manifest_of_a_newer_installer_is_told_as_such(here: Here) -> None:
         ("/usr/bin/fish", "`fish_add_path ~/.local/bin`"),
     ],
 )
-def test_a_path_without_the_command_is_told_in_the_shell_s_own_words(here: Here, shell: str, fix: str) -> None:
+def test_a_path_without_the_command_is_told_in_the_shell_s_own_words(here: UserFolders, shell: str, fix: str) -> None:
     installed(here)
     found = program.check_command(replace(here, environ={"PATH": "/usr/bin", "SHELL": shell}))
     assert found == wrong("PATH lacks ~/.local/bin", fix)
 
 
-def test_another_command_of_that_name_that_comes_first_is_told(here: Here, tmp_path: Path) -> None:
+def test_another_command_of_that_name_that_comes_first_is_told(here: UserFolders, tmp_path: Path) -> None:
     installed(here)
     laid({}, tmp_path / "other" / "deepdream", "#!/bin/sh\n", 0o755)
     found = program.check_command(replace(here, environ={"PATH": f"{tmp_path}/other:{here.launcher.parent}"}))
@@ -237,7 +248,7 @@ def test_another_command_of_that_name_that_comes_first_is_told(here: Here, tmp_p
     assert found.what == f"another `deepdream` comes first on PATH: {tmp_path}/other/deepdream"
 
 
-def test_a_command_that_may_not_be_run_is_told(here: Here) -> None:
+def test_a_command_that_may_not_be_run_is_told(here: UserFolders) -> None:
     installed(here)
     here.launcher.chmod(0o644)
     assert program.check_command(here) == wrong(
@@ -300,7 +311,7 @@ def test_a_device_that_is_not_there_is_told() -> None:
     assert found.fix
 
 
-def test_a_python_without_the_program_is_told(here: Here) -> None:
+def test_a_python_without_the_program_is_told(here: UserFolders) -> None:
     python = installed(here) / "bin" / "python"
     engine = load_config().engine
     bare = computing.Seen(lambda: computing.probed(python, scrubbed(os.environ), engine))
@@ -740,22 +751,22 @@ def test_a_damaged_service_endpoint_is_told(tmp_path: Path, content: str, said: 
 # --- the service
 
 
-def test_unit_files_that_were_changed_or_are_missing_are_told(here: Here) -> None:
+def test_unit_files_that_were_changed_or_are_missing_are_told(here: UserFolders) -> None:
     files: dict[str, str] = {}
-    for name in service.UNITS:
+    for name in UNITS:
         laid(files, here.units / name, f"[Unit]\nDescription={name}\n")
-    wants = here.units / "sockets.target.wants" / service.UNITS[0]
+    wants = here.units / "sockets.target.wants" / UNITS[0]
     wants.parent.mkdir()
-    wants.symlink_to(here.units / service.UNITS[0])
-    record = recorded(here, {"service": {"files": files, "links": {str(wants): str(here.units / service.UNITS[0])}}})
+    wants.symlink_to(here.units / UNITS[0])
+    record = recorded(here, {"service": {"files": files, "links": {str(wants): str(here.units / UNITS[0])}}})
     assert service.check_unit_files(record, here.units, "again") == well("3 as they were written")
-    (here.units / service.UNITS[2]).write_text("[Unit]\nDescription=mine\n")
+    (here.units / UNITS[2]).write_text("[Unit]\nDescription=mine\n")
     assert service.check_unit_files(record, here.units, "again") == wrong(
-        f"{here.units / service.UNITS[2]} was changed", "again"
+        f"{here.units / UNITS[2]} was changed", "again"
     )
-    (here.units / service.UNITS[1]).unlink()
+    (here.units / UNITS[1]).unlink()
     assert service.check_unit_files(record, here.units, "again").what == (
-        f"{here.units / service.UNITS[1]} is missing, and 1 more"
+        f"{here.units / UNITS[1]} is missing, and 1 more"
     )
     wants.unlink()
     found = service.check_unit_files(record, here.units, "again")
@@ -763,13 +774,14 @@ def test_unit_files_that_were_changed_or_are_missing_are_told(here: Here) -> Non
     assert service.check_unit_files(None, here.units, "again").ok is False, "units that nobody wrote down"
 
 
-def systemctl(folder: Path, **state: str) -> Callable[[Sequence[str]], Answer]:
+def systemctl(folder: Path, **state: str) -> Callable[..., Answer]:
     """Return what asks a systemctl that answers `show` with this state, and writes down what else it was told to do."""
     whole = {
         "LoadState": "loaded", "ActiveState": "active", "SubState": "running", "Result": "success",
         "ExecMainStatus": "0", "UnitFileState": "enabled", "NeedDaemonReload": "no", **state,
     }  # fmt: skip
-    shown = "\n".join(f"{name}={value}" for name, value in whole.items())
+    block = "\n".join(f"{name}={value}" for name, value in whole.items())
+    shown = "\n\n".join(f"Id={unit}\n{block}" for unit in UNITS)
     script = f'#!/bin/sh\nif [ "$2" = show ]; then cat <<END\n{shown}\nEND\nelse echo "$@" >> "{folder}/told"; fi\n'
     for name in ("systemctl", "loginctl"):
         laid({}, folder / name, script, 0o755)
@@ -796,7 +808,7 @@ def systemctl(folder: Path, **state: str) -> Callable[[Sequence[str]], Answer]:
             1,
             {"ActiveState": "failed", "Result": "signal"},
             "it failed (signal)",
-            ["reset-failed deepdream-helper.service", "reset-failed deepdream-helper.service"],
+            ["reset-failed deepdream-helper.service"],
         ),
         (
             2,
@@ -804,7 +816,12 @@ def systemctl(folder: Path, **state: str) -> Callable[[Sequence[str]], Answer]:
             "it ended for a configuration that it cannot use",
             None,
         ),
-        (2, {"ActiveState": "inactive"}, "it does not run (inactive)", ["start deepdream-watch.service"]),
+        (
+            2,
+            {"ActiveState": "inactive"},
+            "it does not run (inactive)",
+            ["reset-failed deepdream-watch.service", "start deepdream-watch.service"],
+        ),
         (2, {"UnitFileState": "disabled"}, "it does not start at login", ["enable deepdream-watch.service"]),
         (2, {"NeedDaemonReload": "yes"}, "systemd has not read its file as it is now", ["daemon-reload"]),
         (2, {"LoadState": "not-found"}, "systemd has not read its file as it is now", ["daemon-reload"]),
@@ -815,7 +832,7 @@ def systemctl(folder: Path, **state: str) -> Callable[[Sequence[str]], Answer]:
 def test_a_unit_s_state_is_told_and_mended(
     tmp_path: Path, unit: int, state: dict[str, str], told: str | None, mended: list[str] | None
 ) -> None:
-    found = service.check_unit(service.UNITS[unit], systemctl(tmp_path, **state))
+    found = service.check_unit(UNITS[unit], Systemd(systemctl(tmp_path, **state)))
     assert found.ok is (told is None), found
     if told is None:
         return
@@ -830,40 +847,42 @@ def test_a_unit_s_state_is_told_and_mended(
 def test_a_service_manager_that_does_not_answer_is_told(tmp_path: Path) -> None:
     text = "#!/bin/sh\necho 'Failed to connect to user scope bus via local transport: No such file' >&2; exit 1\n"
     laid({}, tmp_path / "systemctl", text, 0o755)
-    found = service.check_unit(service.UNITS[0], runs({"PATH": f"{tmp_path}:{os.environ['PATH']}"}))
-    assert found.ok is False
-    assert found.what.startswith("your service manager does not answer: Failed to connect")
-    assert service.check_unit(service.UNITS[0], runs({"PATH": "/nowhere"})).what == "systemctl is not there"
+    for path, what in ((f"{tmp_path}:{os.environ['PATH']}", "no user manager answers"), ("/nowhere", "no systemd")):
+        manager = Systemd(runs({"PATH": path}))
+        found = looked_at(Check("unit", lambda manager=manager: service.check_unit(UNITS[0], manager)))  # type: ignore[misc]
+        assert found.ok is False
+        assert what in found.what
 
 
-def test_lingering_is_told_when_it_was_wanted_and_is_off(here: Here, tmp_path: Path) -> None:
+def test_lingering_is_told_when_it_was_wanted_and_is_off(
+    here: UserFolders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files: dict[str, str] = {}
-    laid(files, here.units / service.UNITS[2], "[Unit]\n")
-    run = systemctl(tmp_path)
+    laid(files, here.units / UNITS[2], "[Unit]\n")
+    systemctl(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(systemd, "LINGER", tmp_path)
     off = recorded(here, {"service": {"files": files}})
-    assert service.check_lingering(off, "me", run, tmp_path).what == "off: the service runs while you are logged in"
+    assert service.check_lingering(off, "me").what == "off: the service runs while you are logged in"
     on = recorded(here, {"service": {"files": files, "lingering": True}})
-    found = service.check_lingering(on, "me", run, tmp_path)
+    found = service.check_lingering(on, "me")
     assert (found.ok, found.fix) == (False, "`loginctl enable-linger me`")
     assert found.mend is not None
     found.mend.do()
     assert (tmp_path / "told").read_text() == "enable-linger me\n"
     (tmp_path / "me").touch()
-    assert service.check_lingering(on, "me", run, tmp_path).ok
+    assert service.check_lingering(on, "me").ok
 
 
-@pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_agents_of_other_systems_are_asked_for(tmp_path: Path, platform: str) -> None:
-    name = "launchctl" if platform == "darwin" else "schtasks"
-    laid(
-        {},
-        tmp_path / name,
-        '#!/bin/sh\ncase "$*" in *known*) ;; *) echo no such service >&2; exit 113 ;; esac\n',
-        0o755,
-    )
+def test_the_managers_of_other_systems_are_believed(tmp_path: Path) -> None:
+    for name in ("launchctl", "schtasks"):
+        laid({}, tmp_path / name, "#!/bin/sh\necho no such service >&2; exit 113\n", 0o755)
     run = runs({"PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    assert service.check_agent("known", platform, 501, run).ok
-    assert service.check_agent("strange", platform, 501, run).what == "the system does not know it: no such service"
+    for manager in (Launchd(run, tmp_path, 501), Tasks(run)):
+        found = service.check_part(manager.parts()[0])
+        assert found.ok is False
+        assert (found.what, found.fix) == ("it is not installed", service_parts.INSTALL)
+    assert service.check_part(service_parts.Part("helper", "waits", "programs start it when they need it")).ok
 
 
 # --- GIMP
@@ -873,17 +892,17 @@ FACTS = {"version": __version__, "protocol": wire.PROTOCOL, "endpoint": "/run/e.
 
 def plugged_in(folder: Path, **facts: Any) -> Path:
     """Lay the plug-in into a GIMP's folder; return the plug-in's own."""
-    into = folder / gimp.PLUG_IN
+    into = folder / plug_ins.PLUG_INS / plug_ins.PLUG_IN
     into.mkdir(parents=True)
-    for name in gimp.COPIES:
+    for name in plug_ins.COPIES:
         shutil.copytree(gimp.PACKAGE / name, into / name)
-    laid({}, into / gimp.PROGRAM, "# plug-in-deepdream-check\n", 0o755)
+    laid({}, into / plug_ins.PROGRAM, "# plug-in-deepdream-check\n", 0o755)
     told = {**plugin_facts(load_config()), **FACTS, **facts}
-    (into / gimp.FACTS).write_text(json.dumps(told))
+    (into / plug_ins.FACTS).write_text(json.dumps(told))
     return into
 
 
-def test_each_gimp_s_folder_is_found_once(here: Here) -> None:
+def test_each_gimp_s_folder_is_found_once(here: UserFolders) -> None:
     config = here.home / ".config" / "GIMP"
     for place in ("2.10", "3.10", "3.0", "3.2", "backup"):
         (config / place).mkdir(parents=True)
@@ -891,7 +910,7 @@ def test_each_gimp_s_folder_is_found_once(here: Here) -> None:
     given = replace(
         here, environ={"XDG_CONFIG_HOME": str(here.home / ".config"), "GIMP3_DIRECTORY": str(config / "3.2")}
     )
-    names = [str(path.relative_to(here.home)) for path in gimp.folders(given)]
+    names = [str(path.relative_to(here.home)) for path in plug_ins.existing(given)]
     assert names == [".config/GIMP/3.2", ".config/GIMP/3.0", ".config/GIMP/3.10", "snap/gimp/current/.config/GIMP/3.0"]
 
 
@@ -901,8 +920,8 @@ def test_a_plug_in_of_this_version_is_well(tmp_path: Path) -> None:
 
 
 def _older(into: Path) -> None:
-    told = json.loads((into / gimp.FACTS).read_text())
-    (into / gimp.FACTS).write_text(json.dumps({**told, "version": "0.0.9"}))
+    told = json.loads((into / plug_ins.FACTS).read_text())
+    (into / plug_ins.FACTS).write_text(json.dumps({**told, "version": "0.0.9"}))
 
 
 def _gone(name: str) -> Callable[[Path], None]:
@@ -920,10 +939,10 @@ def _said(name: str, text: str) -> Callable[[Path], None]:
     ("damage", "told"),
     [
         (_older, f"the plug-in is of version 0.0.9, and this is {__version__}"),
-        (_gone(gimp.FACTS), "deepdream.json is missing"),
-        (_said(gimp.FACTS, "{"), "deepdream.json is damaged"),
-        (_gone(gimp.PROGRAM), "deepdream.py is missing"),
-        (lambda into: (into / gimp.PROGRAM).chmod(0o644), "deepdream.py may not be run, so GIMP passes it over"),
+        (_gone(plug_ins.FACTS), "deepdream.json is missing"),
+        (_said(plug_ins.FACTS, "{"), "deepdream.json is damaged"),
+        (_gone(plug_ins.PROGRAM), "deepdream.py is missing"),
+        (lambda into: (into / plug_ins.PROGRAM).chmod(0o644), "deepdream.py may not be run, so GIMP passes it over"),
         (_gone("link/wire.py"), "link/wire.py is missing"),
         (_said("link/client.py", "# older\n"), "link/client.py is another than this program's"),
         (shutil.rmtree, "this GIMP has no plug-in yet"),
@@ -959,7 +978,7 @@ def test_a_plug_in_that_was_told_something_else_is_told(tmp_path: Path) -> None:
     assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").what.endswith("not there: /gone/python")
 
 
-def test_files_of_a_plug_in_that_differ_from_the_manifest_are_told(here: Here, tmp_path: Path) -> None:
+def test_files_of_a_plug_in_that_differ_from_the_manifest_are_told(here: UserFolders, tmp_path: Path) -> None:
     into = plugged_in(tmp_path / "3.0")
     files: dict[str, str] = {}
     laid(files, into / "dialog.py", "# dialog\n")
@@ -1242,8 +1261,8 @@ def test_fix_mends_what_it_names_and_looks_again(own: dict[str, str], tmp_path: 
 def test_the_doctor_itself_is_without_torch() -> None:
     program = (
         "from pathlib import Path\nimport deepdream_core.cli.main, deepdream_core.cli.doctor\n"
-        "from deepdream_core.doctor.all_checks import all_checks\nfrom deepdream_core.doctor.here import Here\n"
-        "names = [check.name for check in all_checks(Here.now(), None)]\n"
+        "from deepdream_core.doctor.all_checks import all_checks\nfrom deepdream_core.machine.folders import UserFolders\n"
+        "names = [check.name for check in all_checks(UserFolders.here(), None)]\n"
         "print(len(names), sorted({'torch', 'fastapi'} & sys.modules.keys()))"
     )
     (line,) = in_python(program)
@@ -1256,10 +1275,10 @@ def test_a_unit_that_failed_says_why_as_its_program_said(tmp_path: Path) -> None
         "Starting …\nerror: /j: the journal cannot be used — make that file writable\nFailed with result 'exit-code'."
     )
     laid({}, tmp_path / "journalctl", f'#!/bin/sh\necho "$@" >> "{tmp_path}/asked"\ncat <<END\n{said}\nEND\n', 0o755)
-    found = service.check_unit(service.UNITS[2], asked)
+    found = service.check_unit(UNITS[2], Systemd(asked))
     assert found.what == "it failed (exit-code): /j: the journal cannot be used"
     assert found.fix == "make that file writable, then `deepdream service start`"
-    assert f"--unit={service.UNITS[2]}" in (tmp_path / "asked").read_text()
+    assert f"--unit={UNITS[2]}" in (tmp_path / "asked").read_text()
 
 
 def test_an_installed_program_names_its_own_installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

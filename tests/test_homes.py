@@ -16,10 +16,9 @@ from test_doctor import as_ordinary
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "install"))
 
-import systemd
-
-from deepdream_core.doctor import service, space
+from deepdream_core.doctor import space
 from deepdream_core.link import wire
+from deepdream_core.machine import systemd
 
 pytestmark = [pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's folders"), pytest.mark.slow]
 
@@ -136,7 +135,7 @@ def test_the_session_s_folder_counts_only_if_it_is_there_and_ours(
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert wire.runtime_folder() == tmp_path / "deepdream"
-    (tried,) = systemd.runtime_environments({"XDG_RUNTIME_DIR": str(tmp_path)})[:1]
+    (tried,) = systemd.environments({"XDG_RUNTIME_DIR": str(tmp_path)})[:1]
     assert tried["XDG_RUNTIME_DIR"] == str(tmp_path)
     usual = f"/run/user/{os.geteuid()}"
     for name in (str(tmp_path / "none"), "relative", ""):
@@ -147,10 +146,10 @@ def test_the_session_s_folder_counts_only_if_it_is_there_and_ours(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert wire.session_folder() is None
     assert wire.runtime_folder().parent == tmp_path / "state"
-    assert [one["XDG_RUNTIME_DIR"] for one in systemd.runtime_environments({"XDG_RUNTIME_DIR": str(tmp_path)})] == [""]
+    assert [one["XDG_RUNTIME_DIR"] for one in systemd.environments({"XDG_RUNTIME_DIR": str(tmp_path)})] == [""]
 
 
-@pytest.mark.parametrize("user_name", [service.user_name, systemd.user_name])
+@pytest.mark.parametrize("user_name", [systemd.user_name])
 def test_a_user_s_name_is_the_system_s(user_name: object, monkeypatch: pytest.MonkeyPatch) -> None:
     assert callable(user_name)
     monkeypatch.setenv("LOGNAME", "somebody")

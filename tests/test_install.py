@@ -118,6 +118,8 @@ class Clone:
             (root / package).mkdir()
             (root / package / "__init__.py").write_text(source, "utf-8")
         (root / "deepdream_core" / "__main__.py").write_text(PROGRAM, "utf-8")
+        machine = Path("deepdream_core", "machine")
+        shutil.copytree(INSTALL.parent / machine, root / machine, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("ruff", "mypy", "pytest"):
             (root / f"{name}.py").write_text(CHECK, "utf-8")
         (root / "install" / "constraints.txt").write_text("torch==1.0\ntorchvision==2.0\n", "utf-8")

@@ -14,20 +14,21 @@ import time
 from pathlib import Path
 
 import pytest
+from parts import user_folders
 from small_project import ROOT, House, listing
 from test_install import needs_mount, one_line
 
 sys.path.insert(0, str(ROOT / "install"))
 
 import launcher
-import locations
 from app import fingerprint
-from manifest import Manifest
 from trouble import InstallError
 
 from deepdream_core import config
 from deepdream_core.engine import fetch
 from deepdream_core.link import wire
+from deepdream_core.machine.folders import UserFolders
+from deepdream_core.machine.manifest import Manifest
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX's")
 pytestmark = [posix, pytest.mark.slow]
@@ -350,20 +351,20 @@ def test_the_program_finds_the_same_places(platform: str, monkeypatch: pytest.Mo
         monkeypatch.setenv("HOME", str(tmp_path))
         for name, value in given.items():
             monkeypatch.setenv(name, value)
-        places = locations.of(os.environ, platform, tmp_path)
-        assert places.state == wire.state_folder()
+        user = UserFolders(os.environ, platform, tmp_path)
+        assert user.state == wire.state_folder()
         if given.get("XDG_DATA_HOME") != "relative":
-            assert places.config / "config.yaml" == config.user_config_path()
-            assert places.weights == fetch.fetched_path().parent
+            assert user.config / "config.yaml" == config.user_config_path()
+            assert user.weights == fetch.fetched_path().parent
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", "/other")
-    assert locations.of(os.environ, platform, tmp_path).state == wire.state_folder() == Path("/other")
+    assert UserFolders(os.environ, platform, tmp_path).state == wire.state_folder() == Path("/other")
 
 
 def test_the_places_of_macos_and_windows() -> None:
-    mac = locations.of({}, "darwin", Path("/Users/jo"))
+    mac = UserFolders({}, "darwin", Path("/Users/jo"))
     assert mac.data == Path("/Users/jo/Library/Application Support/DeepDream")
     assert mac.launcher == Path("/Users/jo/.local/bin/deepdream")
-    windows = locations.of({"LOCALAPPDATA": "/C/Local"}, "win32", Path("/C/jo"))
+    windows = UserFolders({"LOCALAPPDATA": "/C/Local"}, "win32", Path("/C/jo"))
     assert windows.data == Path("/C/Local/DeepDream")
     assert windows.launcher == Path("/C/Local/DeepDream/bin/deepdream.cmd")
     assert windows.current.name == "current.txt"
@@ -371,12 +372,12 @@ def test_the_places_of_macos_and_windows() -> None:
 
 @pytest.mark.parametrize("name", ["plain", "with blank", "it's", '"', "$HOME", "`x`", "a\nb", "\\", "画", "%n", "-"])
 def test_the_launcher_quotes_any_path(tmp_path: Path, name: str) -> None:
-    places = locations.of({"XDG_DATA_HOME": str(tmp_path / name)}, "linux", tmp_path)
-    program = places.current / "bin" / "python"
+    user = UserFolders({"XDG_DATA_HOME": str(tmp_path / name)}, "linux", tmp_path)
+    program = user.current / "bin" / "python"
     program.parent.mkdir(parents=True)
     program.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
     program.chmod(0o755)
-    text = launcher.text(places)
+    text = launcher.text(user)
     assert launcher.is_ours(text) or "\n" in name
     (tmp_path / "launcher").write_bytes(text)
     done = subprocess.run(["sh", tmp_path / "launcher", "a b", "*", ""], capture_output=True, text=True, check=True)
@@ -396,7 +397,7 @@ def test_another_s_launcher_is_not_ours() -> None:
 
 
 def test_the_windows_launcher_reads_which_version_is_in_use() -> None:
-    text = launcher.text(locations.of({"LOCALAPPDATA": "/C/Local"}, "win32", Path("/C/jo"))).decode()
+    text = launcher.text(UserFolders({"LOCALAPPDATA": "/C/Local"}, "win32", Path("/C/jo"))).decode()
     assert all(line.endswith("\r") for line in text.split("\n")[:-1])
     assert "current.txt" in text
     assert text.rstrip().endswith("-I -m deepdream_core %*")
@@ -445,4 +446,4 @@ def test_no_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Path, "home", gone)
     with pytest.raises(InstallError, match="home folder cannot be found"):
-        locations.here()
+        user_folders()

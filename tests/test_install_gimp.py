@@ -14,15 +14,18 @@ from pathlib import Path
 import pytest
 from test_install import Clone, mounting_is_possible
 
+from deepdream_core.machine import gimp as gimp_folders
+from deepdream_core.machine.folders import UserFolders
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "install"))
 
 import gimp
-import gimp_folders
 import plug_in
 from acts import Acts
-from manifest import Manifest
 from screen import Screen
 from trouble import Exit, InstallError
+
+from deepdream_core.machine.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLD = b'{"version": "0.1.0", "protocol": 1, "command": ["python"]}'
@@ -319,36 +322,26 @@ def test_every_gimp_3_of_the_user_is_found_each_once(tmp_path: Path) -> None:
     linux, snap = home / ".config" / "GIMP", home / "snap" / "gimp" / "current" / ".config" / "GIMP"
     made(config / "GIMP" / "3.0", linux / "3.2", linux / "3.10", linux / "2.10", linux / "3.x", snap / "3.0")
     (linux / "3.4").touch()
-    found = gimp_folders.existing({"XDG_CONFIG_HOME": str(config)}, "linux", home)
+    found = gimp_folders.existing(UserFolders({"XDG_CONFIG_HOME": str(config)}, "linux", home))
     assert found == [config / "GIMP" / "3.0", linux / "3.2", linux / "3.10", snap / "3.0"]
     usual = {"XDG_CONFIG_HOME": str(home / ".config")}
-    assert gimp_folders.existing(usual, "linux", home) == [linux / "3.2", linux / "3.10", snap / "3.0"]
-    assert gimp_folders.existing({"XDG_CONFIG_HOME": "relative"}, "linux", home)[0] == linux / "3.2"
-    assert gimp_folders.existing({}, "linux", tmp_path / "nobody") == []
-
-
-@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-def test_the_doctor_looks_where_the_installer_does(tmp_path: Path, platform: str) -> None:
-    from deepdream_core.doctor import gimp as doctors
-    from deepdream_core.doctor.here import Here
-
-    made(tmp_path / "AppData/Local/Packages/GIMP.GIMP_1/LocalCache/Roaming/GIMP")
-    for environ in ({}, {"XDG_CONFIG_HOME": str(tmp_path / "c"), "APPDATA": str(tmp_path / "a")}):
-        assert gimp_folders.bases(environ, platform, tmp_path) == doctors._bases(Here(environ, platform, tmp_path))
+    assert gimp_folders.existing(UserFolders(usual, "linux", home)) == [linux / "3.2", linux / "3.10", snap / "3.0"]
+    assert gimp_folders.existing(UserFolders({"XDG_CONFIG_HOME": "relative"}, "linux", home))[0] == linux / "3.2"
+    assert gimp_folders.existing(UserFolders({}, "linux", tmp_path / "nobody")) == []
 
 
 def test_the_folders_of_macos_and_windows(tmp_path: Path) -> None:
     mac = tmp_path / "Library" / "Application Support" / "GIMP" / "3.0"
     windows = tmp_path / "roaming" / "GIMP" / "3.2"
     made(mac, windows)
-    assert gimp_folders.existing({}, "darwin", tmp_path) == [mac]
-    assert gimp_folders.existing({"APPDATA": str(tmp_path / "roaming")}, "win32", tmp_path) == [windows]
+    assert gimp_folders.existing(UserFolders({}, "darwin", tmp_path)) == [mac]
+    assert gimp_folders.existing(UserFolders({"APPDATA": str(tmp_path / "roaming")}, "win32", tmp_path)) == [windows]
 
 
 def test_the_variable_that_gimp_3_knows_is_heeded(tmp_path: Path) -> None:
     made(tmp_path / "mine", tmp_path / ".config" / "GIMP" / "3.0")
     for value in ("mine", str(tmp_path / "mine")):
-        found = gimp_folders.existing({"GIMP3_DIRECTORY": value}, "linux", tmp_path)
+        found = gimp_folders.existing(UserFolders({"GIMP3_DIRECTORY": value}, "linux", tmp_path))
         assert found == [tmp_path / "mine", tmp_path / ".config" / "GIMP" / "3.0"]
 
 
@@ -570,6 +563,16 @@ def test_a_path_that_the_terminal_cannot_show_is_no_failure(
     request = gimp.parse(["--into", str(plug_ins)])
     acts = Acts(Manifest(tmp_path / "manifest.json"), "gimp", Screen(terminal))
     python = Path(sys.executable)
-    assert gimp.run(project(tmp_path / "project"), request, lambda: python, acts, Screen(io.StringIO())) == 0
+    assert (
+        gimp.run(
+            UserFolders({}, "linux", tmp_path),
+            project(tmp_path / "project"),
+            request,
+            lambda: python,
+            acts,
+            Screen(io.StringIO()),
+        )
+        == 0
+    )
     monkeypatch.undo()
     assert b"installed: " in terminal.detach().getvalue()

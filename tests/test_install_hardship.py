@@ -17,8 +17,8 @@ from test_install import one_line
 
 sys.path.insert(0, str(ROOT / "install"))
 
-from manifest import Manifest
-from trouble import InstallError
+
+from deepdream_core.machine.manifest import Manifest, NewerManifestError
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX's"), pytest.mark.slow]
 
@@ -378,7 +378,7 @@ def test_a_newer_installer_s_record_is_left_alone(installed: House) -> None:
         assert done.returncode == 17
         assert "was written by a newer DeepDream" in one_line(done)
     assert listing(installed.home) == before
-    with pytest.raises(InstallError):
+    with pytest.raises(NewerManifestError):
         Manifest.read(record)
 
 

@@ -19,17 +19,20 @@ import pytest
 from small_project import ROOT, House
 from systemd_root import Machine, boot, systemd_or_skip
 
+from deepdream_core.machine.folders import UserFolders
+from deepdream_core.machine.systemd import HELPER_UNIT, SOCKET_UNIT, UNITS, WATCH_UNIT
+
 sys.path.insert(0, str(ROOT / "install"))
 
 import launchd
 import launcher
-import locations
 import service
 import systemd
 import tasks
 from acts import Acts
-from manifest import Manifest
 from screen import Screen
+
+from deepdream_core.machine.manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,37 +68,37 @@ def settings(unit: bytes) -> dict[str, str]:
     return found
 
 
-def linux(folder: Path) -> locations.Places:
-    return locations.of({"XDG_DATA_HOME": str(folder)}, "linux", Path("/home/jo"))
+def linux(folder: Path) -> UserFolders:
+    return UserFolders({"XDG_DATA_HOME": str(folder)}, "linux", Path("/home/jo"))
 
 
 # systemd's units
 
 
 def test_the_watching_unit_restarts_as_promised() -> None:
-    watch = settings(systemd.units(linux(Path("/d")), ENDPOINT, {})[systemd.WATCH])
+    watch = settings(systemd.units(linux(Path("/d")), ENDPOINT, {})[WATCH_UNIT])
     assert watch["ExecStart"] == ':"/d/deepdream/app/current/bin/python" -I -m deepdream_core watch --plain'
     assert (watch["Type"], watch["Restart"], watch["RestartPreventExitStatus"]) == ("notify", "on-failure", "2")
     assert int(watch["StartLimitBurst"]) > 1
     assert int(watch["StartLimitIntervalSec"]) > int(watch["StartLimitBurst"]) * int(watch["RestartSec"])
     assert int(watch["WatchdogSec"]) > 0
     assert watch["WantedBy"] == "default.target"
-    assert watch["After"] == watch["Wants"] == systemd.SOCKET
+    assert watch["After"] == watch["Wants"] == SOCKET_UNIT
 
 
 def test_the_helper_is_started_by_its_socket() -> None:
     made = systemd.units(linux(Path("/d")), ENDPOINT, {})
-    helper, socket = settings(made[systemd.HELPER]), settings(made[systemd.SOCKET])
+    helper, socket = settings(made[HELPER_UNIT]), settings(made[SOCKET_UNIT])
     assert socket == {
         "Description": socket["Description"], "ListenStream": "127.0.0.1:45678", "WantedBy": "sockets.target",
     }  # fmt: skip
     assert helper["ExecStart"] == ':"/d/deepdream/app/current/bin/python" -I -m deepdream_core helper'
-    assert (helper["Type"], helper["Requires"]) == ("notify", systemd.SOCKET)
+    assert (helper["Type"], helper["Requires"]) == ("notify", SOCKET_UNIT)
     assert "Restart" not in helper
     assert "WantedBy" not in helper
 
 
-@pytest.mark.parametrize("name", [systemd.WATCH, systemd.HELPER])
+@pytest.mark.parametrize("name", [WATCH_UNIT, HELPER_UNIT])
 def test_the_services_are_hardened_with_nothing_that_hides_owners_or_cuda(name: str) -> None:
     unit = settings(systemd.units(linux(Path("/d")), ENDPOINT, {})[name])
     assert (unit["NoNewPrivileges"], unit["SystemCallArchitectures"], unit["UMask"]) == ("yes", "native", "0077")
@@ -105,14 +108,14 @@ def test_the_services_are_hardened_with_nothing_that_hides_owners_or_cuda(name: 
 
 def test_without_an_address_there_is_only_the_watching_unit() -> None:
     made = systemd.units(linux(Path("/d")), None, {})
-    assert list(made) == [systemd.WATCH]
-    assert b"deepdream-helper" not in made[systemd.WATCH]
+    assert list(made) == [WATCH_UNIT]
+    assert b"deepdream-helper" not in made[WATCH_UNIT]
     assert b"@" not in b"".join(made.values())
 
 
 def test_the_shell_s_places_are_handed_on() -> None:
     environ = {"XDG_CONFIG_HOME": "/c 1%", "XDG_STATE_HOME": "relative", "DEEPDREAM_STATE_DIR": "/s", "HOME": "/h"}
-    text = systemd.units(linux(Path("/d")), ENDPOINT, environ)[systemd.WATCH].decode()
+    text = systemd.units(linux(Path("/d")), ENDPOINT, environ)[WATCH_UNIT].decode()
     assert [line for line in text.splitlines() if line.startswith("Environment=")] == [
         'Environment="XDG_CONFIG_HOME=/c 1%%"', 'Environment="DEEPDREAM_STATE_DIR=/s"',
     ]  # fmt: skip
@@ -121,13 +124,13 @@ def test_the_shell_s_places_are_handed_on() -> None:
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 @pytest.mark.parametrize("name", HARD_NAMES)
 def test_systemd_verifies_the_units_wherever_they_lead(tmp_path: Path, name: str) -> None:
-    places = linux(tmp_path / name)
-    python = places.python_in(places.current)
+    user = linux(tmp_path / name)
+    python = user.python_in(user.current)
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     units = tmp_path / "units"
     units.mkdir()
-    for unit, text in systemd.units(places, ENDPOINT, {"XDG_CONFIG_HOME": str(tmp_path / name)}).items():
+    for unit, text in systemd.units(user, ENDPOINT, {"XDG_CONFIG_HOME": str(tmp_path / name)}).items():
         (units / unit).write_bytes(text)
     done = verify(units, tmp_path)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
@@ -212,7 +215,7 @@ def stand_in(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands for launchctl")
 def test_an_agent_is_loaded_anew_only_when_it_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = stand_in(tmp_path / "bin", "launchctl", LAUNCHCTL, monkeypatch)
-    manager = launchd.Launchd(locations.of({}, "darwin", tmp_path))
+    manager = launchd.Launchd(UserFolders({}, "darwin", tmp_path))
     writes, _ = acts(tmp_path)
     manager.start(writes, [launchd.WATCH])
     manager.stop(writes, [launchd.WATCH])
@@ -229,24 +232,24 @@ def test_an_agent_is_loaded_anew_only_when_it_has_ended(tmp_path: Path, monkeypa
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands for schtasks")
 def test_a_task_deleted_by_hand_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = stand_in(tmp_path / "bin", "schtasks", SCHTASKS, monkeypatch)
-    places = locations.of({"LOCALAPPDATA": str(tmp_path)}, "win32", tmp_path)
+    user = UserFolders({"LOCALAPPDATA": str(tmp_path)}, "win32", tmp_path)
     monkeypatch.setattr(service, "supervisor", tasks.Tasks)
     writes, _ = acts(tmp_path)
     for _ in range(2):
-        service.install(Path(sys.executable), places, writes, linger=False)
+        service.install(Path(sys.executable), user, writes, linger=False)
     assert asked.read_text().split().count("/Create") == 1
     (tmp_path / "bin" / "there").unlink()
-    service.install(Path(sys.executable), places, writes, linger=False)
+    service.install(Path(sys.executable), user, writes, linger=False)
     assert asked.read_text().split().count("/Create") == 2
     assert asked.read_text().split()[-1] == "/Run"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands for the program")
 def test_a_warning_does_not_become_part_of_the_completion(tmp_path: Path) -> None:
-    places = linux(tmp_path)
-    says(places.python_in(places.app / "1.0"), "# deepdream's words", "a warning; rm -rf deepdream")
-    places.current.symlink_to("1.0")
-    assert launcher.completion(places, "bash") == b"# deepdream's words\n"
+    user = linux(tmp_path)
+    says(user.python_in(user.app / "1.0"), "# deepdream's words", "a warning; rm -rf deepdream")
+    user.current.symlink_to("1.0")
+    assert launcher.completion(user, "bash") == b"# deepdream's words\n"
 
 
 # launchd's agent
@@ -260,8 +263,8 @@ KEYS = {
 
 
 def test_the_agent_is_what_launchd_takes() -> None:
-    places = locations.of({}, "darwin", Path("/Users/Jörg & <co>"))
-    files = launchd.Launchd(places).files(None)
+    user = UserFolders({}, "darwin", Path("/Users/Jörg & <co>"))
+    files = launchd.Launchd(user).files(None)
     assert list(files) == [Path("/Users/Jörg & <co>/Library/LaunchAgents/deepdream.watch.plist")]
     agent = plistlib.loads(*files.values())
     assert {key: type(value) for key, value in agent.items()} == KEYS
@@ -299,8 +302,8 @@ SCHEMA = {
 
 def test_the_task_is_what_the_task_scheduler_takes() -> None:
     home = Path("/C/Jörg & <co>")
-    places = locations.of({"LOCALAPPDATA": str(home / "Local")}, "win32", home)
-    text = tasks.task(places, places.app / "1.0-x", {"USERDOMAIN": "PC & CO", "USERNAME": "Jörg"})
+    user = UserFolders({"LOCALAPPDATA": str(home / "Local")}, "win32", home)
+    text = tasks.task(user, user.app / "1.0-x", {"USERDOMAIN": "PC & CO", "USERNAME": "Jörg"})
     assert text.startswith((b"\xff\xfe", b"\xfe\xff")), "schtasks reads UTF-16 with its mark"
     space = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
     root = ElementTree.fromstring(text.decode("utf-16"))
@@ -319,22 +322,22 @@ def test_the_task_is_what_the_task_scheduler_takes() -> None:
     assert value("Principals/Principal/RunLevel") == "LeastPrivilege"
     assert value("Settings/ExecutionTimeLimit") == "PT0S", "for ever"
     assert value("Settings/DisallowStartIfOnBatteries") == value("Settings/StopIfGoingOnBatteries") == "false"
-    assert value("Actions/Exec/Command") == str(places.app / "1.0-x" / "Scripts" / "pythonw.exe")
+    assert value("Actions/Exec/Command") == str(user.app / "1.0-x" / "Scripts" / "pythonw.exe")
     assert "'watch', '--plain'" in value("Actions/Exec/Arguments")
     assert int(value("Settings/RestartOnFailure/Count")) > 0
 
 
 def test_what_the_task_runs_writes_into_a_log(tmp_path: Path) -> None:
     """The very command line, split as a program on Windows splits it."""
-    places = locations.of({"LOCALAPPDATA": str(tmp_path / "a ü"), "DEEPDREAM_STATE_DIR": ""}, "win32", tmp_path)
+    user = UserFolders({"LOCALAPPDATA": str(tmp_path / "a ü"), "DEEPDREAM_STATE_DIR": ""}, "win32", tmp_path)
     package = tmp_path / "deepdream_core"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text("import sys; print(sys.argv[1:], 'ü'); print('e', file=sys.stderr)")
-    code = tasks._RUN.format(log=str(places.state / "watch.log"))
+    code = tasks._RUN.format(log=str(user.state / "watch.log"))
     environ = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
     subprocess.run([sys.executable, "-P", "-c", code], env=environ, cwd="/", check=True)
-    assert (places.state / "watch.log").read_text("utf-8") == "['watch', '--plain'] ü\ne\n"
+    assert (user.state / "watch.log").read_text("utf-8") == "['watch', '--plain'] ü\ne\n"
 
 
 # A real systemd
@@ -389,34 +392,32 @@ def test_installed_upgraded_taken_back_and_removed_under_a_real_systemd(machine:
 
         told = install(machine, "1.0")
         assert "Background service: deepdream-helper.socket" in told
-        assert show(machine, systemd.WATCH, "ActiveState") == "active"
-        assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.0"
-        assert (
-            show(machine, systemd.WATCH, "UnitFileState") == show(machine, systemd.SOCKET, "UnitFileState") == "enabled"
-        )
-        assert show(machine, systemd.HELPER, "ActiveState") == "inactive"
+        assert show(machine, WATCH_UNIT, "ActiveState") == "active"
+        assert show(machine, WATCH_UNIT, "StatusText") == "watching with 1.0"
+        assert show(machine, WATCH_UNIT, "UnitFileState") == show(machine, SOCKET_UNIT, "UnitFileState") == "enabled"
+        assert show(machine, HELPER_UNIT, "ActiveState") == "inactive"
         units = f"{HOME}/.config/systemd/user"
-        names = [f"{units}/{name}" for name in systemd.ALL]
+        names = [f"{units}/{name}" for name in UNITS]
         done = machine.run("systemd-analyze", "verify", "--user", *names, user=JOERG)
         assert (done.returncode, done.stdout + done.stderr) == (0, "")
-        port = show(machine, systemd.SOCKET, "Listen").split(":")[1].split()[0]
+        port = show(machine, SOCKET_UNIT, "Listen").split(":")[1].split()[0]
         assert machine.check("python3", "-c", ASK, port, user=JOERG) == "1.0\n", "connecting starts the helper"
-        assert show(machine, systemd.HELPER, "ActiveState") == "active"
+        assert show(machine, HELPER_UNIT, "ActiveState") == "active"
 
-        pid = show(machine, systemd.WATCH, "MainPID")
+        pid = show(machine, WATCH_UNIT, "MainPID")
         began = time.monotonic()
         assert "nothing to do" in install(machine, "1.0")
         assert time.monotonic() - began < 30
-        assert show(machine, systemd.WATCH, "MainPID") == pid, "what is up to date is not disturbed"
+        assert show(machine, WATCH_UNIT, "MainPID") == pid, "what is up to date is not disturbed"
 
         install(machine, "1.1")
-        assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.1"
+        assert show(machine, WATCH_UNIT, "StatusText") == "watching with 1.1"
         assert machine.check("python3", "-c", ASK, port, user=JOERG) == "1.1\n"
 
         done = machine.run("python3", "/clones/1.2+DEAF/clone/install", "app", user=JOERG, timeout=120)
         assert done.returncode == 18
         assert "the new version was taken back" in done.stderr
-        assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.1"
+        assert show(machine, WATCH_UNIT, "StatusText") == "watching with 1.1"
         assert machine.check("python3", "-c", ASK, port, user=JOERG) == "1.1\n"
         assert machine.check("bash", "-lc", '"$HOME/.local/bin/deepdream" --version', user=JOERG).split()[1] == "1.1"
 
@@ -438,8 +439,8 @@ def upgrade_to_the_slow(machine: Machine) -> Iterator[subprocess.Popen[str]]:
     try:
         assert process.stdout is not None
         assert any("first it looks through all its folders" in line for line in process.stdout)
-        assert show(machine, systemd.WATCH, "ActiveState") == "activating"
-        assert show(machine, systemd.WATCH, "StatusText") == "looking with 1.3+SLOW"
+        assert show(machine, WATCH_UNIT, "ActiveState") == "activating"
+        assert show(machine, WATCH_UNIT, "StatusText") == "looking with 1.3+SLOW"
         yield process
     finally:
         machine.check("touch", "looked-through", user=JOERG)
@@ -451,7 +452,7 @@ def test_an_upgrade_waits_for_a_first_look_that_takes_long(machine: Machine) -> 
     with machine.logged_in(JOERG), upgrade_to_the_slow(machine) as upgrade:
         machine.check("touch", "looked-through", user=JOERG)
         assert upgrade.wait(60) == 0
-        assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.3+SLOW"
+        assert show(machine, WATCH_UNIT, "StatusText") == "watching with 1.3+SLOW"
 
 
 @pytest.mark.parametrize(("name", "code"), [("INT", 130), ("TERM", 143), ("HUP", 129)])
@@ -462,8 +463,8 @@ def test_an_upgrade_that_is_stopped_is_taken_back(machine: Machine, name: str, c
         assert upgrade.wait(60) == code
         assert upgrade.stdout is not None
         assert "the one before is in use again" in upgrade.stdout.read()
-        assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.0"
-        assert show(machine, systemd.SOCKET, "ActiveState") == "active"
+        assert show(machine, WATCH_UNIT, "StatusText") == "watching with 1.0"
+        assert show(machine, SOCKET_UNIT, "ActiveState") == "active"
         assert "resume" not in record(machine)["service"]
         assert machine.check("bash", "-lc", '"$HOME/.local/bin/deepdream" --version', user=JOERG).split()[1] == "1.0"
 
@@ -471,11 +472,11 @@ def test_an_upgrade_that_is_stopped_is_taken_back(machine: Machine, name: str, c
 def test_a_service_that_was_stopped_stays_so_through_an_upgrade(machine: Machine) -> None:
     with machine.logged_in(JOERG):
         install(machine, "1.0")
-        machine.check("systemctl", "--user", "stop", systemd.WATCH, user=JOERG)
+        machine.check("systemctl", "--user", "stop", WATCH_UNIT, user=JOERG)
         install(machine, "1.1", "app")
-        assert show(machine, systemd.WATCH, "ActiveState") == "inactive"
+        assert show(machine, WATCH_UNIT, "ActiveState") == "inactive"
         install(machine, "1.1", "service")
-        assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.1"
+        assert show(machine, WATCH_UNIT, "StatusText") == "watching with 1.1"
         install(machine, "1.1", "uninstall", "--purge")
 
 
@@ -487,13 +488,13 @@ def test_killed_in_an_upgrade_the_service_is_running_again_after_the_next_run(ma
             kill = ("timeout", "--signal=KILL", seconds, "python3", "/clones/1.1/clone/install", "app")
             machine.run(*kill, user=JOERG, timeout=120)
             install(machine, "1.1", "app")
-            assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.1"
-            assert show(machine, systemd.SOCKET, "ActiveState") == "active"
+            assert show(machine, WATCH_UNIT, "StatusText") == "watching with 1.1"
+            assert show(machine, SOCKET_UNIT, "ActiveState") == "active"
             assert "resume" not in record(machine)["service"]
             install(machine, "1.0", "app")
-            assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.0"
+            assert show(machine, WATCH_UNIT, "StatusText") == "watching with 1.0"
         # At the worst moment: all is stopped, and nothing is exchanged yet.
-        machine.check("systemctl", "--user", "stop", systemd.SOCKET, systemd.WATCH, user=JOERG)
+        machine.check("systemctl", "--user", "stop", SOCKET_UNIT, WATCH_UNIT, user=JOERG)
         edit = (
             "import json, pathlib; path = pathlib.Path.home() / '.local/share/deepdream/manifest.json'; "
             "told = json.loads(path.read_text()); told['parts']['service']['resume'] = told['parts']['service']['units']; "
@@ -501,8 +502,8 @@ def test_killed_in_an_upgrade_the_service_is_running_again_after_the_next_run(ma
         )
         machine.check("python3", "-c", edit, user=JOERG)
         install(machine, "1.0", "app")
-        assert show(machine, systemd.WATCH, "StatusText") == "watching with 1.0"
-        assert show(machine, systemd.SOCKET, "ActiveState") == "active"
+        assert show(machine, WATCH_UNIT, "StatusText") == "watching with 1.0"
+        assert show(machine, SOCKET_UNIT, "ActiveState") == "active"
         install(machine, "1.0", "uninstall", "--purge")
 
 

@@ -12,11 +12,12 @@ import pytest
 import yaml
 from conftest import picture_file
 
+from deepdream_core.machine.command import clean_environment
+
 INSTALL = Path(__file__).parents[1] / "install"
 sys.path.insert(0, str(INSTALL))
 
 import launcher  # noqa: E402
-import processes  # noqa: E402
 import running  # noqa: E402
 
 from deepdream_core import plugin_facts  # noqa: E402
@@ -141,7 +142,7 @@ def test_what_the_installer_runs_gets_none_of_python_s_variables_but_those_for_t
     kept = ("PYTHONIOENCODING", "PYTHONUTF8", "LD_LIBRARY_PATH")
     for name in (*led_astray, *kept):
         monkeypatch.setenv(name, "utf-8")
-    clean = processes.clean_environment()
+    clean = clean_environment()
     assert not set(led_astray) & set(clean)
     assert set(kept) <= set(clean)
 

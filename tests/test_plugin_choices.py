@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugin_folder import FACTS, FILES, FOLDER, SOURCE, choices, facts, gimp
+from plugin_folder import FACTS, FILES, FOLDER, SOURCE, choices, facts
 
 from deepdream_core import plugin_facts
 from deepdream_core.config import builtin_config_path, load_config
 from deepdream_core.layers import LAYERS
+from deepdream_core.machine.gimp import COPIES
 from deepdream_core.settings import DreamSettings
 
 CONFIG = load_config(builtin_config_path())
@@ -287,6 +288,6 @@ def test_python_3_9_can_read_it(module: Path) -> None:
 
 
 def test_the_installed_folder_has_everything_and_nothing_else() -> None:
-    here = {path.name for path in FOLDER.iterdir()} - {"__pycache__", "locale", *gimp.FROM_CORE}
+    here = {path.name for path in FOLDER.iterdir()} - {"__pycache__", "locale", *COPIES}
     assert here == {path.name for path in SOURCE.glob("*.py")} | {"deepdream.json"}
     assert all((FOLDER / name).read_bytes() == content for name, content in FILES.items())

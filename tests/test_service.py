@@ -16,15 +16,17 @@ from activating import activating
 from helper_process import until
 
 from deepdream_core.errors import ServiceError
+from deepdream_core.machine.command import Answer
+from deepdream_core.machine.systemd import HELPER_UNIT, SOCKET_UNIT, UNITS, WATCH_UNIT
 from deepdream_core.service import logfile, tasks
 from deepdream_core.service.launchd import LABEL, Launchd
 from deepdream_core.service.manager import manager_of
-from deepdream_core.service.parts import Answer, Part
-from deepdream_core.service.systemd import HELPER_UNIT, SOCKET_UNIT, UNITS, WATCH_UNIT, Systemd
+from deepdream_core.service.parts import Part
+from deepdream_core.service.systemd import Systemd
 from deepdream_core.service.tasks import TASK, Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 NO_BUS = "Failed to connect to user scope bus via local transport: No such file or directory\n"
 
@@ -36,10 +38,8 @@ class Fake:
         self._answer = answer
         self.ran: list[list[str]] = []
 
-    def __call__(self, command: Sequence[str], within_s: float = 30.0) -> Answer:
+    def __call__(self, *command: str, within_s: float = 30.0) -> Answer:
         words = list(command)
-        if words[0] == "env":
-            words = [word for word in words[1:] if not word.startswith("XDG_RUNTIME_DIR=")]
         self.ran.append(words)
         answer = self._answer(words)
         return answer if isinstance(answer, Answer) else Answer(0, answer or "", "")

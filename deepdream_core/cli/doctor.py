@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,10 +21,14 @@ def doctor(
 ) -> None:
     """Look at everything the program needs, and say what to do; the exit code is the number of ✗. Changes nothing."""
     from deepdream_core.doctor.all_checks import all_checks
-    from deepdream_core.doctor.here import Here
     from deepdream_core.doctor.run import examine, report_for
+    from deepdream_core.machine.folders import UserFolders
 
-    raise typer.Exit(examine(all_checks(Here.now(), config), report_for(json), mend=fix))
+    try:
+        user = UserFolders.here()
+    except RuntimeError:  # the checks say what is missing
+        user = UserFolders(dict(os.environ), sys.platform, Path(os.sep, "nonexistent"))
+    raise typer.Exit(examine(all_checks(user, config), report_for(json), mend=fix))
 
 
 def register(app: typer.Typer) -> None:

@@ -13,40 +13,44 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core import __version__
 from deepdream_core.doctor import computing, folders, gimp, manifest, packages, program, reach, service, space
-from deepdream_core.doctor.asking import HELPER_UNIT, Answer, ask, service_environment
 from deepdream_core.doctor.check import Check, Finding, apart, looked_at, well, wrong
+from deepdream_core.doctor.service_environment import service_environment
 from deepdream_core.errors import SettingsError
 from deepdream_core.link import service_endpoint, wire
+from deepdream_core.machine import systemd
+from deepdream_core.machine.command import Answer, ask
+from deepdream_core.machine.gimp import existing, has_plug_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from deepdream_core.doctor.here import Here
-    from deepdream_core.doctor.manifest import Manifest
+    from deepdream_core.machine.folders import UserFolders
+    from deepdream_core.machine.manifest import Manifest
     from deepdream_core.settings import Config, FolderSettings
 
+ASK_WITHIN_S = 8.0
 TORCH_S = 60.0
 CONFIG_S = 5.0
 START_S = 15.0
 """For what may start a Python or the helper."""
 
 
-def all_checks(here: Here, config_file: Path | None) -> Iterator[Check]:
+def all_checks(user: UserFolders, config_file: Path | None) -> Iterator[Check]:
     """Yield the checks, in the order in which one thing needs another; `config_file` as with --config.
 
     Nothing but config.yaml and the manifest is read before a check is looked at.
     """
-    run = partial(ask, environ=_with_runtime_folder(here))
+    run = partial(ask, environ=systemd.environments(user.environ)[0], within_s=ASK_WITHIN_S)
     config, config_found = _config(config_file)
-    record = _manifest(here)
-    yield from _each("program", _of_program(here, run))
-    yield from _each("torch", _of_computing(here, run, config, record, config_file))
+    record = _manifest(user)
+    yield from _each("program", _of_program(user, run))
+    yield from _each("torch", _of_computing(user, run, config, record, config_file))
     yield Check("config.yaml", lambda: config_found)
-    yield from _each("drop folder", _of_folders(here, config, record))
-    yield Check("disk space", lambda: space.check_space(_places(here)))
-    yield from _each("helper", _of_helper(here, config))
-    yield from _each("service", _of_service(here, run, record))
-    yield from _each("GIMP", _of_gimp(here, record))
+    yield from _each("drop folder", _of_folders(user, config, record))
+    yield Check("disk space", lambda: space.check_space(_places(user)))
+    yield from _each("helper", _of_helper(user, config))
+    yield from _each("service", _of_service(user, record))
+    yield from _each("GIMP", _of_gimp(user, record))
 
 
 def _each(name: str, checks: Iterator[Check]) -> Iterator[Check]:
@@ -62,19 +66,19 @@ def _each(name: str, checks: Iterator[Check]) -> Iterator[Check]:
         yield Check(name, look)
 
 
-def _of_program(here: Here, run: Callable[[Sequence[str]], Answer]) -> Iterator[Check]:
-    yield Check("program", lambda: program.check_program(here, __version__, run), START_S)
-    yield Check("left over", lambda: program.check_leftovers(here, time.time()))
-    yield Check("command", lambda: program.check_command(here))
+def _of_program(user: UserFolders, run: Callable[..., Answer]) -> Iterator[Check]:
+    yield Check("program", lambda: program.check_program(user, __version__, run), START_S)
+    yield Check("left over", lambda: program.check_leftovers(user, time.time()))
+    yield Check("command", lambda: program.check_command(user))
     yield Check(
-        "Python", lambda: program.check_python(program.service_python(here), sys.version_info[:3], run), START_S
+        "Python", lambda: program.check_python(program.service_python(user), sys.version_info[:3], run), START_S
     )
-    yield Check("packages", lambda: packages.check_packages(program.service_python(here), run), START_S)
+    yield Check("packages", lambda: packages.check_packages(program.service_python(user), run), START_S)
 
 
 def _of_computing(
-    here: Here,
-    run: Callable[[Sequence[str]], Answer],
+    user: UserFolders,
+    run: Callable[..., Answer],
     config: Config | None,
     record: Manifest | None,
     file: Path | None,
@@ -83,13 +87,13 @@ def _of_computing(
         for name in ("torch", "weights", "memory"):
             yield Check(name, lambda: apart("config.yaml says what to compute with, and is not valid"))
         return
-    has_unit = here.linux and _has_unit(here, record)
+    has_unit = user.linux and _has_unit(user, record)
     is_service = False
 
     def ask_python() -> dict[str, Any]:
         nonlocal is_service
-        environ, is_service = service_environment(here.environ, has_unit, run)
-        return computing.probed(program.service_python(here), environ, config.engine)
+        environ, is_service = service_environment(user.environ, has_unit, run)
+        return computing.probed(program.service_python(user), environ, config.engine)
 
     seen = computing.Seen(ask_python)
     nvidia = Path("/proc/driver/nvidia/version").exists()
@@ -103,7 +107,7 @@ def _of_computing(
         )
 
 
-def _of_folders(here: Here, config: Config | None, record: Manifest | None) -> Iterator[Check]:
+def _of_folders(user: UserFolders, config: Config | None, record: Manifest | None) -> Iterator[Check]:
     if config is None:
         yield Check("drop folder", lambda: apart("config.yaml names them, and is not valid"))
         return
@@ -115,7 +119,7 @@ def _of_folders(here: Here, config: Config | None, record: Manifest | None) -> I
 
     def folder(one: FolderSettings) -> Finding:
         journal = wire.state_folder() / "hotfolder" / "journal.sqlite3"
-        return folders.check_folder(root_of(one), wanted, folders.known_to(journal), here.short)
+        return folders.check_folder(root_of(one), wanted, folders.known_to(journal), user.short)
 
     def events(one: FolderSettings) -> Finding:
         return folders.check_events(root_of(one), f"{folders.CANARY}doctor-{os.getpid()}")
@@ -124,7 +128,7 @@ def _of_folders(here: Here, config: Config | None, record: Manifest | None) -> I
         yield Check("drop folder", partial(folder, one))
         yield Check("events", partial(events, one))
 
-    if here.linux and sys.platform != "win32":
+    if user.linux and sys.platform != "win32":
 
         def inotify() -> Finding:
             used = folders.inotify_used(os.geteuid())
@@ -134,9 +138,9 @@ def _of_folders(here: Here, config: Config | None, record: Manifest | None) -> I
         yield Check("inotify", inotify)
 
 
-def _of_helper(here: Here, config: Config | None) -> Iterator[Check]:
+def _of_helper(user: UserFolders, config: Config | None) -> Iterator[Check]:
     port = config.helper.port if config else 0
-    install = program.install_command(here, "service")
+    install = program.install_command(user, "service")
 
     def helper() -> Finding:
         found = reach.check_helper(wire.endpoint_path(), _prepared(), __version__)
@@ -151,27 +155,32 @@ def _prepared() -> wire.Endpoint | None:
     return service_endpoint.read_service(service_endpoint.service_path())
 
 
-def _of_service(here: Here, run: Callable[[Sequence[str]], Answer], record: Manifest | None) -> Iterator[Check]:
-    install = program.install_command(here, "service")
-    yield Check("unit files", lambda: service.check_unit_files(record, here.units, install))
-    names = {path.name for path in record.files("service")} if record else set()
-    if here.linux:
-        for unit in service.UNITS:
-            if unit in names or (here.units / unit).exists():
-                yield Check(unit.removeprefix("deepdream-"), partial(service.check_unit, unit, run))
-        yield Check("lingering", lambda: service.check_lingering(record, service.user_name(), run))
-    elif record:
-        uid = os.getuid() if hasattr(os, "getuid") else 0
-        for name in record.parts.get("service", {}).get("units", []):
-            yield Check("service", partial(service.check_agent, str(name), here.platform, uid, run))
+def _of_service(user: UserFolders, record: Manifest | None) -> Iterator[Check]:
+    install = program.install_command(user, "service")
+    yield Check("unit files", lambda: service.check_unit_files(record, user.units, install))
+    names = _unit_names(record)
+    if user.linux:
+        from deepdream_core.service.parts import run
+        from deepdream_core.service.systemd import Systemd
+
+        manager = Systemd(run)
+        for unit in systemd.UNITS:
+            if unit in names or (user.units / unit).exists():
+                yield Check(unit.removeprefix("deepdream-"), partial(service.check_unit, unit, manager))
+        yield Check("lingering", lambda: service.check_lingering(record, systemd.user_name()))
+    elif record and record.part("service").files:
+        from deepdream_core.service.manager import manager_of
+
+        for part in manager_of(user.platform).parts():
+            yield Check(part.name, partial(service.check_part, part))
 
 
-def _of_gimp(here: Here, record: Manifest | None) -> Iterator[Check]:
-    found = gimp.folders(here)
+def _of_gimp(user: UserFolders, record: Manifest | None) -> Iterator[Check]:
+    found = existing(user)
     if not found:
         yield Check("GIMP", lambda: apart("no GIMP 3 has run here"))
-    elsewhere = any(map(gimp.has_plug_in, found)) or (record is not None and bool(record.files("gimp")))
-    install = program.install_command(here, "gimp")
+    elsewhere = any(map(has_plug_in, found)) or (record is not None and bool(record.part("gimp").files))
+    install = program.install_command(user, "gimp")
     for folder in found:
         look = partial(_check_plug_in, folder, elsewhere, record, install)
         yield Check(f"GIMP {folder.name}" if folder.name.startswith("3.") else "GIMP", look)
@@ -214,17 +223,20 @@ def _config(file: Path | None) -> tuple[Config | None, Finding]:
     return read[0] if read else None, found
 
 
-def _manifest(here: Here) -> Manifest | None:
+def _manifest(user: UserFolders) -> Manifest | None:
     """Return the manifest, None also for a damaged one: the check of the program tells of that."""
     try:
-        return manifest.read(here.data)
+        return manifest.read(user)
     except (manifest.ManifestError, OSError):
         return None
 
 
-def _has_unit(here: Here, record: Manifest | None) -> bool:
-    names = {path.name for path in record.files("service")} if record else set()
-    return HELPER_UNIT in names or (here.units / HELPER_UNIT).exists()
+def _unit_names(record: Manifest | None) -> set[str]:
+    return {Path(path).name for path in record.part("service").files} if record else set()
+
+
+def _has_unit(user: UserFolders, record: Manifest | None) -> bool:
+    return systemd.HELPER_UNIT in _unit_names(record) or (user.units / systemd.HELPER_UNIT).exists()
 
 
 def _own_folders() -> dict[str, Path]:
@@ -233,14 +245,14 @@ def _own_folders() -> dict[str, Path]:
     return {"config.yaml": user_config_path(), "state": wire.state_folder()}
 
 
-def _places(here: Here) -> dict[str, Path]:
+def _places(user: UserFolders) -> dict[str, Path]:
     try:
         temporary = tempfile.gettempdir()
     except FileNotFoundError:
         raise SettingsError("there is no folder for temporary files", "set TMPDIR to one") from None
-    places = {"data": here.data, "state": wire.state_folder(), "temporary files": Path(temporary)}
+    places = {"data": user.data, "state": wire.state_folder(), "temporary files": Path(temporary)}
     shared = Path("/dev/shm")
-    return {**places, "shared memory": shared} if here.linux and shared.is_dir() else places
+    return {**places, "shared memory": shared} if user.linux and shared.is_dir() else places
 
 
 def _is_watched(states: Path) -> bool:
@@ -248,13 +260,3 @@ def _is_watched(states: Path) -> bool:
     import psutil
 
     return any(psutil.pid_exists(int(path.stem.partition("-")[2])) for path in states.glob("state-*.json"))
-
-
-def _with_runtime_folder(here: Here) -> dict[str, str]:
-    """Return the variables with this user's XDG_RUNTIME_DIR: a session by `su` lacks it, or has another's."""
-    environ = dict(here.environ)
-    if here.linux:
-        environ.pop("XDG_RUNTIME_DIR", None)
-        if (folder := wire.session_folder()) is not None:
-            environ["XDG_RUNTIME_DIR"] = str(folder)
-    return environ

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.doctor import torch_facts
-from deepdream_core.doctor.asking import ask
 from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, apart, well, wrong
 from deepdream_core.errors import DeepDreamError
+from deepdream_core.machine.command import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +66,7 @@ class Seen:
 def probed(python: Path, environ: Mapping[str, str], engine: EngineSettings) -> dict[str, Any]:
     """Return what `probe.py` tells, run by that Python in that environment; raises `ProbeError`."""
     given = json.dumps({"device": engine.device, "precision": engine.precision, "weights": engine.weights})
-    answer = ask([str(python), "-I", os.fspath(torch_facts.__file__), given], environ, PROBE_S - 2)
+    answer = ask(python, "-I", torch_facts.__file__, given, environ=environ, within_s=PROBE_S - 2)
     if answer.code != 0:
         raise ProbeError(f"{python} cannot load the program: {answer.last:.300}", INSTALL_AGAIN)
     told: dict[str, Any] = json.loads(answer.out.strip().splitlines()[-1])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from deepdream_core.doctor.asking import Answer
+    from deepdream_core.machine.command import Answer
 
 NAMES = (
     "PIL", "tifffile", "imagecodecs", "pillow_heif", "pillow_jxl", "numpy", "yaml", "pydantic", "typer", "rich",
@@ -36,9 +36,9 @@ print(json.dumps(troubles))
 """
 
 
-def check_packages(python: Path, run: Callable[[Sequence[str]], Answer]) -> Finding:
+def check_packages(python: Path, run: Callable[..., Answer]) -> Finding:
     """Look whether that Python can load every package; `run` asks a program."""
-    answer = run([str(python), "-I", "-c", _TELL, *NAMES])
+    answer = run(str(python), "-I", "-c", _TELL, *NAMES)
     try:
         troubles = json.loads(answer.out.strip().splitlines()[-1])
     except (ValueError, IndexError):

@@ -40,9 +40,9 @@ class Launchd:
         if not self._plist.exists():
             raise not_installed()
         if self._printed() is None:
-            loaded = self._run(["launchctl", "bootstrap", self._domain, str(self._plist)], START_WITHIN_S)
+            loaded = self._run("launchctl", "bootstrap", self._domain, str(self._plist), within_s=START_WITHIN_S)
             checked(loaded, "launchd does not load the service", "log in at the desktop, then try again")
-        started = self._run(["launchctl", "kickstart", f"{self._domain}/{LABEL}"], START_WITHIN_S)
+        started = self._run("launchctl", "kickstart", f"{self._domain}/{LABEL}", within_s=START_WITHIN_S)
         checked(started, "launchd does not start the service", "see `deepdream service logs`")
 
     def stop(self) -> None:
@@ -50,7 +50,7 @@ class Launchd:
         if not self._plist.exists():
             raise not_installed()
         if self._printed() is not None:
-            ended = self._run(["launchctl", "bootout", f"{self._domain}/{LABEL}"])
+            ended = self._run("launchctl", "bootout", f"{self._domain}/{LABEL}")
             checked(ended, "launchd does not stop the service", "see `deepdream service logs`")
         on_demand.end()
 
@@ -62,7 +62,7 @@ class Launchd:
 
     def _printed(self) -> str | None:
         """Return what launchd knows of the agent, None when it is not loaded."""
-        answer = self._run(["launchctl", "print", f"{self._domain}/{LABEL}"])
+        answer = self._run("launchctl", "print", f"{self._domain}/{LABEL}")
         return answer.out if answer.code == 0 else None
 
     def _watch(self) -> Part:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from deepdream_core.errors import ServiceError
+from deepdream_core.machine import systemd
+from deepdream_core.machine.command import ASK_WITHIN_S, TIMED_OUT, Answer, ask
 from deepdream_core.machine.installer import install_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 State = Literal["runs", "waits", "starts", "stopped", "failed", "missing"]
 """`waits`: is started as soon as somebody needs it; `missing`: is not installed."""
 
-ASK_WITHIN_S = 30.0
 START_WITHIN_S = 120.0
 """A start is over when the daemon watches, and a large folder on a slow disk is looked through before that."""
 
@@ -41,20 +41,11 @@ class Part:
         return self.state not in ("failed", "missing")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a command said, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-
 class Run(Protocol):
-    """Runs a command; raises `FileNotFoundError` where there is none of that name."""
+    """Runs a command, as `run` does."""
 
-    def __call__(self, command: Sequence[str], within_s: float = ASK_WITHIN_S) -> Answer:
-        """Run it, and return what it said."""
+    def __call__(self, *command: str, within_s: float = ASK_WITHIN_S) -> Answer:
+        """Run it, and return its answer."""
         ...
 
 
@@ -78,19 +69,18 @@ class Manager(Protocol):
         ...
 
 
-def run(command: Sequence[str], within_s: float = ASK_WITHIN_S) -> Answer:
-    """Run a command in plain English; raises `ServiceError` when it does not end, `FileNotFoundError` as `Run`."""
-    environ = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=within_s,
-            env=environ, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise ServiceError(f"`{' '.join(command)}` did not end within {within_s:g} s", "try again") from None
-    except PermissionError as error:
-        raise ServiceError(f"{command[0]}: {error.strerror}", "ask who looks after this machine") from None
-    return Answer(done.returncode, done.stdout, done.stderr)
+def environment() -> dict[str, str]:
+    """Return the environment of the commands here: they answer in plain English, and reach this user's own manager."""
+    plain = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+    return {**systemd.environments(os.environ)[0], **plain}
+
+
+def run(*command: str, within_s: float = ASK_WITHIN_S) -> Answer:
+    """Run a command and return its answer; raises `ServiceError` when it does not end."""
+    answer = ask(*command, within_s=within_s, environ=environment())
+    if answer.code == TIMED_OUT and answer.err:
+        raise ServiceError(answer.err, "try again")
+    return answer
 
 
 def not_installed() -> ServiceError:
@@ -101,6 +91,6 @@ def not_installed() -> ServiceError:
 def checked(answer: Answer, doing: str, next_step: Callable[[], str] | str = "try again") -> Answer:
     """Return an answer, or raise `ServiceError` with the first line of what went wrong."""
     if answer.code:
-        said = (answer.err.strip() or answer.out.strip() or f"exit code {answer.code}").splitlines()[0]
-        raise ServiceError(f"{doing}: {said}", next_step if isinstance(next_step, str) else next_step())
+        why = (answer.err.strip() or answer.out.strip() or f"exit code {answer.code}").splitlines()[0]
+        raise ServiceError(f"{doing}: {why}", next_step if isinstance(next_step, str) else next_step())
     return answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import time
@@ -11,27 +10,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deepdream_core.errors import ServiceError, SettingsError
-from deepdream_core.link import wire
+from deepdream_core.machine.command import NOT_FOUND
+from deepdream_core.machine.systemd import HELPER_UNIT, SOCKET_UNIT, UNITS, WATCH_UNIT
 from deepdream_core.service import logfile
 from deepdream_core.service.parts import (
     HELPER,
     HOT_FOLDER,
     INSTALL,
     START_WITHIN_S,
-    Answer,
     Part,
     checked,
+    environment,
     not_installed,
 )
 
 if TYPE_CHECKING:
+    from deepdream_core.machine.command import Answer
     from deepdream_core.service.parts import Run, State
 
-SOCKET_UNIT, HELPER_UNIT, WATCH_UNIT = "deepdream-helper.socket", "deepdream-helper.service", "deepdream-watch.service"
-UNITS = (SOCKET_UNIT, HELPER_UNIT, WATCH_UNIT)
 _ASKED = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "NRestarts", "ExecMainCode", "ExecMainStatus", "MainPID",
     "StatusText", "ActiveEnterTimestampMonotonic", "InactiveEnterTimestampMonotonic", "NeedDaemonReload", "Listen",
+    "UnitFileState",
 )  # fmt: skip
 _WHY = {
     "watchdog": "gave no sign of life",
@@ -57,17 +57,17 @@ class Systemd:
 
     def parts(self) -> list[Part]:
         """Return how hot folder and helper stand."""
-        units = self._units()
+        units = self.units()
         return [self._watch(units[WATCH_UNIT]), self._helper(units[SOCKET_UNIT], units[HELPER_UNIT])]
 
     def start(self) -> None:
         """Start socket and daemon, also after systemd has given them up."""
-        units = self._units()
+        units = self.units()
         there = [unit for unit in (SOCKET_UNIT, WATCH_UNIT) if _is_there(units[unit])]
         if not there:
             raise not_installed()
         if any(unit["NeedDaemonReload"] == "yes" for unit in units.values()):
-            checked(self._systemctl("daemon-reload"), "systemd does not read its units")
+            self.reload()
         # The helper first: while it is given up, its socket fails again at once.
         for unit in (HELPER_UNIT, SOCKET_UNIT, WATCH_UNIT):
             self._systemctl("reset-failed", unit)  # one that has not failed is none of its business, and it says so
@@ -76,7 +76,7 @@ class Systemd:
 
     def stop(self) -> None:
         """Stop all; the socket first, which would start the helper again."""
-        units = self._units()
+        units = self.units()
         there = [unit for unit in UNITS if _is_there(units[unit])]
         if not there:
             raise not_installed()
@@ -84,30 +84,24 @@ class Systemd:
 
     def logs(self, lines: int, *, follow: bool) -> None:
         """Print what systemd's journal has of it, or our own log where there is no journal for us."""
-        if not any(_is_there(unit) for unit in self._units().values()):
+        if not any(_is_there(unit) for unit in self.units().values()):
             raise not_installed()
         command = ["journalctl", "--user", "--no-pager", "--quiet", f"--lines={lines}"]
         command += [f"--unit={unit}" for unit in UNITS]
-        try:
-            found = self._run(command)
-        except FileNotFoundError:
-            found = Answer(1, "", "")
+        found = self._run(*command)
         if found.code or not found.out.strip():
             logfile.show(lines, follow=follow)
         elif follow:
             with contextlib.suppress(KeyboardInterrupt):
-                subprocess.run([*command, "--follow"], check=False, env=_environ())
+                subprocess.run([*command, "--follow"], check=False, env=environment())
         else:
             print(found.out, end="")
 
     # --- what systemd knows
 
     def _systemctl(self, *words: str, within_s: float = 30.0) -> Answer:
-        try:
-            answer = self._run(["env", *_runtime(), "systemctl", "--user", *words], within_s)
-        except FileNotFoundError:
-            answer = Answer(127, "", "")
-        if answer.code == 127:
+        answer = self._run("systemctl", "--user", *words, within_s=within_s)
+        if answer.code == NOT_FOUND:
             raise ServiceError("this system has no systemd", "run `deepdream watch` by yourself, or from your session")
         if answer.code and "bus" in answer.err and "onnect" in answer.err:
             raise ServiceError(
@@ -116,7 +110,8 @@ class Systemd:
             )
         return answer
 
-    def _units(self) -> dict[str, Unit]:
+    def units(self) -> dict[str, Unit]:
+        """Return what systemd knows of each of our units: properties as of systemctl(1), "" for one it does not name."""
         answer = checked(
             self._systemctl("show", *UNITS, f"--property={','.join(_ASKED)}"), "systemd does not tell of the service"
         )
@@ -163,7 +158,7 @@ class Systemd:
         return replace(failed, about=f"{failed.about}; {waits}")
 
     def _failed(self, name: str, unit_name: str, unit: Unit) -> Part:
-        said = self._last_error(unit_name)
+        said = self.last_error(unit_name)
         about = _ending(unit) + (f": {said}" if said else "")
         again = "then `deepdream service start`"
         if unit["ExecMainStatus"] == _TWO and unit["Result"] != "signal":
@@ -172,11 +167,36 @@ class Systemd:
             step = f"see `deepdream service logs`, {again}"
         return Part(name, "failed", about, _since(unit), None, step)
 
-    def _last_error(self, unit_name: str) -> str:
-        """Return the error that the program told last, "" when there is none, or no journal."""
-        with contextlib.suppress(FileNotFoundError, ServiceError):
-            command = ["journalctl", "--user", "--quiet", "--no-pager", "--output=cat", "--lines=20"]
-            answer = self._run([*command, f"--unit={unit_name}"])
+    def reload(self) -> None:
+        """Have systemd read its units again."""
+        checked(self._systemctl("daemon-reload"), "systemd does not read its units")
+
+    def enable(self, unit: str) -> None:
+        """Have a unit started at login."""
+        checked(self._systemctl("enable", unit), f"{unit} cannot be enabled")
+
+    def start_again(self, unit: str) -> None:
+        """Start a unit, also after it failed; the helper itself is left to its socket."""
+        # The service before its socket: above a failed service that would fail again.
+        for name in dict.fromkeys((unit.replace(".socket", ".service"), unit)):
+            self._systemctl("reset-failed", name)
+        if unit != HELPER_UNIT:
+            self._systemctl("start", unit, within_s=START_WITHIN_S)
+
+    def last_error(self, unit: str) -> str:
+        """Return the error that a unit's program printed last, "" when there is none, or no journal."""
+        service = unit.replace(".socket", ".service")
+        with contextlib.suppress(ServiceError):
+            command = (
+                "journalctl",
+                "--user",
+                "--quiet",
+                "--no-pager",
+                "--output=cat",
+                "--lines=20",
+                f"--unit={service}",
+            )
+            answer = self._run(*command)
             errors = [line for line in answer.out.splitlines() if line.startswith("error: ")]
             return errors[-1].removeprefix("error: ") if errors else ""
         return ""
@@ -216,13 +236,3 @@ def _since(unit: Unit) -> float | None:
 
 def _pid(unit: Unit) -> int | None:
     return int(unit["MainPID"]) or None if unit["MainPID"].isdigit() else None
-
-
-def _runtime() -> list[str]:
-    """Return where the user manager is, as `su` and cron do not tell it; `su` may name that of another user."""
-    ours = wire.session_folder()
-    return [f"XDG_RUNTIME_DIR={ours or ''}"] if ours or os.environ.get("XDG_RUNTIME_DIR") else []
-
-
-def _environ() -> dict[str, str]:
-    return {**os.environ, **dict(pair.split("=", 1) for pair in _runtime())}

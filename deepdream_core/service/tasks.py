@@ -39,7 +39,7 @@ class Tasks:
         if not self._is_there():
             raise not_installed()
         if not _daemons():
-            started = self._run(["schtasks", "/Run", "/TN", TASK], START_WITHIN_S)
+            started = self._run("schtasks", "/Run", "/TN", TASK, within_s=START_WITHIN_S)
             checked(started, "the Task Scheduler does not start the service", "see `deepdream service logs`")
             time.sleep(_LOOK_AGAIN_S)
 
@@ -47,7 +47,7 @@ class Tasks:
         """End the task until the next logon, and the helper; nothing is lost, as the journal knows what was begun."""
         if not self._is_there():
             raise not_installed()
-        ended = self._run(["schtasks", "/End", "/TN", TASK])
+        ended = self._run("schtasks", "/End", "/TN", TASK)
         checked(ended, "the Task Scheduler does not stop the service", "see `deepdream service logs`")
         on_demand.end()
 
@@ -58,7 +58,7 @@ class Tasks:
         logfile.show(lines, follow=follow)
 
     def _is_there(self) -> bool:
-        return self._run(["schtasks", "/Query", "/TN", TASK]).code == 0
+        return self._run("schtasks", "/Query", "/TN", TASK).code == 0
 
     def _watch(self) -> Part:
         if not self._is_there():
@@ -78,7 +78,7 @@ class Tasks:
         return Part(HOT_FOLDER, "failed", f"ended with exit code {result}", next_step=step)
 
     def _last_result(self) -> int | None:
-        answer = self._run(["schtasks", "/Query", "/TN", TASK, "/V", "/FO", "CSV", "/NH"])
+        answer = self._run("schtasks", "/Query", "/TN", TASK, "/V", "/FO", "CSV", "/NH")
         rows = [row for row in csv.reader(answer.out.splitlines()) if len(row) > _LAST_RESULT]
         try:
             return int(rows[0][_LAST_RESULT]) & 0xFFFFFFFF if rows else None

@@ -1,19 +1,30 @@
-"""Where GIMP 3 looks for plug-ins: one folder for each user and minor version, made when that GIMP runs first."""
+"""GIMP 3 on this machine, and our plug-in in it: a folder for each user and minor version, made by its first run."""
+
+from __future__ import annotations
 
 import contextlib
 import os
 import re
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import processes
+from deepdream_core.machine.command import ask, clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from deepdream_core.machine.folders import UserFolders
 
 ASK_WITHIN_S = 5.0
 FIRST_RUN_WITHIN_S = 120.0
 PLUG_INS = "plug-ins"
+PLUG_IN = "deepdream"
+"""The plug-in's folder in one of GIMP's folders of plug-ins."""
+PROGRAM, FACTS = f"{PLUG_IN}.py", f"{PLUG_IN}.json"
+COPIES = {"link": "*.py", "thumbnails": "*.png"}
+"""Folders of this package that the plug-in carries a copy of: the helper's client, the presets' small pictures."""
 _VERSION = re.compile(r"3\.\d{1,3}")
 _SAYS = re.compile(r"\b(\d+\.\d+)\.\d+")
 _NAMED = re.compile(r"gimp(?:-console)?(?:-(\d+(?:\.\d+)?))?(?:\.exe)?", re.IGNORECASE)
@@ -27,28 +38,27 @@ class Program:
     version: str
 
 
-def bases(environ: Mapping[str, str], platform: str, home: Path) -> list[Path]:
+def bases(user: UserFolders) -> list[Path]:
     """Return the folders that may hold a folder for each version, the usual one first, then those of sandboxes."""
-    if platform == "win32":
+    home, environ = user.home, user.environ
+    if user.windows:
         local = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
         store = sorted((local / "Packages").glob("*GIMP*/LocalCache/Roaming/GIMP"))
         return [Path(environ.get("APPDATA") or home / "AppData" / "Roaming", "GIMP"), *store]
-    if platform == "darwin":
+    if user.platform == "darwin":
         return [home / "Library" / "Application Support" / "GIMP"]
-    config = environ.get("XDG_CONFIG_HOME", "")
-    own = [Path(config, "GIMP")] if os.path.isabs(config) else []  # noqa: PTH117
-    sandboxes = (".var/app/org.gimp.GIMP/config/GIMP", "snap/gimp/current/.config/GIMP")
-    return [*own, home / ".config" / "GIMP", *(home / place for place in sandboxes)]
+    sandboxes = (".config/GIMP", ".var/app/org.gimp.GIMP/config/GIMP", "snap/gimp/current/.config/GIMP")
+    return list(dict.fromkeys([user.xdg_config / "GIMP", *(home / place for place in sandboxes)]))
 
 
-def existing(environ: Mapping[str, str], platform: str, home: Path) -> list[Path]:
+def existing(user: UserFolders) -> list[Path]:
     """Return the folder of each version of GIMP 3 that has run, GIMP3_DIRECTORY's among them, each once."""
     found: list[Path] = []
     with contextlib.suppress(OSError):
-        own = environ.get("GIMP3_DIRECTORY", "")
-        if own and (home / own).is_dir():
-            found.append(home / own)
-    for base in bases(environ, platform, home):
+        own = user.environ.get("GIMP3_DIRECTORY", "")
+        if own and (user.home / own).is_dir():
+            found.append(user.home / own)
+    for base in bases(user):
         with contextlib.suppress(OSError):
             versions = [path for path in base.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir()]
             found += sorted(versions, key=lambda path: int(path.name.partition(".")[2]))
@@ -93,14 +103,9 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
 
 def _asked(program: Path) -> str | None:
     """Return the minor version that a GIMP says it has."""
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run(
-            [program, "--version"], capture_output=True, stdin=subprocess.DEVNULL, timeout=ASK_WITHIN_S, check=False,
-            env=processes.clean_environment(LC_ALL="C", LANGUAGE="C"),
-        )  # fmt: skip
-        if match := _SAYS.search(done.stdout.decode("utf-8", "replace")):
-            return match[1]
-    return None
+    answer = ask(program, "--version", within_s=ASK_WITHIN_S, environ=clean_environment(LC_ALL="C", LANGUAGE="C"))
+    match = _SAYS.search(answer.out)
+    return match[1] if match else None
 
 
 def run_first(program: Path) -> bool:
@@ -110,18 +115,17 @@ def run_first(program: Path) -> bool:
     belongs there (seen with 3.0.4).
     """
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        # Nothing is read from it: a program that it leaves running would keep a pipe open.
         done = subprocess.run(
             [program, "--no-interface", "--no-data", "--no-fonts", "--quit"], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=FIRST_RUN_WITHIN_S, check=False,
-            env=processes.clean_environment(),
+            env=clean_environment(),
         )  # fmt: skip
         return done.returncode == 0
     return False
 
 
-def here() -> tuple[Mapping[str, str], str, Path]:
-    """Return this process's environment, platform and home folder, as the functions above take them."""
-    try:
-        return os.environ, sys.platform, Path.home()
-    except RuntimeError:
-        return os.environ, sys.platform, Path(os.sep, "nonexistent")
+def has_plug_in(folder: Path) -> bool:
+    """Return whether our plug-in is in a version's folder, whatever its state."""
+    plug_in = folder / PLUG_INS / PLUG_IN
+    return (plug_in / FACTS).exists() or (plug_in / PROGRAM).exists()

@@ -4,20 +4,29 @@ Each thing is written down before it is made, so that an installation that was k
 and not there does no harm. A file that is being replaced keeps its former hash under `replacing` until that has happened.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import json
 import os
-import shlex
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trouble import Exit, InstallError
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 FORMAT = 1
 PARTS = ("app", "gimp", "folder", "service")
+
+
+class NewerManifestError(Exception):
+    """The record at `path` was written by a newer installer than this one; `installer` is where that one is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} was written by a newer DeepDream")
+        self.installer = path.parent / "app" / "current" / "source" / "install"
 
 
 @dataclass
@@ -37,30 +46,40 @@ class Part:
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> "Part":
+    def read(cls, words: Mapping[str, Any]) -> Part:
         """Return a part as it was written; what is malformed in it is left out."""
         part = cls()
         for name in ("files", "replacing", "links"):
-            found = told.get(name)
+            found = words.get(name)
             if isinstance(found, dict):
                 setattr(part, name, {k: v for k, v in found.items() if _is_path(k) and isinstance(v, str)})
         for name in ("folders", "trees"):
-            found = told.get(name)
+            found = words.get(name)
             if isinstance(found, list):
                 setattr(part, name, [path for path in found if _is_path(path)])
-        known = {one.name for one in fields(cls)}
-        part.facts = {key: value for key, value in told.items() if key not in known}
+        known = {known.name for known in fields(cls)}
+        part.facts = {key: value for key, value in words.items() if key not in known}
         return part
 
     def as_json(self) -> dict[str, Any]:
-        """Return the part as it is written: what is empty is left out, the facts stand beside the rest."""
-        told = asdict(self)
-        told.pop("facts")
-        return {key: value for key, value in told.items() if value} | self.facts
+        """Return the part as it is written: what is empty is left out, the facts are beside the rest."""
+        words = asdict(self)
+        words.pop("facts")
+        return {key: value for key, value in words.items() if value} | self.facts
 
     def wrote(self, path: Path, content: bytes) -> bool:
         """Return whether this content of a file is one that we have written there."""
         return digest(content) in (self.files.get(str(path)), self.replacing.get(str(path)))
+
+    def altered(self) -> Iterator[str]:
+        """Yield each file and link that is missing or differs from the record, with what is wrong with it."""
+        for path, wanted in self.files.items():
+            if problem := _problem(path, wanted):
+                yield f"{path} {problem}"
+        for path, target in self.links.items():
+            leads_to = os.path.realpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
+            if not os.path.islink(path) or os.path.realpath(path) != leads_to:  # noqa: PTH114
+                yield f"{path} does not lead to {target}"
 
 
 class Manifest:
@@ -74,39 +93,38 @@ class Manifest:
         self.app: str | None = None
         self.clone: str | None = None
         self.parts: dict[str, Part] = {}
-        self.damaged = False
-        """Whether there is a record that cannot be understood."""
+        self.exists = False
+        """Whether there is a file."""
+        self.damaged = ""
+        """What is wrong with a record that cannot be understood."""
 
     @classmethod
-    def read(cls, path: Path, *, home: Path | None = None, dry_run: bool = False) -> "Manifest":
+    def read(cls, path: Path, *, home: Path | None = None, dry_run: bool = False) -> Manifest:
         """Return the record, an empty one if there is none; paths in a home folder that was moved to `home` follow it.
 
-        Raises InstallError for a record of a newer installer, OSError if it is there and cannot be read.
+        Raises `NewerManifestError`, and `OSError` if the file exists and cannot be read.
         """
         manifest = cls(path, home=home, dry_run=dry_run)
         try:
-            told = json.loads(path.read_bytes())
+            content = path.read_bytes()
+            manifest.exists = True
+            words = json.loads(content)
         except FileNotFoundError:
             return manifest
         except (ValueError, RecursionError):
-            manifest.damaged = True
+            manifest.damaged = "is damaged"
             return manifest
-        number = told.get("manifest") if isinstance(told, dict) else None
+        number = words.get("manifest") if isinstance(words, dict) else None
         if isinstance(number, int) and number > FORMAT:
-            own = path.parent / "app" / "current" / "source" / "install"
-            raise InstallError(
-                f"{path} was written by a newer DeepDream",
-                f"use that one's installer: `python3 {shlex.quote(str(own))}`",
-                Exit.ENVIRONMENT,
-            )
-        if not isinstance(told, dict) or number != FORMAT or not isinstance(told.get("parts"), dict):
-            manifest.damaged = True
+            raise NewerManifestError(path)
+        if not isinstance(words, dict) or number != FORMAT or not isinstance(words.get("parts"), dict):
+            manifest.damaged = "is damaged" if number in (None, FORMAT) else f"is of an unknown kind ({number!r:.20})"
             return manifest
-        told = _moved(told, path, home)
-        manifest.version = str(told.get("version", ""))
-        manifest.app = told["app"] if isinstance(told.get("app"), str) else None
-        manifest.clone = told["clone"] if isinstance(told.get("clone"), str) else None
-        manifest.parts = {name: Part.read(part) for name, part in told["parts"].items() if isinstance(part, dict)}
+        words = _moved(words, path, home)
+        manifest.version = str(words.get("version", ""))
+        manifest.app = words["app"] if isinstance(words.get("app"), str) else None
+        manifest.clone = words["clone"] if isinstance(words.get("clone"), str) else None
+        manifest.parts = {name: Part.read(part) for name, part in words["parts"].items() if isinstance(part, dict)}
         return manifest
 
     def part(self, name: str) -> Part:
@@ -117,20 +135,20 @@ class Manifest:
         """Write the record, whole or not at all, for this user's eyes; raises OSError."""
         if self.dry_run:
             return
-        told = {
+        words = {
             "manifest": FORMAT,
             "home": str(self.home) if self.home else None,
             "data": str(self.path.parent),
             "version": self.version,
             "app": self.app,
             "clone": self.clone,
-            "parts": {name: told for name, part in self.parts.items() if (told := part.as_json())},
+            "parts": {name: written for name, part in self.parts.items() if (written := part.as_json())},
         }
         new = in_the_making(self.path)
         try:
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(told, file, indent=1)
+                json.dump(words, file, indent=1)
                 file.write("\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -141,9 +159,9 @@ class Manifest:
             raise
 
 
-def _moved(told: dict[str, Any], path: Path, home: Path | None) -> dict[str, Any]:
+def _moved(words: dict[str, Any], path: Path, home: Path | None) -> dict[str, Any]:
     """Return a record with the paths that it has now, where the home folder or the data in it has another name since."""
-    pairs = [(told.get("data"), path.parent), (told.get("home"), home)]
+    pairs = [(words.get("data"), path.parent), (words.get("home"), home)]
     moves = [
         (was, str(now))
         for was, now in pairs
@@ -158,12 +176,12 @@ def _moved(told: dict[str, Any], path: Path, home: Path | None) -> dict[str, Any
 
     def all_in(value: Any) -> Any:  # whatever JSON can hold
         if isinstance(value, dict):
-            return {at(key): all_in(one) for key, one in value.items()}
+            return {at(key): all_in(content) for key, content in value.items()}
         if isinstance(value, list):
-            return [all_in(one) for one in value]
+            return [all_in(content) for content in value]
         return at(value) if isinstance(value, str) else value
 
-    return dict(all_in(told)) if moves else told
+    return dict(all_in(words)) if moves else words
 
 
 def digest(content: bytes) -> str:
@@ -174,6 +192,18 @@ def digest(content: bytes) -> str:
 def in_the_making(path: Path) -> Path:
     """Return the name under which a file lies until it is whole: always the same, so that a killed run's is replaced."""
     return path.with_name(f".{path.name}.deepdream-new")
+
+
+def _problem(path: str, wanted: str) -> str:
+    """Return what is wrong with a file whose content should have the hash `wanted`, "" if nothing is."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            same = digest(file.read()) == wanted
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    return "" if same else "was changed"
 
 
 def _is_path(path: object) -> bool:

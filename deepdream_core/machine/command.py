@@ -1,0 +1,72 @@
+"""Other programs: what they answer, within a limit of time, and an environment that leads no Python astray."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOT_FOUND, TIMED_OUT = 127, 124
+"""Exit codes, as of env(1) and timeout(1): the program cannot be run, or did not end in time."""
+ASK_WITHIN_S = 30.0
+
+# They change what a Python loads or does, __PYVENV_LAUNCHER__ on macOS; how text is encoded may stay.
+_MISLEADING = re.compile(r"PYTHON(?!IOENCODING$|UTF8$).*|__PYVENV_LAUNCHER__|VIRTUAL_ENV")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program wrote, and its exit `code`, negative for a signal."""
+
+    code: int
+    out: str = ""
+    err: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of its standard output."""
+        return self.out.splitlines()
+
+    @property
+    def last(self) -> str:
+        """The last line of what it complained of, else of its output, else its exit code in words."""
+        lines = (self.err.strip() or self.out.strip()).splitlines()
+        return lines[-1].strip() if lines else f"exit code {self.code}"
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """Return this process's environment without what would lead another Python astray, and with `extra`."""
+    kept = {name: value for name, value in os.environ.items() if not _MISLEADING.fullmatch(name)}
+    return kept | extra
+
+
+def ask(
+    *command: str | os.PathLike[str],
+    within_s: float = ASK_WITHIN_S,
+    environ: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+) -> Answer:
+    """Run a program to its end and return its answer; it is looked for on the PATH of `environ`.
+
+    `environ` None stands for `clean_environment()`, `cwd` None for this Python's own folder, which lasts. A program that
+    cannot be run or takes too long has the exit codes `NOT_FOUND` and `TIMED_OUT`, and a sentence in `err`.
+    """
+    words = [os.fspath(word) for word in command]
+    try:
+        done = subprocess.run(
+            words, capture_output=True, stdin=subprocess.DEVNULL, timeout=within_s, check=False, cwd=cwd or sys.prefix,
+            env=clean_environment() if environ is None else dict(environ),
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return Answer(TIMED_OUT, err=f"{words[0]} did not answer within {within_s:g} s")
+    except FileNotFoundError:
+        return Answer(NOT_FOUND, err=f"{words[0]} does not exist")
+    except OSError as error:
+        return Answer(NOT_FOUND, err=f"{words[0]} cannot be run: {error.strerror or error}")
+    return Answer(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
