@@ -5,7 +5,7 @@ This file alone keeps to the syntax of old Pythons (2.7, 3.5), so that they get 
 Python to use; everything newer lives in the modules beside it, imported after that check.
 """
 
-# ruff: noqa: PTH100, PTH118, PTH123, SIM115, UP009, UP031
+# ruff: noqa: PTH100, PTH118, PTH120, PTH123, SIM115, UP009, UP031
 
 import os
 import sys

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import environment
 import launcher
-from acts import Acts
+from actions import Acts
 from environment import LOG
+from errors import Exit, InstallError, without_credentials
 from packages import Target, damaged, installed
 from project import TORCH, Project, space_for
 from screen import Screen
 from stamp import Stamp
-from trouble import Exit, InstallError, without_credentials
 
 from deepdream_core.machine.command import Answer, ask
 from deepdream_core.machine.folders import UserFolders

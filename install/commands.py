@@ -10,9 +10,9 @@ import environment
 import gimp
 import processes
 import torch_build
-from parts import Installation, Options, refuse_another_home, user_folders
+from errors import Exit, InstallError
+from installation import Installation, Options, refuse_another_home, user_folders
 from screen import Screen
-from trouble import Exit, InstallError
 
 from deepdream_core.machine.command import clean_environment
 

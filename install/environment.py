@@ -14,12 +14,12 @@ import launcher
 import processes
 import stamp
 import torch_build
-from acts import put
+from actions import put
+from errors import GB, Exit, InstallError, disk_full, free_bytes, from_os_error, without_credentials
 from packages import Pip, Target, forget_damaged, log_header, python_of
 from project import Project, Space, check_space, space_for
 from screen import Screen, clock_text
 from stamp import Stamp
-from trouble import GB, Exit, InstallError, disk_full, free_bytes, from_os_error, without_credentials
 
 from deepdream_core.machine.command import clean_environment
 from deepdream_core.machine.folders import NAME

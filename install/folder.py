@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from acts import Acts
-from trouble import Exit, InstallError
+from actions import Acts
+from errors import Exit, InstallError
 
 from deepdream_core.machine.command import ask
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from acts import YOURS, Acts, content_of, yours
+from actions import YOURS, Acts, content_of, yours
+from errors import Exit, InstallError
 from plug_in import Files, are_facts, install
 from screen import Screen
-from trouble import Exit, InstallError
 
 from deepdream_core.machine.command import ask
 from deepdream_core.machine.folders import UserFolders

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from acts import Acts
+from actions import Acts
+from errors import Exit, InstallError
 from systemd import HANDED_ON, Endpoint
-from trouble import Exit, InstallError
 
 from deepdream_core.machine.command import ask
 from deepdream_core.machine.folders import UserFolders

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from acts import Acts, content_of, not_ours
-from trouble import InstallError
+from actions import Acts, content_of, not_ours
+from errors import InstallError
 
 from deepdream_core.machine.command import ask, clean_environment
 from deepdream_core.machine.folders import NAME, UserFolders

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TextIO
 
 import processes
+from errors import free_bytes, in_gb, scrubbed
 from pip_output import PipProgress, diagnose, plain_name
 from project import CONSTRAINTS, LINUX_DOWNLOAD, Project, Space
 from screen import Screen, Stage
 from torch_build import CPU_INDEX
-from trouble import free_bytes, in_gb, scrubbed
 
 from deepdream_core.machine.command import clean_environment
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trouble import Exit, InstallError, disk_full, not_writable, without_addresses
+from errors import Exit, InstallError, disk_full, not_writable, without_addresses
 
 _COLLECTING = re.compile(r"^(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9._-]+)")
 _PROCESSING = re.compile(r"^Processing .*?([A-Za-z0-9._]+)-\d[^/\\]*\.whl")

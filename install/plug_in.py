@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from trouble import Exit, InstallError, disk_full, free_bytes, from_os_error
+from errors import Exit, InstallError, disk_full, free_bytes, from_os_error
 
 from deepdream_core.machine.gimp import FACTS, PLUG_IN, PROGRAM
 

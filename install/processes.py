@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
-import trouble
+import errors
 
 TICK_S = 0.1
 PATIENCE_S = 5.0
@@ -78,7 +78,7 @@ def run(
             lines.append(line)
             # The disk that is too full for the packages is too full for their log: the lines in memory must do then.
             with contextlib.suppress(OSError):
-                log.write(trouble.scrubbed(line) + "\n")
+                log.write(errors.scrubbed(line) + "\n")
                 log.flush()
             on_line(line)
             on_tick()

@@ -6,9 +6,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from errors import GB, Exit, InstallError, disk_full, free_bytes, in_gb
 from pip_output import plain_name
 from screen import Screen
-from trouble import GB, Exit, InstallError, disk_full, free_bytes, in_gb
 
 TORCH = ("torch", "torchvision")
 CONSTRAINTS = Path("install/constraints.txt")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Protocol
 
 import systemd
-from acts import Acts
+from actions import Acts
+from errors import Exit, InstallError
 from launchd import Launchd
 from systemd import Endpoint, Systemd
 from tasks import Tasks
-from trouble import Exit, InstallError
 
 from deepdream_core.machine import systemd as machine_systemd
 from deepdream_core.machine.command import ask

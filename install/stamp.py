@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from trouble import without_credentials
+from errors import without_credentials
 
 NAME = "install.json"
 INPUTS = ("pyproject.toml", "install/constraints.txt")

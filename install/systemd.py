@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import starting
-from acts import Acts
-from trouble import Exit, InstallError
+import unit_start
+from actions import Acts
+from errors import Exit, InstallError
 
 from deepdream_core.machine.command import Answer, ask, clean_environment
 from deepdream_core.machine.folders import UserFolders
@@ -138,8 +138,8 @@ class Systemd:
         acts.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, environ=self.environ)
         command = (*_SYSTEMCTL, "start", *wanted)
         if wanted and not acts.would(f"run: {shlex.join(command)}"):
-            waiting = starting.Waiting(wanted[-1], self.environ, acts.told, within_s)
-            self._must("the service does not start", starting.start(command, waiting))
+            waiting = unit_start.Waiting(wanted[-1], self.environ, acts.told, within_s)
+            self._must("the service does not start", unit_start.start(command, waiting))
 
     def enable(self, acts: Acts, names: Sequence[str]) -> None:
         """Have units started at login; raises InstallError."""

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from acts import Acts
+from actions import Acts
+from errors import Exit, InstallError
 from systemd import TEMPLATES, Endpoint, filled
-from trouble import Exit, InstallError
 
 from deepdream_core.machine.command import Answer, ask
 from deepdream_core.machine.folders import UserFolders

@@ -9,9 +9,9 @@ import threading
 import urllib.request
 from pathlib import Path
 
+from errors import in_gb
 from project import CONSTRAINTS, Project, space_for
 from screen import Screen
-from trouble import in_gb
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index of builds without CUDA."""

@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 import launcher
 import recover
-import running
+import running_programs
 import service
-from acts import Acts
+from actions import Acts
+from errors import Exit, InstallError
 from folder import USUAL
-from trouble import Exit, InstallError
 
 from deepdream_core.machine.folders import UserFolders
 from deepdream_core.machine.gimp import PLUG_IN, PROGRAM
@@ -101,10 +101,10 @@ class Uninstall:
     def _end_running(self) -> list[str]:
         """End what still runs of the program, by hand or under a manager that does not answer; return what to tell."""
         told = []
-        found = running.of(self.user)
+        found = running_programs.of(self.user)
         daemons = [one for one in found if one.is_daemon]
         if daemons and not self.acts.would(f"end {', '.join(map(str, daemons))}"):
-            left = running.end(daemons, self.user)
+            left = running_programs.end(daemons, self.user)
             told += [f"Ended: {one}" for one in daemons if one not in left]
             self.left += [f"{one}, which does not end" for one in left]
         told += [

@@ -45,12 +45,12 @@ from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.link import service_endpoint, wire
 from deepdream_core.link.helper_start import scrubbed
 from deepdream_core.machine import gimp as plug_ins
-from deepdream_core.machine import installer, systemd
+from deepdream_core.machine import reinstall, systemd
 from deepdream_core.machine.command import Answer, ask
 from deepdream_core.machine.folders import UserFolders
 from deepdream_core.machine.systemd import UNITS
 from deepdream_core.plugin_facts import plugin_facts
-from deepdream_core.service import parts as service_parts
+from deepdream_core.service import interface as service_parts
 from deepdream_core.service.launchd import Launchd
 from deepdream_core.service.systemd import Systemd
 from deepdream_core.service.tasks import Tasks
@@ -1283,7 +1283,7 @@ def test_a_unit_that_failed_says_why_as_its_program_said(tmp_path: Path) -> None
 
 def test_an_installed_program_names_its_own_installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "my app"))
-    assert installer.install_step("gimp", "in a clone") == "in a clone"
+    assert reinstall.install_step("gimp", "in a clone") == "in a clone"
     laid({}, tmp_path / "my app" / "source" / "install" / "__main__.py", "")
     own = f"python3 '{tmp_path}/my app/source/install'"
-    assert installer.install_step("gimp", "") == f"run `{own} gimp`"
+    assert reinstall.install_step("gimp", "") == f"run `{own} gimp`"

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from parts import user_folders
+from installation import user_folders
 from small_project import ROOT, House, listing
 from test_install import needs_mount, one_line
 
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "install"))
 
 import launcher
 from app import fingerprint
-from trouble import InstallError
+from errors import InstallError
 
 from deepdream_core import config
 from deepdream_core.engine import fetch

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "install"))
 
 import gimp
 import plug_in
-from acts import Acts
+from actions import Acts
+from errors import Exit, InstallError
 from screen import Screen
-from trouble import Exit, InstallError
 
 from deepdream_core.machine.manifest import Manifest
 
@@ -248,10 +248,10 @@ def test_what_a_killed_install_left_is_removed_after_a_while(plug_ins: Path) -> 
 )
 def test_a_folder_that_takes_nothing_is_told(plug_ins: Path, mount: str, code: Exit, words: str) -> None:
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import plug_in, pathlib, trouble\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); import plug_in, pathlib, errors\n"
         "try: plug_in.install(pathlib.Path(sys.argv[2]), "
         "{'deepdream.py': b'x' * 100_000, 'deepdream.json': b'{}'})\n"
-        "except trouble.InstallError as error:\n"
+        "except errors.InstallError as error:\n"
         "    print(error, list(pathlib.Path(sys.argv[2]).iterdir()))\n"
         "    sys.exit(error.code)\n"
     )

@@ -29,7 +29,7 @@ import launcher
 import service
 import systemd
 import tasks
-from acts import Acts
+from actions import Acts
 from screen import Screen
 
 from deepdream_core.machine.manifest import Manifest

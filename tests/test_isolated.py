@@ -18,7 +18,7 @@ INSTALL = Path(__file__).parents[1] / "install"
 sys.path.insert(0, str(INSTALL))
 
 import launcher  # noqa: E402
-import running  # noqa: E402
+import running_programs  # noqa: E402
 
 from deepdream_core import plugin_facts  # noqa: E402
 
@@ -158,7 +158,7 @@ def test_what_each_version_has_started_is_found_by_its_command_line(
 
     monkeypatch.setattr(subprocess, "run", ps)
     found = [(123, ["/Users/Jo Doe/Library/app/1/bin/python", "deepdream_core", "watch", "--plain"])]
-    assert list(running._told_by_ps()) == found
+    assert list(running_programs._told_by_ps()) == found
 
 
 @pytest.mark.parametrize("flag", ["-P", "-I"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from deepdream_core.service.parts import Manager, Part
+    from deepdream_core.service.interface import Manager, Part
 
 service = typer.Typer(no_args_is_help=True, help="The background service: hot folder and helper, whatever the system.")
 
@@ -57,7 +57,7 @@ def _tell(parts: list[Part], *, as_json: bool = False) -> None:
 
     from deepdream_core.errors import ServiceError
     from deepdream_core.printable import printable
-    from deepdream_core.service.parts import not_installed
+    from deepdream_core.service.interface import not_installed
 
     if as_json:
         print(json.dumps({"parts": [dataclasses.asdict(part) for part in parts]}))

@@ -160,7 +160,7 @@ def _of_service(user: UserFolders, record: Manifest | None) -> Iterator[Check]:
     yield Check("unit files", lambda: service.check_unit_files(record, user.units, install))
     names = _unit_names(record)
     if user.linux:
-        from deepdream_core.service.parts import run
+        from deepdream_core.service.interface import run
         from deepdream_core.service.systemd import Systemd
 
         manager = Systemd(run)

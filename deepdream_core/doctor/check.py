@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.link.errors import LinkError
 from deepdream_core.link.wire import WireError
-from deepdream_core.machine.installer import install_step
+from deepdream_core.machine.reinstall import install_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

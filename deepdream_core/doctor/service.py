@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepdream_core.machine.manifest import Manifest
-    from deepdream_core.service.parts import Part
+    from deepdream_core.service.interface import Part
     from deepdream_core.service.systemd import Systemd
 
 START = "`deepdream service start`"

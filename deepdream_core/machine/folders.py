@@ -1,5 +1,4 @@
-"""Where the parts of an installation are, for one user on one platform. Nothing here is made or read, except the link
-that points at the version in use.
+"""Where the parts of an installation are, for one user on one platform. Nothing here is made.
 
 `data` holds what the installer makes: `app/<name>/` for each version, `app/current` that points at the one in use, and the
 manifest. `link.wire.state_folder()` and platformdirs name the same folders; tests compare them.

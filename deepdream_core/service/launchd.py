@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.errors import SettingsError
 from deepdream_core.service import logfile, on_demand
-from deepdream_core.service.parts import HOT_FOLDER, INSTALL, START_WITHIN_S, Part, checked, not_installed
+from deepdream_core.service.interface import HOT_FOLDER, INSTALL, START_WITHIN_S, Part, checked, not_installed
 
 if TYPE_CHECKING:
-    from deepdream_core.service.parts import Run
+    from deepdream_core.service.interface import Run
 
 LABEL = "deepdream.watch"
 

@@ -6,13 +6,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from deepdream_core.errors import ServiceError
+from deepdream_core.service.interface import run
 from deepdream_core.service.launchd import Launchd
-from deepdream_core.service.parts import run
 from deepdream_core.service.systemd import Systemd
 from deepdream_core.service.tasks import Tasks
 
 if TYPE_CHECKING:
-    from deepdream_core.service.parts import Manager
+    from deepdream_core.service.interface import Manager
 
 
 def manager_of(platform: str = sys.platform) -> Manager:

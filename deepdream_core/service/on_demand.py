@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from deepdream_core.link import client
-from deepdream_core.service.parts import HELPER, Part
+from deepdream_core.service.interface import HELPER, Part
 
 
 def part() -> Part:

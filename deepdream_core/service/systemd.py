@@ -13,7 +13,7 @@ from deepdream_core.errors import ServiceError, SettingsError
 from deepdream_core.machine.command import NOT_FOUND
 from deepdream_core.machine.systemd import HELPER_UNIT, SOCKET_UNIT, UNITS, WATCH_UNIT
 from deepdream_core.service import logfile
-from deepdream_core.service.parts import (
+from deepdream_core.service.interface import (
     HELPER,
     HOT_FOLDER,
     INSTALL,
@@ -26,7 +26,7 @@ from deepdream_core.service.parts import (
 
 if TYPE_CHECKING:
     from deepdream_core.machine.command import Answer
-    from deepdream_core.service.parts import Run, State
+    from deepdream_core.service.interface import Run, State
 
 _ASKED = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "NRestarts", "ExecMainCode", "ExecMainStatus", "MainPID",

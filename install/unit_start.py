@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import processes
+from errors import Exit, InstallError
 from screen import Screen, Stage
-from trouble import Exit, InstallError
 
 from deepdream_core.machine.command import NOT_FOUND, Answer, ask
 

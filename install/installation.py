@@ -15,13 +15,13 @@ import install_lock
 import launcher
 import processes
 import recover
-import running
+import running_programs
 import service
-from acts import Acts
+from actions import Acts
 from app import SOURCE, App
+from errors import GB, Exit, InstallError, from_os_error
 from packages import python_of
 from screen import Screen
-from trouble import GB, Exit, InstallError, from_os_error
 from uninstall import Uninstall
 
 from deepdream_core.machine.folders import UserFolders
@@ -161,7 +161,7 @@ class Installation:
         """Make this version and put it in the place of the one before, which comes back if the service will not run."""
         before = app.before
         version = app.build()
-        ran = running.of(self.user) if before else []
+        ran = running_programs.of(self.user) if before else []
         try:
             pause.begin(self.user.python() if before else None)
             app.switch(version)
@@ -185,7 +185,7 @@ class Installation:
                 f"{again}; {getattr(error, 'todo', 'mend that, then run this again')}",
                 getattr(error, "code", Exit.SERVICE),
             ) from error
-        left = {one.pid for one in running.of(self.user)}
+        left = {one.pid for one in running_programs.of(self.user)}
         for one in ran:
             if one.pid in left:
                 self.told.line(f"{one} still runs as the version before: end it, and start it again if it is needed")

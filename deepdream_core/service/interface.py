@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from deepdream_core.errors import ServiceError
 from deepdream_core.machine import systemd
 from deepdream_core.machine.command import ASK_WITHIN_S, TIMED_OUT, Answer, ask
-from deepdream_core.machine.installer import install_step
+from deepdream_core.machine.reinstall import install_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

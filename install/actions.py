@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from errors import Exit, InstallError
 from screen import Screen
-from trouble import Exit, InstallError
 
 from deepdream_core.machine.command import Answer, ask
 from deepdream_core.machine.manifest import Manifest, Part, digest, in_the_making

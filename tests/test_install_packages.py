@@ -27,14 +27,14 @@ INSTALL = Path(__file__).resolve().parent.parent / "install"
 sys.path.insert(0, str(INSTALL))
 
 import commands
+import errors
 import packages
 import pip_output
 import project
 import screen
 import torch_build
-import trouble
+from errors import Exit, InstallError
 from stamp import Stamp
-from trouble import Exit, InstallError
 
 # What pip 23.2 and 26.3 truly wrote, names and addresses replaced.
 NOT_THERE = [
@@ -179,16 +179,16 @@ NAMES = st.text(string.ascii_letters + string.digits + "-._~!$&'()*+,;=:%@", min
 @given(login=NAMES, path=st.from_regex(r"/[a-z]{0,8}", fullmatch=True), words=st.text(string.ascii_letters + " "))
 def test_no_login_survives(login: str, path: str, words: str) -> None:
     url = f"https://{login}@index.example{path}"
-    assert trouble.without_credentials(url) == f"https://index.example{path}"
-    assert trouble.scrubbed(f"{words} {url} {words}") == f"{words} https://index.example{path} {words}"
-    assert trouble.without_addresses(f"{words} {url}") == f"{words} (address)" or "'" in login
-    assert "index.example" not in trouble.without_addresses(f"{words} {url}") or "'" in login
+    assert errors.without_credentials(url) == f"https://index.example{path}"
+    assert errors.scrubbed(f"{words} {url} {words}") == f"{words} https://index.example{path} {words}"
+    assert errors.without_addresses(f"{words} {url}") == f"{words} (address)" or "'" in login
+    assert "index.example" not in errors.without_addresses(f"{words} {url}") or "'" in login
 
 
 @given(st.text())
 def test_text_without_addresses_stays_as_it_is(text: str) -> None:
     if ":" not in text and "host" not in text.lower() and "resolve" not in text.lower():
-        assert trouble.without_addresses(trouble.scrubbed(text)) == text
+        assert errors.without_addresses(errors.scrubbed(text)) == text
 
 
 WORDS = st.lists(st.text(min_size=1).filter(lambda word: not word.startswith("--torch") and word != "--"))
@@ -389,14 +389,14 @@ def test_errors_of_the_system_are_told_by_their_cause(tmp_path: Path) -> None:
         (errno.EACCES, Exit.NOT_WRITABLE),
         (errno.EIO, Exit.ENVIRONMENT),
     ):
-        error = trouble.from_os_error(OSError(number, os.strerror(number), str(tmp_path)), tmp_path, 10**9)
+        error = errors.from_os_error(OSError(number, os.strerror(number), str(tmp_path)), tmp_path, 10**9)
         assert error.code == code
         assert str(tmp_path) in str(error)
 
 
 def test_little_space_is_refused_or_mentioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(project, "free_bytes", lambda _: 5 * 10**9)
-    monkeypatch.setattr(trouble, "free_bytes", lambda _: 5 * 10**9)
+    monkeypatch.setattr(errors, "free_bytes", lambda _: 5 * 10**9)
     stream = io.StringIO()
     shown = screen.Screen(stream)
     project.check_space(tmp_path, project.Space(least=2 * 10**9, likely=9 * 10**9, download=0), shown)
