@@ -183,7 +183,7 @@ class Pip:
 
     def _install(self, words: list[str], title: str, expected: int, extra: dict[str, str] | None = None) -> None:
         """Run one `pip install` in the project's folder, as one stage on the screen."""
-        progress = PipProgress(expected)
+        progress = PipProgress(expected, self.needs.download if self._fetches_torch() else 0)
         argv = [str(python_of(self.venv)), "-m", "pip", "install", "-c", str(CONSTRAINTS), *words]
         with self.screen.stage(title) as stage:
             done = processes.run(
@@ -224,7 +224,7 @@ class Pip:
         if progress.to_unpack:
             names = (info.name.partition("-")[0] for info in site_packages(self.venv).glob("*.dist-info"))
             unpacked = sum(plain_name(name) in progress.to_unpack for name in names)
-        stage.tick(progress.fraction(downloaded, unpacked), progress.text(downloaded, unpacked))
+        stage.tick(progress.fraction(downloaded, unpacked), progress.text(downloaded, unpacked, stage.elapsed_s))
 
 
 def _newest_size(scratch: Path) -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from errors import Exit, InstallError, disk_full, not_writable, without_addresses
+from errors import Exit, InstallError, disk_full, without_addresses
 
 _COLLECTING = re.compile(r"^(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9._-]+)")
 _PROCESSING = re.compile(r"^Processing .*?([A-Za-z0-9._]+)-\d[^/\\]*\.whl")
@@ -27,6 +27,8 @@ _STEPS = (
 )
 # Downloading takes about this part of an install, unpacking the rest.
 DOWNLOAD_SHARE = 0.6
+LEFT_AFTER_S = 5.0
+"""No earlier can be said how long it will take."""
 
 
 def plain_name(name: str) -> str:
@@ -37,11 +39,15 @@ def plain_name(name: str) -> str:
 class PipProgress:
     """How far one `pip install` is: `feed` it each line, then ask for `fraction` and `text`.
 
-    `expected` is a guess at the number of packages; it is replaced by the true one when pip starts to unpack.
+    `expected` is a guess at the number of packages; it is replaced by the true one when pip starts to unpack. `download` is
+    about how many bytes are to be fetched, 0 if that is unknown.
     """
 
-    def __init__(self, expected: int) -> None:
+    def __init__(self, expected: int, download: int = 0) -> None:
         self.expected = max(expected, 1)
+        self.download = download
+        self.fetched = 0
+        """Bytes of the files that were fetched before the current one."""
         self.seen: set[str] = set()
         self.to_unpack: frozenset[str] = frozenset()
         self.current = ""
@@ -51,10 +57,9 @@ class PipProgress:
         """Take one line of pip's output."""
         if found := _COLLECTING.match(line) or _PROCESSING.match(line):
             self.seen.add(plain_name(found[1]))
-            self.current, self.current_bytes = found[1], 0
+            self._next(found[1])
         elif found := _DOWNLOADING.match(line):
-            self.current = f"{found[1]} {found[2]}"
-            self.current_bytes = int(float(found[3]) * _UNITS[found[4]])
+            self._next(f"{found[1]} {found[2]}", float(found[3]) * _UNITS[found[4]])
         elif found := _INSTALLING.match(line):
             self.to_unpack = frozenset(plain_name(name.strip()) for name in found[1].split(","))
             self.current_bytes = 0
@@ -62,6 +67,10 @@ class PipProgress:
             self.current, self.current_bytes = "the package index does not answer, trying again", 0
         else:
             self.current = next((words for start, words in _STEPS if line.lstrip().startswith(start)), self.current)
+
+    def _next(self, name: str, size: float = 0) -> None:
+        self.fetched += self.current_bytes
+        self.current, self.current_bytes = name, int(size)
 
     def fraction(self, downloaded: int, unpacked: int) -> float:
         """Return the part done, 0 to 1: `downloaded` bytes of the current file, `unpacked` packages so far."""
@@ -71,15 +80,27 @@ class PipProgress:
         done = max(len(self.seen) - 1, 0) + within
         return DOWNLOAD_SHARE * min(done / max(self.expected, len(self.seen)), 1.0)
 
-    def text(self, downloaded: int, unpacked: int) -> str:
-        """Return what is being done, for the bar and the log."""
+    def text(self, downloaded: int, unpacked: int, elapsed_s: float = 0.0) -> str:
+        """Return what is being done, for the bar and the log; `elapsed_s` seconds have passed since pip began."""
         if self.to_unpack:
             return f"unpacking, {min(unpacked, len(self.to_unpack))} of {len(self.to_unpack)} packages"
         count = f"{len(self.seen)} packages found, " if self.seen else ""
         if self.current_bytes > 1_000_000:
             done, size = (round(part / 1_000_000) for part in (min(downloaded, self.current_bytes), self.current_bytes))
-            return f"{count}{self.current}: {done} of {size} MB"
+            return f"{count}{self.current}: {done} of {size} MB{self._left(downloaded, elapsed_s)}"
         return count + (self.current or "starting pip")
+
+    def _left(self, downloaded: int, elapsed_s: float) -> str:
+        """Return how long the rest takes to fetch, in words, once that can be said."""
+        done = self.fetched + min(downloaded, self.current_bytes)
+        if elapsed_s < LEFT_AFTER_S or done < self.download / 50 or done >= self.download:
+            return ""
+        left_s = (self.download - done) * elapsed_s / done
+        return (
+            f", about {left_s / 60:.0f} min left"
+            if left_s >= 90
+            else f", about {max(10, round(left_s, -1)):.0f} s left"
+        )
 
 
 def _matching(lines: Sequence[str], *patterns: str) -> re.Match[str] | None:
@@ -88,82 +109,66 @@ def _matching(lines: Sequence[str], *patterns: str) -> re.Match[str] | None:
     return next((found for line in reversed(lines) if (found := joined.search(line))), None)
 
 
+_DISK_FULL = (r"\[?Errno 28\]?", "No space left on device", r"WinError 112\b", "Disk quota exceeded")
+_UNREACHABLE = (
+    r"Retrying \(Retry\(",
+    "Could not fetch URL .*connection error",
+    "(?:NewConnection|ConnectTimeout|ReadTimeout|NameResolution|Proxy|Protocol|MaxRetry|IncompleteRead)Error",
+    "(?:Connection|ConnectTimeout|ReadTimeout|Network\\w*)Error: ",
+    r"Connection (?:refused|reset|broken|aborted|timed out)",
+    "Read timed out",
+)
+_REFUSED = (
+    "CERTIFICATE_VERIFY_FAILED",
+    "SSLError",
+    r"\b(?:40[137]|5\d\d) (?:Client|Server) Error",
+    "WARNING: 401 Error",
+)
+"""An index that answers, and not with packages: pip's own words say why."""
+
+
 def diagnose(
     lines: Sequence[str], code: int, *, folder: Path, needed: int, log: Path, torch_index: bool = False
 ) -> InstallError:
-    """Return the trouble behind a failed pip: its output and verbose log as `lines`, its exit `code`.
+    """Return the error behind a failed pip: its output and verbose log as `lines`, its exit `code`.
 
     `folder` is the environment's, `needed` the bytes it takes, `log` where the person finds pip's own words,
-    `torch_index` whether this pip was told to use the index of `--torch-index`.
+    `torch_index` whether this pip was to use the index of `--torch-index`. A full disk, an index out of reach and a package
+    without a fitting version have sentences of ours; for the rest pip speaks for itself.
     """
-    if _matching(lines, r"\[?Errno 28\]?", "No space left on device", r"WinError 112\b", "Disk quota exceeded"):
+    if _matching(lines, *_DISK_FULL):
         return disk_full(folder, needed)
-    if denied := _matching(lines, r"\[Errno 13\] Permission denied(?:: '([^']+)')?", r"\[WinError 5\]"):
-        return not_writable(Path(denied[1]) if denied.re.groups and denied[1] else folder)
-    if _matching(lines, "DO NOT MATCH THE HASHES", "BadZipFile", "has an invalid wheel"):
-        return InstallError(
-            "a package arrived damaged or was not the one expected",
-            f"run `python3 -m pip cache purge`, then the same command again; details are in {log}",
-            Exit.PIP_FAILED,
-        )
     # pip names a missing version and an index it could not ask with the same words. Versions listed mean it could ask.
     missing = _matching(lines, r"satisfies the requirement (\S+?)[,;]? .*\(from versions: (.+)\)")
-    if not (missing and missing[2] != "none") and (network := _network(lines, torch_index)):
-        return network
+    if not (missing and missing[2] != "none"):
+        setting = "the URL of --torch-index (`--torch cuda` takes the usual one)" if torch_index else "PIP_INDEX_URL"
+        if refused := _matching(lines, *_REFUSED):
+            return _in_its_words(
+                refused.string, Exit.INDEX_UNREACHABLE, f"check {setting}, its login and PIP_CERT", log
+            )
+        if not _matching(lines, "DO NOT MATCH THE HASHES") and _matching(lines, *_UNREACHABLE):
+            whose = "the index that torch comes from" if torch_index else "the package index"
+            return InstallError(
+                f"{whose} cannot be reached",
+                f"check the network, the proxy (HTTPS_PROXY) and {setting}, then run the same command again",
+                Exit.INDEX_UNREACHABLE,
+            )
     if missing:
         return _no_version(missing[1], torch_index)
-    return _own_failure(lines, code, log)
-
-
-def _own_failure(lines: Sequence[str], code: int, log: Path) -> InstallError:
-    """Return the trouble of a pip that failed for a reason of its own, in its own words if there is no better."""
-    if code < 0:
-        return InstallError(
-            f"pip was ended from outside (signal {-code})",
-            f"close other programs if memory is short, then run the same command again; pip's output is in {log}",
-            Exit.PIP_FAILED,
-        )
     errors = [line for line in lines if line.startswith("ERROR: ") and line != "ERROR: Exception:"]
-    said = (errors or [line for line in lines if line.strip()] or ["nothing"])[-1].removeprefix("ERROR: ")
-    return InstallError(f"pip failed: {without_addresses(said)}", f"pip's whole output is in {log}", Exit.PIP_FAILED)
+    last = (errors or [line for line in lines if line.strip()] or [f"exit code {code}"])[-1]
+    denied = _matching(lines, r"\[Errno 13\] Permission denied", r"\[WinError 5\]")
+    return _in_its_words(last, Exit.NOT_WRITABLE if denied else Exit.PIP_FAILED, "mend that, then run this again", log)
 
 
-def _network(lines: Sequence[str], torch_index: bool) -> InstallError | None:
-    """Return the trouble if the package index could not be asked, with the cause as far as pip tells it."""
-    whose = "the index that torch comes from" if torch_index else "the package index"
-    setting = "the URL of --torch-index (`--torch cuda` takes the usual one)" if torch_index else "PIP_INDEX_URL"
-    if _matching(lines, "CERTIFICATE_VERIFY_FAILED", "SSLError", "SSLCertVerificationError"):
-        return InstallError(
-            f"{whose} could not be trusted: its certificate was refused",
-            "check this computer's date; behind a company proxy set PIP_CERT to its certificate; then run this again",
-            Exit.INDEX_UNREACHABLE,
-        )
-    if status := _matching(lines, r"\b(40[137]|5\d\d) (?:Client|Server) Error", r"WARNING: (401) Error"):
-        number = status[1] or status[2]
-        return InstallError(
-            f"{whose} refused to answer (HTTP status {number})",
-            f"check {setting} and its login, or try again later",
-            Exit.INDEX_UNREACHABLE,
-        )
-    if _matching(
-        lines,
-        r"Retrying \(Retry\(",
-        "Could not fetch URL .*connection error",
-        "(?:NewConnection|ConnectTimeout|ReadTimeout|NameResolution|Proxy|Protocol|MaxRetry|IncompleteRead)Error",
-        "(?:Connection|ConnectTimeout|ReadTimeout|Network\\w*)Error: ",
-        r"Connection (?:refused|reset|broken|aborted|timed out)",
-        "Read timed out",
-    ):
-        return InstallError(
-            f"{whose} cannot be reached",
-            f"check the network, the proxy (HTTPS_PROXY) and {setting}, then run the same command again",
-            Exit.INDEX_UNREACHABLE,
-        )
-    return None
+def _in_its_words(line: str, code: Exit, todo: str, log: Path) -> InstallError:
+    """Return the error that a line of pip's stands for."""
+    words = without_addresses(line.removeprefix("ERROR: ").strip())
+    return InstallError(f"pip failed: {words}", f"{todo}; pip's whole output is in {log}", code)
 
 
 def _no_version(requirement: str, torch_index: bool) -> InstallError:
-    """Return the trouble of a package that has no version for this computer."""
+    """Return the error of a package that has no version for this computer."""
     here = f"Python {sys.version_info[0]}.{sys.version_info[1]} on {platform.system() or 'this system'}"
     here = f"{here} {platform.machine()}".rstrip()
     name = plain_name(re.split(r"[<>=!~\[; ]", requirement)[0])
