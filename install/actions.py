@@ -18,13 +18,13 @@ YOURS = ".yours"
 """What is added to the name of a file of ours that the user has changed, when it is written again."""
 
 
-class Acts:
+class Actions:
     """Makes and removes files for one part of the `manifest`, telling on the screen `told`."""
 
-    def __init__(self, manifest: Manifest, part: str, told: Screen, shown: set[Path] | None = None) -> None:
+    def __init__(self, manifest: Manifest, part: str, output: Screen, shown: set[Path] | None = None) -> None:
         self.manifest = manifest
         self.name = part
-        self.told = told
+        self.output = output
         self.dry_run = manifest.dry_run
         self._shown: set[Path] = set() if shown is None else shown
         """Folders of which a dry run has told already."""
@@ -34,14 +34,14 @@ class Acts:
         """The record of this part."""
         return self.manifest.part(self.name)
 
-    def of(self, part: str) -> "Acts":
+    def of(self, part: str) -> "Actions":
         """Return the same for another part."""
-        return Acts(self.manifest, part, self.told, self._shown)
+        return Actions(self.manifest, part, self.output, self._shown)
 
     def would(self, what: str) -> bool:
         """Say what would be done and return True, if this is a dry run."""
         if self.dry_run:
-            self.told.line(f"  would {what}")
+            self.output.line(f"  would {what}")
         return self.dry_run
 
     def possible(self, path: Path) -> list[Path]:
@@ -97,7 +97,7 @@ class Acts:
             if str(path) in self.part.files and not self.would(f"keep your changes as {yours(path).name}"):
                 kept = yours(path)
                 os.replace(path, kept)  # noqa: PTH105
-                self.told.line(f"{path} had been changed; what was in it is now {kept.name}")
+                self.output.line(f"{path} had been changed; what was in it is now {kept.name}")
         if there == content and (os.name != "posix" or path.stat().st_mode & 0o777 == mode):
             if self.part.files.get(str(path)) != digest(content):
                 self.part.files[str(path)] = digest(content)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import environment
 import launcher
-from actions import Acts
+from actions import Actions
 from environment import LOG
 from errors import Exit, InstallError, without_credentials
 from packages import Target, damaged, installed
@@ -41,11 +41,11 @@ class App:
     """The program at `root`, a clone, and its installed versions at `places`; `acts` belong to the part "app"."""
 
     def __init__(
-        self, root: Path, user: UserFolders, acts: Acts, screen: Screen, torch_index: str | None = None
+        self, root: Path, user: UserFolders, actions: Actions, screen: Screen, torch_index: str | None = None
     ) -> None:
         self.root = root
         self.user = user
-        self.acts = acts
+        self.actions = actions
         self.screen = screen
         used = user.used()
         venvs = [root / ".venv"] if used is None else [used, root / ".venv"]
@@ -61,7 +61,7 @@ class App:
         if self.before is None or not self._serves(self.before):
             return False
         if wrong := self._damage(self.before):
-            self.acts.told.line(
+            self.actions.output.line(
                 f"DeepDream {self.project.version} is not whole any more ({wrong}), so it is made again"
             )
         return not wrong
@@ -84,19 +84,19 @@ class App:
 
     def build(self) -> Path:
         """Return the folder of this version, made and checked, not yet in use; raises InstallError and OSError."""
-        launcher.check(self.user, self.acts)
+        launcher.check(self.user, self.actions)
         self._check_place()
         left = [path for path in self._versions() if path != self.before]
         version = next((path for path in left if self._can_go_on(path)), None) or self._new_name()
         for path in left:
             if path != version:
-                self.acts.remove_tree(path)
-        self.acts.folder(self.user.app)
-        if self.acts.would(f"make {version} with a copy of the project in {SOURCE}/, and in there:"):
+                self.actions.remove_tree(path)
+        self.actions.folder(self.user.app)
+        if self.actions.would(f"make {version} with a copy of the project in {SOURCE}/, and in there:"):
             for line in self._commands(version):
-                self.acts.would(f"run: {line}")
+                self.actions.would(f"run: {line}")
             return version
-        self.acts.tree(version)
+        self.actions.tree(version)
         version.mkdir(exist_ok=True)
         source = version / SOURCE
         self._copy(source)
@@ -139,14 +139,14 @@ class App:
                 "run `python3 install` in a fresh clone",
                 Exit.ENVIRONMENT,
             )
-        self.acts.possible(self.user.bin)
+        self.actions.possible(self.user.bin)
 
     def _versions(self) -> list[Path]:
         """Return the folders of all versions that are there, whole or not; what else lies there is not ours."""
         if not self.user.app.is_dir():
             return []
         found = (path for path in self.user.app.iterdir() if path.is_dir() and not path.is_symlink())
-        return sorted(path for path in found if str(path) in self.acts.part.trees or Stamp.read(path))
+        return sorted(path for path in found if str(path) in self.actions.part.trees or Stamp.read(path))
 
     def _can_go_on(self, version: Path) -> bool:
         """Return whether a folder is of an earlier try to install just this."""
@@ -177,7 +177,7 @@ class App:
     def _copy(self, source: Path) -> None:
         """Copy what the program is made of; what an earlier try has copied is exchanged."""
         if source.exists():
-            self.acts.remove_tree(source)
+            self.actions.remove_tree(source)
         for name, path in sources(self.root):
             to = source / name
             to.parent.mkdir(parents=True, exist_ok=True)
@@ -214,11 +214,11 @@ class App:
         """Put a version in the place of the one in use, in one step."""
         current = self.user.current
         if self.user.windows:
-            self.acts.write(current, f"{version.name}\n".encode(), ours=True)
+            self.actions.write(current, f"{version.name}\n".encode(), ours=True)
         elif not current.is_symlink() or os.readlink(current) != version.name:  # noqa: PTH115
-            self.acts.link(current, version.name)
-        manifest = self.acts.manifest
-        if not self.acts.dry_run:
+            self.actions.link(current, version.name)
+        manifest = self.actions.manifest
+        if not self.actions.dry_run:
             manifest.version = Project.read(version / SOURCE).version
             manifest.app, manifest.clone = f"app/{version.name}", None
             manifest.save()
@@ -227,12 +227,12 @@ class App:
         """Remove all versions but this one."""
         for path in self._versions():
             if path != version:
-                self.acts.remove_tree(path)
-        if not self.acts.dry_run:
+                self.actions.remove_tree(path)
+        if not self.actions.dry_run:
             kept = str(version)
-            self.acts.part.trees = [tree for tree in self.acts.part.trees if tree == kept]
-            self.acts.tree(version)
-            self.acts.manifest.save()
+            self.actions.part.trees = [tree for tree in self.actions.part.trees if tree == kept]
+            self.actions.tree(version)
+            self.actions.manifest.save()
 
 
 def pip_cache(user: UserFolders, environ: Mapping[str, str]) -> Path:

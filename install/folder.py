@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from actions import Acts
+from actions import Actions
 from errors import Exit, InstallError
 
 from deepdream_core.machine.command import ask
@@ -26,24 +26,24 @@ def wanted(python: Path) -> list[Path]:
         pass
     raise InstallError(
         f"the program does not tell its drop folders: {done.last}",
-        "mend what it names, then run `python3 install folder`",
+        "fix what it names, then run `python3 install folder`",
         Exit.ENVIRONMENT,
     )
 
 
-def make(folders: list[Path], acts: Acts) -> list[Path]:
+def make(folders: list[Path], actions: Actions) -> list[Path]:
     """Make the folders, and return those that could be; one whose disk is not there is left to come with it."""
     made = []
     for folder in folders:
         if not folder.is_dir() and not folder.parent.is_dir():
-            acts.told.line(f"Not made: {folder}, as {folder.parent} is not there; the program waits for it")
+            actions.output.line(f"Not made: {folder}, as {folder.parent} is not there; the program waits for it")
             continue
         try:
-            acts.folder(folder)
+            actions.folder(folder)
         except OSError as error:
             raise InstallError(
                 f"{folder} cannot be made: {error.strerror or error}",
-                "mend that, or name another folder in config.yaml, then run `python3 install folder`",
+                "fix that, or name another folder in config.yaml, then run `python3 install folder`",
                 Exit.NOT_WRITABLE,
             ) from None
         made.append(folder)

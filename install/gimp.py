@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from actions import YOURS, Acts, content_of, yours
+from actions import YOURS, Actions, content_of, yours
 from errors import Exit, InstallError
 from plug_in import Files, are_facts, install
 from screen import Screen
@@ -32,21 +32,21 @@ class Request:
 
 
 def run(
-    user: UserFolders, root: Path, request: Request, python: Callable[[], Path | None], acts: Acts, screen: Screen
+    user: UserFolders, root: Path, request: Request, python: Callable[[], Path | None], actions: Actions, screen: Screen
 ) -> int:
     """Install the plug-in of the project at `root`; return the exit code, that of the first folder that failed.
 
     `python` gives the one that has the package, made if need be, or None in a dry run before there is one. That no GIMP is
     there is said, and is no failure. Raises InstallError and OSError.
     """
-    told = acts.told
-    folders = list(request.into) or _found(user, acts.dry_run, told)
+    output = actions.output
+    folders = list(request.into) or _found(user, actions.dry_run, output)
     if not folders:
-        told.line(
+        output.line(
             "No GIMP 3 was found, so nothing was installed. When there is one: start it once, then run "
             "`python3 install gimp` again."
         )
-        told.line(
+        output.line(
             "Or name its folder of plug-ins (GIMP: Edit > Preferences > Folders > Plug-ins): "
             "`python3 install gimp --into FOLDER`"
         )
@@ -56,34 +56,34 @@ def run(
     code = changed = 0
     for folder in folders:
         try:
-            outcome = lay(folder, files, acts)
+            outcome = lay(folder, files, actions)
         except InstallError as error:
             screen.line(str(error))
             code = code or error.code
             continue
-        told.line(f"{'would be ' if acts.dry_run and outcome != 'unchanged' else ''}{outcome}: {folder / PLUG_IN}")
+        output.line(f"{'would be ' if actions.dry_run and outcome != 'unchanged' else ''}{outcome}: {folder / PLUG_IN}")
         changed += outcome != "unchanged"
-    if changed and not acts.dry_run:
-        told.line("Start GIMP, again if it runs: Filters > Artistic > DeepDream...")
+    if changed and not actions.dry_run:
+        output.line("Start GIMP, again if it runs: Filters > Artistic > DeepDream...")
     return code
 
 
-def lay(plug_ins: Path, files: Files, acts: Acts) -> str:
+def lay(plug_ins: Path, files: Files, actions: Actions) -> str:
     """Install into one folder as `install` does, and write down what lies there then; return what that took."""
     target = plug_ins / PLUG_IN
-    kept = _yours(target, acts)
+    kept = _yours(target, actions)
     outcome = install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}}, dry_run=True)
     changes = [(old, new) for new, (old, _) in kept.items() if old != new]
-    if acts.dry_run:
+    if actions.dry_run:
         for old, new in changes:
-            acts.would(f"keep your {target / old} as {new}")
+            actions.would(f"keep your {target / old} as {new}")
         if outcome != "unchanged":
-            acts.folder(plug_ins)
+            actions.folder(plug_ins)
             for name in sorted(files):
-                acts.would(f"write {target.joinpath(*PurePosixPath(name).parts)}")
+                actions.would(f"write {target.joinpath(*PurePosixPath(name).parts)}")
         return outcome
-    acts.folder(plug_ins)
-    part = acts.part
+    actions.folder(plug_ins)
+    part = actions.part
     for name, content in files.items():
         path = str(target.joinpath(*PurePosixPath(name).parts))
         there = content_of(Path(path))
@@ -94,26 +94,26 @@ def lay(plug_ins: Path, files: Files, acts: Acts) -> str:
         part.files[path] = digest(content)
     inside = {str(target / folder) for name in files for folder in PurePosixPath(name).parents}
     part.folders += sorted(inside - set(part.folders))
-    acts.manifest.save()
+    actions.manifest.save()
     if outcome != "unchanged":
         install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}})
     for old, new in changes:
-        acts.told.line(f"{target / old} was not as it had been installed; what was in it is now {new}")
+        actions.output.line(f"{target / old} was not as it had been installed; what was in it is now {new}")
     gone = [path for path in part.files if Path(path).is_relative_to(target) and not os.path.lexists(path)]
     for path in gone:  # no longer part of it
         part.files.pop(path)
     for path in [path for path in part.replacing if Path(path).is_relative_to(target)]:
         part.replacing.pop(path)
-    acts.manifest.save()
+    actions.manifest.save()
     return outcome
 
 
-def _yours(target: Path, acts: Acts) -> dict[str, tuple[str, bytes]]:
+def _yours(target: Path, actions: Actions) -> dict[str, tuple[str, bytes]]:
     """Return what the user has put or changed in the plug-in's folder, by the name that keeps it: its name, its content.
 
     What was kept before is among it, under its name. Nothing of a folder that the record does not know. Raises OSError.
     """
-    if not any(Path(path).is_relative_to(target) for path in acts.part.files):
+    if not any(Path(path).is_relative_to(target) for path in actions.part.files):
         return {}
     there = {
         path.relative_to(target).as_posix(): path
@@ -125,15 +125,15 @@ def _yours(target: Path, acts: Acts) -> dict[str, tuple[str, bytes]]:
         content = path.read_bytes()
         if _KEPT.search(name):
             kept[name] = (name, content)
-        elif not acts.part.wrote(path, content):
+        elif not actions.part.wrote(path, content):
             kept[yours(path).relative_to(target).as_posix()] = (name, content)
     return kept
 
 
-def recorded(acts: Acts) -> tuple[Path, ...]:
+def recorded(actions: Actions) -> tuple[Path, ...]:
     """Return the folders of plug-ins in which ours was laid, as far as they are still there."""
     programs = (
-        Path(path) for path in acts.part.files if Path(path).name == PROGRAM and Path(path).parent.name == PLUG_IN
+        Path(path) for path in actions.part.files if Path(path).name == PROGRAM and Path(path).parent.name == PLUG_IN
     )
     return tuple(dict.fromkeys(path.parent.parent for path in programs if path.parent.parent.is_dir()))
 
@@ -166,7 +166,7 @@ def _plug_ins_of(folder: Path) -> Path:
     return folder / PLUG_INS if is_version else folder
 
 
-def _found(user: UserFolders, dry_run: bool, told: Screen) -> list[Path]:
+def _found(user: UserFolders, dry_run: bool, output: Screen) -> list[Path]:
     """Return the folder of plug-ins of each GIMP 3 of this user; a GIMP that never ran is let make its own."""
     folders = existing(user)
     usual = bases(user)[0]
@@ -175,17 +175,17 @@ def _found(user: UserFolders, dry_run: bool, told: Screen) -> list[Path]:
         if user.environ.get("GIMP3_DIRECTORY") or any(folder.name == program.version for folder in folders):
             continue
         if dry_run:
-            told.line(f"GIMP {program.version} has not run yet: it would be run once without a window, to make {new}")
+            output.line(f"GIMP {program.version} has not run yet: it would be run once without a window, to make {new}")
             folders.append(new)
             continue
-        told.line(
+        output.line(
             f"GIMP {program.version} has not run yet: running it once without a window, so that it makes its folder"
         )
         run_first(program.path)
         if new.is_dir():
             folders.append(new)
         else:
-            told.line(
+            output.line(
                 f"GIMP {program.version} did not make {new}: start it once, then run `python3 install gimp` again"
             )
     return [folder / PLUG_INS for folder in folders]
@@ -222,7 +222,7 @@ def _paths(root: Path) -> dict[str, Path]:
     return paths
 
 
-def wanted_files(root: Path, told: bytes | None) -> Files:
+def wanted_files(root: Path, output: bytes | None) -> Files:
     """Return what is to lie in the plug-in's folder; `told` is its deepdream.json. Raises InstallError if any is missing.
 
     None stands for what cannot be known yet: it equals no file.
@@ -233,7 +233,9 @@ def wanted_files(root: Path, told: bytes | None) -> Files:
         for name, path in ((PROGRAM, source / PROGRAM), (CLIENT, root / "deepdream_core" / CLIENT)):
             if name not in paths:
                 raise FileNotFoundError(2, "No such file", str(path))
-        return {name: path.read_bytes() for name, path in paths.items()} | {FACTS: told if told is not None else b""}
+        return {name: path.read_bytes() for name, path in paths.items()} | {
+            FACTS: output if output is not None else b""
+        }
     except OSError as error:
         raise InstallError(
             f"{error.filename} cannot be read: {error.strerror}",

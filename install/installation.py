@@ -17,7 +17,7 @@ import processes
 import recover
 import running_programs
 import service
-from actions import Acts
+from actions import Actions
 from app import SOURCE, App
 from errors import GB, Exit, InstallError, from_os_error
 from packages import python_of
@@ -46,7 +46,7 @@ class Installation:
         self.options = options
         self.torch_index = torch_index
         self.screen = screen
-        self.told = Screen(sys.stdout)
+        self.output = Screen(sys.stdout)
         self.user: UserFolders = user_folders()
         self.manifest = Manifest(self.user.manifest, home=self.user.home, dry_run=options.dry_run)
         self.later: list[Callable[[], None]] = []
@@ -80,15 +80,15 @@ class Installation:
 
     def _lock(self, stack: contextlib.ExitStack, *, make: bool) -> None:
         """Hold the lock in DATA, which is made first if `make`; a dry run only says so."""
-        data, acts = self.user.data, self.acts("app")
+        data, actions = self.user.data, self.actions("app")
         if self.options.dry_run:
             if make and not self.user.manifest.exists():
-                acts.folder(data)
-                acts.would(f"write {self.user.manifest}, the record, and {data / install_lock.NAME}")
+                actions.folder(data)
+                actions.would(f"write {self.user.manifest}, the record, and {data / install_lock.NAME}")
             return
         while True:
             if make:
-                acts.folder(data)
+                actions.folder(data)
             if not data.is_dir():
                 return
             with contextlib.suppress(FileNotFoundError):  # removed by the uninstall that was waited for
@@ -104,23 +104,23 @@ class Installation:
 
     def _set_aside(self) -> None:
         """Begin a new record where the one there cannot be understood, with what is recognised as ours."""
-        self.told.line(f"{self.user.manifest} cannot be read; a new one is made of what is recognised")
+        self.output.line(f"{self.user.manifest} cannot be read; a new one is made of what is recognised")
         recover.parts(self.user, self.manifest)
         self.manifest.damaged = ""
 
-    def acts(self, part: str) -> Acts:
+    def actions(self, part: str) -> Actions:
         """Return what writes down what is done for a part."""
-        return Acts(self.manifest, part, self.told, self._shown)
+        return Actions(self.manifest, part, self.output, self._shown)
 
     # --- the parts ---
 
     def app(self) -> int:
         """Install the program or bring it up to this clone's; return the exit code."""
-        acts = self.acts("app")
-        app = App(self.root, self.user, acts, self.screen, self.torch_index)
-        pause = service.Pause(self.user, self.acts("service"))
+        actions = self.actions("app")
+        app = App(self.root, self.user, actions, self.screen, self.torch_index)
+        pause = service.Pause(self.user, self.actions("service"))
         new = not app.is_current()
-        acts.expect(self.user.state)
+        actions.expect(self.user.state)
         if new:
             self._exchange(app, pause)
         elif app.before is not None:
@@ -132,30 +132,30 @@ class Installation:
         code = 0
         changed = False
         try:
-            changed = launcher.lay(self.user, acts, renew=new)
+            changed = launcher.lay(self.user, actions, renew=new)
         except (InstallError, OSError) as error:
             code = self._failed(error)
         version = app.project.version
-        if acts.dry_run:
+        if actions.dry_run:
             self.planned = new
             what = "would be installed" if new else "would be repaired" if changed else "is installed: nothing to do"
-            self.told.line(f"DeepDream {version} {what}")
+            self.output.line(f"DeepDream {version} {what}")
         elif new:
-            self.told.line(f"DeepDream {version} is installed in {app.user.used()}")
+            self.output.line(f"DeepDream {version} is installed in {app.user.used()}")
         else:
-            self.told.line(
+            self.output.line(
                 f"DeepDream {version} is installed already" + ("; repaired" if changed else ": nothing to do")
             )
         self._renew_plug_ins(new=new)
         for line in launcher.advice(self.user, os.environ):
-            self.told.line(line)
+            self.output.line(line)
         return code
 
     def _failed(self, error: InstallError | OSError) -> int:
         """Tell why one part could not be done, and return the exit code; the others go on."""
-        told = error if isinstance(error, InstallError) else _told(error, self.user.data)
-        self.screen.line(str(told))
-        return int(told.code)
+        output = error if isinstance(error, InstallError) else _told(error, self.user.data)
+        self.screen.line(str(output))
+        return int(output.code)
 
     def _exchange(self, app: App, pause: service.Pause) -> None:
         """Make this version and put it in the place of the one before, which comes back if the service will not run."""
@@ -169,7 +169,7 @@ class Installation:
                 pause.renew(python)
             pause.end()
         except BaseException as error:  # Ctrl-C and `kill` too: a version that has not proved itself is not left in use
-            if before is None or app.acts.dry_run:
+            if before is None or app.actions.dry_run:
                 raise
             again = "the one before is in use again"
             with processes.undisturbed():
@@ -178,17 +178,17 @@ class Installation:
                 except (InstallError, OSError) as other:
                     again += f", but its service does not run: {getattr(other, 'what', other)}"
             if not isinstance(error, (InstallError, OSError)):
-                self.told.line(f"The new version was taken back; {again}")
+                self.output.line(f"The new version was taken back; {again}")
                 raise
             raise InstallError(
                 f"the new version was taken back: {getattr(error, 'what', error)}",
-                f"{again}; {getattr(error, 'todo', 'mend that, then run this again')}",
+                f"{again}; {getattr(error, 'todo', 'fix that, then run this again')}",
                 getattr(error, "code", Exit.SERVICE),
             ) from error
         left = {one.pid for one in running_programs.of(self.user)}
         for one in ran:
             if one.pid in left:
-                self.told.line(f"{one} still runs as the version before: end it, and start it again if it is needed")
+                self.output.line(f"{one} still runs as the version before: end it, and start it again if it is needed")
         if self.root.is_relative_to(os.path.realpath(self.user.app)):
             self.later.append(lambda: app.remove_others(version))  # it is being installed from the one before
         else:
@@ -196,9 +196,9 @@ class Installation:
 
     def _renew_plug_ins(self, *, new: bool) -> None:
         """Bring the plug-in to this version wherever it was laid, also if an earlier run was killed before that."""
-        acts = self.acts("gimp")
-        folders = gimp.recorded(acts)
-        if folders and (new or acts.part.facts.get("for") != self.manifest.app):
+        actions = self.actions("gimp")
+        folders = gimp.recorded(actions)
+        if folders and (new or actions.part.facts.get("for") != self.manifest.app):
             self.gimp(gimp.Request(self.options.dry_run, folders))
 
     def gimp(self, request: gimp.Request | None = None) -> int:
@@ -209,20 +209,20 @@ class Installation:
         if not installed and not self.options.dry_run:
             self.manifest.clone = str(self.root)
         request = request or gimp.Request(self.options.dry_run, self.options.into)
-        acts = self.acts("gimp")
-        code = gimp.run(self.user, root, request, self._python, acts, self.screen)
-        if installed and code == 0 and acts.part.files and acts.part.facts.get("for") != self.manifest.app:
-            acts.part.facts["for"] = self.manifest.app
+        actions = self.actions("gimp")
+        code = gimp.run(self.user, root, request, self._python, actions, self.screen)
+        if installed and code == 0 and actions.part.files and actions.part.facts.get("for") != self.manifest.app:
+            actions.part.facts["for"] = self.manifest.app
             self.manifest.save()
         return code
 
     def folder(self) -> int:
         """Make the drop folders and say what they are for; return the exit code."""
-        acts = self.acts("folder")
+        actions = self.actions("folder")
         python = self._python()
         wanted = folder.wanted(python) if python else [self.user.home / folder.USUAL]
-        for line in folder.explain(folder.make(wanted, acts)):
-            self.told.line(line)
+        for line in folder.explain(folder.make(wanted, actions)):
+            self.output.line(line)
         return 0
 
     def service(self) -> int:
@@ -235,8 +235,8 @@ class Installation:
                 Exit.ENVIRONMENT,
             )
         python = python or self.user.python_in(self.user.current)
-        for line in service.install(python, self.user, self.acts("service"), linger=self.options.linger):
-            self.told.line(line)
+        for line in service.install(python, self.user, self.actions("service"), linger=self.options.linger):
+            self.output.line(line)
         return 0
 
     def everything(self) -> int:
@@ -250,19 +250,19 @@ class Installation:
                 failed = self._failed(error)
                 code = code or failed
         if self.options.dry_run:
-            self.told.line("Nothing was changed: this was a dry run")
+            self.output.line("Nothing was changed: this was a dry run")
             return code
         source = (self.user.used() or self.user.current) / SOURCE / "install"
         if not self.user.windows:
             source = self.user.current / SOURCE / "install"
         again = f"python3 {shlex.quote(str(source))} uninstall"
-        self.told.line(f"To remove it all: `python3 install uninstall`, or without the clone: {again}")
+        self.output.line(f"To remove it all: `python3 install uninstall`, or without the clone: {again}")
         return code
 
     def uninstall(self) -> int:
         """Remove everything that the record names; return the exit code."""
-        for line in Uninstall(self.user, self.manifest, self.acts("app"), purge=self.options.purge).run():
-            self.told.line(line)
+        for line in Uninstall(self.user, self.manifest, self.actions("app"), purge=self.options.purge).run():
+            self.output.line(line)
         return 0
 
     def _python(self) -> Path | None:
@@ -271,9 +271,9 @@ class Installation:
             return installed
         if self.options.dry_run:
             if not self.planned and (commands := environment.commands(self.root, self.torch_index, self.screen)):
-                self.told.line("  would first make an environment for the program in this clone:")
+                self.output.line("  would first make an environment for the program in this clone:")
                 for command in commands:
-                    self.acts("app").would(f"run: {command}")
+                    self.actions("app").would(f"run: {command}")
                 self.planned = True
             there = python_of(self.root / ".venv")
             return there if there.exists() else None
@@ -305,7 +305,7 @@ def refuse_another_home(user: UserFolders) -> None:
 
 def _told(error: OSError, folder: Path) -> InstallError:
     """Return what an error of the system met in the user's folders stands for."""
-    told = from_os_error(error, folder, GB // 100)
-    if told.code == Exit.NOT_WRITABLE:
-        return InstallError(told.what, "make it writable for you, then run the same command again", told.code)
-    return told
+    output = from_os_error(error, folder, GB // 100)
+    if output.code == Exit.NOT_WRITABLE:
+        return InstallError(output.what, "make it writable for you, then run the same command again", output.code)
+    return output

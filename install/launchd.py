@@ -1,7 +1,7 @@
 """The background service on macOS: a launchd agent for the hot folder. The helper is started by whoever needs it.
 
 launchd has nothing like systemd's exit codes that are not worth a restart: after a bad configuration it tries again once a
-minute, which costs nothing and finds the mended one.
+minute, which costs nothing and finds the fixed one.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from actions import Acts
+from actions import Actions
 from errors import Exit, InstallError
 from systemd import HANDED_ON, Endpoint
 
@@ -67,41 +67,41 @@ class Launchd:
         """Return those of the agents that launchd has loaded."""
         return [name for name in names if ask("launchctl", "print", self._target(name), within_s=WITHIN_S).code == 0]
 
-    def stop(self, acts: Acts, names: Sequence[str]) -> None:
+    def stop(self, actions: Actions, names: Sequence[str]) -> None:
         """End agents and unload them."""
         for name in names:
-            acts.run("launchctl", "bootout", self._target(name), within_s=WITHIN_S)
+            actions.run("launchctl", "bootout", self._target(name), within_s=WITHIN_S)
             # It returns before the agent has ended: until then it cannot be loaded again.
             began = time.monotonic()
-            while not acts.dry_run and self.running([name]) and time.monotonic() - began < UNLOADED_WITHIN_S:
+            while not actions.dry_run and self.running([name]) and time.monotonic() - began < UNLOADED_WITHIN_S:
                 time.sleep(UNLOADED_WITHIN_S / 50)
 
-    def read_again(self, acts: Acts) -> None:
+    def read_again(self, actions: Actions) -> None:
         """Nothing to do: an agent is read when it is loaded."""
 
-    def start(self, acts: Acts, names: Sequence[str], within_s: float | None = None) -> None:
+    def start(self, actions: Actions, names: Sequence[str], within_s: float | None = None) -> None:
         """Load agents, which starts them; raises InstallError."""
         for name in names:
             file = self.user.home / "Library" / "LaunchAgents" / f"{name}.plist"
-            if not acts.dry_run and self.running([name]):  # loaded, that is; it may have ended
-                done = acts.run("launchctl", "kickstart", self._target(name), within_s=WITHIN_S)
+            if not actions.dry_run and self.running([name]):  # loaded, that is; it may have ended
+                done = actions.run("launchctl", "kickstart", self._target(name), within_s=WITHIN_S)
             else:
-                acts.run("launchctl", "enable", self._target(name), within_s=WITHIN_S)
-                done = acts.run("launchctl", "bootstrap", self._domain(), file, within_s=WITHIN_S)
+                actions.run("launchctl", "enable", self._target(name), within_s=WITHIN_S)
+                done = actions.run("launchctl", "bootstrap", self._domain(), file, within_s=WITHIN_S)
             if done.code:
                 raise InstallError(
                     f"the service does not start: {done.last}", f"`launchctl print {self._target(name)}` tells more",
                     Exit.SERVICE,
                 )  # fmt: skip
 
-    def enable(self, acts: Acts, names: Sequence[str]) -> None:
+    def enable(self, actions: Actions, names: Sequence[str]) -> None:
         """Nothing to do: what lies in LaunchAgents is loaded at login."""
 
-    def disable(self, acts: Acts, names: Sequence[str]) -> None:
+    def disable(self, actions: Actions, names: Sequence[str]) -> None:
         """End agents and unload them."""
-        self.stop(acts, names if acts.dry_run else self.running(names))
+        self.stop(actions, names if actions.dry_run else self.running(names))
 
-    def forget(self, acts: Acts, names: Sequence[str]) -> None:
+    def forget(self, actions: Actions, names: Sequence[str]) -> None:
         """Nothing to do: an agent without its file is not loaded again."""
 
     def _domain(self) -> str:

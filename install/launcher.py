@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from actions import Acts, content_of, not_ours
+from actions import Actions, content_of, not_ours
 from errors import InstallError
 
 from deepdream_core.machine.command import ask, clean_environment
@@ -62,39 +62,41 @@ def app_of(user: UserFolders) -> Path | None:
     return None
 
 
-def check(user: UserFolders, acts: Acts) -> None:
+def check(user: UserFolders, actions: Actions) -> None:
     """Raise InstallError if something that is not ours has the launcher's name, before hours of work are done."""
     there = content_of(user.launcher)
-    if there is not None and str(user.launcher) not in acts.part.files and not is_ours(there):
+    if there is not None and str(user.launcher) not in actions.part.files and not is_ours(there):
         raise not_ours(user.launcher)
 
 
-def lay(user: UserFolders, acts: Acts, *, renew: bool) -> bool:
+def lay(user: UserFolders, actions: Actions, *, renew: bool) -> bool:
     """Write launcher and completion; return whether that changed anything. Raises InstallError and OSError.
 
     `renew`: ask the program for completion that is there already as well, since it is another version.
     """
     there = content_of(user.launcher)
-    changed = acts.write(user.launcher, text(user), 0o755, ours=there is not None and is_ours(there))
+    changed = actions.write(user.launcher, text(user), 0o755, ours=there is not None and is_ours(there))
     for shell, path in completions(user).items():
-        if _is_another_s(path, acts):
-            acts.told.line(f"{path} was not written by this installer and stays: {shell} completes as it says there")
+        if _is_another_s(path, actions):
+            actions.output.line(
+                f"{path} was not written by this installer and stays: {shell} completes as it says there"
+            )
             continue
-        if not renew and acts.part.wrote(path, content_of(path) or b""):
+        if not renew and actions.part.wrote(path, content_of(path) or b""):
             continue
-        if acts.dry_run:
-            acts.folder(path.parent)
-            acts.would(f"write {path} (completion for {shell})")
+        if actions.dry_run:
+            actions.folder(path.parent)
+            actions.would(f"write {path} (completion for {shell})")
         elif script := completion(user, shell):
-            changed = acts.write(path, script, ours=True) or changed
+            changed = actions.write(path, script, ours=True) or changed
     return changed
 
 
-def _is_another_s(path: Path, acts: Acts) -> bool:
+def _is_another_s(path: Path, actions: Actions) -> bool:
     """Return whether what lies at a completion's place is neither ours nor was so once."""
     with contextlib.suppress(InstallError):
         there = content_of(path)
-        return there is not None and str(path) not in acts.part.files and b"_DEEPDREAM_COMPLETE" not in there
+        return there is not None and str(path) not in actions.part.files and b"_DEEPDREAM_COMPLETE" not in there
     return True
 
 

@@ -158,7 +158,7 @@ def diagnose(
     errors = [line for line in lines if line.startswith("ERROR: ") and line != "ERROR: Exception:"]
     last = (errors or [line for line in lines if line.strip()] or [f"exit code {code}"])[-1]
     denied = _matching(lines, r"\[Errno 13\] Permission denied", r"\[WinError 5\]")
-    return _in_its_words(last, Exit.NOT_WRITABLE if denied else Exit.PIP_FAILED, "mend that, then run this again", log)
+    return _in_its_words(last, Exit.NOT_WRITABLE if denied else Exit.PIP_FAILED, "fix that, then run this again", log)
 
 
 def _in_its_words(line: str, code: Exit, todo: str, log: Path) -> InstallError:

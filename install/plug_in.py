@@ -25,10 +25,10 @@ Files = Mapping[str, bytes]
 def are_facts(data: bytes) -> bool:
     """Return whether this is the content of a `deepdream.json`, the mark of our plug-in."""
     try:
-        told = json.loads(data)
+        parsed = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    return isinstance(told, dict) and {"version", "protocol", "command"} <= told.keys()
+    return isinstance(parsed, dict) and {"version", "protocol", "command"} <= parsed.keys()
 
 
 def install(plug_ins: Path, files: Files, *, dry_run: bool = False) -> str:
@@ -175,9 +175,9 @@ def _remove_leftovers(plug_ins: Path) -> None:
 
 def _told(error: OSError, plug_ins: Path) -> InstallError:
     """Return what an error of the operating system met in a folder of plug-ins stands for."""
-    told = from_os_error(error, plug_ins, SIZE)
-    if told.code == Exit.NOT_WRITABLE:
-        return InstallError(told.what, "change its owner, or name another folder with --into", Exit.NOT_WRITABLE)
-    if told.code == Exit.DISK_FULL or free_bytes(plug_ins) < SIZE:
+    parsed = from_os_error(error, plug_ins, SIZE)
+    if parsed.code == Exit.NOT_WRITABLE:
+        return InstallError(parsed.what, "change its owner, or name another folder with --into", Exit.NOT_WRITABLE)
+    if parsed.code == Exit.DISK_FULL or free_bytes(plug_ins) < SIZE:
         return disk_full(plug_ins, SIZE)
-    return told
+    return parsed

@@ -31,7 +31,7 @@ class Project:
     def read(cls, root: Path) -> "Project":
         """Read the project; raises InstallError if its files are damaged or missing."""
         try:
-            told = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+            parsed = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
             pins = [line for line in (root / CONSTRAINTS).read_text("utf-8").splitlines() if "==" in line]
         except (FileNotFoundError, KeyError, ValueError) as error:
             raise InstallError(
@@ -39,8 +39,8 @@ class Project:
                 "restore it with `git checkout pyproject.toml install`, or clone the project again",
                 Exit.ENVIRONMENT,
             ) from None
-        extras = {name: tuple(items) for name, items in told.get("optional-dependencies", {}).items()}
-        return cls(root, tuple(told.get("dependencies", ())), extras, len(pins), str(told.get("version", "")))
+        extras = {name: tuple(items) for name, items in parsed.get("optional-dependencies", {}).items()}
+        return cls(root, tuple(parsed.get("dependencies", ())), extras, len(pins), str(parsed.get("version", "")))
 
     def torch(self) -> list[str]:
         """Return the requirements of torch and torchvision, which are installed together or not at all."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import systemd
-from actions import Acts
+from actions import Actions
 from errors import Exit, InstallError
 from launchd import Launchd
 from systemd import Endpoint, Systemd
@@ -40,22 +40,22 @@ class Supervisor(Protocol):
     def running(self, names: Sequence[str]) -> list[str]:
         """Return those that run."""
 
-    def stop(self, acts: Acts, names: Sequence[str]) -> None:
+    def stop(self, actions: Actions, names: Sequence[str]) -> None:
         """Stop them; no failure if they do not run."""
 
-    def read_again(self, acts: Acts) -> None:
+    def read_again(self, actions: Actions) -> None:
         """Take note of changed files."""
 
-    def start(self, acts: Acts, names: Sequence[str], within_s: float | None = None) -> None:
+    def start(self, actions: Actions, names: Sequence[str], within_s: float | None = None) -> None:
         """Start them, and wait for that no longer than `within_s`; raises InstallError."""
 
-    def enable(self, acts: Acts, names: Sequence[str]) -> None:
+    def enable(self, actions: Actions, names: Sequence[str]) -> None:
         """Have them started at login; raises InstallError."""
 
-    def disable(self, acts: Acts, names: Sequence[str]) -> None:
+    def disable(self, actions: Actions, names: Sequence[str]) -> None:
         """Stop them and have them started no more; no failure if they are not there."""
 
-    def forget(self, acts: Acts, names: Sequence[str]) -> None:
+    def forget(self, actions: Actions, names: Sequence[str]) -> None:
         """Take note of removed files."""
 
 
@@ -68,7 +68,7 @@ def supervisor(user: UserFolders) -> Supervisor | None:
     return Systemd.find(user) if user.platform.startswith("linux") else None
 
 
-def install(python: Path, user: UserFolders, acts: Acts, *, linger: bool) -> list[str]:
+def install(python: Path, user: UserFolders, actions: Actions, *, linger: bool) -> list[str]:
     """Set the service up and start it; return the lines that tell about it. Raises InstallError and OSError."""
     found = supervisor(user)
     if found is None:
@@ -76,35 +76,35 @@ def install(python: Path, user: UserFolders, acts: Acts, *, linger: bool) -> lis
             "No background service, as no systemd runs for this user here; by hand, in a terminal or from your own "
             "start-up: `deepdream watch`"
         ]
-    point = endpoint(python, user, acts, asked=found.kind == "systemd")
+    point = endpoint(python, user, actions, asked=found.kind == "systemd")
     files = found.files(point)
     names = found.names(files)
-    acts.part.facts |= {"kind": found.kind, "units": names}
-    before = {path for path in map(Path, acts.part.files) if path not in files and path.exists()}
-    changed = [path for path, text in files.items() if acts.write(path, text)]
+    actions.part.facts |= {"kind": found.kind, "units": names}
+    before = {path for path in map(Path, actions.part.files) if path not in files and path.exists()}
+    changed = [path for path, text in files.items() if actions.write(path, text)]
     for path in before:  # of a version that had more of them
-        _remove_file(path, acts)
+        _remove_file(path, actions)
     changed += before
     ran = found.running(names) if changed else []
     if changed:
-        found.read_again(acts)
+        found.read_again(actions)
     if ran:  # they go by what they were told before
-        found.stop(acts, ran)
-    found.enable(acts, names)
-    found.start(acts, names)
-    told = [f"Background service: {', '.join(names)}, started now and at each login"]
-    return told + _linger(acts, found, wanted=linger)
+        found.stop(actions, ran)
+    found.enable(actions, names)
+    found.start(actions, names)
+    output = [f"Background service: {', '.join(names)}, started now and at each login"]
+    return output + _linger(actions, found, wanted=linger)
 
 
-def _remove_file(path: Path, acts: Acts) -> None:
+def _remove_file(path: Path, actions: Actions) -> None:
     """Remove a file of the service, and from the record."""
-    if not acts.would(f"remove {path}"):
+    if not actions.would(f"remove {path}"):
         path.unlink(missing_ok=True)
-        acts.part.files.pop(str(path), None)
-        acts.manifest.save()
+        actions.part.files.pop(str(path), None)
+        actions.manifest.save()
 
 
-def _linger(acts: Acts, found: Supervisor, *, wanted: bool) -> list[str]:
+def _linger(actions: Actions, found: Supervisor, *, wanted: bool) -> list[str]:
     """Let the service run without a session if that is wanted, and note it if that was our doing; return what to tell."""
     if not wanted:
         return []
@@ -113,52 +113,52 @@ def _linger(acts: Acts, found: Supervisor, *, wanted: bool) -> list[str]:
     user = machine_systemd.user_name()
     if machine_systemd.lingers(user):
         return ["The service runs without a login as well (lingering was on already)"]
-    if not acts.dry_run:
-        acts.part.facts["lingering"] = True
-        acts.manifest.save()
-    done = systemd.set_lingering(acts, user, on=True)
+    if not actions.dry_run:
+        actions.part.facts["lingering"] = True
+        actions.manifest.save()
+    done = systemd.set_lingering(actions, user, on=True)
     if done.code == 0:
         return ["The service runs without a login as well (lingering switched on)"]
-    acts.part.facts.pop("lingering", None)
-    acts.manifest.save()
+    actions.part.facts.pop("lingering", None)
+    actions.manifest.save()
     return [f"Lingering could not be switched on: {done.last} — an administrator can: loginctl enable-linger {user}"]
 
 
-def endpoint(python: Path, user: UserFolders, acts: Acts, *, asked: bool) -> Endpoint | None:
+def endpoint(python: Path, user: UserFolders, actions: Actions, *, asked: bool) -> Endpoint | None:
     """Return where the service's helper is to be reached, prepared by the program; None if it has nothing of the kind.
 
     Raises InstallError.
     """
     if not asked:
         return None
-    if acts.would(f"run: {python} -I -m {MODULE}"):
+    if actions.would(f"run: {python} -I -m {MODULE}"):
         if not (address := user.state / "service.json").exists():
-            acts.would(f"write {address}, the helper's address and key")
+            actions.would(f"write {address}, the helper's address and key")
         return Endpoint(Path("service.json"), "127.0.0.1", 0)
     done = ask(python, "-I", "-X", "utf8", "-m", MODULE, within_s=ASK_WITHIN_S)
     if done.code and any("No module named" in line and "service_endpoint" in line for line in done.err.splitlines()):
         return None
     with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
         if done.code == 0:
-            told = json.loads(done.out)
-            found = Endpoint(Path(told["path"]), str(told["host"]), int(told["port"]))
+            output = json.loads(done.out)
+            found = Endpoint(Path(output["path"]), str(output["host"]), int(output["port"]))
             if found.path.is_absolute() and 0 < found.port < 65536:
-                acts.part.facts["endpoint"] = str(found.path)
+                actions.part.facts["endpoint"] = str(found.path)
                 for note in filter(None, map(str.strip, done.err.splitlines())):
-                    acts.told.line(note)
+                    actions.output.line(note)
                 return found
     raise InstallError(
-        f"the service's address cannot be prepared: {done.last}", "mend that, then run this again", Exit.SERVICE
+        f"the service's address cannot be prepared: {done.last}", "fix that, then run this again", Exit.SERVICE
     )
 
 
 class Pause:
     """The service while the program under it is exchanged: what ran is stopped, and started again afterwards."""
 
-    def __init__(self, user: UserFolders, acts: Acts) -> None:
+    def __init__(self, user: UserFolders, actions: Actions) -> None:
         self.user = user
-        self.acts = acts
-        names = [name for name in acts.part.facts.get("units", []) if isinstance(name, str)]
+        self.actions = actions
+        names = [name for name in actions.part.facts.get("units", []) if isinstance(name, str)]
         self.supervisor = supervisor(user) if names else None
         self.names = names
         self.ran: list[str] = []
@@ -170,90 +170,90 @@ class Pause:
         if self.supervisor:
             self.ran = self.supervisor.running(self.names)
             # What an earlier run that was killed has stopped is to be started again as well.
-            resume = self.acts.part.facts.get("resume", [])
+            resume = self.actions.part.facts.get("resume", [])
             self.ran += [name for name in self.names if name in resume and name not in self.ran]
             self._note(self.ran)
-            self.supervisor.stop(self.acts, self.ran)
+            self.supervisor.stop(self.actions, self.ran)
         if old is not None:
-            self.acts.run(old, "-I", "-m", "deepdream_core", "helper", "--stop", within_s=ASK_WITHIN_S)
+            self.actions.run(old, "-I", "-m", "deepdream_core", "helper", "--stop", within_s=ASK_WITHIN_S)
 
     def end(self, within_s: float | None = None) -> None:
         """Start what ran before, also before an earlier run that was killed; raises InstallError."""
         names = self._resumed()
         if self.supervisor and names:
-            self.supervisor.start(self.acts, names, within_s)
+            self.supervisor.start(self.actions, names, within_s)
         self._note(None)
 
     def _resumed(self) -> list[str]:
         """Return what is to be started again."""
-        resume = self.acts.part.facts.get("resume", [])
+        resume = self.actions.part.facts.get("resume", [])
         return self.ran or [name for name in self.names if name in resume]
 
     @property
     def interrupted(self) -> bool:
         """Whether an earlier run was killed while the program was being exchanged."""
-        return "resume" in self.acts.part.facts
+        return "resume" in self.actions.part.facts
 
     def renew(self, python: Path) -> None:
         """Write the units as this version has them; raises InstallError and OSError."""
         if not self.supervisor:
             return
         asked = self.supervisor.kind == "systemd"
-        files = self.supervisor.files(endpoint(python, self.user, self.acts, asked=asked))
+        files = self.supervisor.files(endpoint(python, self.user, self.actions, asked=asked))
         self.before = {path: path.read_bytes() for path in files if path.is_file()}
-        written = [path for path, text in files.items() if self.acts.write(path, text)]
+        written = [path for path, text in files.items() if self.actions.write(path, text)]
         if written:
-            self.supervisor.read_again(self.acts)
+            self.supervisor.read_again(self.actions)
 
     def take_back(self, switch: Callable[[], None]) -> None:
         """Let `switch` bring the program back, and start it with the units as they were; raises InstallError, OSError."""
         if self.supervisor:  # to start what is on its way already does nothing: the new version would go on
-            self.supervisor.stop(self.acts, self._resumed())
+            self.supervisor.stop(self.actions, self._resumed())
         switch()
-        if [path for path, content in self.before.items() if self.acts.write(path, content)] and self.supervisor:
-            self.supervisor.read_again(self.acts)
+        if [path for path, content in self.before.items() if self.actions.write(path, content)] and self.supervisor:
+            self.supervisor.read_again(self.actions)
         self.end(BACK_WITHIN_S)
 
     def _note(self, names: list[str] | None) -> None:
         """Write down what is to be started again, or with None that all is done."""
-        facts = self.acts.part.facts
-        if self.acts.dry_run or facts.get("resume") == names:
+        facts = self.actions.part.facts
+        if self.actions.dry_run or facts.get("resume") == names:
             return
         facts["resume"] = names
         if names is None:
             facts.pop("resume")
-        self.acts.manifest.save()
+        self.actions.manifest.save()
 
 
-def remove(user: UserFolders, acts: Acts) -> list[str]:
+def remove(user: UserFolders, actions: Actions) -> list[str]:
     """Stop the service and have it started no more; return what to tell. The files are the caller's to remove."""
-    facts = acts.part.facts
+    facts = actions.part.facts
     found = supervisor(user)
     names = [name for name in facts.get("units", []) if isinstance(name, str)]
     if found is not None and not names:  # no record: by the well-known places
         files = found.files(Endpoint(Path(), "127.0.0.1", 1))
         names = found.names(files) if any(path.exists() for path in files) else []
-    told = []
+    output = []
     if found is not None and names:
-        found.disable(acts, names)
+        found.disable(actions, names)
     if found is None and machine_systemd.SOCKET_UNIT in names and machine_systemd.manager_runs():
-        told.append(
+        output.append(
             "systemd did not answer, and may listen for the helper until you log out; where it answers: "
             f"systemctl --user stop {machine_systemd.SOCKET_UNIT}"
         )
     if facts.get("lingering") is True:
-        done = systemd.set_lingering(acts, machine_systemd.user_name(), on=False)
+        done = systemd.set_lingering(actions, machine_systemd.user_name(), on=False)
         if done.code == 0:
             facts.pop("lingering")
         else:
-            told.append(
+            output.append(
                 f"Lingering could not be switched off: {done.last} — loginctl disable-linger {machine_systemd.user_name()}"
             )
-    return told
+    return output
 
 
-def forget(user: UserFolders, acts: Acts) -> None:
+def forget(user: UserFolders, actions: Actions) -> None:
     """Let the supervisor take note of the removed files."""
     found = supervisor(user)
     if found is not None:
-        found.forget(acts, [name for name in acts.part.facts.get("units", []) if isinstance(name, str)])
+        found.forget(actions, [name for name in actions.part.facts.get("units", []) if isinstance(name, str)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import unit_start
-from actions import Acts
+from actions import Actions
 from errors import Exit, InstallError
 
 from deepdream_core.machine.command import Answer, ask, clean_environment
@@ -122,50 +122,50 @@ class Systemd:
         words = ("active", "activating", "reloading")
         return [name for name, state in zip(names, done.lines, strict=False) if state in words]
 
-    def stop(self, acts: Acts, names: Sequence[str]) -> None:
+    def stop(self, actions: Actions, names: Sequence[str]) -> None:
         """Stop units; the socket among them, or the next client would start the helper again."""
         if names:
-            acts.run(*_SYSTEMCTL, "stop", *names, within_s=STOP_WITHIN_S, environ=self.environ)
+            actions.run(*_SYSTEMCTL, "stop", *names, within_s=STOP_WITHIN_S, environ=self.environ)
 
-    def read_again(self, acts: Acts) -> None:
+    def read_again(self, actions: Actions) -> None:
         """Let the manager read the changed units."""
-        acts.run(*_SYSTEMCTL, "daemon-reload", within_s=WITHIN_S, environ=self.environ)
+        actions.run(*_SYSTEMCTL, "daemon-reload", within_s=WITHIN_S, environ=self.environ)
 
-    def start(self, acts: Acts, names: Sequence[str], within_s: float | None = None) -> None:
+    def start(self, actions: Actions, names: Sequence[str], within_s: float | None = None) -> None:
         """Start units, and wait until they are up, as long as they may take or `within_s`; raises InstallError."""
         # What failed before is forgiven; in this order, as a socket fails again above a failed service.
         wanted = [name for name in names if name != HELPER_UNIT]
-        acts.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, environ=self.environ)
+        actions.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, environ=self.environ)
         command = (*_SYSTEMCTL, "start", *wanted)
-        if wanted and not acts.would(f"run: {shlex.join(command)}"):
-            waiting = unit_start.Waiting(wanted[-1], self.environ, acts.told, within_s)
+        if wanted and not actions.would(f"run: {shlex.join(command)}"):
+            waiting = unit_start.Waiting(wanted[-1], self.environ, actions.output, within_s)
             self._must("the service does not start", unit_start.start(command, waiting))
 
-    def enable(self, acts: Acts, names: Sequence[str]) -> None:
+    def enable(self, actions: Actions, names: Sequence[str]) -> None:
         """Have units started at login; raises InstallError."""
         wanted = [name for name in names if name in WANTED]
         for name in wanted:
             folder = self.folder() / WANTED[name]
-            acts.folder(folder)
-            if acts.dry_run and not (folder / name).is_symlink():
-                acts.would(f"link {folder / name} -> {self.folder() / name}, by:")
-            acts.part.links[str(folder / name)] = str(self.folder() / name)
-        if not acts.dry_run:
-            acts.manifest.save()
-        self._must("the service cannot be enabled", acts.run(
+            actions.folder(folder)
+            if actions.dry_run and not (folder / name).is_symlink():
+                actions.would(f"link {folder / name} -> {self.folder() / name}, by:")
+            actions.part.links[str(folder / name)] = str(self.folder() / name)
+        if not actions.dry_run:
+            actions.manifest.save()
+        self._must("the service cannot be enabled", actions.run(
             *_SYSTEMCTL, "enable", *wanted, within_s=WITHIN_S, environ=self.environ
         ))  # fmt: skip
 
-    def disable(self, acts: Acts, names: Sequence[str]) -> None:
+    def disable(self, actions: Actions, names: Sequence[str]) -> None:
         """Stop units and have them started no more, as far as they are known."""
         if names:
-            acts.run(*_SYSTEMCTL, "disable", "--now", *names, within_s=STOP_WITHIN_S, environ=self.environ)
+            actions.run(*_SYSTEMCTL, "disable", "--now", *names, within_s=STOP_WITHIN_S, environ=self.environ)
 
-    def forget(self, acts: Acts, names: Sequence[str]) -> None:
+    def forget(self, actions: Actions, names: Sequence[str]) -> None:
         """Let the manager forget units whose files are gone."""
-        self.read_again(acts)
+        self.read_again(actions)
         if names:
-            acts.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, environ=self.environ)
+            actions.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, environ=self.environ)
 
     @staticmethod
     def _must(what: str, done: Answer) -> None:
@@ -180,7 +180,7 @@ def paths_of(listed: str) -> list[Path]:
     return [Path(os.fsdecode(re.sub(rb"\\x([0-9a-f]{2})", lambda f: bytes([int(f[1], 16)]), word))) for word in raw]
 
 
-def set_lingering(acts: Acts, user: str, *, on: bool) -> Answer:
+def set_lingering(actions: Actions, user: str, *, on: bool) -> Answer:
     """Have a user's services go on without a session, or no more."""
     # Where polkit is broken it takes half a minute to say no.
-    return acts.run("loginctl", "enable-linger" if on else "disable-linger", user, within_s=60)
+    return actions.run("loginctl", "enable-linger" if on else "disable-linger", user, within_s=60)

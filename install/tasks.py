@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from actions import Acts
+from actions import Actions
 from errors import Exit, InstallError
 from systemd import TEMPLATES, Endpoint, filled
 
@@ -62,35 +62,35 @@ class Tasks:
         """Return those of the tasks that are there."""
         return [name for name in names if ask("schtasks", "/Query", "/TN", name, within_s=WITHIN_S).code == 0]
 
-    def stop(self, acts: Acts, names: Sequence[str]) -> None:
+    def stop(self, actions: Actions, names: Sequence[str]) -> None:
         """End what the tasks have started."""
         for name in names:
-            acts.run("schtasks", "/End", "/TN", name, within_s=WITHIN_S)
+            actions.run("schtasks", "/End", "/TN", name, within_s=WITHIN_S)
 
-    def read_again(self, acts: Acts) -> None:
+    def read_again(self, actions: Actions) -> None:
         """Make the task again from its file; raises InstallError."""
-        done = acts.run(
+        done = actions.run(
             "schtasks", "/Create", "/TN", WATCH, "/XML", self.user.data / "watch-task.xml", "/F", within_s=WITHIN_S
         )
         self._must("the task cannot be made", done)
 
-    def start(self, acts: Acts, names: Sequence[str], within_s: float | None = None) -> None:
+    def start(self, actions: Actions, names: Sequence[str], within_s: float | None = None) -> None:
         """Start what the tasks stand for; raises InstallError."""
         for name in names:
-            self._must("the service does not start", acts.run("schtasks", "/Run", "/TN", name, within_s=WITHIN_S))
+            self._must("the service does not start", actions.run("schtasks", "/Run", "/TN", name, within_s=WITHIN_S))
 
-    def enable(self, acts: Acts, names: Sequence[str]) -> None:
+    def enable(self, actions: Actions, names: Sequence[str]) -> None:
         """Make the task if it is not there, deleted by hand for one; it is started at logon then. Raises InstallError."""
         if len(self.running(names)) < len(names) and (self.user.data / "watch-task.xml").exists():
-            self.read_again(acts)
+            self.read_again(actions)
 
-    def disable(self, acts: Acts, names: Sequence[str]) -> None:
+    def disable(self, actions: Actions, names: Sequence[str]) -> None:
         """End what the tasks have started, and remove them."""
-        self.stop(acts, names)
+        self.stop(actions, names)
         for name in names:
-            acts.run("schtasks", "/Delete", "/TN", name, "/F", within_s=WITHIN_S)
+            actions.run("schtasks", "/Delete", "/TN", name, "/F", within_s=WITHIN_S)
 
-    def forget(self, acts: Acts, names: Sequence[str]) -> None:
+    def forget(self, actions: Actions, names: Sequence[str]) -> None:
         """Nothing to do: a removed task leaves nothing."""
 
     @staticmethod

@@ -16,7 +16,7 @@ import launcher
 import recover
 import running_programs
 import service
-from actions import Acts
+from actions import Actions
 from errors import Exit, InstallError
 from folder import USUAL
 
@@ -38,10 +38,10 @@ HELPER_STOPS_WITHIN_S = 60.0
 class Uninstall:
     """One removal by the record in `manifest`; what is left, and why, is told as it goes."""
 
-    def __init__(self, user: UserFolders, manifest: Manifest, acts: Acts, *, purge: bool) -> None:
+    def __init__(self, user: UserFolders, manifest: Manifest, actions: Actions, *, purge: bool) -> None:
         self.user = user
         self.manifest = manifest
-        self.acts = acts
+        self.actions = actions
         self.purge = purge
         self.left: list[str] = []
         self.removed = 0
@@ -49,7 +49,7 @@ class Uninstall:
     def run(self) -> list[str]:
         """Remove everything; return what to tell. Raises OSError."""
         if self.manifest.damaged:
-            self.acts.told.line(f"{self.manifest.path} cannot be read; what can be recognised is removed")
+            self.actions.output.line(f"{self.manifest.path} cannot be read; what can be recognised is removed")
         if self.manifest.damaged or not self.manifest.path.exists():
             recover.parts(self.user, self.manifest)
         trees = self._trees()
@@ -58,26 +58,26 @@ class Uninstall:
         if not self.manifest.parts and not trees and not (self.purge and self._purgeable()):
             self._last([])  # a lock, and the folder for it, is what an installation leaves that had not begun
             return ["Nothing of DeepDream is installed here", *self._kept()]
-        told = service.remove(self.user, self.acts.of("service"))
+        output = service.remove(self.user, self.actions.of("service"))
         python = self.user.python()
         if python is not None:
-            self.acts.run(python, "-I", "-m", "deepdream_core", "helper", "--stop", within_s=HELPER_STOPS_WITHIN_S)
-        told += self._end_running()
+            self.actions.run(python, "-I", "-m", "deepdream_core", "helper", "--stop", within_s=HELPER_STOPS_WITHIN_S)
+        output += self._end_running()
         parts = list(self.manifest.parts.values())
         for part in parts:
             self._files(part)
             self._links(part)
-        service.forget(self.user, self.acts.of("service"))
+        service.forget(self.user, self.actions.of("service"))
         self._endpoint()
         for tree in trees:
             self._count(tree)
-            self.acts.remove_tree(tree)
+            self.actions.remove_tree(tree)
         watched = self._watched() if self.purge else []
         if self.purge:
             self._purge()
         self._drop_folders(watched)
         self._last(parts)
-        return [*told, *self._report()]
+        return [*output, *self._report()]
 
     def _refuse_elsewhere(self) -> None:
         """Raise InstallError if the command `deepdream` is that of a program in another place, of which we know nothing."""
@@ -100,17 +100,17 @@ class Uninstall:
 
     def _end_running(self) -> list[str]:
         """End what still runs of the program, by hand or under a manager that does not answer; return what to tell."""
-        told = []
+        output = []
         found = running_programs.of(self.user)
         daemons = [one for one in found if one.is_daemon]
-        if daemons and not self.acts.would(f"end {', '.join(map(str, daemons))}"):
+        if daemons and not self.actions.would(f"end {', '.join(map(str, daemons))}"):
             left = running_programs.end(daemons, self.user)
-            told += [f"Ended: {one}" for one in daemons if one not in left]
+            output += [f"Ended: {one}" for one in daemons if one not in left]
             self.left += [f"{one}, which does not end" for one in left]
-        told += [
+        output += [
             f"{one} runs still, and may fail now that its files are gone" for one in found if one not in daemons
         ]  # fmt: skip
-        return told
+        return output
 
     def _count(self, path: str | Path) -> None:
         self.removed += os.path.lexists(path)
@@ -122,7 +122,7 @@ class Uninstall:
             self._unlink(in_the_making(path))
             if path.name == PROGRAM:  # killed between two steps, the folder itself need not be there
                 for left in (left for end in ("new", "old") for left in path.parent.parent.glob(f".deepdream-*.{end}")):
-                    self.acts.remove_tree(left)
+                    self.actions.remove_tree(left)
             if not path.is_file():
                 continue
             if part.wrote(path, path.read_bytes()):
@@ -133,7 +133,7 @@ class Uninstall:
     def _unlink(self, path: Path) -> None:
         if os.path.lexists(path):
             self._count(path)
-            if not self.acts.would(f"remove {path}"):
+            if not self.actions.would(f"remove {path}"):
                 path.unlink()
 
     def _links(self, part: Part) -> None:
@@ -150,10 +150,10 @@ class Uninstall:
 
     def _endpoint(self) -> None:
         """Remove the service's endpoint, whose token opens nothing any more."""
-        told = self.manifest.part("service").facts.get("endpoint")
-        if isinstance(told, str) and Path(told).is_absolute() and Path(told).name == "service.json":
-            self._unlink(Path(told))
-            self._remove_if_empty(Path(told).parent)
+        output = self.manifest.part("service").facts.get("endpoint")
+        if isinstance(output, str) and Path(output).is_absolute() and Path(output).name == "service.json":
+            self._unlink(Path(output))
+            self._remove_if_empty(Path(output).parent)
 
     def _watched(self) -> list[Path]:
         """Return the drop folders that the journal knows, also after a removal without --purge, when no record does."""
@@ -201,8 +201,8 @@ class Uninstall:
         """Remove a folder that holds nothing, or nothing but what Python compiled of our files."""
         if folder.is_symlink() or not folder.is_dir():
             return
-        if self.acts.dry_run:
-            self.acts.would(f"remove the folder {folder} if it is empty then")
+        if self.actions.dry_run:
+            self.actions.would(f"remove the folder {folder} if it is empty then")
             return
         compiled = folder / "__pycache__"
         with contextlib.suppress(OSError):
@@ -224,12 +224,12 @@ class Uninstall:
     def _purge(self) -> None:
         for path in self._purgeable():
             self._count(path)
-            self.acts.remove_tree(path)
+            self.actions.remove_tree(path)
         for folder in (self.user.config, self.user.state):
             self._remove_if_empty(folder)
 
     def _report(self) -> list[str]:
-        lines = [] if self.acts.dry_run else [f"DeepDream is removed ({self.removed} things)"]
+        lines = [] if self.actions.dry_run else [f"DeepDream is removed ({self.removed} things)"]
         lines += [f"Left: {what}" for what in self.left]
         return lines + self._kept()
 

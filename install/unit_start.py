@@ -29,13 +29,13 @@ class Waiting:
         self,
         unit: str,
         env: Mapping[str, str],
-        told: Screen,
+        output: Screen,
         within_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.unit = unit
         self.env = env
-        self.told = told
+        self.output = output
         self.within_s = within_s
         self.clock = clock
         self.began = clock()
@@ -51,10 +51,10 @@ class Waiting:
         if now - self.began < QUIET_S:
             return
         if self.stage is None:
-            self.told.line(
+            self.output.line(
                 f"{self.unit} is starting: first it looks through all its folders, which takes minutes if much lies there"
             )
-            self.stage = Stage(self.told)
+            self.stage = Stage(self.output)
         if self.stage.due() and now - self.asked >= ASK_EVERY_S:
             self.asked = now
             self.says = self._state()
@@ -86,4 +86,4 @@ def start(command: tuple[str, ...], waiting: Waiting) -> Answer:
     except OSError as error:
         return Answer(NOT_FOUND, err=str(error))
     finally:
-        waiting.told.wipe()
+        waiting.output.wipe()

@@ -38,7 +38,7 @@ from deepdream_core.doctor import (
     service,
     space,
 )
-from deepdream_core.doctor.check import Check, Finding, Mend, apart, looked_at, well, wrong
+from deepdream_core.doctor.check import Check, Finding, Repair, failing, outcome, passed, skipped
 from deepdream_core.doctor.run import JsonReport, TextReport, examine
 from deepdream_core.doctor.service_environment import service_environment
 from deepdream_core.hotfolder.journal import Journal
@@ -123,10 +123,10 @@ def test_without_an_installation_there_is_nothing_to_check(here: UserFolders) ->
 def test_a_whole_installation_is_well(here: UserFolders) -> None:
     installed(here)
     found = program.check_program(here, __version__, runs())
-    assert found == well(f"{__version__} in ~/.local/share/deepdream/app/one")
+    assert found == passed(f"{__version__} in ~/.local/share/deepdream/app/one")
     assert program.check_leftovers(here, time.time()).ok
     on_path = replace(here, environ={"PATH": f"{here.launcher.parent}:/usr/bin"})
-    assert program.check_command(on_path) == well("~/.local/bin/deepdream")
+    assert program.check_command(on_path) == passed("~/.local/bin/deepdream")
     assert program.check_python(program.service_python(here), sys.version_info[:3], runs()).ok
 
 
@@ -186,7 +186,7 @@ def test_a_damaged_installation_is_told(
     here: UserFolders, damage: Callable[[UserFolders, Path], None], told: str
 ) -> None:
     damage(here, installed(here))
-    found = looked_at(Check("program", lambda: program.check_program(here, __version__, runs())))
+    found = outcome(Check("program", lambda: program.check_program(here, __version__, runs())))
     assert found.ok is False
     assert re.search(told, found.what), found.what
     assert "python3 install" in found.fix
@@ -221,7 +221,7 @@ def test_the_manifest_of_a_newer_installer_is_told_as_such(here: UserFolders) ->
     installed(here)
     record = here.data / "manifest.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"manifest": 2}))
-    found = looked_at(Check("program", lambda: program.check_program(here, __version__, runs())))
+    found = outcome(Check("program", lambda: program.check_program(here, __version__, runs())))
     assert "was written by a newer DeepDream" in found.what
     assert "deepdream doctor" in found.fix
 
@@ -237,7 +237,7 @@ def test_the_manifest_of_a_newer_installer_is_told_as_such(here: UserFolders) ->
 def test_a_path_without_the_command_is_told_in_the_shell_s_own_words(here: UserFolders, shell: str, fix: str) -> None:
     installed(here)
     found = program.check_command(replace(here, environ={"PATH": "/usr/bin", "SHELL": shell}))
-    assert found == wrong("PATH lacks ~/.local/bin", fix)
+    assert found == failing("PATH lacks ~/.local/bin", fix)
 
 
 def test_another_command_of_that_name_that_comes_first_is_told(here: UserFolders, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_another_command_of_that_name_that_comes_first_is_told(here: UserFolders
 def test_a_command_that_may_not_be_run_is_told(here: UserFolders) -> None:
     installed(here)
     here.launcher.chmod(0o644)
-    assert program.check_command(here) == wrong(
+    assert program.check_command(here) == failing(
         "~/.local/bin/deepdream cannot be run", f"`chmod 755 '{here.launcher}'`"
     )
 
@@ -276,11 +276,13 @@ def python_with(folder: Path) -> Path:
     return venv / "bin" / "python"
 
 
-def seen(engine: dict[str, Any] | None = None, python: Path = Path(sys.executable), **environ: str) -> computing.Seen:
+def seen(
+    engine: dict[str, Any] | None = None, python: Path = Path(sys.executable), **environ: str
+) -> computing.ServiceFacts:
     """What the probe sees, run as doctor runs it, in an environment with these variables besides."""
     settings = load_config().engine_settings(engine or {})
     around = {**scrubbed(os.environ), **environ}
-    return computing.Seen(lambda: computing.probed(python, around, settings))
+    return computing.ServiceFacts(lambda: computing.probed(python, around, settings))
 
 
 def test_torch_weights_and_memory_are_seen_from_inside_the_service_s_environment() -> None:
@@ -288,7 +290,7 @@ def test_torch_weights_and_memory_are_seen_from_inside_the_service_s_environment
     torch = computing.check_torch(there, nvidia=False, wants_cpu=True)
     assert torch.ok, torch
     assert re.match(r"2\.\d+\.\d+\S* on cpu \(.+\), (fp32|bf16), [\d.]+ GB of [\d.]+ GB free", torch.what)
-    assert computing.check_weights(there) == well("oxford, sha256 c34748d2a8b1…")
+    assert computing.check_weights(there) == passed("oxford, sha256 c34748d2a8b1…")
     assert "torch" not in sys.modules or "torch" in there(), "asked in a process of its own"
 
 
@@ -298,8 +300,8 @@ def test_a_torch_that_only_the_service_finds_broken_is_told(tmp_path: Path) -> N
     found = computing.check_torch(broken, nvidia=False, wants_cpu=False)
     assert found.ok is False
     assert found.what == "ImportError: libcudart.so.13: cannot open shared object file"
-    assert computing.check_weights(broken) == apart("torch does not run")
-    assert computing.check_memory(broken) == apart("torch has no device to compute on")
+    assert computing.check_weights(broken) == skipped("torch does not run")
+    assert computing.check_memory(broken) == skipped("torch has no device to compute on")
 
 
 def test_a_device_that_is_not_there_is_told() -> None:
@@ -314,19 +316,19 @@ def test_a_device_that_is_not_there_is_told() -> None:
 def test_a_python_without_the_program_is_told(here: UserFolders) -> None:
     python = installed(here) / "bin" / "python"
     engine = load_config().engine
-    bare = computing.Seen(lambda: computing.probed(python, scrubbed(os.environ), engine))
-    found = looked_at(Check("torch", lambda: computing.check_torch(bare, nvidia=False, wants_cpu=False), 60))
+    bare = computing.ServiceFacts(lambda: computing.probed(python, scrubbed(os.environ), engine))
+    found = outcome(Check("torch", lambda: computing.check_torch(bare, nvidia=False, wants_cpu=False), 60))
     assert found.ok is False
     assert "No module named" in found.what
 
 
 def test_a_graphics_card_that_torch_does_not_use_is_told() -> None:
     on_cpu = {"version": "2.15", "device": "cpu", "name": "EPYC", "precision": "bf16", "free": 9e9, "total": 9e9}
-    built_without = computing.Seen(lambda: {"torch": {**on_cpu, "cuda": None}})
+    built_without = computing.ServiceFacts(lambda: {"torch": {**on_cpu, "cuda": None}})
     found = computing.check_torch(built_without, nvidia=True, wants_cpu=False)
     assert found.ok is False
     assert "built without CUDA" in found.what
-    no_driver = computing.Seen(lambda: {"torch": {**on_cpu, "cuda": "13.0"}})
+    no_driver = computing.ServiceFacts(lambda: {"torch": {**on_cpu, "cuda": "13.0"}})
     assert "nvidia-smi" in computing.check_torch(no_driver, nvidia=True, wants_cpu=False).fix
     assert computing.check_torch(no_driver, nvidia=True, wants_cpu=True).ok
 
@@ -347,13 +349,13 @@ def test_damaged_weights_are_told(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_there_are_told(tmp_path: Path) -> None:
     found = computing.check_weights(seen({"device": "cpu", "weights": "torchvision"}, XDG_DATA_HOME=str(tmp_path)))
-    assert found == wrong("the torchvision weights are not here yet", "run: deepdream weights fetch torchvision")
+    assert found == failing("the torchvision weights are not here yet", "run: deepdream weights fetch torchvision")
 
 
 def test_memory_for_a_large_photo() -> None:
     def told(device: str, free: float, host_free: float) -> Finding:
         return computing.check_memory(
-            computing.Seen(lambda: {"torch": {"device": device, "free": free, "host_free": host_free}})
+            computing.ServiceFacts(lambda: {"torch": {"device": device, "free": free, "host_free": host_free}})
         )
 
     assert told("cpu", 5e9, 5e9).ok
@@ -407,13 +409,13 @@ def test_a_drop_folder_that_is_not_there(tmp_path: Path) -> None:
     root = tmp_path / "drop"
     assert looked_into(root, wanted=False).ok is None
     away = looked_into(root, known=True)
-    assert (away.ok, away.mend) == (False, None), "its disk is away: a folder made in its place would hide that"
+    assert (away.ok, away.repair) == (False, None), "its disk is away: a folder made in its place would hide that"
     found = looked_into(root)
     assert found.fix == f"`mkdir {root}`"
-    assert found.mend is not None
-    found.mend.do()
+    assert found.repair is not None
+    found.repair.do()
     assert looked_into(root).ok
-    assert looked_into(tmp_path / "no disk" / "drop").mend is None
+    assert looked_into(tmp_path / "no disk" / "drop").repair is None
 
 
 def test_the_journal_is_asked_without_being_touched(tmp_path: Path) -> None:
@@ -463,7 +465,7 @@ found = look()
 print(found.ok, found.what)
 print(found.fix)
 print(check_events(Path(sys.argv[1]), "canary").ok)
-found.mend.do()
+found.repair.do()
 print(look().ok)
 """
 
@@ -485,12 +487,12 @@ def test_a_folder_that_cannot_be_written_is_told_and_opened_again(tmp_path: Path
 def test_events_arrive_and_nothing_is_left(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     before = listing(tmp_path)
-    assert folders.check_events(tmp_path, ".canary") == well("they arrive")
+    assert folders.check_events(tmp_path, ".canary") == passed("they arrive")
     assert listing(tmp_path) == before
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "a")
-    assert folders.check_events(link, ".canary") == well("they arrive")
-    assert folders.check_events(tmp_path / "none", ".canary") == apart("the folder is not there")
+    assert folders.check_events(link, ".canary") == passed("they arrive")
+    assert folders.check_events(tmp_path / "none", ".canary") == skipped("the folder is not there")
 
 
 LIMITED = """
@@ -562,7 +564,7 @@ def test_room_on_disks(tmp_path: Path) -> None:
     assert found.ok
     assert not (tmp_path / "not").exists()
     with another_disk(tmp_path / "small") as disk:
-        assert space.check_space({"state": tmp_path, "data": disk / "deepdream"}) == wrong(
+        assert space.check_space({"state": tmp_path, "data": disk / "deepdream"}) == failing(
             f"data: 1 MB are free in {disk}, 300 MB should be", "free some space"
         )
     with another_disk(tmp_path / "few", "size=900m,nr_inodes=50") as disk:
@@ -574,7 +576,7 @@ def test_room_on_disks(tmp_path: Path) -> None:
 
 def test_no_helper_is_no_fault_and_none_is_started(tmp_path: Path) -> None:
     found = reach.check_helper(tmp_path / "run" / "endpoint.json", None, __version__)
-    assert found == apart("none runs; programs start one when they need it")
+    assert found == skipped("none runs; programs start one when they need it")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -591,14 +593,14 @@ def prepared(folder: Path, port: int, token: str) -> wire.Endpoint:
 def test_a_running_helper_and_one_of_another_version(tmp_path: Path) -> None:
     with running_helper(tmp_path / "helper") as helper:
         file, endpoint = helper.endpoint_file, helper.endpoint
-        assert reach.check_helper(file, None, __version__) == well(
+        assert reach.check_helper(file, None, __version__) == passed(
             f"{__version__}, process {endpoint.pid} at port {endpoint.port}"
         )
         none = tmp_path / "none.json"
         by_service = prepared(tmp_path, endpoint.port, endpoint.token)
         assert reach.check_helper(none, by_service, __version__).ok
-        assert reach.check_port(none, by_service, 0, "again") == well(f"the helper has {endpoint.port}")
-        assert reach.check_port(file, None, endpoint.port, "again") == well(f"the helper has {endpoint.port}")
+        assert reach.check_port(none, by_service, 0, "again") == passed(f"the helper has {endpoint.port}")
+        assert reach.check_port(file, None, endpoint.port, "again") == passed(f"the helper has {endpoint.port}")
         assert reach.check_helper(none, by_service, "9.9").what == (
             f"the service's helper is of version {__version__}, and this is 9.9"
         )
@@ -608,8 +610,8 @@ def test_a_running_helper_and_one_of_another_version(tmp_path: Path) -> None:
         assert "does not know the helper's token" in found.what
         old = reach.check_helper(file, None, "9.9")
         assert old.what.startswith(f"a helper of version {__version__} runs (process {endpoint.pid} ")
-        assert old.mend is not None
-        old.mend.do()
+        assert old.repair is not None
+        old.repair.do()
         assert helper.process.wait(60) == 0
         assert reach.check_helper(file, None, "9.9").ok is None
 
@@ -620,7 +622,7 @@ def test_a_helper_that_works_is_not_stopped(tmp_path: Path) -> None:
     with running_helper(tmp_path / "helper") as helper:
         client = helper.client()
         following = running_endlessly(client)
-        assert reach.check_helper(helper.endpoint_file, None, "9.9").mend is None
+        assert reach.check_helper(helper.endpoint_file, None, "9.9").repair is None
         following.job.cancel()
         assert following.ended() == "asked"
 
@@ -705,7 +707,7 @@ def test_a_helper_that_only_says_hello_is_not_well(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(client.HelperClient, "status", refuse)
         for file, service_ in ((helper.endpoint_file, None), (tmp_path / "none.json", by_service)):
             found = reach.check_helper(file, service_, __version__)
-            assert found == wrong("the helper is broken: No module named 'fastapi'", "install it again")
+            assert found == failing("the helper is broken: No module named 'fastapi'", "install it again")
 
 
 def test_a_port_at_which_nobody_listens(tmp_path: Path) -> None:
@@ -714,7 +716,7 @@ def test_a_port_at_which_nobody_listens(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     by_service = prepared(tmp_path, port, wire.new_token())
     none = tmp_path / "none.json"
-    assert reach.check_helper(none, by_service, __version__) == wrong(
+    assert reach.check_helper(none, by_service, __version__) == failing(
         f"nobody listens at the service's port {port}", "`deepdream service start`"
     )
     assert reach.check_port(none, None, port, "again").ok
@@ -737,14 +739,10 @@ def test_a_damaged_service_endpoint_is_told(tmp_path: Path, content: str, said: 
     path = tmp_path / "service.json"
     path.write_text(content)
     path.chmod(0o600)
-    found = looked_at(
-        Check("helper", lambda: reach.check_helper(path, service_endpoint.read_service(path), __version__))
-    )
-    assert found == wrong(f"could not be checked: {path} {said}", "run `python3 install service` again")
+    found = outcome(Check("helper", lambda: reach.check_helper(path, service_endpoint.read_service(path), __version__)))
+    assert found == failing(f"could not be checked: {path} {said}", "run `python3 install service` again")
     path.chmod(0o644)
-    found = looked_at(
-        Check("helper", lambda: reach.check_helper(path, service_endpoint.read_service(path), __version__))
-    )
+    found = outcome(Check("helper", lambda: reach.check_helper(path, service_endpoint.read_service(path), __version__)))
     assert "others can read it" in found.what
 
 
@@ -759,9 +757,9 @@ def test_unit_files_that_were_changed_or_are_missing_are_told(here: UserFolders)
     wants.parent.mkdir()
     wants.symlink_to(here.units / UNITS[0])
     record = recorded(here, {"service": {"files": files, "links": {str(wants): str(here.units / UNITS[0])}}})
-    assert service.check_unit_files(record, here.units, "again") == well("3 as they were written")
+    assert service.check_unit_files(record, here.units, "again") == passed("3 as they were written")
     (here.units / UNITS[2]).write_text("[Unit]\nDescription=mine\n")
-    assert service.check_unit_files(record, here.units, "again") == wrong(
+    assert service.check_unit_files(record, here.units, "again") == failing(
         f"{here.units / UNITS[2]} was changed", "again"
     )
     (here.units / UNITS[1]).unlink()
@@ -789,7 +787,7 @@ def systemctl(folder: Path, **state: str) -> Callable[..., Answer]:
 
 
 @pytest.mark.parametrize(
-    ("unit", "state", "told", "mended"),
+    ("unit", "state", "told", "repaired"),
     [
         (0, {"ActiveState": "active", "SubState": "listening"}, None, []),
         (1, {"ActiveState": "inactive", "SubState": "dead", "UnitFileState": "static"}, None, []),
@@ -830,7 +828,7 @@ def systemctl(folder: Path, **state: str) -> Callable[..., Answer]:
     ],
 )
 def test_a_unit_s_state_is_told_and_mended(
-    tmp_path: Path, unit: int, state: dict[str, str], told: str | None, mended: list[str] | None
+    tmp_path: Path, unit: int, state: dict[str, str], told: str | None, repaired: list[str] | None
 ) -> None:
     found = service.check_unit(UNITS[unit], Systemd(systemctl(tmp_path, **state)))
     assert found.ok is (told is None), found
@@ -838,10 +836,10 @@ def test_a_unit_s_state_is_told_and_mended(
         return
     assert found.what == told
     assert found.fix
-    assert (found.mend is None) == (mended is None)
-    if found.mend is not None:
-        found.mend.do()
-        assert (tmp_path / "told").read_text().splitlines() == [f"--user {words}" for words in mended or ()]
+    assert (found.repair is None) == (repaired is None)
+    if found.repair is not None:
+        found.repair.do()
+        assert (tmp_path / "told").read_text().splitlines() == [f"--user {words}" for words in repaired or ()]
 
 
 def test_a_service_manager_that_does_not_answer_is_told(tmp_path: Path) -> None:
@@ -849,7 +847,7 @@ def test_a_service_manager_that_does_not_answer_is_told(tmp_path: Path) -> None:
     laid({}, tmp_path / "systemctl", text, 0o755)
     for path, what in ((f"{tmp_path}:{os.environ['PATH']}", "no user manager answers"), ("/nowhere", "no systemd")):
         manager = Systemd(runs({"PATH": path}))
-        found = looked_at(Check("unit", lambda manager=manager: service.check_unit(UNITS[0], manager)))  # type: ignore[misc]
+        found = outcome(Check("unit", lambda manager=manager: service.check_unit(UNITS[0], manager)))  # type: ignore[misc]
         assert found.ok is False
         assert what in found.what
 
@@ -867,8 +865,8 @@ def test_lingering_is_told_when_it_was_wanted_and_is_off(
     on = recorded(here, {"service": {"files": files, "lingering": True}})
     found = service.check_lingering(on, "me")
     assert (found.ok, found.fix) == (False, "`loginctl enable-linger me`")
-    assert found.mend is not None
-    found.mend.do()
+    assert found.repair is not None
+    found.repair.do()
     assert (tmp_path / "told").read_text() == "enable-linger me\n"
     (tmp_path / "me").touch()
     assert service.check_lingering(on, "me").ok
@@ -916,7 +914,7 @@ def test_each_gimp_s_folder_is_found_once(here: UserFolders) -> None:
 
 def test_a_plug_in_of_this_version_is_well(tmp_path: Path) -> None:
     plugged_in(tmp_path / "3.0")
-    assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again") == well(f"plug-in {__version__}")
+    assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again") == passed(f"plug-in {__version__}")
 
 
 def _older(into: Path) -> None:
@@ -974,7 +972,7 @@ def test_a_plug_in_that_was_told_something_else_is_told(tmp_path: Path) -> None:
     plugged_in(tmp_path / "3.0", service={"host": "127.0.0.1", "port": 5, "token": "a"}, command=["/gone/python"])
     facts = {**FACTS, "service": {"host": "127.0.0.1", "port": 6, "token": "a"}}
     found = gimp.check_plug_in(tmp_path / "3.0", True, facts, None, "again")
-    assert found == wrong("the plug-in's service is out of date", "again")
+    assert found == failing("the plug-in's service is out of date", "again")
     assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").what.endswith("not there: /gone/python")
 
 
@@ -993,7 +991,7 @@ def test_files_of_a_plug_in_that_differ_from_the_manifest_are_told(here: UserFol
 def test_a_new_gimp_without_the_plug_in_is_told_only_where_another_has_it(tmp_path: Path) -> None:
     (tmp_path / "3.2").mkdir()
     assert gimp.check_plug_in(tmp_path / "3.2", False, FACTS, None, "again").ok is None
-    assert gimp.check_plug_in(tmp_path / "3.2", True, FACTS, None, "again") == wrong(
+    assert gimp.check_plug_in(tmp_path / "3.2", True, FACTS, None, "again") == failing(
         "this GIMP has no plug-in yet", "again"
     )
 
@@ -1009,13 +1007,13 @@ def test_a_check_that_crashes_or_hangs_is_told_and_the_others_go_on() -> None:
 
     def hang() -> Finding:
         end.wait(30)
-        return well("late")
+        return passed("late")
 
     out = io.StringIO()
     checks = [Check("a", crash), Check("b", hang, 0.1), Check("c", lambda: Finding(True, "fine", "unused"))]
     began = time.monotonic()
     try:
-        assert examine(checks, TextReport(out), mend=False) == 2
+        assert examine(checks, TextReport(out), repair=False) == 2
     finally:
         end.set()
     assert time.monotonic() - began < 5
@@ -1029,8 +1027,8 @@ def test_a_check_that_crashes_or_hangs_is_told_and_the_others_go_on() -> None:
 
 
 def test_the_exit_code_stops_at_a_hundred() -> None:
-    checks = [Check(str(number), lambda: wrong("no", "no")) for number in range(130)]
-    assert examine(checks, TextReport(io.StringIO()), mend=False) == 100
+    checks = [Check(str(number), lambda: failing("no", "no")) for number in range(130)]
+    assert examine(checks, TextReport(io.StringIO()), repair=False) == 100
 
 
 def test_behind_one_trouble_there_may_be_another(tmp_path: Path) -> None:
@@ -1039,14 +1037,14 @@ def test_behind_one_trouble_there_may_be_another(tmp_path: Path) -> None:
     def look() -> Finding:
         for step in steps:
             if not step.exists():
-                return wrong(f"not {step.name}", "do it", Mend(step.name, step.touch))
-        return well("runs")
+                return failing(f"not {step.name}", "do it", Repair(step.name, step.touch))
+        return passed("runs")
 
     out = io.StringIO()
-    assert examine([Check("unit", look)], TextReport(out), mend=True) == 0
+    assert examine([Check("unit", look)], TextReport(out), repair=True) == 0
     assert out.getvalue().splitlines()[-2:] == ["✓ unit: runs", "all is well"]
-    assert "mending unit: enabled" in out.getvalue()
-    assert "mending unit: started" in out.getvalue()
+    assert "fixing unit: enabled" in out.getvalue()
+    assert "fixing unit: started" in out.getvalue()
 
 
 def test_commands_can_be_copied_into_a_shell(tmp_path: Path) -> None:
@@ -1061,11 +1059,11 @@ def test_a_mend_that_fails_is_told_and_counts() -> None:
         raise PermissionError(13, "Permission denied", "/place")
 
     out = io.StringIO()
-    checks = [Check("a", lambda: wrong("it is shut", "open it", Mend("open it", fail)))]
-    assert examine(checks, TextReport(out), mend=False) == 1
-    assert "`deepdream doctor --fix` can mend 1 of them" in out.getvalue()
-    assert examine(checks, TextReport(out), mend=True) == 1
-    assert "could not mend a: open it: [Errno 13] Permission denied: '/place'" in out.getvalue()
+    checks = [Check("a", lambda: failing("it is shut", "open it", Repair("open it", fail)))]
+    assert examine(checks, TextReport(out), repair=False) == 1
+    assert "`deepdream doctor --fix` can fix 1 of them" in out.getvalue()
+    assert examine(checks, TextReport(out), repair=True) == 1
+    assert "could not fix a: open it: [Errno 13] Permission denied: '/place'" in out.getvalue()
 
 
 class Terminal(io.StringIO):
@@ -1080,11 +1078,11 @@ def test_in_a_terminal_lines_keep_to_its_width_and_commands_stay_in_one_piece(mo
         "not enough of what is needed here, " * 4,
         f"raise it with {command}; then look again, as often as it takes",
     )
-    checks = [Check("inotify", lambda: wrong(what, fix))]
+    checks = [Check("inotify", lambda: failing(what, fix))]
     for no_colour in ("", "1"):
         monkeypatch.setenv("NO_COLOR", no_colour)
         out = Terminal()
-        examine(checks, TextReport(out), mend=False)
+        examine(checks, TextReport(out), repair=False)
         assert ("\x1b" in out.getvalue()) is (not no_colour)
         plain = re.sub(r"\x1b\[[0-9;]*[mK]|.*\r", "", out.getvalue()).splitlines()
         assert plain[0].startswith("✗ inotify         not enough of what")
@@ -1094,7 +1092,7 @@ def test_in_a_terminal_lines_keep_to_its_width_and_commands_stay_in_one_piece(mo
 def test_what_was_mended_is_in_the_json(tmp_path: Path) -> None:
     root = tmp_path / "drop"
     out = io.StringIO()
-    assert examine([Check("drop folder", lambda: looked_into(root))], JsonReport(out), mend=True) == 0
+    assert examine([Check("drop folder", lambda: looked_into(root))], JsonReport(out), repair=True) == 0
     told = json.loads(out.getvalue())
     assert told["mended"] == [{"check": "drop folder", "did": f"make {root}", "trouble": ""}]
     assert [(one["check"], one["ok"]) for one in told["checks"]] == [("drop folder", True)]
@@ -1103,7 +1101,7 @@ def test_what_was_mended_is_in_the_json(tmp_path: Path) -> None:
 def test_an_output_that_knows_no_ticks_gets_plain_ones() -> None:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, "ascii")
-    examine([Check("a", lambda: wrong("é — no", "…"))], TextReport(out), mend=False)
+    examine([Check("a", lambda: failing("é — no", "…"))], TextReport(out), repair=False)
     assert raw.getvalue().startswith(b"x a: \\xe9 - no - ...\n")
 
 
@@ -1246,13 +1244,13 @@ def test_fix_mends_what_it_names_and_looks_again(own: dict[str, str], tmp_path: 
     out.chmod(0o500)
     answer = doctor(own)
     assert answer.returncode == 1
-    assert answer.stdout.splitlines()[-1] == "1 check failed; `deepdream doctor --fix` can mend 1 of them"
+    assert answer.stdout.splitlines()[-1] == "1 check failed; `deepdream doctor --fix` can fix 1 of them"
     before = listing(tmp_path / "home")
     answer = doctor(own, "--fix")
     assert answer.returncode == 0, answer.stdout
     lines = [line for line in answer.stdout.splitlines() if "drop folder" in line]
     assert lines[0].startswith("✗ drop folder: ~/DeepDream/out cannot be read or written — `chmod u+rwx ")
-    assert lines[1] == f"  mending drop folder: chmod u+rwx {out}"
+    assert lines[1] == f"  fixing drop folder: chmod u+rwx {out}"
     assert lines[2].startswith("✓ drop folder: ~/DeepDream on ")
     after = listing(tmp_path / "home")
     assert {name for name in before | after if before.get(name) != after.get(name)} == {"HOME/DeepDream/out"}

@@ -81,11 +81,11 @@ def test_again_there_is_nothing_to_do_and_it_is_said_at_once(installed: House) -
 
 
 def test_what_was_written_is_what_the_record_names(installed: House) -> None:
-    told = json.loads((installed.data / "manifest.json").read_text())
+    output = json.loads((installed.data / "manifest.json").read_text())
     assert (installed.data / "manifest.json").stat().st_mode & 0o777 == 0o600
-    assert (told["manifest"], told["version"], told["clone"]) == (1, "1.0", None)
-    assert told["app"] == f"app/{installed.versions()[0]}"
-    app = told["parts"]["app"]
+    assert (output["manifest"], output["version"], output["clone"]) == (1, "1.0", None)
+    assert output["app"] == f"app/{installed.versions()[0]}"
+    app = output["parts"]["app"]
     named = {*app["files"], *app["folders"], *app["links"], *app["trees"]}
     for name in listing(installed.home):
         path = installed.home / name
@@ -116,7 +116,7 @@ def test_a_dry_run_tells_all_and_changes_nothing(house: House) -> None:
         done = house.install(*words, "--dry-run")
         assert done.returncode == 0, (words, done.stderr)
         assert listing(house.home) == before, words
-    told = house.install("--dry-run").stdout
+    output = house.install("--dry-run").stdout
     for piece in (
         "-m venv ",
         "-m pip install ",
@@ -124,13 +124,13 @@ def test_a_dry_run_tells_all_and_changes_nothing(house: House) -> None:
         "plug-ins/deepdream/deepdream.json",
         "app/current ->",
     ):
-        assert piece in told, piece
+        assert piece in output, piece
     house.install()
     before = listing(house.home)
     house.release("1.1")
     for words in ([], ["app"], ["uninstall"], ["uninstall", "--purge"]):
-        told = house.install(*words, "--dry-run").stdout
-        assert "would " in told
+        output = house.install(*words, "--dry-run").stdout
+        assert "would " in output
         assert listing(house.home) == before, words
     assert f"would remove {house.launcher}" in house.install("uninstall", "--dry-run").stdout
 
@@ -294,9 +294,9 @@ def test_path_and_completion_are_explained_for_the_user_s_shell(house: House, tm
         (tmp_path / "bin" / shell).write_text("#!/bin/sh\n")
         (tmp_path / "bin" / shell).chmod(0o755)
     path = f"{tmp_path / 'bin'}:{house.environ['PATH']}"
-    told = house.install("app", PATH=path, SHELL="/usr/bin/zsh").stdout
-    assert 'add to ~/.zshrc: export PATH="$HOME/.local/bin":$PATH' in told
-    assert 'fpath+=("$HOME/.local/share/zsh/site-functions")' in told
+    output = house.install("app", PATH=path, SHELL="/usr/bin/zsh").stdout
+    assert 'add to ~/.zshrc: export PATH="$HOME/.local/bin":$PATH' in output
+    assert 'fpath+=("$HOME/.local/share/zsh/site-functions")' in output
     assert "fish_add_path" in house.install("app", PATH=path, SHELL="/usr/bin/fish").stdout
     assert "PATH" not in house.install("app", PATH=f"{path}:{house.launcher.parent}/").stdout
     for file in (".local/share/zsh/site-functions/_deepdream", ".config/fish/completions/deepdream.fish"):

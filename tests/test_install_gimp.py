@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "install"))
 
 import gimp
 import plug_in
-from actions import Acts
+from actions import Actions
 from errors import Exit, InstallError
 from screen import Screen
 
@@ -304,9 +304,9 @@ def test_a_clone_with_a_hole_is_told(tmp_path: Path, missing: str) -> None:
 
 
 def test_this_project_s_own_facts_are_what_it_asks_for() -> None:
-    told = json.loads(gimp.facts(ROOT, Path(sys.executable)))
-    assert told["command"][0] == sys.executable
-    assert Path(told["endpoint"]).is_absolute()
+    output = json.loads(gimp.facts(ROOT, Path(sys.executable)))
+    assert output["command"][0] == sys.executable
+    assert Path(output["endpoint"]).is_absolute()
 
 
 # Which folders
@@ -561,7 +561,7 @@ def test_a_path_that_the_terminal_cannot_show_is_no_failure(
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setattr(gimp, "facts", lambda *_: TOLD)
     request = gimp.parse(["--into", str(plug_ins)])
-    acts = Acts(Manifest(tmp_path / "manifest.json"), "gimp", Screen(terminal))
+    actions = Actions(Manifest(tmp_path / "manifest.json"), "gimp", Screen(terminal))
     python = Path(sys.executable)
     assert (
         gimp.run(
@@ -569,7 +569,7 @@ def test_a_path_that_the_terminal_cannot_show_is_no_failure(
             project(tmp_path / "project"),
             request,
             lambda: python,
-            acts,
+            actions,
             Screen(io.StringIO()),
         )
         == 0

@@ -214,22 +214,22 @@ def test_root_for_another_user_neither_dreams_nor_looks(house: House) -> None:
 @pytest.mark.parametrize("part", ["gimp", "folder"])
 def test_a_dry_run_tells_of_the_environment_that_a_part_needs(house: House, part: str) -> None:
     (house.home / ".config" / "GIMP" / "3.0").mkdir(parents=True)
-    told = house.install(part, "--dry-run").stdout
-    assert f"-m venv {shlex.quote(str(house.clone.root / '.venv'))}" in told
-    assert "-m pip install -c install/constraints.txt -e ." in told
+    output = house.install(part, "--dry-run").stdout
+    assert f"-m venv {shlex.quote(str(house.clone.root / '.venv'))}" in output
+    assert "-m pip install -c install/constraints.txt -e ." in output
     assert not (house.clone.root / ".venv").exists()
     assert house.install(part).returncode == 0
     assert "-m venv" not in house.install(part, "--dry-run").stdout
 
 
 def test_a_dry_run_names_the_record_and_says_last_that_nothing_was_changed(house: House) -> None:
-    told = house.install("--dry-run").stdout
+    output = house.install("--dry-run").stdout
     for name in ("manifest.json", "install.lock"):
-        assert str(house.data / name) in told
-    assert "DeepDream 1.0 would be installed" in told
-    assert told.splitlines()[-1] == "Nothing was changed: this was a dry run"
-    assert told.count("-m venv ") == 1
-    assert "To remove it all" not in told
+        assert str(house.data / name) in output
+    assert "DeepDream 1.0 would be installed" in output
+    assert output.splitlines()[-1] == "Nothing was changed: this was a dry run"
+    assert output.count("-m venv ") == 1
+    assert "To remove it all" not in output
 
 
 # Removal
@@ -266,9 +266,9 @@ def test_a_program_in_another_place_is_named_and_not_called_removed(house: House
 
 def test_versions_that_the_record_does_not_know_go_too(installed: House) -> None:
     record = installed.data / "manifest.json"
-    told = json.loads(record.read_text())
-    told["parts"]["app"]["trees"] = []
-    record.write_text(json.dumps(told))
+    output = json.loads(record.read_text())
+    output["parts"]["app"]["trees"] = []
+    record.write_text(json.dumps(output))
     assert installed.install("uninstall").returncode == 0
     assert listing(installed.home) == {}
 
@@ -312,8 +312,8 @@ def started(house: House, *words: str) -> subprocess.Popen[bytes]:
 def test_a_hot_folder_started_by_hand_ends_with_the_program(installed: House) -> None:
     child = started(installed, "watch")
     try:
-        told = installed.install("uninstall", "--dry-run").stdout
-        assert f"would end `deepdream watch` (process {child.pid})" in told
+        output = installed.install("uninstall", "--dry-run").stdout
+        assert f"would end `deepdream watch` (process {child.pid})" in output
         assert child.poll() is None
         assert f"Ended: `deepdream watch` (process {child.pid})" in installed.install("uninstall").stdout
         assert child.wait(60) == 0
@@ -393,5 +393,5 @@ def test_a_record_follows_its_home(tmp_path: Path) -> None:
     found = Manifest.read(moved / "manifest.json", home=Path("/z"))
     assert found.part("app").files == {"/z/x": "1", "/ab/x": "2"}
     assert found.part("app").trees == [f"{tmp_path}/c/app/v"]
-    told = {"endpoint": "/z/s/service.json", "units": ["a.service"], "lingering": True}
-    assert found.part("service").facts == told
+    output = {"endpoint": "/z/s/service.json", "units": ["a.service"], "lingering": True}
+    assert found.part("service").facts == output

@@ -363,18 +363,18 @@ def test_a_damaged_stamp_is_none(tmp_path: Path, text: str) -> None:
 
 
 def test_what_is_installed_is_told_in_words(root: Path) -> None:
-    told = project.Project.read(root)
-    assert told.torch() == ["torch>=1", "torchvision >= 2"]
-    assert told.summary(("test",)) == "torch, torchvision, 2 more packages and what they need"
+    output = project.Project.read(root)
+    assert output.torch() == ["torch>=1", "torchvision >= 2"]
+    assert output.summary(("test",)) == "torch, torchvision, 2 more packages and what they need"
     (root / "pyproject.toml").write_text("[project")
     with pytest.raises(InstallError, match="damaged"):
         project.Project.read(root)
 
 
 def test_this_project_itself_can_be_read() -> None:
-    told = project.Project.read(INSTALL.parent)
-    assert len(told.torch()) == 2
-    assert told.pins > 20
+    output = project.Project.read(INSTALL.parent)
+    assert len(output.torch()) == 2
+    assert output.pins > 20
 
 
 def test_half_a_package_is_forgotten_so_that_pip_installs_it_again(tmp_path: Path) -> None:
@@ -524,11 +524,11 @@ def test_every_old_python_of_this_machine_reads_the_first_file_and_gives_up_poli
     env = os.environ | {"PATH": str(tmp_path)}
     for python in old_pythons():
         done = subprocess.run([python, "-B", str(INSTALL), "dream"], env=env, capture_output=True, check=False)
-        told = done.stderr.decode("utf-8")
-        assert done.returncode == 10, (python, told)
-        assert "is too old, 3.11 or newer is needed" in told
-        assert "`python3.12 install ...`" in told
-        assert len(told.splitlines()) == 1
+        output = done.stderr.decode("utf-8")
+        assert done.returncode == 10, (python, output)
+        assert "is too old, 3.11 or newer is needed" in output
+        assert "`python3.12 install ...`" in output
+        assert len(output.splitlines()) == 1
 
 
 def test_no_module_hides_one_of_pythons_own() -> None:

@@ -29,7 +29,7 @@ import launcher
 import service
 import systemd
 import tasks
-from actions import Acts
+from actions import Actions
 from screen import Screen
 
 from deepdream_core.machine.manifest import Manifest
@@ -157,10 +157,10 @@ def test_systemd_s_list_of_paths_is_read() -> None:
 # What the program tells
 
 
-def acts(folder: Path, *, dry_run: bool = False) -> tuple[Acts, io.StringIO]:
+def actions(folder: Path, *, dry_run: bool = False) -> tuple[Actions, io.StringIO]:
     """What writes down what is done, and the stream on which it is told."""
-    told = io.StringIO()
-    return Acts(Manifest(folder / "manifest.json", dry_run=dry_run), "service", Screen(told)), told
+    output = io.StringIO()
+    return Actions(Manifest(folder / "manifest.json", dry_run=dry_run), "service", Screen(output)), output
 
 
 def says(path: Path, stdout: str, stderr: str) -> Path:
@@ -175,10 +175,10 @@ def says(path: Path, stdout: str, stderr: str) -> Path:
 def test_a_sentence_about_the_address_is_told_and_not_taken_for_the_address(tmp_path: Path) -> None:
     moved = "another program listens on port 30412; the service has another port now"
     python = says(tmp_path / "python", json.dumps({"path": "/s/service.json", "host": "::1", "port": 5}), moved)
-    writes, told = acts(tmp_path)
+    writes, output = actions(tmp_path)
     found = service.endpoint(python, linux(tmp_path), writes, asked=True)
     assert found == systemd.Endpoint(Path("/s/service.json"), "::1", 5)
-    assert told.getvalue() == f"{moved}\n"
+    assert output.getvalue() == f"{moved}\n"
 
 
 LAUNCHCTL = """#!/bin/sh
@@ -216,7 +216,7 @@ def stand_in(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch
 def test_an_agent_is_loaded_anew_only_when_it_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = stand_in(tmp_path / "bin", "launchctl", LAUNCHCTL, monkeypatch)
     manager = launchd.Launchd(UserFolders({}, "darwin", tmp_path))
-    writes, _ = acts(tmp_path)
+    writes, _ = actions(tmp_path)
     manager.start(writes, [launchd.WATCH])
     manager.stop(writes, [launchd.WATCH])
     assert not (tmp_path / "bin" / "loaded").exists()
@@ -234,7 +234,7 @@ def test_a_task_deleted_by_hand_is_made_again(tmp_path: Path, monkeypatch: pytes
     asked = stand_in(tmp_path / "bin", "schtasks", SCHTASKS, monkeypatch)
     user = UserFolders({"LOCALAPPDATA": str(tmp_path)}, "win32", tmp_path)
     monkeypatch.setattr(service, "supervisor", tasks.Tasks)
-    writes, _ = acts(tmp_path)
+    writes, _ = actions(tmp_path)
     for _ in range(2):
         service.install(Path(sys.executable), user, writes, linger=False)
     assert asked.read_text().split().count("/Create") == 1
@@ -378,8 +378,8 @@ def show(machine: Machine, unit: str, what: str) -> str:
 
 
 def record(machine: Machine) -> dict[str, dict[str, object]]:
-    told = json.loads(machine.check("sh", "-c", "cat ~/.local/share/deepdream/manifest.json", user=JOERG))
-    parts: dict[str, dict[str, object]] = told["parts"]
+    output = json.loads(machine.check("sh", "-c", "cat ~/.local/share/deepdream/manifest.json", user=JOERG))
+    parts: dict[str, dict[str, object]] = output["parts"]
     return parts
 
 
@@ -390,8 +390,8 @@ def test_installed_upgraded_taken_back_and_removed_under_a_real_systemd(machine:
         install(machine, "1.0", "--dry-run")
         assert machine.check("sh", "-c", LISTING, user=JOERG) == before
 
-        told = install(machine, "1.0")
-        assert "Background service: deepdream-helper.socket" in told
+        output = install(machine, "1.0")
+        assert "Background service: deepdream-helper.socket" in output
         assert show(machine, WATCH_UNIT, "ActiveState") == "active"
         assert show(machine, WATCH_UNIT, "StatusText") == "watching with 1.0"
         assert show(machine, WATCH_UNIT, "UnitFileState") == show(machine, SOCKET_UNIT, "UnitFileState") == "enabled"

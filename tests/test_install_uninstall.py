@@ -66,13 +66,13 @@ def uninstall(house: House, *words: str) -> str:
 
 def test_everything_goes_and_nothing_else(house: House, before: dict[str, str]) -> None:
     assert (house.home / ".config/GIMP/3.2/plug-ins/deepdream/deepdream.py").is_file()
-    told = uninstall(house)
+    output = uninstall(house)
     assert listing(house.home) == before
-    assert "config.yaml" in told
-    assert "--purge" in told
-    told = uninstall(house)
-    assert "Nothing of DeepDream" in told
-    assert "config.yaml" in told
+    assert "config.yaml" in output
+    assert "--purge" in output
+    output = uninstall(house)
+    assert "Nothing of DeepDream" in output
+    assert "config.yaml" in output
     assert listing(house.home) == before
 
 
@@ -129,15 +129,15 @@ def change(path: Path) -> None:
 @pytest.mark.parametrize("name", [".local/bin/deepdream", ".config/GIMP/3.2/plug-ins/deepdream/link/wire.py"])
 def test_a_file_that_the_user_changed_stays_and_is_told(house: House, before: dict[str, str], name: str) -> None:
     change(house.home / name)
-    told = uninstall(house)
-    assert f"{house.home / name}, which was changed" in told
+    output = uninstall(house)
+    assert f"{house.home / name}, which was changed" in output
     files = {name for name in listing(house.home) if (house.home / name).is_file()}
     assert files == {one for one in before if (house.home / one).is_file()} | {name}
 
 
 def test_what_the_user_has_put_into_the_plug_in_is_kept(house: House) -> None:
     plug_in = house.home / ".config/GIMP/3.2/plug-ins/deepdream"
-    told = (plug_in / "link" / "wire.py").read_bytes()
+    output = (plug_in / "link" / "wire.py").read_bytes()
     for number, name in ((1, "wire.py.yours"), (2, "wire.py.yours.2")):
         (plug_in / "link" / "wire.py").write_text(f"# mine {number}\n")
         (plug_in / "own.txt").write_text("mine")
@@ -148,7 +148,7 @@ def test_what_the_user_has_put_into_the_plug_in_is_kept(house: House) -> None:
         assert done.returncode == 0, done.stderr
         assert f"what was in it is now link/{name}" in done.stdout
         assert (plug_in / "link" / name).read_text() == f"# mine {number}\n"
-        assert (plug_in / "link" / "wire.py").read_bytes() == told
+        assert (plug_in / "link" / "wire.py").read_bytes() == output
     assert (plug_in / "own.txt.yours").read_text() == "mine"
     assert "unchanged" in house.install("gimp").stdout
     uninstall(house)
@@ -196,11 +196,11 @@ def test_without_purge_journal_and_drop_folder_stay_together(house: House) -> No
     journal.parent.mkdir(parents=True)
     journal.write_text("ours")
     (drop / ".deepdream-folder").write_text("mark")
-    told = uninstall(house)
+    output = uninstall(house)
     assert journal.exists()
     assert (drop / ".deepdream-folder").exists()
-    assert f"Left: {drop}" in told
-    assert str(journal.parent.parent) in told
+    assert f"Left: {drop}" in output
+    assert str(journal.parent.parent) in output
 
 
 def test_a_later_purge_takes_the_marks_out_of_the_folders_that_the_journal_knows(house: House) -> None:
@@ -224,9 +224,9 @@ def test_a_later_purge_takes_the_marks_out_of_the_folders_that_the_journal_knows
 
 def rewritten(house: House, edit: Callable[[dict[str, dict[str, object]]], None]) -> None:
     record = house.data / "manifest.json"
-    told = json.loads(record.read_text())
-    edit(told["parts"])
-    record.write_text(json.dumps(told))
+    output = json.loads(record.read_text())
+    edit(output["parts"])
+    record.write_text(json.dumps(output))
 
 
 def test_a_record_that_was_tampered_with_leads_nowhere_else(house: House, before: dict[str, str]) -> None:

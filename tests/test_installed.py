@@ -358,7 +358,7 @@ def test_with_a_bad_configuration_it_is_not_started_again_and_again(computer: Co
     assert state == ["failed", "2", "0"]
     done = computer.run("deepdream", "service", "status")
     assert done.returncode == 9
-    assert "did you mean settle_s? — mend that in config.yaml, then `deepdream service start`" in done.stdout
+    assert "did you mean settle_s? — fix that in config.yaml, then `deepdream service start`" in done.stdout
     ill = computer.ill()
     assert ill["config.yaml"]["fix"] == "did you mean settle_s?"
     assert "configuration that it cannot use" in ill["watch.service"]["what"]

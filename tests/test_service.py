@@ -89,7 +89,7 @@ def test_what_runs_and_since_when() -> None:
 @pytest.mark.parametrize(
     ("more", "about", "step"),
     [
-        ({"ExecMainStatus": "2"}, "its configuration is bad: no folder to watch", "mend that in config.yaml"),
+        ({"ExecMainStatus": "2"}, "its configuration is bad: no folder to watch", "fix that in config.yaml"),
         ({"ExecMainStatus": "1", "NRestarts": "3"}, "ended with exit code 1, also after 3 more starts", "logs"),
         ({"Result": "signal", "ExecMainCode": "2", "ExecMainStatus": "9"}, "was killed (SIGKILL)", "logs"),
         ({"Result": "signal", "ExecMainCode": "2", "ExecMainStatus": "2"}, "was killed (SIGINT)", "logs"),
@@ -107,7 +107,7 @@ def test_what_failed_is_told_in_plain_words(more: dict[str, str], about: str, st
     assert watch.about.startswith(about)
     assert watch.about.endswith("no folder to watch")
     assert step in watch.next_step
-    assert not watch.well
+    assert not watch.healthy
 
 
 def test_one_that_is_started_again_and_again_is_no_good_news() -> None:
@@ -132,7 +132,7 @@ def test_a_socket_that_was_given_up_and_a_helper_that_failed() -> None:
     assert helper.about.startswith("its configuration is bad: dream.step: no; it is started when")
     killed = unit(HELPER_UNIT, "failed", Result="signal", ExecMainCode="2", ExecMainStatus="9")
     helper = systemd(unit(SOCKET_UNIT, "active"), killed)[0].parts()[1]
-    assert (helper.state, helper.well) == ("waits", True), "the next client starts another one"
+    assert (helper.state, helper.healthy) == ("waits", True), "the next client starts another one"
     assert helper.about.startswith("the last one was killed (SIGKILL); it is started when")
 
 
@@ -236,7 +236,7 @@ def test_a_failure_is_told_and_the_exit_code_says_so(deepdream: Any, stands: dic
         assert answer.returncode == 9
         assert "hot folder: has failed" in answer.stdout
         assert "its configuration is bad" in answer.stdout
-        assert answer.stderr.splitlines()[-1].startswith("error: the hot folder needs help — mend that in config.yaml")
+        assert answer.stderr.splitlines()[-1].startswith("error: the hot folder needs help — fix that in config.yaml")
     assert deepdream("service", "status", "--json", **stands).returncode == 9
 
 

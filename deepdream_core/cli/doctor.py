@@ -28,7 +28,7 @@ def doctor(
         user = UserFolders.here()
     except RuntimeError:  # the checks say what is missing
         user = UserFolders(dict(os.environ), sys.platform, Path(os.sep, "nonexistent"))
-    raise typer.Exit(examine(all_checks(user, config), report_for(json), mend=fix))
+    raise typer.Exit(examine(all_checks(user, config), report_for(json), repair=fix))
 
 
 def register(app: typer.Typer) -> None:

@@ -66,7 +66,7 @@ def _tell(parts: list[Part], *, as_json: bool = False) -> None:
     else:
         for part in parts:
             print(printable(_line(part)))
-    ill = [part for part in parts if not part.well]
+    ill = [part for part in parts if not part.healthy]
     if ill and as_json:
         raise typer.Exit(ServiceError.exit_code)
     if ill:

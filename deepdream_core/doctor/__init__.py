@@ -1,1 +1,1 @@
-"""`deepdream doctor`: small looks at everything the program needs, and what mends what is not well."""
+"""`deepdream doctor`: small looks at everything the program needs, and repairs for what is wrong."""

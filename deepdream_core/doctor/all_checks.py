@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core import __version__
 from deepdream_core.doctor import computing, folders, gimp, manifest, packages, program, reach, service, space
-from deepdream_core.doctor.check import Check, Finding, apart, looked_at, well, wrong
+from deepdream_core.doctor.check import Check, Finding, failing, outcome, passed, skipped
 from deepdream_core.doctor.service_environment import service_environment
 from deepdream_core.errors import SettingsError
 from deepdream_core.link import service_endpoint, wire
@@ -85,7 +85,7 @@ def _of_computing(
 ) -> Iterator[Check]:
     if config is None:
         for name in ("torch", "weights", "memory"):
-            yield Check(name, lambda: apart("config.yaml says what to compute with, and is not valid"))
+            yield Check(name, lambda: skipped("config.yaml says what to compute with, and is not valid"))
         return
     has_unit = user.linux and _has_unit(user, record)
     is_service = False
@@ -95,7 +95,7 @@ def _of_computing(
         environ, is_service = service_environment(user.environ, has_unit, run)
         return computing.probed(program.service_python(user), environ, config.engine)
 
-    seen = computing.Seen(ask_python)
+    seen = computing.ServiceFacts(ask_python)
     nvidia = Path("/proc/driver/nvidia/version").exists()
     wants_cpu = config.engine.device == "cpu" or config.engine.devices == ["cpu"]
     yield Check("torch", lambda: computing.check_torch(seen, nvidia, wants_cpu), TORCH_S)
@@ -109,12 +109,12 @@ def _of_computing(
 
 def _of_folders(user: UserFolders, config: Config | None, record: Manifest | None) -> Iterator[Check]:
     if config is None:
-        yield Check("drop folder", lambda: apart("config.yaml names them, and is not valid"))
+        yield Check("drop folder", lambda: skipped("config.yaml names them, and is not valid"))
         return
     from deepdream_core.hotfolder.layout import root_of
 
     if not config.folders:
-        yield Check("drop folder", lambda: apart("none is named in config.yaml"))
+        yield Check("drop folder", lambda: skipped("none is named in config.yaml"))
     wanted = record is not None and bool({"folder", "service"} & record.parts.keys())
 
     def folder(one: FolderSettings) -> Finding:
@@ -145,7 +145,7 @@ def _of_helper(user: UserFolders, config: Config | None) -> Iterator[Check]:
     def helper() -> Finding:
         found = reach.check_helper(wire.endpoint_path(), _prepared(), __version__)
         # With a configuration that it cannot use it refuses everybody, and tells them why.
-        return apart("config.yaml is not valid, so none can start") if config is None and not found.ok else found
+        return skipped("config.yaml is not valid, so none can start") if config is None and not found.ok else found
 
     yield Check("helper", helper, START_S)
     yield Check("port", lambda: reach.check_port(wire.endpoint_path(), _prepared(), port, install), START_S)
@@ -178,7 +178,7 @@ def _of_service(user: UserFolders, record: Manifest | None) -> Iterator[Check]:
 def _of_gimp(user: UserFolders, record: Manifest | None) -> Iterator[Check]:
     found = existing(user)
     if not found:
-        yield Check("GIMP", lambda: apart("no GIMP 3 has run here"))
+        yield Check("GIMP", lambda: skipped("no GIMP 3 has run here"))
     elsewhere = any(map(has_plug_in, found)) or (record is not None and bool(record.part("gimp").files))
     install = program.install_command(user, "gimp")
     for folder in found:
@@ -208,18 +208,18 @@ def _config(file: Path | None) -> tuple[Config | None, Finding]:
         try:
             config = load_config(file)
         except SettingsError as error:
-            return wrong(error.what, error.next_step)
+            return failing(error.what, error.next_step)
         read.append(config)
         from deepdream_core.hotfolder.layout import check
 
         try:
             check(config.folders)
         except SettingsError as error:
-            return wrong(f"folders: {error.what}", error.next_step)
+            return failing(f"folders: {error.what}", error.next_step)
         own = file or user_config_path()
-        return well(f"{own} over the built-in one" if own.exists() else f"the built-in one; {own} would override it")
+        return passed(f"{own} over the built-in one" if own.exists() else f"the built-in one; {own} would override it")
 
-    found = looked_at(Check("config.yaml", look, CONFIG_S))  # it may lie on a share that does not answer
+    found = outcome(Check("config.yaml", look, CONFIG_S))  # it may lie on a share that does not answer
     return read[0] if read else None, found
 
 

@@ -20,7 +20,7 @@ INSTALL_AGAIN = install_step("", "run `python3 install` again in DeepDream's clo
 
 
 @dataclass(frozen=True)
-class Mend:
+class Repair:
     """What `--fix` may do by itself: what it is, in words, and how. It takes nothing away that somebody could miss."""
 
     name: str
@@ -34,7 +34,7 @@ class Finding:
     ok: bool | None
     what: str
     fix: str = ""
-    mend: Mend | None = None
+    repair: Repair | None = None
 
 
 @dataclass(frozen=True)
@@ -46,22 +46,22 @@ class Check:
     limit_s: float = LIMIT_S
 
 
-def well(what: str) -> Finding:
+def passed(what: str) -> Finding:
     """Return that a thing is as it should be."""
     return Finding(True, what)
 
 
-def wrong(what: str, fix: str, mend: Mend | None = None) -> Finding:
+def failing(what: str, fix: str, repair: Repair | None = None) -> Finding:
     """Return that a thing is not as it should be."""
-    return Finding(False, what, fix, mend)
+    return Finding(False, what, fix, repair)
 
 
-def apart(what: str) -> Finding:
+def skipped(what: str) -> Finding:
     """Return that there is nothing to be looked at."""
     return Finding(None, what)
 
 
-def looked_at(check: Check) -> Finding:
+def outcome(check: Check) -> Finding:
     """Return what a check finds; one that crashes or does not end has found that it could not be checked.
 
     It runs on a thread of its own: nothing else ends the wait for a disk or a share that no longer answers.
@@ -71,7 +71,7 @@ def looked_at(check: Check) -> Finding:
     try:
         return answers.get(timeout=check.limit_s)
     except queue.Empty:
-        return wrong(
+        return failing(
             f"could not be checked: no answer within {check.limit_s:g} s",
             "try again when the machine has less to do; if it stays, a disk, a share or a program there hangs",
         )
@@ -81,14 +81,16 @@ def _found(check: Check) -> Finding:
     try:
         found = check.look()
     except (DeepDreamError, LinkError) as error:
-        return wrong(f"could not be checked: {error.what}", error.next_step or INSTALL_AGAIN)
+        return failing(f"could not be checked: {error.what}", error.next_step or INSTALL_AGAIN)
     except WireError as error:
         what, _, step = str(error).partition(" — ")
-        return wrong(f"could not be checked: {what}", step or INSTALL_AGAIN)
+        return failing(f"could not be checked: {what}", step or INSTALL_AGAIN)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return wrong(f"could not be checked: {where}{error.strerror or error}", "check that place and its permissions")
+        return failing(
+            f"could not be checked: {where}{error.strerror or error}", "check that place and its permissions"
+        )
     except Exception as error:
         said = " ".join(str(error).split())
-        return wrong(f"could not be checked: {type(error).__name__}{': ' if said else ''}{said:.200}", INSTALL_AGAIN)
-    return found if not found.ok else replace(found, fix="", mend=None)
+        return failing(f"could not be checked: {type(error).__name__}{': ' if said else ''}{said:.200}", INSTALL_AGAIN)
+    return found if not found.ok else replace(found, fix="", repair=None)

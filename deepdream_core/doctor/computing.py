@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.doctor import torch_facts
-from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, apart, well, wrong
+from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, failing, passed, skipped
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.machine.command import ask
 
@@ -28,14 +28,14 @@ GPU_BYTES = 2_500_000_000
 """On a GPU: the CPU was measured to take 2.9 GB in all with tiles of 250 MB, 0.4 GB of them for Python and torch."""
 
 
-NOT_ASKED = apart("the program cannot be asked: see the check of torch")
+NOT_ASKED = skipped("the program cannot be asked: see the check of torch")
 
 
 class ProbeError(DeepDreamError):
     """The service's Python could not be asked."""
 
 
-class Seen:
+class ServiceFacts:
     """What the service sees, asked once for all checks that need it."""
 
     def __init__(self, ask_it: Callable[[], dict[str, Any]]) -> None:
@@ -69,76 +69,76 @@ def probed(python: Path, environ: Mapping[str, str], engine: EngineSettings) -> 
     answer = ask(python, "-I", torch_facts.__file__, given, environ=environ, within_s=PROBE_S - 2)
     if answer.code != 0:
         raise ProbeError(f"{python} cannot load the program: {answer.last:.300}", INSTALL_AGAIN)
-    told: dict[str, Any] = json.loads(answer.out.strip().splitlines()[-1])
-    return told
+    facts: dict[str, Any] = json.loads(answer.out.strip().splitlines()[-1])
+    return facts
 
 
-def check_torch(seen: Seen, nvidia: bool, wants_cpu: bool) -> Finding:
+def check_torch(seen: ServiceFacts, nvidia: bool, wants_cpu: bool) -> Finding:
     """Look which device torch finds; `nvidia`: the machine has such a card, `wants_cpu`: none is to be used."""
-    told = seen()
-    if "torch_trouble" in told:
-        what, step = told["torch_trouble"]
-        return wrong(what, step or INSTALL_AGAIN)
-    torch = told["torch"]
+    facts = seen()
+    if "torch_trouble" in facts:
+        what, step = facts["torch_trouble"]
+        return failing(what, step or INSTALL_AGAIN)
+    torch = facts["torch"]
     on = f"{torch['version']} on {torch['device']} ({torch['name']}), {torch['precision']}"
     if torch["device"] == "cpu" and nvidia and not wants_cpu:
         if torch["cuda"] is None:
             fix = "run `python3 install app --torch cuda` (Windows: --torch-index with PyTorch's index for CUDA)"
-            return wrong(f"{on}: there is an NVIDIA card, but this torch was built without CUDA", fix)
-        return wrong(f"{on}: there is an NVIDIA card, but CUDA does not find it", "see what `nvidia-smi` says")
-    return well(f"{on}, {_gb(torch['free'])} of {_gb(torch['total'])} free")
+            return failing(f"{on}: there is an NVIDIA card, but this torch was built without CUDA", fix)
+        return failing(f"{on}: there is an NVIDIA card, but CUDA does not find it", "see what `nvidia-smi` says")
+    return passed(f"{on}, {_gb(torch['free'])} of {_gb(torch['total'])} free")
 
 
-def check_weights(seen: Seen) -> Finding:
+def check_weights(seen: ServiceFacts) -> Finding:
     """Look whether the network's weights are there and whole."""
-    told = seen.known()
-    if told is None:
+    facts = seen.known()
+    if facts is None:
         return NOT_ASKED
-    if "weights_trouble" in told:
-        what, step = told["weights_trouble"]
-        return wrong(what, step or INSTALL_AGAIN)
-    if "weights" not in told:
-        return apart("torch does not run")
-    weights = told["weights"]
-    return well(f"{weights['name']}, sha256 {weights['sha256'][:12]}…")
+    if "weights_trouble" in facts:
+        what, step = facts["weights_trouble"]
+        return failing(what, step or INSTALL_AGAIN)
+    if "weights" not in facts:
+        return skipped("torch does not run")
+    weights = facts["weights"]
+    return passed(f"{weights['name']}, sha256 {weights['sha256'][:12]}…")
 
 
-def check_memory(seen: Seen) -> Finding:
+def check_memory(seen: ServiceFacts) -> Finding:
     """Look whether there is memory for a large photo, on the device and in the machine."""
-    told = seen.known()
-    if told is None:
+    facts = seen.known()
+    if facts is None:
         return NOT_ASKED
-    torch = told.get("torch")
+    torch = facts.get("torch")
     if torch is None:
-        return apart("torch has no device to compute on")
+        return skipped("torch has no device to compute on")
     on_gpu = torch["device"] != "cpu"
     for place, free, needed in [
         *([(f"on {torch['device']}", torch["free"], GPU_BYTES)] if on_gpu else []),
         ("in memory", torch["host_free"], READING_BYTES if on_gpu else CPU_BYTES),
     ]:
         if free < needed:
-            return wrong(
+            return failing(
                 f"{PHOTO} needs {_gb(needed)} {place}, {_gb(free)} are free",
                 "close other programs, or dream smaller pictures",
             )
     where = f"{_gb(torch['free'])} on {torch['device']} and " if on_gpu else ""
-    return well(f"{where}{_gb(torch['host_free'])} in memory are free, enough for {PHOTO}")
+    return passed(f"{where}{_gb(torch['host_free'])} in memory are free, enough for {PHOTO}")
 
 
-def check_same_folders(seen: Seen, own: Mapping[str, Path], is_service: bool) -> Finding:
+def check_same_folders(seen: ServiceFacts, own: Mapping[str, Path], is_service: bool) -> Finding:
     """Look whether the service finds its configuration and state where commands in this terminal do."""
     asked = seen.known()
     if asked is None:
         return NOT_ASKED
-    told = {name: Path(place) for name, place in asked["folders"].items()}
+    facts = {name: Path(place) for name, place in asked["folders"].items()}
     who = "the service" if is_service else "a helper started by a program"
     for name, place in own.items():
-        if told[name] != place:
-            return wrong(
-                f"{who} looks for {name} at {told[name]}, this terminal at {place}",
+        if facts[name] != place:
+            return failing(
+                f"{who} looks for {name} at {facts[name]}, this terminal at {place}",
                 "set the variable for both: XDG_... and DEEPDREAM_... belong into ~/.config/environment.d/deepdream.conf",
             )
-    return well(f"{who} has the same folders as this terminal")
+    return passed(f"{who} has the same folders as this terminal")
 
 
 def _gb(count: int) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from deepdream_core.doctor.check import Finding, Mend, apart, well, wrong
+from deepdream_core.doctor.check import Finding, Repair, failing, passed, skipped
 from deepdream_core.work.ignore import Ignore
 
 if TYPE_CHECKING:
@@ -41,30 +41,30 @@ def check_folder(root: Path, wanted: bool, is_known: Callable[[Path], bool], sho
     except FileNotFoundError:
         return _not_there(root, wanted, is_known, short)
     if not is_folder:
-        return wrong(f"{short(root)} is a file, not a folder", "name another folder in config.yaml")
+        return failing(f"{short(root)} is a file, not a folder", "name another folder in config.yaml")
     unusable = [path for path in _own(root) if not os.access(path, os.R_OK | os.W_OK | os.X_OK)]
     if unusable:
         return _not_usable(unusable, short)
     free, kind = shutil.disk_usage(root).free, file_system(root)
     if free < ROOM:
-        return wrong(
+        return failing(
             f"{short(root)} on {kind}: {free / 1e9:.2f} GB are free, {ROOM / 1e9:.0f} GB should be", "free some space"
         )
-    return well(f"{short(root)} on {kind}, {free / 1e9:.0f} GB free")
+    return passed(f"{short(root)} on {kind}, {free / 1e9:.0f} GB free")
 
 
 def _not_there(root: Path, wanted: bool, is_known: Callable[[Path], bool], short: Callable[[Path], str]) -> Finding:
     if is_known(root):
-        return wrong(
+        return failing(
             f"{short(root)} is not there, and once was", "mount its disk, or name another folder in config.yaml"
         )
     if not wanted:
-        return apart(f"{short(root)} is not there; `deepdream watch` makes it")
+        return skipped(f"{short(root)} is not there; `deepdream watch` makes it")
     above, quoted = root.parent, shlex.quote(str(root))
     if not above.is_dir():
-        return wrong(f"{short(root)} is not there, nor is what it lies in", f"mount its disk, or `mkdir -p {quoted}`")
-    mend = Mend(f"make {short(root)}", root.mkdir) if os.access(above, os.W_OK | os.X_OK) else None
-    return wrong(f"{short(root)} is not there", f"`mkdir {quoted}`", mend)
+        return failing(f"{short(root)} is not there, nor is what it lies in", f"mount its disk, or `mkdir -p {quoted}`")
+    repair = Repair(f"make {short(root)}", root.mkdir) if os.access(above, os.W_OK | os.X_OK) else None
+    return failing(f"{short(root)} is not there", f"`mkdir {quoted}`", repair)
 
 
 def _own(root: Path) -> list[Path]:
@@ -76,17 +76,17 @@ def _not_usable(paths: list[Path], short: Callable[[Path], str]) -> Finding:
     names = " ".join(shlex.quote(str(one)) for one in paths)
     what = f"{short(path)} cannot be read or written" + (f", nor {len(paths) - 1} more" if len(paths) > 1 else "")
     if sys.platform == "win32":
-        return wrong(what, "allow your user to write there in its properties, or name another folder")
+        return failing(what, "allow your user to write there in its properties, or name another folder")
     if any(one.stat().st_uid != os.geteuid() for one in paths):
-        return wrong(what, f'it belongs to another user: `sudo chown "$USER" {names}`, or name another folder')
+        return failing(what, f'it belongs to another user: `sudo chown "$USER" {names}`, or name another folder')
     if any(os.statvfs(one).f_flag & os.ST_RDONLY for one in paths):
-        return wrong(what, "its file system is mounted read-only: mount it for writing, or name another folder")
+        return failing(what, "its file system is mounted read-only: mount it for writing, or name another folder")
 
     def open_them() -> None:
         for one in paths:
             one.chmod(stat.S_IMODE(one.stat().st_mode) | stat.S_IRWXU)
 
-    return wrong(what, f"`chmod u+rwx {names}`", Mend(f"chmod u+rwx {names}", open_them))
+    return failing(what, f"`chmod u+rwx {names}`", Repair(f"chmod u+rwx {names}", open_them))
 
 
 def known_to(journal: Path) -> Callable[[Path], bool]:
@@ -121,9 +121,9 @@ def check_events(root: Path, name: str, within_s: float = EVENT_WITHIN_S) -> Fin
     from deepdream_core.hotfolder.system_events import Events, in_plain_words, shared_with_others
 
     if not root.is_dir():
-        return apart("the folder is not there")
+        return skipped("the folder is not there")
     if not os.access(root, os.W_OK | os.X_OK):
-        return apart("the folder cannot be written to")
+        return skipped("the folder cannot be written to")
     canary, heard = root / name, threading.Event()
 
     def take(event: FileSystemEvent) -> None:
@@ -134,7 +134,7 @@ def check_events(root: Path, name: str, within_s: float = EVENT_WITHIN_S) -> Fin
         events = Events(Path(os.path.realpath(root)), take, lambda _folder: True, lambda: None)
     except Exception as error:  # whatever a system has against it
         what, _, step = in_plain_words(error).rpartition(": ")
-        return wrong(what or step, f"{step.partition(';')[0]}; until then it is looked through every few seconds")
+        return failing(what or step, f"{step.partition(';')[0]}; until then it is looked through every few seconds")
     try:
         try:
             os.close(os.open(canary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -146,8 +146,8 @@ def check_events(root: Path, name: str, within_s: float = EVENT_WITHIN_S) -> Fin
     shared = shared_with_others(root).partition(" unnoticed")[0]
     if not told:
         step = "have the drop folder on a disk of this machine, or live with a search every poll_s seconds"
-        return wrong(shared or "this file system tells of no changes", step)
-    return well(f"they arrive, but {shared} without one: it is searched as well" if shared else "they arrive")
+        return failing(shared or "this file system tells of no changes", step)
+    return passed(f"they arrive, but {shared} without one: it is searched as well" if shared else "they arrive")
 
 
 def check_inotify(roots: Iterable[Path], limits: Mapping[str, int], used: Mapping[str, int], watched: bool) -> Finding:
@@ -162,13 +162,13 @@ def check_inotify(roots: Iterable[Path], limits: Mapping[str, int], used: Mappin
         limit, taken, more = limits[what], used[what], 0 if watched else needed[what]
         if taken + more > limit:
             value = max(enough, 2 * limit, 2 * (taken + more))
-            return wrong(
+            return failing(
                 f"{taken:,} of {limit:,} {what} are used, {needed[what]:,} are needed for the drop folders",
                 f"`echo fs.inotify.max_user_{what}={value} | sudo tee -a /etc/sysctl.d/60-deepdream.conf; "
                 "sudo sysctl --system`",
             )
         said.append(f"{taken:,} of {limit:,} {what}")
-    return well(f"{' and '.join(said)} used, {needed['watches']:,} needed for the drop folders")
+    return passed(f"{' and '.join(said)} used, {needed['watches']:,} needed for the drop folders")
 
 
 def _folders_in(root: Path) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import deepdream_core
 from deepdream_core.doctor import manifest as manifests
-from deepdream_core.doctor.check import Finding, apart, well, wrong
+from deepdream_core.doctor.check import Finding, failing, passed, skipped
 from deepdream_core.machine.gimp import COPIES, FACTS, PLUG_IN, PLUG_INS, PROGRAM, has_plug_in
 
 if TYPE_CHECKING:
@@ -31,27 +31,27 @@ def check_plug_in(
     plug_in = folder / PLUG_INS / PLUG_IN
     if not has_plug_in(folder):
         if not elsewhere:
-            return apart(f"no plug-in; {install} puts it there")
-        return wrong("this GIMP has no plug-in yet", install)
+            return skipped(f"no plug-in; {install} puts it there")
+        return failing("this GIMP has no plug-in yet", install)
     try:
-        told = json.loads((plug_in / FACTS).read_bytes())
-        version = str(told["version"])
+        written = json.loads((plug_in / FACTS).read_bytes())
+        version = str(written["version"])
     except FileNotFoundError:
-        return wrong(f"{FACTS} is missing", install)
+        return failing(f"{FACTS} is missing", install)
     except (ValueError, KeyError, TypeError, RecursionError):
-        return wrong(f"{FACTS} is damaged", install)
+        return failing(f"{FACTS} is damaged", install)
     if version != facts["version"]:
-        return wrong(f"the plug-in is of version {version:.20}, and this is {facts['version']}", install)
+        return failing(f"the plug-in is of version {version:.20}, and this is {facts['version']}", install)
     for name, value in facts.items():
-        if told.get(name) != value:
-            return wrong(f"the plug-in's {name} is out of date", install)
-    if trouble := _trouble(plug_in, told, manifest):
-        return wrong(trouble, f"{install}, then start GIMP again")
-    return well(f"plug-in {version}")
+        if written.get(name) != value:
+            return failing(f"the plug-in's {name} is out of date", install)
+    if problem := _problem(plug_in, written, manifest):
+        return failing(problem, f"{install}, then start GIMP again")
+    return passed(f"plug-in {version}")
 
 
-def _trouble(plug_in: Path, told: Mapping[str, Any], manifest: Manifest | None) -> str:
-    """Return what is the matter with a plug-in's files."""
+def _problem(plug_in: Path, written: Mapping[str, Any], manifest: Manifest | None) -> str:
+    """Return what is wrong with a plug-in's files, "" if nothing is."""
     if manifest is not None:
         altered = manifest.part("gimp").altered()
         if mine := manifests.first_of(file for file in altered if file.startswith(f"{plug_in}{os.sep}")):
@@ -67,7 +67,7 @@ def _trouble(plug_in: Path, told: Mapping[str, Any], manifest: Manifest | None) 
             return f"{name} is missing"
         if (plug_in / name).read_bytes() != (PACKAGE / name).read_bytes():
             return f"{name} is another than this program's"
-    command = told.get("command")
+    command = written.get("command")
     if not isinstance(command, list) or not command or not os.access(str(command[0]), os.X_OK):
         return f"the program that starts the helper is not there: {command[0] if command else 'none'}"
     return ""

@@ -10,7 +10,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, well, wrong
+from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, failing, passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,12 +42,12 @@ def check_packages(python: Path, run: Callable[..., Answer]) -> Finding:
     try:
         troubles = json.loads(answer.out.strip().splitlines()[-1])
     except (ValueError, IndexError):
-        return wrong(f"{python} does not run: {answer.last:.200}", INSTALL_AGAIN)
+        return failing(f"{python} does not run: {answer.last:.200}", INSTALL_AGAIN)
     if not troubles:
-        return well(f"all {len(NAMES)} can be loaded")
+        return passed(f"all {len(NAMES)} can be loaded")
     name, said = troubles[0]
     more = f", and {len(troubles) - 1} more" if len(troubles) > 1 else ""
-    return wrong(f"{name} cannot be loaded: {said:.200}{more}", INSTALL_AGAIN)
+    return failing(f"{name} cannot be loaded: {said:.200}{more}", INSTALL_AGAIN)
 
 
 def main(names: Sequence[str]) -> int:

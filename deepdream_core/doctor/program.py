@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_core.doctor import manifest as manifests
-from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, apart, well, wrong
+from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, failing, passed, skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,35 +43,35 @@ def check_program(user: UserFolders, version: str, run: Callable[..., Answer]) -
     manifest = manifests.read(user)
     if manifest is None or "app" not in manifest.parts:
         if there is not None or (app.is_dir() and any(app.iterdir())):
-            return wrong(f"{user.short(app)}: an installation was begun and not finished", INSTALL_AGAIN)
-        return apart(f"{version} of {user.short(Path(sys.prefix))}; not installed with `python3 install`")
+            return failing(f"{user.short(app)}: an installation was begun and not finished", INSTALL_AGAIN)
+        return skipped(f"{version} of {user.short(Path(sys.prefix))}; not installed with `python3 install`")
     if there is None:
-        return wrong(f"{user.short(user.current)} is missing, or does not lead to a version", INSTALL_AGAIN)
+        return failing(f"{user.short(user.current)} is missing, or does not lead to a version", INSTALL_AGAIN)
     recorded = Path(manifest.app or "").name
     if there.name != recorded:
         what = f"{user.short(user.current)} leads to {there.name}, the manifest says {recorded}"
-        return wrong(what, INSTALL_AGAIN)
+        return failing(what, INSTALL_AGAIN)
     answer = run(str(user.python_in(there)), "-I", "-c", _TELL)
     if answer.code != 0:
-        return wrong(f"the program in {user.short(there)} does not run: {answer.last:.200}", INSTALL_AGAIN)
+        return failing(f"the program in {user.short(there)} does not run: {answer.last:.200}", INSTALL_AGAIN)
     installed = str(json.loads(answer.out)[0])
     if installed != manifest.version:
-        return wrong(f"{user.short(there)} holds {installed}, the manifest says {manifest.version}", INSTALL_AGAIN)
+        return failing(f"{user.short(there)} holds {installed}, the manifest says {manifest.version}", INSTALL_AGAIN)
     if installed != version:
-        return wrong(
+        return failing(
             f"{installed} is installed, and this is {version} of {user.short(Path(sys.prefix))}",
             "install this one: `python3 install` in its clone",
         )
     if altered := manifests.first_of(manifest.part("app").altered()):
-        return wrong(altered, INSTALL_AGAIN)
-    return well(f"{installed} in {user.short(there)}")
+        return failing(altered, INSTALL_AGAIN)
+    return passed(f"{installed} in {user.short(there)}")
 
 
 def check_leftovers(user: UserFolders, now: float) -> Finding:
     """Look for what interrupted installations have left; `now` is the wall clock's time."""
     app = user.app
     if not app.is_dir():
-        return apart("no program is installed")
+        return skipped("no program is installed")
     manifest, there = manifests.read(user), user.used()
     known = {Path(manifest.app or "").name if manifest else "", there.name if there else ""}
     recorded = manifest.part("app").trees if manifest else []
@@ -82,8 +82,8 @@ def check_leftovers(user: UserFolders, now: float) -> Finding:
     fresh = [path for path in left if now - path.lstat().st_mtime < STILL_AT_WORK_S]
     if len(fresh) < len(left):
         old = [path.name for path in left if path not in fresh]
-        return wrong(f"{user.short(app)} holds what is not in use: {', '.join(old)}", INSTALL_AGAIN)
-    return well(f"an installation may be under way in {user.short(fresh[0])}" if fresh else "nothing is left over")
+        return failing(f"{user.short(app)} holds what is not in use: {', '.join(old)}", INSTALL_AGAIN)
+    return passed(f"an installation may be under way in {user.short(fresh[0])}" if fresh else "nothing is left over")
 
 
 def check_command(user: UserFolders) -> Finding:
@@ -92,28 +92,28 @@ def check_command(user: UserFolders) -> Finding:
     if not os.path.lexists(launcher):
         manifest = manifests.read(user)
         if manifest and "app" in manifest.parts:
-            return wrong(f"{user.short(launcher)} is missing", INSTALL_AGAIN)
-        return apart("no program is installed")
+            return failing(f"{user.short(launcher)} is missing", INSTALL_AGAIN)
+        return skipped("no program is installed")
     if not os.access(launcher, os.X_OK):
-        return wrong(f"{user.short(launcher)} cannot be run", f"`chmod 755 {shlex.quote(str(launcher))}`")
+        return failing(f"{user.short(launcher)} cannot be run", f"`chmod 755 {shlex.quote(str(launcher))}`")
     folders = user.environ.get("PATH", "")
     found = shutil.which("deepdream", path=folders)
     if found and Path(found).exists() and Path(found).samefile(launcher):
-        return well(user.short(launcher))
+        return passed(user.short(launcher))
     if any(
         os.path.realpath(entry) == os.path.realpath(launcher.parent) for entry in folders.split(os.pathsep) if entry
     ):
-        return wrong(
+        return failing(
             f"another `deepdream` comes first on PATH: {found}", f"put {user.short(launcher.parent)} before it on PATH"
         )
     where = user.short(launcher.parent)
     if user.platform == "win32":
-        return wrong(f"PATH lacks {where}", f'`setx PATH "%PATH%;{launcher.parent}"`, then open a new terminal')
+        return failing(f"PATH lacks {where}", f'`setx PATH "%PATH%;{launcher.parent}"`, then open a new terminal')
     shell = Path(user.environ.get("SHELL", "")).name
     if shell == "fish":
-        return wrong(f"PATH lacks {where}", "`fish_add_path ~/.local/bin`")
+        return failing(f"PATH lacks {where}", "`fish_add_path ~/.local/bin`")
     file = {"zsh": "~/.zshrc", "bash": "~/.bashrc"}.get(shell, "~/.profile")
-    return wrong(
+    return failing(
         f"PATH lacks {where}", f'add `export PATH="$HOME/.local/bin:$PATH"` to {file}, and open a new terminal'
     )
 
@@ -124,14 +124,14 @@ def check_python(python: Path, version: tuple[int, ...], run: Callable[..., Answ
     if python != Path(sys.executable):
         answer = run(str(python), "-I", "-c", "import json, sys; print(json.dumps(sys.version_info[:3]))")
         if answer.code != 0:
-            return wrong(f"{python} does not run: {answer.last:.200}", INSTALL_AGAIN)
+            return failing(f"{python} does not run: {answer.last:.200}", INSTALL_AGAIN)
         found = tuple(json.loads(answer.out))
     words = ".".join(map(str, found))
     if found[:2] < OLDEST:
-        return wrong(
+        return failing(
             f"{words} is too old", f"install Python {'.'.join(map(str, OLDEST))} or newer, then {INSTALL_AGAIN}"
         )
-    return well(words)
+    return passed(words)
 
 
 def install_command(user: UserFolders, part: str) -> str:

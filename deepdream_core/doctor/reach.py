@@ -8,7 +8,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from deepdream_core.doctor.check import Finding, Mend, apart, well, wrong
+from deepdream_core.doctor.check import Finding, Repair, failing, passed, skipped
 from deepdream_core.link import client, connection, wire
 
 if TYPE_CHECKING:
@@ -30,37 +30,37 @@ def check_helper(endpoint: Path, service: wire.Endpoint | None, version: str) ->
         running = client.connect(endpoint_file=endpoint, client="deepdream-doctor")
     except client.NoHelper as error:
         if error.hung_pid is not None:
-            return wrong(error.what, error.next_step)
+            return failing(error.what, error.next_step)
         return _by_service(endpoint, service, version)
     except client.HelperVersion as error:
-        return wrong(error.what, error.next_step)
+        return failing(error.what, error.next_step)
     at = f"process {running.endpoint.pid} at port {running.endpoint.port}"
     if running.version == version:
         return _works(running, f"{version}, {at}")
-    mend = Mend("stop the helper of another version, which has nothing to do", running.shutdown)
+    repair = Repair("stop the helper of another version, which has nothing to do", running.shutdown)
     what = f"a helper of version {running.version} runs ({at}), and this is {version}"
-    return wrong(what, STOP_IT, mend if _is_idle(running) else None)
+    return failing(what, STOP_IT, repair if _is_idle(running) else None)
 
 
 def _by_service(endpoint: Path, service: wire.Endpoint | None, version: str) -> Finding:
     if service is None:
-        return apart("none runs; programs start one when they need it")
+        return skipped("none runs; programs start one when they need it")
     try:
         with connection.Connection(service, START_S) as opened:
             found, protocol = opened.version, opened.protocol
     except connection.FOREIGN as error:
         why = connection.reason(error, START_S)
         if isinstance(error, ConnectionRefusedError):
-            return wrong(f"nobody listens at the service's port {service.port}", "`deepdream service start`")
+            return failing(f"nobody listens at the service's port {service.port}", "`deepdream service start`")
         if not _is_ours(listener(service.port)):
-            return wrong(f"no helper at the service's port {service.port}: {why}", "see the check of the port")
-        return wrong(f"no answer at the service's port {service.port}: {why}", "`deepdream service logs` says more")
+            return failing(f"no helper at the service's port {service.port}: {why}", "see the check of the port")
+        return failing(f"no answer at the service's port {service.port}: {why}", "`deepdream service logs` says more")
     if (found, protocol) != (version, wire.PROTOCOL):
-        return wrong(f"the service's helper is of version {found}, and this is {version}", STOP_IT)
+        return failing(f"the service's helper is of version {found}, and this is {version}", STOP_IT)
     try:
         running = client.connect(endpoint_file=endpoint, service=service, client="deepdream-doctor")
     except client.LinkError as error:
-        return wrong(error.what, error.next_step)
+        return failing(error.what, error.next_step)
     return _works(running, f"{version}, reached at the service's port {service.port}")
 
 
@@ -69,8 +69,8 @@ def _works(running: client.HelperClient, what: str) -> Finding:
     try:
         running.status()
     except client.LinkError as error:
-        return wrong(error.what, error.next_step or "`deepdream service logs` says more")
-    return well(what)
+        return failing(error.what, error.next_step or "`deepdream service logs` says more")
+    return passed(what)
 
 
 def check_port(endpoint: Path, service: wire.Endpoint | None, chosen: int, install: str) -> Finding:
@@ -80,9 +80,9 @@ def check_port(endpoint: Path, service: wire.Endpoint | None, chosen: int, insta
     """
     port = service.port if service else chosen
     if port == 0:
-        return apart("any free one")
+        return skipped("any free one")
     if not _listens(port):
-        return well(f"{port} is free for the helper")
+        return passed(f"{port} is free for the helper")
     own = service
     with contextlib.suppress(wire.WireError):
         found = wire.read_endpoint(endpoint)
@@ -90,15 +90,15 @@ def check_port(endpoint: Path, service: wire.Endpoint | None, chosen: int, insta
     if own is not None:
         try:
             connection.Connection(own, START_S).close()
-            return well(f"the helper has {port}")
+            return passed(f"the helper has {port}")
         except connection.FOREIGN as error:
             if _is_ours(listener(port)):
-                return well(f"the helper has {port}, but: {connection.reason(error, START_S)}")
+                return passed(f"the helper has {port}, but: {connection.reason(error, START_S)}")
     step = f"end that program, or {install} to have another port" if service else (
         "end that program, or set another helper.port in config.yaml"
     )  # fmt: skip
     who = listener(port)
-    return wrong(f"another program has port {port}{f': {who.name()}, process {who.pid}' if who else ''}", step)
+    return failing(f"another program has port {port}{f': {who.name()}, process {who.pid}' if who else ''}", step)
 
 
 def listener(port: int) -> psutil.Process | None:

@@ -1,4 +1,4 @@
-"""Looking at the checks one after the other, mending where that is wanted, and telling what was found as it is known."""
+"""Looking at the checks one after the other, repairing where that is wanted, and telling what was found as it is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from deepdream_core import __version__
-from deepdream_core.doctor.check import looked_at
+from deepdream_core.doctor.check import outcome
 from deepdream_core.printable import printable
 
 if TYPE_CHECKING:
@@ -35,34 +35,34 @@ class Report(Protocol):
     def found(self, check: Check, finding: Finding) -> None:
         """Tell what it has found."""
 
-    def mended(self, check: Check, name: str, trouble: str) -> None:
+    def repaired(self, check: Check, name: str, trouble: str) -> None:
         """Tell of a fix that was done, or met with trouble; the check follows once more."""
 
-    def ends(self, failed: int, mendable: int) -> None:
-        """Tell that all have been looked at, and how many failed, of which `--fix` can mend some."""
+    def ends(self, failed: int, repairable: int) -> None:
+        """Tell that all have been looked at, and how many failed, of which `--fix` can fix some."""
 
 
-def examine(checks: Iterable[Check], report: Report, *, mend: bool) -> int:
-    """Look at each check, with `mend` do its safe fixes and look again; return how many failed in the end, at most 100."""
-    failed = mendable = 0
+def examine(checks: Iterable[Check], report: Report, *, repair: bool) -> int:
+    """Look at each check, with `repair` do its safe fixes and look again; return how many failed in the end, at most 100."""
+    failed = repairable = 0
     for check in checks:
         report.begins(check)
-        finding = looked_at(check)
+        finding = outcome(check)
         done: set[str] = set()  # behind one trouble there may be another, that wants another fix
-        while mend and finding.ok is False and finding.mend is not None and finding.mend.name not in done:
+        while repair and finding.ok is False and finding.repair is not None and finding.repair.name not in done:
             report.found(check, finding)
             try:
-                finding.mend.do()
+                finding.repair.do()
                 trouble = ""
             except Exception as error:
                 trouble = str(error) or type(error).__name__
-            report.mended(check, finding.mend.name, trouble)
-            done.add(finding.mend.name)
-            finding = looked_at(check)
+            report.repaired(check, finding.repair.name, trouble)
+            done.add(finding.repair.name)
+            finding = outcome(check)
         report.found(check, finding)
         failed += finding.ok is False
-        mendable += finding.ok is False and finding.mend is not None
-    report.ends(failed, mendable)
+        repairable += finding.ok is False and finding.repair is not None
+    report.ends(failed, repairable)
     return min(failed, MOST_FAILED)
 
 
@@ -106,18 +106,18 @@ class TextReport:
         for number, line in enumerate(self._wrapped(fix, len(head) + 4) if fix else ()):
             self._write(" " * (len(head) + 2) + ("  " if number else self._coloured("→ ", "33")) + line)
 
-    def mended(self, check: Check, name: str, trouble: str) -> None:
+    def repaired(self, check: Check, name: str, trouble: str) -> None:
         """Print what was done."""
-        self._write(f"  {'mending' if not trouble else 'could not mend'} {check.name}: {printable(name)}"
+        self._write(f"  {'fixing' if not trouble else 'could not fix'} {check.name}: {printable(name)}"
                     f"{f': {printable(trouble)}' if trouble else ''}")  # fmt: skip
 
-    def ends(self, failed: int, mendable: int) -> None:
+    def ends(self, failed: int, repairable: int) -> None:
         """Print the sum."""
         self._clear()
         if not failed:
             self._write("all is well")
             return
-        can = f"; `deepdream doctor --fix` can mend {mendable} of them" if mendable else ""
+        can = f"; `deepdream doctor --fix` can fix {repairable} of them" if repairable else ""
         self._write(f"{failed} {'check' if failed == 1 else 'checks'} failed{can}")
 
     def _wrapped(self, text: str, indent: int) -> list[str]:
@@ -164,14 +164,14 @@ class JsonReport:
             "check": check.name, "ok": finding.ok, "what": finding.what, "fix": finding.fix if finding.ok is False else "",
         }  # fmt: skip
 
-    def mended(self, check: Check, name: str, trouble: str) -> None:
+    def repaired(self, check: Check, name: str, trouble: str) -> None:
         """Keep what was done."""
         self._mended.append({"check": check.name, "did": name, "trouble": trouble})
 
-    def ends(self, failed: int, mendable: int) -> None:
+    def ends(self, failed: int, repairable: int) -> None:
         """Print it all."""
         told = {
-            "version": __version__, "failed": failed, "mendable": mendable,
+            "version": __version__, "failed": failed, "mendable": repairable,
             "checks": self._found, "mended": self._mended,
         }  # fmt: skip
         self.out.write(json.dumps(told) + "\n")

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from deepdream_core.doctor.check import Finding, well, wrong
+from deepdream_core.doctor.check import Finding, failing, passed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,15 +33,15 @@ def check_space(places: Mapping[str, Path]) -> Finding:
             continue
         if free < needed[name]:
             what = f"{name}: {free / 1e6:.0f} MB are free in {there}, {needed[name] / 1e6:.0f} MB should be"
-            return wrong(what, _fix(short="shared memory" not in needed))
+            return failing(what, _fix(short="shared memory" not in needed))
         if name == "state" and not os.access(there, os.W_OK | os.X_OK):
-            return wrong(
+            return failing(
                 f"{name}: {there} cannot be written to", "set HOME, or DEEPDREAM_STATE_DIR, to a folder of your own"
             )
         if hasattr(os, "statvfs") and (entries := os.statvfs(there)).f_files and entries.f_favail < 1000:
-            return wrong(f"{name}: {entries.f_favail} more files fit in {there}", "remove files that nobody needs")
+            return failing(f"{name}: {entries.f_favail} more files fit in {there}", "remove files that nobody needs")
         said.append(f"{name} {free / 1e9:.0f} GB")
-    return well(f"free: {', '.join(said)}")
+    return passed(f"free: {', '.join(said)}")
 
 
 def _fix(*, short: bool) -> str:

@@ -18,21 +18,21 @@ def probe(device: str, precision: str, weights: str) -> dict[str, Any]:
     from deepdream_core.config import user_config_path
     from deepdream_core.link import wire
 
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "python": platform.python_version(),
         "folders": {"config.yaml": str(user_config_path()), "state": str(wire.state_folder())},
     }
     try:
-        told["torch"] = _torch(device, precision)
+        facts["torch"] = _torch(device, precision)
     except Exception as error:  # a broken torch raises nearly anything
-        told["torch_trouble"] = _trouble(error)
+        facts["torch_trouble"] = _trouble(error)
         if isinstance(error, (ImportError, OSError)):  # a library it needs: nothing else will work
-            return told
+            return facts
     try:
-        told["weights"] = _weights(weights)
+        facts["weights"] = _weights(weights)
     except Exception as error:
-        told["weights_trouble"] = _trouble(error)
-    return told
+        facts["weights_trouble"] = _trouble(error)
+    return facts
 
 
 def _torch(name: str, precision: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Part:
     next_step: str = ""
 
     @property
-    def well(self) -> bool:
+    def healthy(self) -> bool:
         """Say whether nobody need do anything about it."""
         return self.state not in ("failed", "missing")
 

@@ -76,7 +76,7 @@ class Launchd:
             return Part(HOT_FOLDER, "runs", pid=pid)
         again = "then `deepdream service start`"
         if code == SettingsError.exit_code:
-            step = f"mend config.yaml, {again}; `deepdream service logs` shows the line"
+            step = f"fix config.yaml, {again}; `deepdream service logs` shows the line"
             return Part(HOT_FOLDER, "failed", "its configuration is bad", next_step=step)
         if code:
             step = f"see `deepdream service logs`, {again}"

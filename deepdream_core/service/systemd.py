@@ -162,7 +162,7 @@ class Systemd:
         about = _ending(unit) + (f": {said}" if said else "")
         again = "then `deepdream service start`"
         if unit["ExecMainStatus"] == _TWO and unit["Result"] != "signal":
-            step = f"mend that in config.yaml, {again}"
+            step = f"fix that in config.yaml, {again}"
         else:
             step = f"see `deepdream service logs`, {again}"
         return Part(name, "failed", about, _since(unit), None, step)

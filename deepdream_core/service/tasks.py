@@ -70,7 +70,7 @@ class Tasks:
         if result == _RUNS:
             return Part(HOT_FOLDER, "starts")
         if result == SettingsError.exit_code:
-            step = "mend config.yaml, then `deepdream service start`; `deepdream service logs` shows the line"
+            step = "fix config.yaml, then `deepdream service start`; `deepdream service logs` shows the line"
             return Part(HOT_FOLDER, "failed", "its configuration is bad", next_step=step)
         if result in (None, 0, _NEVER_RAN, _ENDED_BY_USER):
             return Part(HOT_FOLDER, "stopped", next_step="`deepdream service start`")
