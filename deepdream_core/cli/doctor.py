@@ -9,9 +9,7 @@ from typing import Annotated
 
 import typer
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="config.yaml over the built-in one")
-]
+from deepdream_core.cli.options import ConfigFile  # noqa: TC001  # typer itself looks at the annotations
 
 
 def doctor(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  # typer itself looks at the annotations
 from typing import Annotated
 
 import typer
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="config.yaml over the built-in one")
-]
+from deepdream_core.cli.options import ConfigFile  # noqa: TC001  # typer itself looks at the annotations
 
 
 def watch(

@@ -1,0 +1,59 @@
+"""The command `deepdream bench`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deepdream_core.cli.options import ConfigFile, Device, Precision, given_of
+
+
+def bench(
+    device: Device = None,
+    precision: Precision = None,
+    repeats: Annotated[int, typer.Option(min=1, help="runs of each; the fastest counts")] = 3,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="instead: dream one step of a picture of this size, tell peak memory"),
+    ] = None,
+    via_helper: Annotated[
+        bool,
+        typer.Option("--via-helper", help="instead: measure how long sending 12 megapixels through the helper takes"),
+    ] = False,
+    hot_folder: Annotated[
+        bool, typer.Option("--hot-folder", help="instead: how much of the engine's speed the hot folder keeps")
+    ] = False,
+    pictures: Annotated[int, typer.Option(min=1, help="with --hot-folder: how many of 2 megapixels")] = 200,
+    side: Annotated[
+        list[int] | None,
+        typer.Option(min=32, max=8192, metavar="PX", help="side of the square pictures measured; several are allowed"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="print the table as one JSON object")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Measure this machine: the engine, the notebook's plain loop and the bare convolutions in one run."""
+    from deepdream_core.config import load_config
+
+    if via_helper:
+        from deepdream_core.bench.helper import print_overhead
+
+        print_overhead(repeats)
+        return
+    if hot_folder:
+        from deepdream_core.bench.hotfolder import print_throughput
+
+        print_throughput(load_config(config), pictures)
+        return
+    from deepdream_core.bench import engine as measuring
+
+    machine = load_config(config).engine_settings(given_of({"device": device, "precision": precision}))
+    if memory is not None:
+        measuring.print_memory(machine, memory)
+    else:
+        measuring.print_table(machine, repeats, side or measuring.SIDES, as_json=json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(bench)

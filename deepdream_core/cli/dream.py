@@ -1,0 +1,153 @@
+"""The command `deepdream dream`."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from pathlib import Path  # noqa: TC003  # typer itself looks at the annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepdream_core.cli import completion
+from deepdream_core.cli.options import (
+    INTERRUPTED,
+    ConfigFile,
+    Device,
+    Precision,
+    Tile,
+    ViaHelper,
+    WeightsOption,
+    White,
+    another_engine,
+    exit_with,
+    given_of,
+    takes_settings,
+)
+from deepdream_core.errors import SettingsError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepdream_core.work.backend import Backend
+
+
+@takes_settings
+def dream(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", readable=False, help="pictures, or folders of them")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE|DIR", readable=False, help="result, or folder for results"),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="see: deepdream presets", show_default="classic", autocompletion=completion.preset
+        ),
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="IMAGE", readable=False, help="dream as this dreamed picture was: replay its recipe"),
+    ] = None,
+    dreaming: dict[str, Any] | None = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(metavar="IMAGE", readable=False, help="strength map: white dreams, black stays as it is"),
+    ] = None,
+    white: White = None,
+    tile: Tile = None,
+    device: Device = None,
+    precision: Precision = None,
+    weights: WeightsOption = None,
+    via_helper: ViaHelper = "auto",
+    config: ConfigFile = None,
+    suffix: Annotated[str, typer.Option(metavar="TEXT", help="what a result's name gets before its ending")] = ".dream",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="jpg, png, tiff, webp, avif, heic, jxl, gif or bmp",
+            autocompletion=completion.one_of(*completion.FORMATS),
+        ),
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(metavar="1-100", min=1, max=100, help="of lossy formats; default: the source's")
+    ] = None,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="leave out EXIF, GPS, XMP, captions and file names; colours stay right")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="refuse a result that would lose anything the input has")
+    ] = False,
+    recipe: Annotated[bool, typer.Option("--recipe/--no-recipe", help="store in the result how it was made")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing results")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object per event")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print nothing but errors")] = False,
+) -> None:
+    """Dream pictures: photo.jpg becomes photo.dream.jpg beside it."""
+    from deepdream_core.config import load_config
+    from deepdream_core.photo import WriteOptions
+    from deepdream_core.settings import number_or_text
+    from deepdream_core.work import backend, batch, replay, report
+
+    dreaming = dreaming or {}
+    computing = {"tile": tile and number_or_text(tile), "device": device, "precision": precision, "weights": weights}
+    loaded = load_config(config)
+    reporter = report.JsonReporter() if json else report.ErrorReporter() if quiet else report.TextReporter()
+    options = batch.OutputOptions(
+        suffix=suffix, format=_format(format), overwrite=overwrite, recipe=recipe,
+        write=WriteOptions(quality=quality, strip=strip, strict=strict),
+    )  # fmt: skip
+    given = {**given_of(computing), **given_of({"like": like}), **another_engine(config, loaded)}
+    remote = backend.remote_opener(
+        backend.wish(via_helper), given, reporter.note, lambda: replay.open_engine(loaded.engine_settings({}))
+    )
+    open_engine: Callable[[], Backend]
+    replayed = None if like is None else replay.of_recipe(like, loaded, given_of(computing), masked=mask is not None)
+    if replayed is not None:
+        if preset is not None:
+            raise SettingsError("--like and --preset: both say how to dream", "give one of them")
+        preset, settings = replayed.recipe.preset, replayed.settings(dreaming)
+        preset_changed = replayed.recipe.preset_changed or settings != replayed.recipe.settings
+        open_engine = partial(replayed.open_engine, reporter.note)
+        machine = replayed.machine
+        white = white or replayed.recipe.source.white
+    else:
+        preset = preset or "classic"
+        settings = loaded.dream_settings(preset, dreaming)
+        preset_changed = settings != loaded.dream_settings(preset, {})
+        machine = loaded.engine_settings(given_of(computing))
+        open_engine = remote or partial(replay.open_engine, machine)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        errors = batch.run(
+            batch.plan(inputs, output, options, loaded.ignore), settings, open_engine, reporter,
+            preset=preset, preset_changed=preset_changed, mask_path=mask, options=options,
+            max_megapixels=machine.max_megapixels, white=white,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        reporter.interrupted()
+        raise typer.Exit(INTERRUPTED) from None
+    exit_with(errors)
+
+
+def _format(word: str | None) -> str | None:
+    """Return the name of the format that a person means; raises `SettingsError` for an unknown one."""
+    if word is None:
+        return None
+    from deepdream_core.photo import FORMATS, format_named
+
+    name = format_named(word)
+    if name is None:
+        known = (form.endings[0][1:] for form in FORMATS.values())
+        raise SettingsError(f"--format {word}: unknown format", nearest(word, known))
+    return name
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(dream)

@@ -1,0 +1,43 @@
+"""The commands about the process that owns the devices: `status`, `helper`."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from deepdream_core.cli.options import ConfigFile  # noqa: TC001  # typer itself looks at the annotations
+
+
+def status(
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Show what the helper does – devices, memory held, jobs and their progress – and how the drop folders stand."""
+    from deepdream_core.cli.status import print_status
+
+    print_status(as_json=json)
+
+
+def helper(
+    on_demand: Annotated[
+        bool, typer.Option("--on-demand", help="end when idle, and keep silent: how programs start it")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="end the one that runs")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Run the local process that owns the GPU for GIMP, the hot folder and other programs, until Ctrl-C."""
+    from deepdream_core.config import load_config
+    from deepdream_core.helper import serve
+
+    if stop:
+        serve.stop_running(partial(print, file=sys.stderr))
+    else:
+        serve.serve(partial(load_config, config), on_demand=on_demand, say=partial(print, file=sys.stderr))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (status, helper):
+        app.command()(command)

@@ -1,0 +1,86 @@
+"""The commands that list what can be dreamed and how a picture was dreamed: `presets`, `recipe`, `layers`."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  # typer itself looks at the annotations
+from typing import Annotated
+
+import typer
+
+from deepdream_core.cli import completion
+from deepdream_core.cli.options import ConfigFile  # noqa: TC001  # typer itself looks at the annotations
+
+
+def presets(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="show this preset's settings, to paste into config.yaml", autocompletion=completion.preset),
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """List the presets, or show one."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from deepdream_core.config import load_config
+    from deepdream_core.work.recipe import preset_text
+
+    loaded = load_config(config)
+    if name is not None:
+        settings = loaded.dream_settings(name, {})
+        preset = loaded.presets[name]
+        print(preset_text(name, preset.description, settings, preset.family), end="")
+        return
+    console = Console()
+    for family, names in loaded.families().items():
+        table = Table(
+            box=None, pad_edge=False, show_header=False, title=escape(family), title_justify="left", title_style="dim"
+        )
+        table.add_column(min_width=max(map(len, loaded.presets)))
+        for known in names:
+            table.add_row(f"[bold]{escape(known)}[/]", escape(loaded.presets[known].description))
+        console.print(table)
+
+
+def recipe(
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", readable=False, help="a dreamed picture, or its .dream.yaml")
+    ],
+    preset: Annotated[bool, typer.Option("--yaml", help="print a preset to paste into config.yaml")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Print how a dreamed picture was made."""
+    from deepdream_core.config import load_config
+    from deepdream_core.work.recipe import recipe_of
+
+    found = recipe_of(image, max_megapixels=load_config(config).engine.max_megapixels)
+    if preset:
+        print(found.as_preset(), end="")
+    elif json:
+        from json import dumps
+
+        print(dumps(found.model_dump(mode="json")))  # ASCII: a program reads it, whatever the terminal's encoding
+    else:
+        print(found.text(), end="")
+
+
+def layers() -> None:
+    """List VGG19's layers: name, torchvision index, channels, stride and receptive field in pixels."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from deepdream_core.layers import LAYERS
+
+    table = Table("layer", "index", "channels", "stride px", "receptive field px", box=None, pad_edge=False)
+    for layer in LAYERS:
+        numbers = (layer.index, layer.channels, layer.stride, layer.receptive_field)
+        table.add_row(layer.name, *(str(number) for number in numbers))
+    Console().print(table)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (presets, recipe, layers):
+        app.command()(command)
