@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from deepdream_core.declaration import kinds_of, validated
 from deepdream_core.errors import SettingsError, nearest
 from deepdream_core.settings import (
     Config,
@@ -20,7 +21,6 @@ from deepdream_core.settings import (
     HelperSettings,
     Preset,
     as_it_was,
-    validated,
 )
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _overlaid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         if value is None and isinstance(merged.get(key), dict | list):
             continue  # a section without content changes nothing
         below = merged.get(key)
-        both = isinstance(below, dict) and isinstance(value, dict) and key != "layers"
+        both = isinstance(below, dict) and isinstance(value, dict) and "object" not in kinds_of(DreamSettings, key)
         merged[key] = _overlaid(below, value) if both and below is not None else value
     return merged
 

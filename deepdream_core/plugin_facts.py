@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core import __version__
 from deepdream_core.config import load_config
+from deepdream_core.declaration import Control, Flag, declared, kinds_of, schemas_of, words_of
 from deepdream_core.errors import DeepDreamError
-from deepdream_core.layers import LAYERS
 from deepdream_core.link import service_endpoint, wire
-from deepdream_core.settings import Control, DreamSettings, schemas_of, words_of
+from deepdream_core.settings import DreamSettings
 
 if TYPE_CHECKING:
     from deepdream_core.settings import Config
@@ -48,7 +48,6 @@ def plugin_facts(config: Config) -> dict[str, Any]:
         "command": helper_command(),
         "presets": presets,
         "defaults": config.dream.model_dump(),
-        "layers": [layer.name for layer in LAYERS],
         "controls": controls(),
         "ranges": ranges(),
     }
@@ -78,32 +77,54 @@ def ranges() -> dict[str, dict[str, Any]]:
 def controls() -> list[dict[str, Any]]:
     """Return what the plug-in shows of each setting that has a `Control`, in the settings' order.
 
-    Below a number's `lowest` lies its `as_preset`, the value that means "as the preset says".
+    Each number's `as_preset` lies below its `lowest` and means "as the preset says". A list has a choice of its words, for
+    a list with that word alone.
     """
     found = []
-    allowed = ranges()
-    for key, declared in DreamSettings.model_fields.items():
-        control = next((each for each in declared.metadata if isinstance(each, Control)), None)
+    for key, field in DreamSettings.model_fields.items():
+        control = declared(DreamSettings, key, Control)
         if control is None:
             continue
         shown: dict[str, Any] = {
-            "name": key.replace("_", "-"), "setting": key, "place": control.place, "label": control.label,
-            "description": declared.description, "unless": control.unless.replace("_", "-"),
+            "name": control.argument or key.replace("_", "-"), "setting": key, "place": control.place,
+            "label": control.label, "description": control.description or field.description,
+            "unless": control.unless.replace("_", "-"),
         }  # fmt: skip
-        kinds = {part.get("type") for part in schemas_of(DreamSettings)[key]}
+        kinds = kinds_of(DreamSettings, key)
         if "boolean" in kinds:
             shown |= {"kind": "switch", "words": _SWITCH}
-        elif not kinds & {"integer", "number"}:
-            shown |= {"kind": "choice", "words": {word: (word, control.words[word]) for word in allowed[key]["words"]}}
+        elif kinds & {"array", "object"}:
+            values = {word: {word: 1.0} if "object" in kinds else [word] for word in _completions(key)}
+            shown |= {"kind": "list", "words": _labelled(values, control)}
+        elif kinds & {"integer", "number"}:
+            shown |= _number(key, control, whole="integer" in kinds)
         else:
-            lowest = min([allowed[key].get("minimum", control.arrow / 10), *control.numbers.values()])
             shown |= {
-                "kind": "whole" if "integer" in kinds else "number", "lowest": lowest, "as_preset": 0 if lowest > 0 else -1,
-                "most": control.most, "right": control.right or control.most, "arrow": control.arrow, "bend": control.bend,
-                "numbers": dict(control.numbers),
-            }  # fmt: skip
+                "kind": "choice",
+                "words": _labelled({word: word for word in words_of(DreamSettings, key)}, control),
+            }
         found.append(shown)
     return found
+
+
+def _completions(key: str) -> list[str]:
+    """Return the words that a list can hold."""
+    flag = declared(DreamSettings, key, Flag)
+    words = flag.completions if flag else words_of(DreamSettings, key)
+    return [word if isinstance(word, str) else word[0] for word in words]
+
+
+def _labelled(values: dict[str, Any], control: Control) -> dict[str, tuple[Any, str]]:
+    return {word: (value, control.words.get(word, word)) for word, value in values.items()}
+
+
+def _number(key: str, control: Control, *, whole: bool) -> dict[str, Any]:
+    lowest = min([ranges()[key].get("minimum", control.arrow / 10), *control.numbers.values()])
+    return {
+        "kind": "whole" if whole else "number", "lowest": lowest, "as_preset": 0 if lowest > 0 else -1,
+        "most": control.most, "right": control.right or control.most, "arrow": control.arrow, "bend": control.bend,
+        "numbers": dict(control.numbers),
+    }  # fmt: skip
 
 
 def main() -> int:

@@ -2,157 +2,107 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
+from deepdream_core.declaration import Control, Flag, Group, Strict, validated
 from deepdream_core.errors import SettingsError, nearest
-from deepdream_core.layers import find_layer
+from deepdream_core.layers import LAYERS
+from deepdream_core.setting_values import Devices, FolderPath, Hours, Layers  # noqa: TC001  # pydantic looks at them
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pydantic import ValidationInfo
-    from pydantic_core import ErrorDetails
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def _layer_weights(value: object) -> object:
-    """Take `pool4`, `[relu3_3, pool4]` or `{relu3_3: 0.5, pool4: 1}`; return a mapping of known names to weights."""
-    if isinstance(value, (str, int)):
-        value = [value]
-    if isinstance(value, list) and all(isinstance(name, (str, int)) for name in value):
-        value = [(name, 1.0) for name in value]
-    elif isinstance(value, dict):
-        value = list(value.items())
-    else:
-        raise ValueError(
-            f"{value!r:.80} is not allowed — write pool4, [relu3_3, pool4] or {{relu3_3: 0.5, pool4: 1.0}}"
-        )
-    weighted: dict[str, object] = {}
-    for given, weight in value:
-        try:
-            name = find_layer(str(given)).name
-        except SettingsError as error:
-            raise ValueError(str(error)) from None
-        if name in weighted:
-            raise ValueError(f"{name} is given twice — give it once, with its weight")
-        weighted[name] = weight
-    return weighted
-
-
-Layers = Annotated[
-    dict[str, Annotated[float, Field(gt=0, le=1000)]], BeforeValidator(_layer_weights), Field(min_length=1)
-]
-
-
-@dataclass(frozen=True)
-class Flag:
-    """What the command line shows in place of a setting's value, and words to complete it, where its type does not say."""
-
-    metavar: str
-    completions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Control:
-    """How the GIMP plug-in shows a setting: as an argument of its procedure, and as a row of its dialog.
-
-    `label` has _ before the letter that goes with Alt. `place` counts the arguments, which scripts may give in this order:
-    a new setting takes the next number. Of a number, `most` is the largest that can be given, a slider ends at `right`
-    and is bent by `bend`, an arrow key moves by `arrow`, and `numbers` stand for words such as auto. `words` label the
-    words of a choice. `unless` is a switch that makes this setting idle.
-    """
-
-    label: str
-    place: int
-    most: float = 1
-    right: float | None = None
-    arrow: float = 0.01
-    bend: float = 1.0
-    numbers: Mapping[str, int] = field(default_factory=dict)
-    words: Mapping[str, str] = field(default_factory=dict)
-    unless: str = ""
 
 
 Pooling = Literal["max", "average"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class DreamSettings(_Strict):
+class DreamSettings(Strict):
     """How to dream: everything that decides what the picture looks like, and nothing about the machine."""
 
-    layers: Annotated[Layers, Flag("NAME[=WEIGHT]")] = Field(
+    layers: Annotated[
+        Layers,
+        Group.LOOK,
+        Flag("NAME[=WEIGHT]", tuple((layer.name, f"torchvision's {layer.index}") for layer in LAYERS)),
+        Control(
+            "Layer of the _network", 1, argument="layer", description="early layers know textures, late ones things"
+        ),
+    ] = Field(
         {"pool4": 1.0}, description="layers whose activations grow, by name or torchvision index, each with a weight"
     )
     pooling: Annotated[
         Pooling,
+        Group.LOOK,
         Control("_Forms (pooling)", 12, words={"max": "many small (max)", "average": "few large (average)"}),
     ] = Field(
         "max",
         description="how the network's pools sum up: max, many small creatures; average, few large, flowing forms",
     )
-    natural: Annotated[float, Control("N_atural colours", 11, unless="keep_colours")] = Field(
+    natural: Annotated[float, Group.COLOUR, Control("N_atural colours", 11, unless="keep_colours")] = Field(
         0.97, ge=0, le=1, description="how far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly gray"
     )
-    keep_colours: Annotated[bool, Control("_Keep the photo's colours", 13)] = Field(
+    keep_colours: Annotated[bool, Group.COLOUR, Control("_Keep the photo's colours", 13)] = Field(
         False, description="dream in lightness alone, whatever natural is; hue and chroma stay the photo's"
     )
     octaves: Annotated[
         Annotated[int, Field(ge=1, le=40)] | Literal["auto"],
+        Group.PATTERN,
         Control("Octa_ves", 3, most=40, right=12, arrow=1, numbers={"auto": 0}),
     ] = Field("auto", description="sizes to dream at; auto: as many as fit until the short side is about 120 px")
-    octave_scale: float = Field(1.3, ge=1.05, le=4, description="how much larger each octave is than the one before")
+    octave_scale: Annotated[float, Group.PATTERN] = Field(
+        1.3, ge=1.05, le=4, description="how much larger each octave is than the one before"
+    )
     finest: Annotated[
         Annotated[int, Field(ge=32, le=100_000)] | Literal["full"],
+        Group.PATTERN,
         Flag("full|PX"),
         Control("Pattern si_ze", 2, most=100_000, right=2048, arrow=16, bend=2.0, numbers={"full": 100_000}),
     ] = Field(
         800,
         description="short side in px at which dreaming stops; smaller is coarser and faster; full: the picture's own size",
     )
-    upscale: bool = Field(False, description="also enlarge pictures smaller than finest to it while dreaming")
-    iterations: Annotated[int, Control("_Iterations", 4, most=1000, right=50, arrow=1)] = Field(
+    upscale: Annotated[bool, Group.PATTERN] = Field(
+        False, description="also enlarge pictures smaller than finest to it while dreaming"
+    )
+    iterations: Annotated[int, Group.LOOK, Control("_Iterations", 4, most=1000, right=50, arrow=1)] = Field(
         10, ge=1, le=100_000, description="gradient steps in each octave; more is stronger"
     )
-    step: Annotated[float, Control("S_tep", 5, most=100, right=10, arrow=0.1)] = Field(
+    step: Annotated[float, Group.LOOK, Control("S_tep", 5, most=100, right=10, arrow=0.1)] = Field(
         2.4, gt=0, le=10_000, description="step size in 1/255 of the value range; larger is stronger and rougher"
     )
-    normalize: Literal["std", "mean_abs", "none"] = Field(
+    normalize: Annotated[Literal["std", "mean_abs", "none"], Group.ADVANCED] = Field(
         "std", description="what each gradient is divided by: standard deviation, mean absolute value, nothing"
     )
-    laplacian: int = Field(
+    laplacian: Annotated[int, Group.PATTERN] = Field(
         0, ge=0, le=10, description="bands of the gradient brought to equal strength, so that large shapes grow too"
     )
-    smooth: Annotated[float, Control("S_moothing", 6, most=20, right=5, arrow=0.1)] = Field(
+    smooth: Annotated[float, Group.PATTERN, Control("S_moothing", 6, most=20, right=5, arrow=0.1)] = Field(
         0.3,
         ge=0,
         le=100,
         description="smoothing of each step in px, sigma of a Gaussian cascade; larger is softer; 0: off",
     )
-    jitter: Annotated[int, Flag("PX"), Control("_Jitter", 7, most=512, right=64, arrow=1)] = Field(
+    jitter: Annotated[int, Group.ADVANCED, Flag("PX"), Control("_Jitter", 7, most=512, right=64, arrow=1)] = Field(
         16, ge=0, le=10_000, description="largest random shift in px before each step"
     )
-    tv: float = Field(
+    tv: Annotated[float, Group.ADVANCED] = Field(
         0.0, ge=0, le=100, description="total-variation weight: how strongly noise in the dream is calmed"
     )
-    soft_limit: bool = Field(True, description="let steps fade toward black and white, so that nothing is clipped")
-    clamp: bool = Field(True, description="keep values in the visible range after each step, not only at the end")
-    strength: Annotated[float, Control("Stren_gth", 8)] = Field(
+    soft_limit: Annotated[bool, Group.COLOUR] = Field(
+        True, description="let steps fade toward black and white, so that nothing is clipped"
+    )
+    clamp: Annotated[bool, Group.ADVANCED] = Field(
+        True, description="keep values in the visible range after each step, not only at the end"
+    )
+    strength: Annotated[float, Group.LOOK, Control("Stren_gth", 8)] = Field(
         1.0, ge=0, le=1, description="blend of the result: 0 the original, 1 the dream"
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of the random shifts; the same seed repeats the picture")
+    seed: Annotated[int, Group.LOOK] = Field(
+        0, ge=0, lt=2**63, description="seed of the random shifts; the same seed repeats the picture"
+    )
 
 
 EARLIER: dict[str, Any] = {
@@ -170,17 +120,7 @@ def as_it_was(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**EARLIER, **given} if whole else dict(given)
 
 
-def _each_once(names: list[str]) -> list[str]:
-    if len(set(names)) < len(names):
-        raise ValueError(f"{names!r:.80} names a device twice — give each once")
-    return names
-
-
-DeviceName = Annotated[str, Field(pattern=r"^(cpu|mps|cuda:\d+)$")]
-Devices = Annotated[list[DeviceName], Field(min_length=1), AfterValidator(_each_once)]
-
-
-class EngineSettings(_Strict):
+class EngineSettings(Strict):
     """Where and how to compute: what suits this machine."""
 
     device: Annotated[str, Flag("auto|cpu|cuda[:N]|mps", ("auto", "cpu", "cuda", "cuda:0", "mps"))] = Field(
@@ -205,7 +145,7 @@ class EngineSettings(_Strict):
     )
 
 
-class HelperSettings(_Strict):
+class HelperSettings(Strict):
     """How the helper, the process that owns the devices, behaves."""
 
     port: int = Field(0, ge=0, le=65_535, description="port on the loopback address; 0: any free one")
@@ -224,14 +164,6 @@ class HelperSettings(_Strict):
     )
 
 
-def _from_the_top(path: str) -> str:
-    # Where ~ leads is asked when the folder is used: other commands need no home.
-    in_home = path == "~" or path.startswith(("~/", f"~{os.sep}"))
-    if "\0" in path or not (in_home or Path(os.path.expanduser(path)).is_absolute()):
-        raise ValueError(f"{path!r:.80} is not a whole path — write it from the top, as ~/DeepDream or /data/drop")
-    return path
-
-
 def _not_before_settled(give_up_s: float, info: ValidationInfo) -> float:
     settle_s = info.data.get("settle_s", 0.0)
     if give_up_s < settle_s:
@@ -239,39 +171,10 @@ def _not_before_settled(give_up_s: float, info: ValidationInfo) -> float:
     return give_up_s
 
 
-@cache
-def ends_of(hours: str) -> tuple[datetime.time, datetime.time]:
-    """Return when hours such as `22:00-07:00` begin and end; raises `ValueError` for what is not two times of day."""
-    begin, end = (part.strip() for part in hours.split("-"))
-    end = "00:00" if end == "24:00" else end
-    return _time_of(begin), _time_of(end)
-
-
-def _time_of(text: str) -> datetime.time:
-    return datetime.datetime.strptime(text, "%H:%M").time()
-
-
-def _some_hours(hours: str) -> str:
-    begin, end = ends_of(hours)
-    if begin == end:
-        raise ValueError(f"{hours!r} begins and ends at the same time — give it two different times, or null")
-    return hours
-
-
-_TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
-Hours = Annotated[
-    str,
-    Field(pattern=f"^ *{_TIME} *- *({_TIME}|24:00) *$", description='hours in quotes, as "22:00-07:00"'),
-    AfterValidator(_some_hours),
-]
-
-
-class FolderSettings(_Strict):
+class FolderSettings(Strict):
     """One drop folder: where it is, which preset it applies, and what becomes of what is dropped."""
 
-    path: Annotated[str, Field(min_length=1), AfterValidator(_from_the_top)] = Field(
-        description="the folder that pictures are dropped into, as ~/DeepDream or /data/drop"
-    )
+    path: FolderPath = Field(description="the folder that pictures are dropped into, as ~/DeepDream or /data/drop")
     preset: str | None = Field(
         None, description="preset for pictures that lie in no preset's folder; null: the defaults"
     )
@@ -304,7 +207,7 @@ class FolderSettings(_Strict):
     notify: bool = Field(False, description="a desktop notification when all that was dropped is done")
 
 
-class Preset(_Strict):
+class Preset(Strict):
     """A named set of settings: one line that says what a person will see, and what differs from `dream`.
 
     `family`: what it is listed under, as `animals`; None for a preset of the user's own that names none.
@@ -315,7 +218,7 @@ class Preset(_Strict):
     settings: dict[str, Any]
 
 
-class Config(_Strict):
+class Config(Strict):
     """A whole configuration: defaults, presets and machine."""
 
     dream: DreamSettings
@@ -351,77 +254,6 @@ class Config(_Strict):
         return validated(DreamSettings, merged, name or as_option)
 
 
-def validated(model: type[M], values: Mapping[str, Any], name: Callable[[str], str]) -> M:
-    """Return the model made of `values`, or raise `SettingsError` with the key, the value and what is allowed.
-
-    `name` turns a key into what the user wrote: its path in a file, or an option.
-    """
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        raise _explained(model, error.errors()[0], name) from None
-
-
-def number_or_text(text: str) -> int | float | str:
-    """Return the number that a word of the command line is, else the word: what it may be is the setting's to say."""
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text
-
-
 def as_option(key: str) -> str:
     """Return the command line's name of a key: `octave_scale` is `--octave-scale`, `layers` is `--layer`."""
     return "--layer" if key == "layers" else "--" + key.replace("_", "-")
-
-
-def _explained(model: type[BaseModel], problem: ErrorDetails, name: Callable[[str], str]) -> SettingsError:
-    key, *inner = (str(part) for part in problem["loc"])
-    path = name(key) + "".join(f".{part}" for part in inner if part.startswith(("conv", "relu", "pool")))
-    if problem["type"] == "extra_forbidden":
-        return SettingsError(f"{path}: unknown key", nearest(key, model.model_fields))
-    if problem["type"] == "missing":
-        return SettingsError(f"{path}: is missing", f"give it: {model.model_fields[key].description}")
-    if problem["type"] == "value_error":
-        return SettingsError(f"{path}: {problem['ctx']['error']}")
-    return SettingsError(f"{path}: {problem['input']!r:.80} is not allowed", f"allowed: {allowed(model, key)}")
-
-
-@cache
-def schemas_of(model: type[BaseModel]) -> dict[str, list[dict[str, Any]]]:
-    """Return the JSON schemas of each key, one for each kind of value that it takes."""
-    properties: dict[str, dict[str, Any]] = model.model_json_schema()["properties"]
-    return {key: schema.get("anyOf", [schema]) for key, schema in properties.items()}
-
-
-def words_of(model: type[BaseModel], key: str) -> list[str]:
-    """Return the words that a key takes, such as auto."""
-    parts = schemas_of(model)[key]
-    return [word for part in parts for word in part.get("enum", [part["const"]] if "const" in part else [])]
-
-
-def allowed(model: type[BaseModel], key: str) -> str:
-    """Return in words what values a key takes, from its declaration: `auto or a whole number from 1 to 40`."""
-    return " or ".join(map(_in_words, schemas_of(model)[key]))
-
-
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:g}"
-
-
-def _in_words(schema: dict[str, Any]) -> str:
-    choices = schema.get("enum") or ([schema["const"]] if "const" in schema else None)
-    if choices:
-        return ", ".join(str(choice) for choice in choices)
-    if "pattern" in schema:
-        return str(schema["description"])
-    if schema.get("type") == "array":
-        return "a list such as [cuda:0, cuda:1], [cpu] or [mps]"
-    kinds = {
-        "integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text", "null": "null",
-    }  # fmt: skip
-    if schema.get("minLength"):
-        kinds["string"] = "text that is not empty"
-    words = kinds.get(schema.get("type", ""), "layer names, each with a weight above 0, up to 1000")
-    bounds = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("exclusiveMaximum", "below"))
-    return " ".join([words, *(f"{word} {_number(schema[bound])}" for bound, word in bounds if bound in schema)])

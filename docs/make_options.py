@@ -1,4 +1,4 @@
-"""Writes the table of options into docs/options.md, from the program's declarations: `python docs/make_options.py`."""
+"""Writes the tables of options into docs/options.md, from the program's declarations: `python docs/make_options.py`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ PAGE = Path(__file__).resolve().parent / "options.md"
 BEGIN, END = "<!-- made by docs/make_options.py -->", "<!-- end -->"
 
 
-def table() -> str:
-    """Return a row for each option of `deepdream dream`."""
+def tables() -> str:
+    """Return a table for each group of options of `deepdream dream`, with a row for each option."""
     dream: Any = get_command(app)
-    rows = ["| option | default | what it does |", "|---|---|---|"]
+    rows: dict[str, list[str]] = {}
     for option in dream.commands["dream"].params:
         if option.param_type_name == "option" and "--help" not in option.opts:
             words = [f"`{name}`" for name in (*option.opts, *option.secondary_opts)]
-            value = "" if option.is_flag else f" `{option.metavar}`".replace("|", "\\|")
-            rows.append(
-                f"| {', '.join(words)}{value} | {default(option)} | {option.help.replace('|', chr(92) + '|')} |"
-            )
-    return "\n".join(rows)
+            cells = [
+                ", ".join(words) + ("" if option.is_flag else f" `{option.metavar}`"),
+                default(option),
+                option.help,
+            ]
+            row = " | ".join(cell.replace("|", "\\|") for cell in cells)
+            rows.setdefault(option.rich_help_panel or "Input, output and machine", []).append(f"| {row} |")
+    head = "| option | default | what it does |\n|---|---|---|"
+    return "\n\n".join("\n".join((f"### {group}\n", head, *lines)) for group, lines in rows.items())
 
 
 def default(option: Any) -> str:
@@ -43,8 +47,8 @@ def default(option: Any) -> str:
 
 
 def page() -> str:
-    """Return docs/options.md with the table as it should be."""
-    made = f"{BEGIN}\n\n{table()}\n\n{END}"
+    """Return docs/options.md with the tables as they should be."""
+    made = f"{BEGIN}\n\n{tables()}\n\n{END}"
     return re.sub(f"{BEGIN}.*{END}", lambda _: made, PAGE.read_text("utf-8"), flags=re.DOTALL)
 
 

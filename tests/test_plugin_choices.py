@@ -35,7 +35,6 @@ def arguments(draw: st.DrawFn) -> dict[str, Any]:
     """Any arguments that GIMP can hand over."""
     found: dict[str, Any] = {
         "preset": draw(st.sampled_from(PRESETS)),
-        "layer": draw(st.sampled_from(["preset", *FACTS.layers])),
         "seed": draw(st.integers(0, choices.SEED_MAX)),
         "output": draw(st.sampled_from(choices.OUTPUTS)),
     }
@@ -79,7 +78,8 @@ def test_what_the_dialog_shows_means_the_same_and_is_within_its_ranges(given_: d
     assert choices.resolved(shown, FACTS) == shown
     for control in FACTS.controls:
         if isinstance(control, facts.Choice):
-            assert shown[control.name] in control.words
+            as_preset = [choices.AS_PRESET] if control.kind == "list" else []
+            assert shown[control.name] in (*control.words, *as_preset)
         else:
             assert control.as_preset < shown[control.name] <= control.most
             assert isinstance(shown[control.name], int if control.whole else float)
@@ -163,7 +163,7 @@ def test_arguments_keep_their_places_and_ranges() -> None:
     found = {number.name: (number.as_preset, number.lowest, number.most) for number in numbers}
     assert {name: found[name] for name in RANGES} == RANGES
     assert [number.name for number in numbers if not number.whole] == ["natural", "step", "smooth", "strength"]
-    places = [0, 1, 9, 10, *(control.place for control in FACTS.controls)]
+    places = [0, 9, 10, *(control.place for control in FACTS.controls)]
     assert sorted(places) == list(range(len(places))), "each has a place of its own"
 
 
@@ -218,7 +218,8 @@ def test_an_unknown_word_is_told_with_what_there_is(wrong: dict[str, Any], code:
 
 
 def test_the_facts_are_what_the_program_has() -> None:
-    assert FACTS.layers == tuple(layer.name for layer in LAYERS)
+    (layers,) = (control for control in FACTS.controls if isinstance(control, facts.Choice) and control.kind == "list")
+    assert (layers.name, tuple(layers.words)) == ("layer", tuple(layer.name for layer in LAYERS))
     assert FACTS.defaults == CONFIG.dream.model_dump()
     assert {name: about["description"] for name, about in FACTS.presets.items()} == {
         name: preset.description for name, preset in CONFIG.presets.items()

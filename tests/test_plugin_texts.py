@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from deepdream_core import plugin_facts
 from deepdream_core.config import builtin_config_path, load_config
-from deepdream_core.plugin_facts import controls
 
 PLUGIN = Path(__file__).resolve().parent.parent / "plugin" / "deepdream"
 PO = PLUGIN / "locale" / "de" / "LC_MESSAGES" / "deepdream.po"
@@ -33,8 +33,9 @@ def texts() -> dict[str, str]:
                 and isinstance(node.args[0], ast.Constant)
             ):
                 found.setdefault(str(node.args[0].value), file.name)
-    for control in controls():
-        labels = [label for _value, label in control.get("words", {}).values()]
+    for control in plugin_facts.controls():
+        words = control.get("words", {})
+        labels = [label for word, (_value, label) in words.items() if (control["kind"], label) != ("list", word)]
         for text in (control["label"], control["description"], *labels, *control.get("numbers", {})):
             found.setdefault(text, "settings.py")
     for preset in load_config(builtin_config_path()).presets.values():
@@ -102,7 +103,7 @@ def test_the_letters_to_press_are_different_ones() -> None:
         if where in ("deepdream.py", "settings.py") and "_" in text and "{" not in text
     ]
     controls = [text for text in said if "DeepDream" not in text]
-    assert len(controls) == 14
+    assert len(controls) == len(plugin_facts.controls()) + len(("preset", "seed", "output"))
     for language in (controls, [entries[text] for text in controls]):
         letters = [text[text.index("_") + 1].lower() for text in language]
         assert len(set(letters)) == len(letters), letters

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from deepdream_core.cli.main import app
 from deepdream_core.config import builtin_config_path, load_config
+from deepdream_core.declaration import Group, declared
 from deepdream_core.errors import SettingsError
 from deepdream_core.layers import LAYERS
 from deepdream_core.settings import EARLIER, DreamSettings, EngineSettings, FolderSettings, HelperSettings, as_option
@@ -63,6 +64,14 @@ def test_every_setting_has_a_flag_with_its_description() -> None:
         for key, field in model.model_fields.items():
             if key not in {"memory_mb", "max_megapixels", "devices", "keep_free_mb"}:
                 assert options[as_option(key)].help == field.description, key
+
+
+def test_every_dream_setting_has_a_group_that_help_lists_it_under() -> None:
+    dream: Any = get_command(app)
+    panels = {parameter.name: parameter.rich_help_panel for parameter in dream.commands["dream"].params}
+    groups = {key: declared(DreamSettings, key, Group) for key in DreamSettings.model_fields}
+    assert None not in groups.values()
+    assert {key: panels[key] for key in groups} == groups
 
 
 def test_the_promised_presets_are_there_and_say_what_one_will_see() -> None:

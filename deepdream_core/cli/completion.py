@@ -16,20 +16,13 @@ Completion = tuple[str, str]
 FORMATS = ("jpg", "png", "tiff", "webp", "avif", "heic", "jxl", "gif", "bmp")
 
 
-def one_of(*words: str) -> Callable[[str], list[str]]:
-    """Return what completes one of these words."""
+def one_of(*words: str | Completion) -> Callable[[str], list[str | Completion]]:
+    """Return what completes one of these words; a word may come with an explanation."""
 
-    def complete(incomplete: str) -> list[str]:
-        return [word for word in words if word.startswith(incomplete)]
+    def complete(incomplete: str) -> list[str | Completion]:
+        return [word for word in words if (word if isinstance(word, str) else word[0]).startswith(incomplete)]
 
     return complete
-
-
-def layer(incomplete: str) -> list[Completion]:
-    """Return the layers whose name begins so, with their torchvision index."""
-    from deepdream_core.layers import LAYERS
-
-    return [(one.name, f"torchvision's {one.index}") for one in LAYERS if one.name.startswith(incomplete)]
 
 
 def preset(ctx: typer.Context, incomplete: str) -> list[Completion]:

@@ -24,6 +24,7 @@ from deepdream_core.cli.options import (
     given_of,
     takes_settings,
 )
+from deepdream_core.declaration import number_or_text
 from deepdream_core.errors import SettingsError, nearest
 
 if TYPE_CHECKING:
@@ -90,7 +91,6 @@ def dream(
     """Dream pictures: photo.jpg becomes photo.dream.jpg beside it."""
     from deepdream_core.config import load_config
     from deepdream_core.photo import WriteOptions
-    from deepdream_core.settings import number_or_text
     from deepdream_core.work import backend, batch, replay, report
 
     dreaming = dreaming or {}

@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from deepdream_core.cli import completion
+from deepdream_core.declaration import Flag, Group, declared, kinds_of, number_or_text, schemas_of, words_of
 from deepdream_core.errors import DeepDreamError, SettingsError
-from deepdream_core.settings import (
-    DreamSettings,
-    EngineSettings,
-    Flag,
-    FolderSettings,
-    as_option,
-    number_or_text,
-    schemas_of,
-    words_of,
-)
+from deepdream_core.settings import DreamSettings, EngineSettings, FolderSettings, as_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -34,24 +26,26 @@ INTERRUPTED = 130
 
 def option_of(model: type[BaseModel], key: str) -> Any:
     """Return the option of a setting, made from its declaration."""
-    field = model.model_fields[key]
-    words = words_of(model, key)
-    types = [part.get("type", "") for part in schemas_of(model)[key]]
-    kinds = [{"integer": "N", "number": "F"}.get(kind) for kind in types]
-    flag = next(
-        (each for each in field.metadata if isinstance(each, Flag)), Flag("|".join([*filter(None, kinds), *words]))
-    )
+    help = model.model_fields[key].description
+    group = declared(model, key, Group)
     name = as_option(key)
-    if types == ["boolean"]:
-        return typer.Option(f"{name}/--no-{name.removeprefix('--')}", help=field.description)
-    complete = completion.layer if key == "layers" else completion.one_of(*(flag.completions or words))
-    return typer.Option(name, metavar=flag.metavar, help=field.description, autocompletion=complete)
+    if kinds_of(model, key) == {"boolean"}:
+        return typer.Option(f"{name}/--no-{name.removeprefix('--')}", help=help, rich_help_panel=group)
+    words = words_of(model, key)
+    metavars = [_METAVARS[kind] for part in schemas_of(model)[key] if (kind := part.get("type")) in _METAVARS]
+    flag = declared(model, key, Flag) or Flag("|".join([*metavars, *words]))
+    complete = completion.one_of(*(flag.completions or words))
+    return typer.Option(name, metavar=flag.metavar, help=help, rich_help_panel=group, autocompletion=complete)
+
+
+_METAVARS = {"integer": "N", "number": "F"}
 
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for each setting of `DreamSettings`, in the place of its parameter `dreaming`.
 
-    The command receives the options that were given by the settings' keys: numbers as numbers, other words unchanged.
+    The command receives the options that were given by the settings' keys: numbers as numbers, other words unchanged. Lists
+    and mappings have an option that may be repeated.
     """
     parameters: list[inspect.Parameter] = []
     hints = get_type_hints(command, include_extras=True)
@@ -59,17 +53,16 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
         if parameter.name != "dreaming":
             parameters.append(parameter.replace(annotation=hints[parameter.name]))
             continue
-        for key, field in DreamSettings.model_fields.items():
-            kind: Any = list[str] if key == "layers" else bool if field.annotation is bool else str
+        for key in DreamSettings.model_fields:
+            kinds = kinds_of(DreamSettings, key)
+            kind: Any = list[str] if kinds & {"array", "object"} else bool if kinds == {"boolean"} else str
             hint = Annotated[kind | None, option_of(DreamSettings, key)]
             parameters.append(inspect.Parameter(key, parameter.kind, default=None, annotation=hint))
 
     @wraps(command)
     def taking(**values: Any) -> None:
         given = {key: values.pop(key) for key in DreamSettings.model_fields}
-        given["layers"] = _weighted(given["layers"] or []) or None
-        settings = {key: number_or_text(value) if isinstance(value, str) else value for key, value in given.items()}
-        command(**values, dreaming=given_of(settings))
+        command(**values, dreaming={key: _value(key, value) for key, value in given.items() if value not in (None, [])})
 
     taking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     taking.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -77,16 +70,29 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     return taking
 
 
-def _weighted(given: list[str]) -> dict[str, float]:
+def _value(key: str, given: bool | str | list[str]) -> object:
+    """Return a setting's value for what its option was given."""
+    if isinstance(given, bool):
+        return given
+    if isinstance(given, str):
+        return number_or_text(given)
+    return (
+        _weighted(key, given) if "object" in kinds_of(DreamSettings, key) else [number_or_text(word) for word in given]
+    )
+
+
+def _weighted(key: str, given: list[str]) -> dict[str, float]:
     weighted: dict[str, float] = {}
     for text in given:
         name, _, weight = text.partition("=")
         if name in weighted:
-            raise SettingsError(f"--layer {text}: {name} is given twice", "give it once, with its weight")
+            raise SettingsError(f"{as_option(key)} {text}: {name} is given twice", "give it once, with its weight")
         try:
             weighted[name] = float(weight) if weight else 1.0
         except ValueError:
-            raise SettingsError(f"--layer {text}: {weight!r} is not a number", "write NAME or NAME=WEIGHT") from None
+            raise SettingsError(
+                f"{as_option(key)} {text}: {weight!r} is not a number", "write NAME or NAME=WEIGHT"
+            ) from None
     return weighted
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from deepdream_core.settings import ends_of
+from deepdream_core.setting_values import ends_of
 
 _MINUTE_S = 60
 # An hour that the clock leaves out can join two quiet times to one of nearly two days; a zone has left out a whole day.

@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deepdream_core.declaration import kinds_of, number_or_text
 from deepdream_core.errors import SettingsError
 from deepdream_core.looks.choice import PRESET, Choice, Look, Section, of_preset, option
-from deepdream_core.settings import DreamSettings, number_or_text, schemas_of
+from deepdream_core.settings import DreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,15 +94,10 @@ def _axis(text: str) -> Axis:
         raise SettingsError(f"--vary {text}: no setting is named", "write KEY=VALUES, as step=1..4")
     if not values.strip() and key in DreamSettings.model_fields:
         raise SettingsError(f"--vary {text}: no values", f"write {key}=LOW..HIGH, or values with commas between")
-    kinds = _kinds(key)
+    kinds = kinds_of(DreamSettings, key)
     if (found := _RANGE.fullmatch(values.strip())) and kinds & {"integer", "number"}:
         return Axis(key, _spread(key, found["low"], found["high"], found["count"], whole="number" not in kinds))
     return Axis(key, tuple(dict.fromkeys(_value(part.strip()) for part in values.split(","))))
-
-
-def _kinds(key: str) -> set[str]:
-    """Return the JSON types that a setting's values may have; none for an unknown key, which is refused later."""
-    return {str(part.get("type")) for part in schemas_of(DreamSettings).get(key, [])}
 
 
 def _value(text: str) -> Value:

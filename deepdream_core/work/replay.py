@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deepdream_core.declaration import validated
 from deepdream_core.errors import DeviceError, SettingsError
-from deepdream_core.settings import DreamSettings, as_option, validated
+from deepdream_core.settings import DreamSettings, as_option
 from deepdream_core.work.recipe import Recipe, recipe_of
 
 if TYPE_CHECKING:

@@ -31,7 +31,6 @@ def as_preset(facts: Facts, preset: str = "") -> dict[str, Any]:
     """
     placed = {
         0: ("preset", preset or facts.default_preset),
-        1: ("layer", AS_PRESET),
         9: ("seed", 0),
         10: ("output", OUTPUTS[0]),
     }
@@ -55,18 +54,12 @@ def settings_of(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
                 settings[control.setting] = control.words[value][0]
         elif not _is_as_preset(control, value) and not _same(value, _shown(control, before)):
             settings[control.setting] = _setting(control, value, facts.ranges[control.setting])
-    layer = given["layer"]
-    if layer != AS_PRESET:
-        if layer not in facts.layers:
-            choose = _("choose one from {first} to {last}").format(first=facts.layers[0], last=facts.layers[-1])
-            raise Trouble(_("there is no layer {name}").format(name=repr(layer)), choose, "layer")
-        settings["layers"] = {layer: 1.0}
     settings["seed"] = int(given["seed"])
     return settings
 
 
 def resolved(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """Return the arguments with the preset's own value wherever they say "as the preset says"; the layer stays.
+    """Return the arguments with the preset's own value wherever they say "as the preset says"; lists stay.
 
     The values are fit for the arguments: `full` and `auto` are their numbers, and all are within the ranges. Raises
     `Trouble` for an unknown preset.
@@ -76,7 +69,7 @@ def resolved(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     for control in facts.controls:
         own = settings[control.setting]
         if isinstance(control, Choice):
-            if given[control.name] == AS_PRESET:
+            if given[control.name] == AS_PRESET and control.kind != "list":
                 given[control.name] = next(word for word, (value, _label) in control.words.items() if value == own)
         elif _is_as_preset(control, given[control.name]):
             given[control.name] = _shown(control, own)

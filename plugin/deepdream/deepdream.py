@@ -87,7 +87,6 @@ def _dream(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedu
 def _add_arguments(procedure: Gimp.Procedure, facts: facts_.Facts) -> None:
     texts = {
         "preset": (_("_Preset"), _("What you will see")),
-        "layer": (_("Layer of the _network"), _("Early layers know textures, late ones things")),
         "seed": (_("S_eed"), _("The same seed repeats the picture")),
         "output": (_("O_utput"), _("Where the dream goes")),
     }
@@ -118,7 +117,6 @@ def _choice(name: str, control: facts_.Choice | None, facts: facts_.Facts) -> Gi
     else:
         words = {
             "preset": [(preset, preset, about["description"]) for preset, about in facts.presets.items()],
-            "layer": [as_it_says, *((layer, layer, "") for layer in facts.layers)],
             "output": [
                 ("replace", _("Replace"), _("Change the layer itself")),
                 ("new-layer", _("New layer above"), _("Leave the layer and put a dreamed copy above it")),

@@ -99,8 +99,8 @@ class _Dialog:
             if control.unless:
                 self._switches[control.unless].bind_property("active", rows[control.name], "sensitive", _UNLESS)
         for widget in (
-            self._labelled("preset", self._gallery.widget), self._about, self._choice("layer"), *rows.values(),
-            self._seed(), self._choice("output"),
+            self._labelled("preset", self._gallery.widget), self._about, *rows.values(), self._seed(),
+            self._choice("output"),
         ):  # fmt: skip
             box.pack_start(widget, False, False, 0)
         return box
@@ -108,7 +108,8 @@ class _Dialog:
     def _row(self, control: Number | Choice) -> Gtk.Widget:
         if isinstance(control, Number):
             return self._slider(control)
-        return self._box(control.name) if control.switch else self._either(control)
+        rows = {"switch": self._box, "list": self._choice}
+        return rows[control.kind](control.name) if control.kind in rows else self._either(control)
 
     def _choice(self, name: str) -> Gtk.Box:
         """Return a list to choose from, with its label."""

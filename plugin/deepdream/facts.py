@@ -71,17 +71,19 @@ class Number(_Control):
 
 @dataclass(frozen=True)
 class Choice(_Control):
-    """A setting that is a choice: for each of its words the setting's value and a label. A `switch` has no and yes."""
+    """A setting with words to choose from: for each of them the setting's value and a label.
 
-    switch: bool
+    `kind`: `choice`; `switch`, of no and yes; or `list`, of which a preset may hold several words at once.
+    """
+
+    kind: str
     words: dict[str, tuple[Any, str]]
 
 
 def _control(given: dict[str, Any]) -> Number | Choice:
+    if "words" in given:
+        return Choice(**{**given, "words": {word: (value, label) for word, (value, label) in given["words"].items()}})
     about = {key: value for key, value in given.items() if key != "kind"}
-    if "words" in about:
-        words = {word: (value, label) for word, (value, label) in about.pop("words").items()}
-        return Choice(**about, switch=given["kind"] == "switch", words=words)
     kind = int if given["kind"] == "whole" else float
     for key in ("as_preset", "lowest", "most", "right", "arrow"):
         about[key] = kind(about[key])
@@ -106,7 +108,6 @@ class Facts:
     command: tuple[str, ...]
     presets: dict[str, dict[str, Any]]
     defaults: dict[str, Any]
-    layers: tuple[str, ...]
     controls: tuple[Number | Choice, ...]
     ranges: dict[str, dict[str, Any]]
     service: dict[str, Any] | None = None
@@ -131,7 +132,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Facts:
         facts = Facts(
             version=told["version"], protocol=told["protocol"], endpoint=Path(told["endpoint"]), state=Path(told["state"]),
             command=tuple(told["command"]), presets=told["presets"], defaults=told["defaults"],
-            layers=tuple(told["layers"]), controls=tuple(map(_control, told["controls"])), ranges=told["ranges"],
+            controls=tuple(map(_control, told["controls"])), ranges=told["ranges"],
             service=told.get("service"),
         )  # fmt: skip
         if not facts.presets or not facts.command:

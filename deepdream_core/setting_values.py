@@ -1,0 +1,97 @@
+"""Values of settings that are more than a number or a word: layers with weights, devices, a folder's path, hours."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from deepdream_core.errors import SettingsError
+from deepdream_core.layers import find_layer
+
+
+def _layer_weights(value: object) -> object:
+    """Take `pool4`, `[relu3_3, pool4]` or `{relu3_3: 0.5, pool4: 1}`; return a mapping of known names to weights."""
+    if isinstance(value, (str, int)):
+        value = [value]
+    if isinstance(value, list) and all(isinstance(name, (str, int)) for name in value):
+        value = [(name, 1.0) for name in value]
+    elif isinstance(value, dict):
+        value = list(value.items())
+    else:
+        raise ValueError(
+            f"{value!r:.80} is not allowed — write pool4, [relu3_3, pool4] or {{relu3_3: 0.5, pool4: 1.0}}"
+        )
+    weighted: dict[str, object] = {}
+    for given, weight in value:
+        try:
+            name = find_layer(str(given)).name
+        except SettingsError as error:
+            raise ValueError(str(error)) from None
+        if name in weighted:
+            raise ValueError(f"{name} is given twice — give it once, with its weight")
+        weighted[name] = weight
+    return weighted
+
+
+Layers = Annotated[
+    dict[str, Annotated[float, Field(gt=0, le=1000)]],
+    BeforeValidator(_layer_weights),
+    Field(min_length=1, json_schema_extra={"allowed": "layer names, each with a weight above 0, up to 1000"}),
+]
+
+
+def _each_once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{names!r:.80} names a device twice — give each once")
+    return names
+
+
+DeviceName = Annotated[str, Field(pattern=r"^(cpu|mps|cuda:\d+)$")]
+Devices = Annotated[
+    list[DeviceName],
+    Field(min_length=1, json_schema_extra={"allowed": "a list such as [cuda:0, cuda:1], [cpu] or [mps]"}),
+    AfterValidator(_each_once),
+]
+
+
+def _from_the_top(path: str) -> str:
+    # Where ~ leads is asked when the folder is used: other commands need no home.
+    in_home = path == "~" or path.startswith(("~/", f"~{os.sep}"))
+    if "\0" in path or not (in_home or Path(os.path.expanduser(path)).is_absolute()):
+        raise ValueError(f"{path!r:.80} is not a whole path — write it from the top, as ~/DeepDream or /data/drop")
+    return path
+
+
+FolderPath = Annotated[str, Field(min_length=1), AfterValidator(_from_the_top)]
+
+
+@cache
+def ends_of(hours: str) -> tuple[datetime.time, datetime.time]:
+    """Return when hours such as `22:00-07:00` begin and end; raises `ValueError` for what is not two times of day."""
+    begin, end = (part.strip() for part in hours.split("-"))
+    end = "00:00" if end == "24:00" else end
+    return _time_of(begin), _time_of(end)
+
+
+def _time_of(text: str) -> datetime.time:
+    return datetime.datetime.strptime(text, "%H:%M").time()
+
+
+def _some_hours(hours: str) -> str:
+    begin, end = ends_of(hours)
+    if begin == end:
+        raise ValueError(f"{hours!r} begins and ends at the same time — give it two different times, or null")
+    return hours
+
+
+_TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
+Hours = Annotated[
+    str,
+    Field(pattern=f"^ *{_TIME} *- *({_TIME}|24:00) *$", description='hours in quotes, as "22:00-07:00"'),
+    AfterValidator(_some_hours),
+]
