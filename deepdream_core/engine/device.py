@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import platform
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -47,32 +44,6 @@ def choose_device(name: str) -> torch.device:
     if kind == "mps" and not _mps_available():
         raise DeviceError("torch sees no Apple GPU (MPS) here", "use --device auto or cpu")
     return torch.device(kind)
-
-
-def keep_freed_memory(keep: bool) -> None:
-    """Tell glibc to keep freed blocks for the next allocation (`keep`), or to give them back to the system, now and later.
-
-    Each iteration allocates the same tensors again; faulting in new pages costs 6 % at 1024². But a heap that is kept
-    frays: with tiles of a large picture it grew to twice what they need, so it is only for pictures that need no tiles.
-    Elsewhere than on glibc this does nothing. It holds for the whole process: of dreams that take turns, each sets it again
-    with every gradient, and the first to end gives back what the others kept. That costs time and changes no result.
-    """
-    if sys.platform != "linux" or keep is _Heap.kept:
-        return
-    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h, and their defaults below
-    with contextlib.suppress(OSError, AttributeError):  # another C library has none of this
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0 if keep else 65_536)
-        libc.mallopt(trim_threshold, 2**31 - 1 if keep else 128 * 1024)
-        if not keep:
-            libc.malloc_trim(0)
-    _Heap.kept = keep
-
-
-class _Heap:
-    """What this process has last told its C library."""
-
-    kept = False
 
 
 def choose_precision(name: Precision, device: torch.device) -> torch.dtype:

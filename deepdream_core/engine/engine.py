@@ -11,7 +11,6 @@ from deepdream_core.engine.device import (
     choose_precision,
     device_name,
     is_out_of_memory,
-    keep_freed_memory,
     precision_name,
 )
 from deepdream_core.engine.dream import dream
@@ -113,6 +112,4 @@ class Engine:
                 f"out of memory on {self.device}: a picture of {width}×{height} takes {needed:.0f} MB besides its tiles",
                 "close other programs, or use a smaller picture",
             ) from None
-        finally:
-            keep_freed_memory(False)
         return finished

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from deepdream_core.engine import objective
-from deepdream_core.engine.device import free_bytes, is_out_of_memory, keep_freed_memory, release_unused, tile_bytes
+from deepdream_core.engine.device import free_bytes, is_out_of_memory, release_unused, tile_bytes
 from deepdream_core.engine.tiles import Span, Tile, halo_px, round_up, tile_grid, wrapped
 from deepdream_core.engine.vgg19 import LossScale
 from deepdream_core.errors import OutOfMemoryError
@@ -75,7 +75,6 @@ class TiledGradient:
         height, width = picture.shape[2:]
         tile_px = self.tile_px((height, width))
         while True:
-            keep_freed_memory(self.network.device.type == "cpu" and tile_px is None)
             try:
                 return self._compute(picture, coefficients, shift, tile_px)
             except (RuntimeError, MemoryError) as error:
