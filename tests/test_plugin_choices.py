@@ -218,8 +218,9 @@ def test_an_unknown_word_is_told_with_what_there_is(wrong: dict[str, Any], code:
 
 
 def test_the_facts_are_what_the_program_has() -> None:
-    (layers,) = (control for control in FACTS.controls if isinstance(control, facts.Choice) and control.kind == "list")
-    assert (layers.name, tuple(layers.words)) == ("layer", tuple(layer.name for layer in LAYERS))
+    (layers,) = (control for control in FACTS.controls if control.name == "layer")
+    assert isinstance(layers, facts.Choice)
+    assert (layers.kind, tuple(layers.words)) == ("list", tuple(layer.name for layer in LAYERS))
     assert FACTS.defaults == CONFIG.dream.model_dump()
     assert {name: about["description"] for name, about in FACTS.presets.items()} == {
         name: preset.description for name, preset in CONFIG.presets.items()
