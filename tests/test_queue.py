@@ -19,11 +19,21 @@ def job(name: str, client: str = "gimp", priority: Priority = Priority.BATCH, **
     return Job(name, client, "", priority, DreamSettings(), "classic", PIXELS, False, 0.0, **more)
 
 
+def enqueue(queue: Queue, one: Job) -> None:
+    one.state = State.QUEUED
+    queue.enqueue(one)
+
+
+def begin(queue: Queue, one: Job, device: str) -> None:
+    one.state = State.RUNNING
+    queue.begin(one, device)
+
+
 def queue_of(*jobs: Job) -> Queue:
     queue = Queue()
     for one in jobs:
         queue.add(one)
-        queue.enqueue(one)
+        enqueue(queue, one)
     return queue
 
 
@@ -31,7 +41,7 @@ def order(queue: Queue, device: str = "cpu") -> list[str]:
     """The order in which one device takes the jobs, each to its end."""
     names = []
     while (best := queue.best_for(device)) is not None:
-        queue.begin(best, device)
+        begin(queue, best, device)
         best.state = State.DONE
         names.append(best.id)
     return names
@@ -52,10 +62,10 @@ def test_a_newcomer_waits_for_one_job_of_a_backlog_at_most() -> None:
     queue = queue_of(*(job(f"a{number}", "folder") for number in range(100)))
     first = queue.best_for("cpu")
     assert first is not None
-    queue.begin(first, "cpu")
+    begin(queue, first, "cpu")
     newcomer = job("n", "other")
     queue.add(newcomer)
-    queue.enqueue(newcomer)
+    enqueue(queue, newcomer)
     first.state = State.DONE
     assert order(queue)[:3] == ["a1", "n", "a2"]
 
@@ -67,10 +77,10 @@ def test_ever_new_clients_do_not_starve_one_that_waits() -> None:
         for loop in "xy":  # a shell's loop: every picture comes from a program of its own
             fresh = job(f"{loop}{number}", f"{loop}-{number}")
             queue.add(fresh)
-            queue.enqueue(fresh)
+            enqueue(queue, fresh)
         best = queue.best_for("cpu")
         assert best is not None
-        queue.begin(best, "cpu")
+        begin(queue, best, "cpu")
         best.state = State.DONE
         queue.remove(best)
         begun.append(best.id)
@@ -80,7 +90,7 @@ def test_ever_new_clients_do_not_starve_one_that_waits() -> None:
 def test_a_paused_job_goes_on_before_its_equals_begin_and_only_on_its_device() -> None:
     paused, fresh = job("paused"), job("fresh", "other")
     queue = queue_of(paused, fresh)
-    queue.begin(paused, "cuda:0")
+    begin(queue, paused, "cuda:0")
     paused.state = State.PAUSED
     assert queue.best_for("cuda:0") is paused
     assert queue.best_for("cuda:1") is fresh
@@ -89,8 +99,8 @@ def test_a_paused_job_goes_on_before_its_equals_begin_and_only_on_its_device() -
 def test_a_job_from_a_lost_worker_keeps_its_place() -> None:
     first, second = job("first"), job("second")
     queue = queue_of(first, second)
-    queue.begin(first, "cpu")
-    queue.enqueue(first)
+    begin(queue, first, "cpu")
+    enqueue(queue, first)
     assert order(queue) == ["first", "second"]
 
 
@@ -115,22 +125,20 @@ jobs_of_clients = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(Pri
 
 
 @given(jobs_of_clients, st.lists(st.sampled_from("abc"), max_size=5))
-def test_the_position_told_is_the_place_in_which_jobs_are_begun(
-    kinds: list[tuple[str, Priority]], earlier: list[str]
-) -> None:
+def test_the_position_is_the_place_in_which_jobs_begin(kinds: list[tuple[str, Priority]], earlier: list[str]) -> None:
     queue = Queue()
     for number, client in enumerate(earlier):
         before = job(f"before{number}", client)
         queue.add(before)
-        queue.begin(before, "cpu")
+        begin(queue, before, "cpu")
         before.state = State.DONE
     for number, (client, priority) in enumerate(kinds):
         one = job(str(number), client, priority)
         queue.add(one)
-        queue.enqueue(one)
-    told = {one.id: queue.position(one) for one in queue.waiting()}
-    assert sorted(told.values()) == list(range(1, len(kinds) + 1))
-    assert sorted(told, key=told.__getitem__) == order(queue)
+        enqueue(queue, one)
+    positions = {one.id: queue.position(one) for one in queue.waiting()}
+    assert sorted(positions.values()) == list(range(1, len(kinds) + 1))
+    assert sorted(positions, key=positions.__getitem__) == order(queue)
 
 
 @given(jobs_of_clients)
@@ -143,7 +151,7 @@ def test_every_job_is_given_out_once(kinds: list[tuple[str, Priority]]) -> None:
 def test_a_forgotten_client_is_a_new_one() -> None:
     one = job("one")
     queue = queue_of(one)
-    queue.begin(one, "cpu")
+    begin(queue, one, "cpu")
     queue.remove(one)
     assert not queue.jobs
     assert not queue._last_turn
@@ -166,9 +174,9 @@ def test_a_job_lives_as_long_as_somebody_holds_it() -> None:
 def test_every_event_reaches_who_listens_until_it_stops() -> None:
     one, woken = job("one"), []
     stop = one.listen(lambda: woken.append(len(one.events)))
-    one.tell("queued", position=1)
-    one.tell("running")
+    one.publish("queued", position=1)
+    one.publish("running")
     stop()
-    one.tell("done")
+    one.publish("done")
     assert woken == [1, 2]
     assert [event.number for event in one.events] == [1, 2, 3]

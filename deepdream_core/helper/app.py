@@ -126,7 +126,7 @@ def _add_incoming(app: FastAPI, dispatcher: Dispatcher) -> None:
         job.hold()
         try:
             array = await read_array(request, job.announced[kind])
-            await dispatcher.arrived(job, kind, array)
+            await dispatcher.add_array(job, kind, array)
         except ClientDisconnect:
             raise RefusalError(400, "bad_pixels", "the body ended early", "send it again") from None
         finally:
@@ -172,7 +172,7 @@ def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
         if job.state is State.DONE:
             return ArrayAnswer(job.arrived["pixels"])
         if job.state.ended:
-            why = job.told.get("what") or f"it was cancelled ({job.told.get('why')})"
+            why = job.details.get("what") or f"it was cancelled ({job.details.get('why')})"
             raise RefusalError(409, "conflict", f"the job has no result: {why}", "send it again")
         raise RefusalError(409, "not_ready", f"the job is {job.state}", "follow its events")
 

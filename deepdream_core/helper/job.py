@@ -1,4 +1,4 @@
-"""One job: what was asked for, what of it has arrived, where it stands, and what was told about it."""
+"""One job: what the client asked for, which arrays have arrived, its state, and its events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Priority(IntEnum):
 
 
 class State(StrEnum):
-    """Where a job stands. `STOPPING`: it was cancelled and the device has not stopped yet."""
+    """The state of a job. `STOPPING`: it was cancelled and the device has not stopped yet."""
 
     CREATED = "created"
     QUEUED = "queued"
@@ -47,7 +47,7 @@ class State(StrEnum):
 
 
 class Event(NamedTuple):
-    """One thing told about a job; `number` counts from 1."""
+    """One event of a job; `number` counts from 1."""
 
     number: int
     name: str
@@ -58,9 +58,9 @@ class Event(NamedTuple):
 class Job:
     """A picture to dream. Times are seconds of the helper's clock.
 
-    `arrays` are the pixels, mask and start that the client announced; `arrived` those that are here. `device` is the
-    worker's that has it, `begun` whether that has begun to work on it; `lost_workers` died before they had. `about` says
-    in a word how it is dreamed.
+    `announced` are the pixels, mask and start that the client will send, `arrived` those that it has sent. `device` is the
+    device that has the job, and `begun` says whether its worker has begun; `lost_workers` counts workers that died before
+    they had. `details` are what the last event said of the device, or of the job's end. `about` names the preset or layers.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Job:
     lost_workers: int = 0
     started_at: float | None = None
     ended_at: float | None = None
-    told: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
     progress: dict[str, Any] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -104,10 +104,10 @@ class Job:
 
     @property
     def complete(self) -> bool:
-        """Whether everything announced is here."""
+        """Whether everything announced has arrived."""
         return self.arrived.keys() == self.announced.keys()
 
-    def tell(self, name: str, /, **data: Any) -> None:
+    def publish(self, name: str, /, **data: Any) -> None:
         """Add an event and wake those who listen."""
         self._count += 1
         self.events.append(Event(self._count, name, data))
@@ -115,26 +115,26 @@ class Job:
             wake()
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` at every event from now on; return what ends that."""
+        """Call `wake` at every event from now on; return a function that stops that."""
         self._listeners.add(wake)
         return lambda: self._listeners.discard(wake)
 
     def hold(self) -> None:
-        """Note a connection that holds the job."""
+        """Count a connection that holds the job."""
         self.holders += 1
 
     def release(self, now: float) -> None:
-        """Note that a connection which held the job has ended."""
+        """Count a connection less that held the job."""
         self.holders -= 1
         self.free_since = now
 
     def abandoned(self, now: float) -> bool:
-        """Say whether nobody has held it for too long."""
+        """Say whether the job has had no connection for too long."""
         limit = wire.REATTACH_WITHIN_S if self.attached else wire.ATTACH_WITHIN_S
         return self.holders == 0 and not self.state.ended and now - self.free_since > limit
 
     def drop_arrays(self) -> None:
-        """Give its memory back."""
+        """Free its memory."""
         for array in self.arrived.values():
             array.close()
         self.arrived.clear()

@@ -1,4 +1,4 @@
-"""Pictures that kill workers: known again by their pixels and settings, and refused the third time."""
+"""Jobs that kill workers: recognised by their pixels and settings, and refused the third time."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from deepdream_core.helper.shared import SharedArray
 
 DEATHS = 2
-"""How many workers may die of a picture before it is refused."""
+"""How many workers may die of a job before it is refused."""
 
 
-class Poison:
-    """Counts deaths of workers by what they were working on. Nothing is hashed until a worker has died."""
+class PoisonousJobs:
+    """Counts the workers that each job has killed. Nothing is hashed until a worker has died."""
 
     def __init__(self) -> None:
         self._deaths: Counter[str] = Counter()
         self._remembering: set[asyncio.Task[None]] = set()
 
     def remember(self, job: Job) -> None:
-        """Note that a worker died of this job, and give its arrays back once they are hashed."""
+        """Count a death of this job's worker; free the job's arrays once they are hashed."""
         arrays, job.arrived = job.arrived, {}
 
         async def hash_and_close() -> None:
@@ -40,14 +40,14 @@ class Poison:
         self._remembering.add(task)
         task.add_done_callback(self._remembering.discard)
 
-    async def is_in(self, job: Job) -> bool:
-        """Say whether `DEATHS` workers have died of just this."""
+    async def includes(self, job: Job) -> bool:
+        """Say whether `DEATHS` workers have died of this very job."""
         await asyncio.gather(*self._remembering)
         return bool(self._deaths) and self._deaths[await asyncio.to_thread(fingerprint, job, job.arrived)] >= DEATHS
 
 
 def fingerprint(job: Job, arrays: Mapping[str, SharedArray]) -> str:
-    """Return a hash of everything that decides what a worker does for a job."""
+    """Return a hash of everything that determines what a worker does for a job."""
     known = hashlib.sha256(json.dumps(job.settings.model_dump(), sort_keys=True).encode())
     for kind, array in sorted(arrays.items()):
         known.update(f"{kind} {array.header.dtype} {array.header.shape}".encode())

@@ -1,4 +1,4 @@
-"""Which job is next: data and rules, without threads, sockets or a clock of its own."""
+"""Which job is next: data and rules, without threads, sockets or clocks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Queue:
-    """All jobs the helper knows, waiting, begun and ended, by id.
+    """All jobs that the helper knows, by id; `job_states` changes their states.
 
-    Interactive jobs come before previews and previews before batch jobs. Among equals, one that was begun goes on first;
+    Interactive jobs come before previews and previews before batch jobs. Among equals, a paused job comes first;
     then clients take turns, and each client's own jobs keep their order.
     """
 
@@ -35,14 +35,14 @@ class Queue:
         self.jobs[job.id] = job
 
     def remove(self, job: Job) -> None:
-        """Forget a job; and its client with its last one."""
+        """Forget a job, and with its last job a client."""
         self.jobs.pop(job.id, None)
         if not any(other.client == job.client for other in self.jobs.values()):
             self._last_turn.pop(job.client, None)
 
     def enqueue(self, job: Job) -> None:
-        """Let a job wait for its turn; one that comes back from a lost worker keeps its place."""
-        job.state, job.device = State.QUEUED, None
+        """Let a job wait for its turn; a job that lost its worker keeps its place."""
+        job.device = None
         self._enqueued += 1
         self._take_turn(job)
         if not job.arrival:
@@ -50,18 +50,18 @@ class Queue:
             job.arrival = self._arrivals
 
     def _take_turn(self, job: Job) -> None:
-        """Let a client that had nothing to do join the round at its end; else ever new ones would starve who waits."""
+        """Let a client without jobs join the round at its end; otherwise new clients would starve those that wait."""
         if all(other is job or other.client != job.client or other.state.ended for other in self.jobs.values()):
             self._last_turn[job.client] = self._turns
 
     def begin(self, job: Job, device: str) -> None:
-        """Note that a device takes the job on, or goes on with it."""
-        job.state, job.device = State.RUNNING, device
+        """Record that a device begins the job, or resumes it."""
+        job.device = device
         self._turns += 1
         self._last_turn[job.client] = self._turns
 
     def waiting(self) -> list[Job]:
-        """Return the jobs that no device has begun."""
+        """Return the queued jobs."""
         return [job for job in self.jobs.values() if job.state is State.QUEUED]
 
     def unfinished(self) -> list[Job]:
@@ -69,7 +69,7 @@ class Queue:
         return [job for job in self.jobs.values() if not job.state.ended]
 
     def best_for(self, device: str) -> Job | None:
-        """Return the job that the device should take next, of those that wait and those that it has paused."""
+        """Return the job that the device should take next, of the queued jobs and those that it has paused."""
         candidates = (
             job
             for job in self.jobs.values()
@@ -81,7 +81,7 @@ class Queue:
         return job.priority, job.state is State.QUEUED, self._last_turn.get(job.client, 0), job.arrival
 
     def position(self, job: Job) -> int:
-        """Return which place a waiting job has in the order in which jobs will be begun, as far as is known; 1 is next."""
+        """Return a queued job's place in the order in which jobs will begin, as far as is known; 1 is next."""
         waiting = self.waiting()
         known = (self._turns, self._enqueued, len(waiting))
         if known != self._places_of:
@@ -92,7 +92,7 @@ class Queue:
         return self._places[job.id]
 
     def _plan(self, waiting: list[Job]) -> Iterator[Job]:
-        """Yield waiting jobs in the order in which `best_for` will give them out."""
+        """Yield queued jobs in the order in which `best_for` will return them."""
         turns, last = dict(self._last_turn), self._turns
         for priority in Priority:
             own: dict[str, deque[Job]] = {}
@@ -110,7 +110,7 @@ class Queue:
                     heappush(next_in_line, (last, own[client][0].arrival, client))
 
     def replaced_by(self, job: Job) -> list[Job]:
-        """Return the same client's older previews, when `job` is a preview: nobody looks at them any more."""
+        """Return the same client's older previews if `job` is a preview: nobody looks at them any more."""
         if job.priority is not Priority.PREVIEW:
             return []
         return [

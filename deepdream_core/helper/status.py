@@ -1,4 +1,4 @@
-"""What the helper shows of itself: `GET /v1/status` and `GET /v1/jobs/{id}`."""
+"""The answers to `GET /v1/status` and `GET /v1/jobs/{id}`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from deepdream_core.helper.job import State
 
 if TYPE_CHECKING:
+    from deepdream_core.helper.devices import Device
     from deepdream_core.helper.dispatcher import Dispatcher
     from deepdream_core.helper.job import Job
-    from deepdream_core.helper.pool import Slot
     from deepdream_core.helper.queue import Queue
 
 
 def helper_view(dispatcher: Dispatcher) -> dict[str, Any]:
-    """Return what runs where."""
+    """Return the helper's state with all workers and jobs."""
     now = time.monotonic()
     jobs = list(dispatcher.queue.jobs.values())
     return {
@@ -26,29 +26,29 @@ def helper_view(dispatcher: Dispatcher) -> dict[str, Any]:
         "on_demand": dispatcher.on_demand,
         "stopping": dispatcher.stopping,
         "memory_bytes": sum(job.nbytes for job in jobs if job.arrived),
-        "workers": [_worker_view(slot, dispatcher.limits.idle_unload_s, now) for slot in dispatcher.slots],
+        "workers": [_worker_view(device, dispatcher.limits.idle_unload_s, now) for device in dispatcher.devices.all],
         "jobs": [job_view(job, dispatcher.queue) for job in jobs],
     }
 
 
-def _worker_view(slot: Slot, idle_unload_s: float, now: float) -> dict[str, Any]:
-    idle = slot.process is not None and not slot.opened
+def _worker_view(device: Device, idle_unload_s: float, now: float) -> dict[str, Any]:
+    idle = device.process is not None and not device.opened
     return {
-        "device": slot.device,
-        "name": slot.about.get("name"),
-        "precision": slot.settings.precision,
-        "weights": slot.about.get("weights") or {"name": PurePath(slot.settings.weights).name, "sha256": None},
-        "threads": slot.about.get("threads"),
-        "state": slot.state,
-        "pid": slot.process.process.pid if slot.process else None,
-        "memory_bytes": slot.memory if slot.process else 0,
-        "job": slot.current.id if slot.current else None,
-        "unloads_in_s": round(max(0.0, idle_unload_s - (now - slot.idle_since)), 1) if idle else None,
+        "device": device.name,
+        "name": device.about.get("name"),
+        "precision": device.settings.precision,
+        "weights": device.about.get("weights") or {"name": PurePath(device.settings.weights).name, "sha256": None},
+        "threads": device.about.get("threads"),
+        "state": device.state,
+        "pid": device.process.pid if device.process else None,
+        "memory_bytes": device.memory if device.process else 0,
+        "job": device.current.id if device.current else None,
+        "unloads_in_s": round(max(0.0, idle_unload_s - (now - device.idle_since)), 1) if idle else None,
     }
 
 
 def job_view(job: Job, queue: Queue) -> dict[str, Any]:
-    """Return what a client may know of a job."""
+    """Return what clients may know of a job."""
     now = time.monotonic()
     began = job.started_at
     return {
@@ -61,8 +61,8 @@ def job_view(job: Job, queue: Queue) -> dict[str, Any]:
         "shape": list(job.pixels.shape),
         "dtype": job.pixels.dtype,
         "position": queue.position(job) if job.state is State.QUEUED else None,
-        "device": job.told.get("device"),
-        "precision": job.told.get("precision"),
+        "device": job.details.get("device"),
+        "precision": job.details.get("precision"),
         "progress": job.progress or None,
         "waited_s": round((began or job.ended_at or now) - job.created_at, 3),
         "ran_s": None if began is None else round((job.ended_at or now) - began, 3),

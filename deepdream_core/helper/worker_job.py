@@ -1,4 +1,4 @@
-"""A job in a worker: pixels in shared memory, the engine's generator on them, and the way back."""
+"""A job in a worker: pixels in shared memory, and the engine's generator that dreams them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _WHITE = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0}
 
 
-class Work:
-    """A job begun: its generator, the picture it belongs to, and the last that the generator told."""
+class WorkerJob:
+    """A job that has begun: its generator, its picture, and the generator's last progress."""
 
     def __init__(self, message: Open, engine: Engine) -> None:
         self.id = message.job
@@ -53,7 +53,7 @@ class Work:
         )
 
     def write_so_far(self, into: Shared) -> bool:
-        """Write the picture so far into an array; say whether there is one yet."""
+        """Write the picture so far into an array; return whether there is a picture yet."""
         if self.progress is None or self.frame is None:
             return False
         planes = self.progress.picture()[0].cpu().numpy()
@@ -66,10 +66,10 @@ class Work:
         return True
 
     def close(self) -> None:
-        """Let go of the generator and of the shared memory."""
+        """Close the generator and the shared memory."""
         self.steps.close()
         self.progress = self.frame = None
         for memory in self._memory:
-            with contextlib.suppress(BufferError):  # something still looks at it, and will let go of it
+            with contextlib.suppress(BufferError):  # a view of it is still in use, and will be released
                 memory.close()
         self._memory.clear()

@@ -1,4 +1,4 @@
-"""What the helper and a worker process say to each other."""
+"""The messages between the helper and a worker process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Shared(NamedTuple):
-    """Where an array lies: the name of its shared memory, and what it is."""
+    """An array in shared memory: the memory's name, the array's size and type."""
 
     name: str
     header: ArrayHeader
@@ -19,7 +19,7 @@ class Shared(NamedTuple):
 
 @dataclass(frozen=True)
 class Open:
-    """To the worker: begin this job when you are told to advance it."""
+    """To the worker: begin this job at the first `Advance`."""
 
     job: str
     settings: DreamSettings
@@ -36,14 +36,14 @@ class Advance:
 
 @dataclass(frozen=True)
 class Drop:
-    """To the worker: forget this job. Answered with `Told(job, "dropped")` as soon as nothing of it runs."""
+    """To the worker: forget this job. The worker answers with the event `dropped` when nothing of it runs."""
 
     job: str
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """To the worker: write the picture so far into an array. Answered with `Told(job, "snapshot")`."""
+    """To the worker: write the picture so far into an array. The worker answers with the event `snapshot`."""
 
     job: str
     into: Shared
@@ -51,12 +51,12 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Load:
-    """To the worker: load the model. Answered with `Told(None, "loaded")`, or `Told(None, "failed")`."""
+    """To the worker: load the model. The worker answers with the event `loaded` or `failed`."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """From the worker: something about a job, or about itself; `memory` is what it holds of its device, in bytes."""
+class WorkerEvent:
+    """From the worker: an event of a job, or of itself; `memory` is what it holds of its device's memory, in bytes."""
 
     job: str | None
     name: str
