@@ -239,7 +239,7 @@ def test_an_exit_code_tells_a_bad_configuration(tmp_path: Path, manager: Manager
 # --- the journal
 
 
-def test_a_journal_that_answers_is_well_and_was_written(tmp_path: Path) -> None:
+def test_a_journal_that_answers_has_no_problem_and_was_written(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.sqlite3")
     journal.identity()
     wal = tmp_path / "journal.sqlite3-wal"
@@ -269,7 +269,7 @@ def test_a_journal_that_another_program_holds_or_whose_disk_is_full_goes_by(tmp_
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "damaged"])
-def test_a_journal_that_is_gone_or_damaged_must_be_opened_anew(tmp_path: Path, how: str) -> None:
+def test_a_journal_that_is_gone_or_damaged_must_be_opened_again(tmp_path: Path, how: str) -> None:
     path = tmp_path / "journal.sqlite3"
     journal = Journal(path)
     journal.identity()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -77,7 +79,7 @@ def test_pauses_and_marks_are_kept(journal: Journal) -> None:
     assert journal.paused(DROP) is None
     journal.pause(DROP, "the disk is full", 3, 17.5)
     assert journal.paused(DROP) == ("the disk is full", 3, 17.5)
-    journal.go_on(DROP)
+    journal.resume(DROP)
     assert journal.paused(DROP) is None
     assert journal.mark(DROP) is None
     journal.set_mark(DROP, "abc")
@@ -125,7 +127,7 @@ def test_a_damaged_one_is_set_aside_and_told(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite3"
     path.write_bytes(b"no journal" * 1000)
     journal = Journal(path)
-    assert "was damaged" in journal.said
+    assert "was damaged" in journal.notice
     assert journal.counts(DROP) == {}
     (aside,) = tmp_path.glob("journal.sqlite3.damaged-*")
     assert aside.read_bytes() == b"no journal" * 1000
@@ -134,8 +136,48 @@ def test_a_damaged_one_is_set_aside_and_told(tmp_path: Path) -> None:
 
 def test_one_of_a_later_version_is_left_alone(journal: Journal) -> None:
     journal._connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(OutputError, match="of a later version"):
+    with pytest.raises(OutputError, match="a later version of DeepDream wrote this journal"):
         Journal(journal.path)
+
+
+EARLIER = """
+CREATE TABLE pictures (
+    id INTEGER PRIMARY KEY, folder BLOB NOT NULL, name BLOB NOT NULL, sha256 TEXT NOT NULL, key TEXT NOT NULL,
+    state TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+    staged TEXT NOT NULL DEFAULT '[]', result BLOB, original BLOB, why TEXT NOT NULL DEFAULT '',
+    tries INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
+    began REAL NOT NULL, changed REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0
+);
+CREATE INDEX by_name ON pictures (folder, name);
+CREATE INDEX by_content ON pictures (folder, sha256, key);
+CREATE INDEX by_state ON pictures (folder, state, changed);
+CREATE TABLE pauses (folder BLOB PRIMARY KEY, why TEXT NOT NULL, tries INTEGER NOT NULL, until REAL NOT NULL);
+CREATE TABLE folders (folder BLOB PRIMARY KEY, mark TEXT NOT NULL);
+INSERT INTO folders VALUES (x'', 'its identity'), (CAST('/drop' AS BLOB), 'abc');
+INSERT INTO pauses VALUES (CAST('/drop' AS BLOB), 'the disk is full', 3, 17.5);
+INSERT INTO pictures (folder, name, sha256, key, state, size, mtime_ns, inode, staged, result, began, changed) VALUES
+    (CAST('/drop' AS BLOB), CAST('a' AS BLOB), 'ab', 'k', 'written', 1, 2, 3, '[["612e706e67", 5, "ef"]]',
+     CAST('/drop/out/a.png' AS BLOB), 1.0, 2.0);
+PRAGMA user_version = 1;
+"""
+
+
+def test_one_of_the_version_before_goes_on_and_can_still_be_used_by_that(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    with contextlib.closing(sqlite3.connect(path)) as earlier:
+        earlier.executescript(EARLIER)
+    for _ in range(2):
+        journal = Journal(path)
+        assert (journal.notice, journal.identity()) == ("", "its identity")
+        assert (journal.folders(), journal.mark(DROP)) == ([DROP], "abc")
+        assert journal.paused(DROP) == ("the disk is full", 3, 17.5)
+        (entry,) = journal.unfinished(DROP)
+        assert (entry.path, entry.result, entry.staged) == (DROP / "a", DROP / "out/a.png", (Staged("a.png", 5, "ef"),))
+        journal.close()
+        with contextlib.closing(sqlite3.connect(path)) as earlier:  # what that version does when it opens one
+            assert earlier.execute("PRAGMA user_version").fetchone() == (1,)
+            earlier.execute("INSERT OR IGNORE INTO folders VALUES (x'', 'another identity')")
+            earlier.commit()
 
 
 def test_one_that_cannot_be_opened_is_told(tmp_path: Path) -> None:

@@ -373,7 +373,7 @@ class Folder:
         """Note that something went well, so that the next trouble is the first again."""
         if self._pause is not None:
             self._pause = None
-            self.journal.go_on(self.root)
+            self.journal.resume(self.root)
 
     def batch_is_done(self) -> str:
         """Return what became of the last drop once nothing is left to do, and "" until then and afterwards."""

@@ -1,82 +1,42 @@
-"""The hot folder's memory: what was done to which picture, so that nothing is lost or done twice, whatever is killed.
+"""The hot folder's memory: what was done to which picture, so that a kill never loses a picture or repeats its work.
 
-One SQLite file for all drop folders of a user, in the platform's state folder and never on a share. Each step is on disk
-before the next one begins (WAL with `synchronous=FULL`). A picture's way::
+One SQLite file serves all drop folders of a user. It is in the platform's state folder, never on a share. Each step is on
+disk before the next one begins (WAL with `synchronous=FULL`). The states of a picture::
 
     taken ──► written ──► delivered ──► done
       │          the result is    the result has   the original is where it belongs
-      │          whole in out/'s   its name
+      │          complete in a    its name
       │          hidden folder
       ├──► waiting   to be tried again
       ├──► failed    the original is in failed/
-      └──► known     its result was there already
+      └──► known     its result already existed
 
 Names are kept as bytes, since they may be of any.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import os
-import secrets
-import sqlite3
-import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from deepdream_core.errors import OutputError
+from deepdream_core.hotfolder.journal_file import JournalFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deepdream_core.hotfolder.scanning import Found
 
-VERSION = 1
-BUSY_S = 3.0
-_WORLDS = {
-    sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM,
-}  # fmt: skip
-"""Errors of the disk and of other programs: opening the journal again mends none of them."""
 State = Literal["taken", "written", "delivered", "done", "waiting", "failed", "known"]
 UNFINISHED: tuple[State, ...] = ("taken", "written", "delivered")
 SETTLED: tuple[State, ...] = ("done", "known", "failed")
-"""States in which an original that stayed where it was is left alone."""
-
-_SCHEMA = """
-CREATE TABLE pictures (
-    id INTEGER PRIMARY KEY,
-    folder BLOB NOT NULL,       -- the drop folder
-    name BLOB NOT NULL,         -- below it
-    sha256 TEXT NOT NULL,       -- of the original
-    key TEXT NOT NULL,          -- of settings and weights; empty until they are known
-    state TEXT NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
-    staged TEXT NOT NULL DEFAULT '[]',   -- files of the result in its hidden folder: [name in hex, bytes, sha256]
-    result BLOB,                -- where the picture is, or will be
-    original BLOB,              -- where the original is, or will be
-    why TEXT NOT NULL DEFAULT '',
-    tries INTEGER NOT NULL DEFAULT 0,    -- that failed
-    deaths INTEGER NOT NULL DEFAULT 0,   -- of this program while it read the file
-    began REAL NOT NULL, changed REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0
-);
-CREATE INDEX by_name ON pictures (folder, name);
-CREATE INDEX by_content ON pictures (folder, sha256, key);
-CREATE INDEX by_state ON pictures (folder, state, changed);
-CREATE TABLE pauses (
-    folder BLOB PRIMARY KEY, why TEXT NOT NULL, tries INTEGER NOT NULL, until REAL NOT NULL
-);
-CREATE TABLE folders (folder BLOB PRIMARY KEY, mark TEXT NOT NULL);
-"""
+"""States in which an original that is still in the drop folder is left alone."""
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A file of a result that waits in its hidden folder to be given its name."""
+    """A file of a result that waits in its hidden folder for its name."""
 
     name: str
     size: int
@@ -85,7 +45,7 @@ class Staged:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the journal knows of one picture; times are wall clock, in seconds."""
+    """What the journal knows of one picture; the fields are the columns. Times are wall clock, in seconds."""
 
     id: int
     folder: Path
@@ -113,84 +73,32 @@ class Entry:
 
     @property
     def stays(self) -> bool:
-        """Whether all is done and the original has been left where it was dropped."""
+        """Whether the picture is settled and its original is still in the drop folder."""
         return self.state in SETTLED and self.original is None
 
 
-class Journal:
-    """The journal at `path`, made where there is none; safe to use from several threads and processes.
+class Journal(JournalFile):
+    """The journal; everything it does raises `OutputError` as `JournalFile` does."""
 
-    Raises `OutputError` when it cannot be opened or written: the disk is full, no permission. One that is damaged is set
-    aside as `NAME.damaged-TIME` and a new one begun; `said` tells so.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.said = ""
-        self._lock = threading.RLock()
-        with self._translated():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._connection = self._opened()
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
-                self._set_aside(error)
-                self._connection = self._opened()
-            status = path.stat()
-            self._file = (status.st_dev, status.st_ino)
-
-    def close(self) -> None:
-        """Close it; it can be opened again."""
-        with self._lock:
-            self._connection.close()
-
-    def problem(self) -> str:
-        """Read and write for real; return why the journal must be opened again, "" when there is no need.
-
-        A full disk, or another program that holds it, is an answer, and goes by; that it is damaged or gone does not.
-        """
-        try:
-            with self._lock:
-                status, again = self.path.stat(), self.path.stat()
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    self._connection.execute(f"PRAGMA user_version = {VERSION}")  # written even if it is the same
-                    self._connection.execute("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(sqlite3.Error):
-                        self._connection.execute("ROLLBACK")
-                    raise
-        except FileNotFoundError:
-            return f"{self.path}: the journal was removed"
-        except OSError:
-            return ""
-        except sqlite3.Error as error:
-            world = getattr(error, "sqlite_errorcode", -1) & 0xFF in _WORLDS
-            return "" if world else f"{self.path}: the journal cannot be used: {error}"
-        if again.st_ino != status.st_ino:  # another at every look, and so it tells nothing
-            return ""
-        return "" if (status.st_dev, status.st_ino) == self._file else f"{self.path}: the journal was replaced"
-
-    # --- one picture
+    # --- steps of a picture
 
     def take(self, folder: Path, found: Found, sha256: str) -> Entry:
-        """Record that an attempt begins: of a picture that waited, or of a new one.
+        """Record that an attempt begins: at a picture that waited, or at a new one.
 
-        `deaths` counts it as one until `note` says that the file could be read.
+        The attempt counts as one of the picture's `deaths` until `note` says that the file could be read.
         """
-        now, name = time.time(), os.fsencode(found.path.relative_to(folder))
+        now, place = time.time(), (os.fsencode(folder), os.fsencode(found.path.relative_to(folder)))
         version = (found.size, found.mtime_ns, found.inode)
         with self._writing() as connection:
             row = connection.execute(
                 "SELECT id FROM pictures WHERE folder = ? AND name = ? AND sha256 = ? AND state = 'waiting'",
-                (os.fsencode(folder), name, sha256),
+                (*place, sha256),
             ).fetchone()
             if row is None:
                 row = connection.execute(
                     "INSERT INTO pictures (folder, name, sha256, key, state, size, mtime_ns, inode, deaths, began, changed)"
                     " VALUES (?, ?, ?, '', 'taken', ?, ?, ?, 1, ?, ?) RETURNING id",
-                    (os.fsencode(folder), name, sha256, *version, now, now),
+                    (*place, sha256, *version, now, now),
                 ).fetchone()
             else:
                 connection.execute(
@@ -198,10 +106,10 @@ class Journal:
                     " size = ?, mtime_ns = ?, inode = ?, deaths = deaths + 1, why = '', changed = ? WHERE id = ?",
                     (*version, now, row[0]),
                 )
-        return self._one("id = ?", row[0])
+        return self._by_id(row[0])
 
     def claim(self, entry: Entry, key: str) -> Entry | None:
-        """Record with which settings and weights a picture is dreamed; return another attempt at the very same instead."""
+        """Record the key of a picture's settings and weights, unless another attempt has claimed the same; return that."""
         with self._writing() as connection:
             row = connection.execute(
                 "SELECT id FROM pictures WHERE folder = ? AND sha256 = ? AND key = ? AND id != ?"
@@ -210,134 +118,107 @@ class Journal:
             ).fetchone()
             if row is None:
                 connection.execute("UPDATE pictures SET key = ? WHERE id = ?", (key, entry.id))
-        return None if row is None else self._one("id = ?", row[0])
+        return None if row is None else self._by_id(row[0])
 
     def note(self, entry: Entry, state: State, **values: Any) -> Entry:
-        """Record that a picture has come to `state`, with more `values` of its `Entry`; return it as it is now."""
+        """Record that a picture has reached `state`, with more `values` of its `Entry`; return its new entry."""
         columns = {"state": state, "changed": time.time(), **{key: _stored(value) for key, value in values.items()}}
         assignments = ", ".join(f"{column} = ?" for column in columns)
         with self._writing() as connection:
             connection.execute(f"UPDATE pictures SET {assignments} WHERE id = ?", (*columns.values(), entry.id))
-        return self._one("id = ?", entry.id)
+        return self._by_id(entry.id)
 
     def drop(self, entry: Entry) -> None:
         """Forget a picture."""
         with self._writing() as connection:
             connection.execute("DELETE FROM pictures WHERE id = ?", (entry.id,))
 
-    # --- questions
-
-    def of_name(self, folder: Path, path: Path) -> Entry | None:
-        """Return what is known last of a name."""
-        found = self._all(
-            "folder = ? AND name = ? ORDER BY changed DESC LIMIT 1",
-            os.fsencode(folder),
-            os.fsencode(path.relative_to(folder)),
-        )
-        return found[0] if found else None
-
-    def of_version(self, folder: Path, found: Found, *, any_inode: bool = False) -> Entry | None:
-        """Return what is known of a file that has not been changed since; its content is not looked at.
-
-        An entry whose inode is 0 is of a file whose inode changes by itself: size and time decide, as with `any_inode`.
-        """
-        entries = self._all(
-            "folder = ? AND name = ? AND size = ? AND mtime_ns = ? AND (inode IN (?, 0) OR ?)"
-            " ORDER BY changed DESC LIMIT 1",
-            os.fsencode(folder), os.fsencode(found.path.relative_to(folder)), found.size, found.mtime_ns, found.inode,
-            any_inode,
-        )  # fmt: skip
-        return entries[0] if entries else None
+    # --- questions about pictures
 
     def again(self, entry: Entry) -> Entry:
         """Return a picture's entry as it is now."""
-        return self._one("id = ?", entry.id)
+        return self._by_id(entry.id)
+
+    def of_name(self, folder: Path, path: Path) -> Entry | None:
+        """Return the newest entry of a name."""
+        return self._newest("folder = ? AND name = ?", folder, path.relative_to(folder))
+
+    def of_version(self, folder: Path, found: Found, *, any_inode: bool = False) -> Entry | None:
+        """Return the entry of a file that has not changed since; the content is not read.
+
+        An entry with the inode 0 belongs to a file whose inode changes by itself: size and time decide, as they do with
+        `any_inode`.
+        """
+        return self._newest(
+            "folder = ? AND name = ? AND size = ? AND mtime_ns = ? AND (inode IN (?, 0) OR ?)",
+            folder, found.path.relative_to(folder), found.size, found.mtime_ns, found.inode, any_inode,
+        )  # fmt: skip
 
     def of_place(self, folder: Path, path: Path) -> Entry | None:
         """Return the picture whose result or original was put at this place."""
-        place = os.fsencode(path)
-        entries = self._all(
-            "folder = ? AND (result = ? OR original = ?) ORDER BY changed DESC LIMIT 1",
-            os.fsencode(folder),
-            place,
-            place,
-        )
-        return entries[0] if entries else None
+        return self._newest("folder = ? AND (result = ? OR original = ?)", folder, path, path)
 
     def dreamed(self, folder: Path, sha256: str, key: str) -> list[Entry]:
         """Return the pictures of the same content, settings and weights whose results were delivered, newest first."""
-        return self._all(
-            "folder = ? AND sha256 = ? AND key = ? AND state IN ('delivered', 'done') ORDER BY changed DESC",
-            os.fsencode(folder), sha256, key,
-        )  # fmt: skip
+        where = "folder = ? AND sha256 = ? AND key = ? AND state IN ('delivered', 'done') ORDER BY changed DESC"
+        return self._select(where, folder, sha256, key)
 
     def unfinished(self, folder: Path) -> list[Entry]:
-        """Return the pictures at which this program was interrupted."""
-        marks = ", ".join("?" * len(UNFINISHED))
-        return self._all(f"folder = ? AND state IN ({marks}) ORDER BY id", os.fsencode(folder), *UNFINISHED)
+        """Return the pictures that a kill or a fault interrupted."""
+        return self._select(f"folder = ? AND state IN ({_marks(UNFINISHED)}) ORDER BY id", folder, *UNFINISHED)
+
+    def latest(self, folder: Path, *states: State, limit: int = 10) -> list[Entry]:
+        """Return the pictures that reached one of these states last."""
+        where = f"folder = ? AND state IN ({_marks(states)}) ORDER BY changed DESC LIMIT ?"
+        return self._select(where, folder, *states, limit)
 
     def counts(self, folder: Path) -> dict[str, int]:
         """Return how many pictures are in which state."""
+        query = "SELECT state, COUNT(*) FROM pictures WHERE folder = ? GROUP BY state"
         with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT state, COUNT(*) FROM pictures WHERE folder = ? GROUP BY state", (os.fsencode(folder),)
-            )
-            return dict(rows.fetchall())
-
-    def latest(self, folder: Path, *states: State, limit: int = 10) -> list[Entry]:
-        """Return the pictures that came last to one of these states."""
-        marks = ", ".join("?" * len(states))
-        return self._all(
-            f"folder = ? AND state IN ({marks}) ORDER BY changed DESC LIMIT ?", os.fsencode(folder), *states, limit
-        )
+            return dict(connection.execute(query, (os.fsencode(folder),)).fetchall())
 
     # --- folders
 
     def pause(self, folder: Path, why: str, tries: int, until: float) -> None:
-        """Record that a folder rests until a wall-clock time, and how often that was so in a row."""
+        """Record that a folder rests until a wall-clock time, for the `tries`th time in a row."""
         with self._writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?)", (os.fsencode(folder), _stored(why), tries, until)
-            )
+            values = (os.fsencode(folder), _stored(why), tries, until)
+            connection.execute("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?)", values)
 
     def paused(self, folder: Path) -> tuple[str, int, float] | None:
-        """Return why, how often in a row and until when a folder rests."""
-        with self._reading() as connection:
-            row = connection.execute(
-                "SELECT why, tries, until FROM pauses WHERE folder = ?", (os.fsencode(folder),)
-            ).fetchone()
-            return None if row is None else (row[0], row[1], row[2])
+        """Return why, for which time in a row and until when a folder rests."""
+        row = self._row("SELECT why, tries, until FROM pauses WHERE folder = ?", folder)
+        return None if row is None else (row[0], row[1], row[2])
 
-    def go_on(self, folder: Path) -> None:
-        """Record that a folder is well again."""
+    def resume(self, folder: Path) -> None:
+        """Record that a folder no longer rests."""
         with self._writing() as connection:
             connection.execute("DELETE FROM pauses WHERE folder = ?", (os.fsencode(folder),))
 
     def mark(self, folder: Path) -> str | None:
-        """Return the mark by which the folder's disk is known again, None for a folder never seen."""
-        with self._reading() as connection:
-            row = connection.execute("SELECT mark FROM folders WHERE folder = ?", (os.fsencode(folder),)).fetchone()
-            return None if row is None else str(row[0])
+        """Return the mark that identifies the folder's disk, None for an unknown folder."""
+        row = self._row("SELECT mark FROM folders WHERE folder = ?", folder)
+        return None if row is None else str(row[0])
 
     def set_mark(self, folder: Path, mark: str) -> None:
-        """Keep the folder's mark."""
+        """Record the folder's mark."""
         with self._writing() as connection:
             connection.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", (os.fsencode(folder), mark))
 
     def marked(self, mark: str) -> Path | None:
-        """Return the folder that bears this mark."""
-        with self._reading() as connection:
-            row = connection.execute("SELECT folder FROM folders WHERE mark = ?", (mark,)).fetchone()
-            return None if row is None else Path(os.fsdecode(row[0]))
+        """Return the folder that has this mark."""
+        row = self._row("SELECT folder FROM folders WHERE mark = ?", mark)
+        return None if row is None else Path(os.fsdecode(row[0]))
 
     def folders(self) -> list[Path]:
         """Return all folders that have ever been watched, sorted."""
         with self._reading() as connection:
-            rows = connection.execute("SELECT folder FROM folders WHERE folder != x'' ORDER BY folder").fetchall()
+            rows = connection.execute("SELECT folder FROM folders ORDER BY folder").fetchall()
             return [Path(os.fsdecode(row[0])) for row in rows]
 
     def moved(self, old: Path, new: Path) -> None:
-        """Record that a folder has another name now, and with it all that lies in it."""
+        """Record that a folder has another name now, and with it everything in it."""
         before, after = os.fsencode(old), os.fsencode(new)
         with self._writing() as connection:
             for column in ("result", "original"):
@@ -350,92 +231,41 @@ class Journal:
                 connection.execute(f"UPDATE OR REPLACE {table} SET folder = ? WHERE folder = ?", (after, before))
 
     def identity(self) -> str:
-        """Return what tells this journal from every other: a random text."""
-        with self._writing() as connection:
-            connection.execute("INSERT OR IGNORE INTO folders VALUES (x'', ?)", (secrets.token_hex(8),))
-            return str(connection.execute("SELECT mark FROM folders WHERE folder = x''").fetchone()[0])
+        """Return a random text that no other journal has."""
+        row = self._row("SELECT mark FROM identity")
+        assert row is not None
+        return str(row[0])
 
-    # --- SQLite
+    # --- rows
 
-    def _opened(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA cache_size = -1024")
-            connection.execute("BEGIN IMMEDIATE")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
-                raise OutputError(f"{self.path}: of a later version of DeepDream", "use that version")
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
-            connection.execute("COMMIT")
-            os.chmod(self.path, 0o600)  # noqa: PTH101 - it tells what a user's pictures are called
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _set_aside(self, error: Exception) -> None:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        aside = self.path.with_name(f"{self.path.name}.damaged-{stamp}")
-        for ending in ("-wal", "-shm"):
-            with contextlib.suppress(OSError):
-                self.path.with_name(self.path.name + ending).unlink()
-        self.path.rename(aside)
-        self.said = f"the journal was damaged ({error}) and a new one was begun; the old one is {aside}"
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
-            yield self._connection
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            number, step = errno.EIO, "free some space there; it goes on by itself then"
-            kind = getattr(error, "sqlite_errorcode", -1) & 0xFF
-            if "locked" in str(error):
-                number, step = errno.EBUSY, "end the program that holds it; it goes on by itself then"
-            elif kind in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY):
-                number, step = errno.EACCES, "make that file and its folder writable"
-            raise OutputError(f"{self.path}: the journal cannot be used: {error}", step, number) from None
-        except OSError as error:
-            step = "make that folder writable"
-            what = f"{self.path}: the journal cannot be used: {error.strerror}"
-            raise OutputError(what, step, error.errno or errno.EIO) from None
-
-    def _all(self, where: str, *values: object) -> list[Entry]:
+    def _row(self, query: str, *values: object) -> tuple[Any, ...] | None:
         with self._reading() as connection:
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM pictures WHERE {where}", values).fetchall()
+            row: tuple[Any, ...] | None = connection.execute(query, [_stored(value) for value in values]).fetchone()
+            return row
+
+    def _select(self, where: str, *values: object) -> list[Entry]:
+        query = f"SELECT {', '.join(_COLUMNS)} FROM pictures WHERE {where}"
+        with self._reading() as connection:
+            rows = connection.execute(query, [_stored(value) for value in values]).fetchall()
         return [_entry(row) for row in rows]
 
-    def _one(self, where: str, *values: object) -> Entry:
-        (found,) = self._all(where, *values)
+    def _newest(self, where: str, *values: object) -> Entry | None:
+        return next(iter(self._select(f"{where} ORDER BY changed DESC LIMIT 1", *values)), None)
+
+    def _by_id(self, number: int) -> Entry:
+        (found,) = self._select("id = ?", number)
         return found
 
 
-_COLUMNS = ", ".join(Entry.__dataclass_fields__)
+_COLUMNS = [field.name for field in fields(Entry)]
+
+
+def _marks(values: tuple[State, ...]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    values = dict(zip(Entry.__dataclass_fields__, row, strict=True))
+    values = dict(zip(_COLUMNS, row, strict=True))
     for key in ("folder", "name", "result", "original"):
         values[key] = None if values[key] is None else Path(os.fsdecode(values[key]))
     values["staged"] = tuple(
@@ -445,6 +275,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
 
 
 def _stored(value: Any) -> Any:
+    """Return a value of an `Entry` as SQLite holds it."""
     if isinstance(value, Path):
         return os.fsencode(value)
     if isinstance(value, str):  # sentences name files, whose names may be of any bytes

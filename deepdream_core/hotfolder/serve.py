@@ -67,8 +67,8 @@ def _watch(folders: Sequence[Path], config: Path | None, screen: Callable[[], Sc
     journal = shared_state.open_journal()
     say, show, close = screen()
     pulse = Pulse(say)
-    if journal.said:
-        say(journal.said)
+    if journal.notice:
+        say(journal.notice)
     watching = _Attention(config)
 
     def shown(state: dict[str, Any]) -> None:
