@@ -1,4 +1,4 @@
-"""`python3 install test`: lint, format, types and tests; with --all, as in CI, the slow tests too."""
+"""`python3 install test`: lint, format, types and tests, these a process for each core; --all: the slow tests too."""
 
 import shlex
 import subprocess
@@ -33,7 +33,7 @@ CHECKS = (
     Check("ruff format", ("ruff", "format", "--check")),
     Check("mypy", ("mypy",)),
     *_OTHER_SYSTEMS,
-    Check("pytest", ("pytest",)),
+    Check("pytest", ("pytest", "-n", "auto")),
 )
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+pytest_plugins = ("left_out", "parallel")
+
 settings.register_profile("same every time, on slow machines too", deadline=None, derandomize=True)
 settings.load_profile("same every time, on slow machines too")
 

@@ -74,16 +74,20 @@ class Helper:
         self.endpoint_file = folder / "run" / "endpoint.json"
         self.errors = folder / "stderr"
         self.on_demand = on_demand
+        self.pids: list[int] = []
+        """All that were started here."""
         self.process = self.spawn()
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start a helper process, also a second one."""
         options = ["--on-demand"] if self.on_demand else []
         with self.errors.open("ab") as errors:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "deepdream_core", "helper", "--config", str(self.config), *options],
                 env=self.environ, stdout=errors, stderr=errors, start_new_session=True,
             )  # fmt: skip
+        self.pids.append(process.pid)
+        return process
 
     def client(self, name: str = "test") -> client.HelperClient:
         """Return a client of it, as soon as it listens."""
@@ -138,7 +142,6 @@ class Helper:
 @contextmanager
 def running_helper(folder: Path, config: dict[str, Any] | None = None, *, on_demand: bool = False) -> Iterator[Helper]:
     """A helper that is ended afterwards, and has then left nothing in shared memory and no process."""
-    before = _orphaned_memory()
     helper = Helper(folder, config, on_demand=on_demand)
     try:
         helper.client()
@@ -150,22 +153,8 @@ def running_helper(folder: Path, config: dict[str, Any] | None = None, *, on_dem
         for process in alive:
             process.kill()
         assert not alive, f"processes left behind: {alive}"
-        assert not ((_orphaned_memory() & _orphaned_memory()) - before), "shared memory left behind"
-
-
-def _orphaned_memory() -> set[str]:
-    """The names of what lies in shared memory and no living process has open; other helpers may run meanwhile."""
-    there = _shared_memory()
-    for process in psutil.process_iter():
-        with contextlib.suppress(OSError, psutil.Error):
-            maps = Path(f"/proc/{process.pid}/maps").read_text(errors="replace")
-            there = {name for name in there if f"/dev/shm/{name}" not in maps}
-    return there & _shared_memory()
-
-
-def _shared_memory() -> set[str]:
-    folder = Path("/dev/shm")
-    return {path.name for path in folder.iterdir() if path.name.startswith("dd_")} if folder.is_dir() else set()
+        made = tuple(f"dd_{pid}_" for pid in helper.pids)
+        until(lambda: not any(name.startswith(made) for name in shared_memory()))  # the tracker ends after a killed one
 
 
 def submitted(helper: client.HelperClient, side: int = 32, seed: int = 0, **options: Any) -> client.HelperJob:
@@ -240,5 +229,6 @@ def memory_of(pid: int) -> set[str]:
 
 
 def shared_memory() -> set[str]:
-    """The names of what Python programs have in shared memory."""
-    return _shared_memory()
+    """The names of what helpers have in shared memory, each with its helper's process number in it."""
+    folder = Path("/dev/shm")
+    return {path.name for path in folder.iterdir() if path.name.startswith("dd_")} if folder.is_dir() else set()

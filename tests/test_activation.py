@@ -27,7 +27,10 @@ from deepdream_core.helper import serve, stand_in
 from deepdream_core.link import client, wire
 from deepdream_core.work import remote
 
-pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="systemd's socket activation"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="systemd's socket activation"),
+    pytest.mark.slow("socket activation"),
+]
 
 OLD = """
 import sys

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-pytestmark = pytest.mark.slow  # the whole run for a GPU, on the CPU
+pytestmark = pytest.mark.slow("the GPU's script")
 
 FOLDER = Path(__file__).parent / "cuda"
 THERE = {"torch", "numpy"}
@@ -36,7 +36,6 @@ def stages(folder: Path) -> dict[str, int]:
     return {name: int(code) for name, code, _ in rows}
 
 
-@pytest.mark.slow
 def test_it_runs_on_a_cpu(tmp_path: Path) -> None:
     answer = run("--device", "cpu", "--quick", tmp_path / "results")
     found = stages(tmp_path / "results")
@@ -55,7 +54,6 @@ def test_it_runs_on_a_cpu(tmp_path: Path) -> None:
         assert re.search(part, summary), part
 
 
-@pytest.mark.slow
 def test_it_goes_on_after_a_failure(tmp_path: Path) -> None:
     answer = run("--device", "cuda:63", "--quick", tmp_path)
     assert answer.returncode == 1

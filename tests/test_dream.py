@@ -373,7 +373,7 @@ def test_looking_changes_nothing_and_the_last_look_is_the_result(oxford: Weights
     assert torch.equal(looks[-1], unseen)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("half precision")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("layers", [("relu3_1", "relu3_1"), ("relu3_1", "relu2_1")], ids=" then ".join)
 def test_dreams_that_take_turns_do_not_feel_each_other(layers: tuple[str, ...], dtype: torch.dtype) -> None:

@@ -684,7 +684,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """A small process between, as a new one is charged with the memory of the one it comes from."""
 
 
-@pytest.mark.slow
+@pytest.mark.slow("24 megapixels")
 @pytest.mark.parametrize("ending", ["jpg", "tif", "png"])
 def test_24_megapixels_take_less_than_a_gigabyte(tmp_path: Path, ending: str) -> None:
     """What it took is printed; `-rP` shows it."""

@@ -118,7 +118,7 @@ def precisions(measured: tuple[Session, Session]) -> Session:
     return measured[0]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's precisions")
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_only_what_is_selected_changes_at_every_precision(precisions: Session, precision: str, model: str) -> None:
@@ -130,7 +130,7 @@ def test_only_what_is_selected_changes_at_every_precision(precisions: Session, p
     assert told["dirty"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's precisions")
 @pytest.mark.parametrize("model", ["RGB with alpha", "GRAY"])
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_strength_0_changes_nothing_at_every_precision(precisions: Session, precision: str, model: str) -> None:
@@ -139,7 +139,7 @@ def test_strength_0_changes_nothing_at_every_precision(precisions: Session, prec
     assert (told["inside"], told["outside"], told["dirty"]) == (0, 0, False)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's precisions")
 def test_no_undo_group_stays_open_and_nothing_crashes_at_any_precision(precisions: Session) -> None:
     assert BROKEN.findall(precisions.stderr) == []
 

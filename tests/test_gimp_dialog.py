@@ -306,7 +306,7 @@ def test_a_person_opens_the_dialog_sees_the_dream_and_gets_it(root: GimpRoot, tm
         person.complains_of_nothing()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's dialog")
 def test_every_control_does_what_it_says(root: GimpRoot, tmp_path: Path) -> None:
     with somebody(root, tmp_path) as (person, _helper):
         gimp = person.gimp
@@ -352,7 +352,7 @@ def seen(picture: Image.Image, colour: tuple[int, int, int]) -> int:
     return int((np.asarray(picture) == colour).all(axis=2).sum())
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's dialog")
 def test_presets_are_chosen_by_their_pictures(root: GimpRoot, tmp_path: Path) -> None:
     with somebody(root, tmp_path, pictures={"classic": "blue", "subtle": "red"}) as (person, _helper):
         dialog = person.opens_the_dialog()
@@ -373,7 +373,7 @@ def test_presets_are_chosen_by_their_pictures(root: GimpRoot, tmp_path: Path) ->
         person.complains_of_nothing()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's dialog")
 def test_what_an_earlier_version_has_kept_goes_on_working(root: GimpRoot, tmp_path: Path) -> None:
     """GIMP's last values, of a version that knew fewer arguments, are what the dialog begins with."""
     with somebody(root, tmp_path) as (person, _helper):
@@ -395,7 +395,7 @@ def test_what_an_earlier_version_has_kept_goes_on_working(root: GimpRoot, tmp_pa
         person.complains_of_nothing()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's dialog")
 def test_what_is_selected_when_ok_is_pressed_is_dreamed(root: GimpRoot, tmp_path: Path) -> None:
     with somebody(root, tmp_path) as (person, _helper):
         original = person.layer()
@@ -416,7 +416,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's dialog")
 @pytest.mark.parametrize("told", CHANGES)
 def test_a_dream_that_does_not_fit_any_more_is_kept_for_last_result(root: GimpRoot, tmp_path: Path, told: str) -> None:
     with somebody(root, tmp_path) as (person, helper):
@@ -436,7 +436,7 @@ def test_a_dream_that_does_not_fit_any_more_is_kept_for_last_result(root: GimpRo
         person.complains_of_nothing()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's dialog")
 def test_cancel_beside_the_progress_bar_stops_the_dream(root: GimpRoot, tmp_path: Path) -> None:
     with somebody(root, tmp_path) as (person, helper):
         shown, gimp = person.shown, person.gimp
@@ -454,7 +454,7 @@ def test_cancel_beside_the_progress_bar_stops_the_dream(root: GimpRoot, tmp_path
         person.complains_of_nothing()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's dialog")
 def test_the_dialog_starts_the_helper_when_none_runs(root: GimpRoot, tmp_path: Path) -> None:
     with installed(root) as (plug_in, environ, stopped), screen(root) as shown:
         stopped.stop()
@@ -480,14 +480,14 @@ def test_the_dialog_starts_the_helper_when_none_runs(root: GimpRoot, tmp_path: P
             person.complains_of_nothing()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's dialog")
 def test_without_a_display_nothing_opens(root: GimpRoot) -> None:
     with installed(root) as (plug_in, environ, _helper):
         reports = run_gimp(root, ASK, plug_in_folder=plug_in, environ=environ).check()
     assert reports == [{"result": "success", "changed": True}]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("GIMP's dialog")
 def test_in_german_gimp_the_plug_in_is_german() -> None:
     root = root_or_skip(SERIES[-1])
     result = run_gimp(root, LABELS, plug_in_folder=plugin_folder.FOLDER, environ=GERMAN)

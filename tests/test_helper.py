@@ -66,6 +66,7 @@ def log_lines(helper: Helper, *clients: str) -> list[str]:
 # Start
 
 
+@pytest.mark.alone
 def test_it_answers_half_a_second_after_its_start_without_torch(tmp_path: Path) -> None:
     seconds = []
     for number in range(5):
@@ -154,7 +155,7 @@ def test_a_process_number_that_was_given_to_another_program_does_no_harm(tmp_pat
         assert helper.client().status()["pid"] == helper.process.pid
 
 
-@pytest.mark.slow
+@pytest.mark.slow("start races")
 def test_of_two_helpers_started_at_once_one_wins_and_the_other_says_so(tmp_path: Path) -> None:
     for number in range(20):
         helper = Helper(tmp_path / str(number))
@@ -176,6 +177,7 @@ def test_of_two_helpers_started_at_once_one_wins_and_the_other_says_so(tmp_path:
             assert {process.wait(60) for process in both.values()} == {0}
 
 
+@pytest.mark.alone
 def test_a_call_takes_milliseconds(helper: Helper) -> None:
     seconds = []
     for _ in range(10):
@@ -224,6 +226,7 @@ def test_a_client_starts_it_apart_from_itself_and_it_ends_when_idle(
 # Workers
 
 
+@pytest.mark.alone
 def test_the_model_is_loaded_when_it_is_needed_and_given_back_when_it_is_not(tmp_path: Path) -> None:
     with running_helper(tmp_path, {"helper": {"idle_unload_s": 1.0}}) as helper:
         asking = helper.client()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.slow  # waits for what goes wrong
+pytestmark = pytest.mark.slow("faults")
 
 LEASE_S, UNATTACHED_S, UNANSWERED_S = 2.0, 10.0, 10.0
 MARGIN_S = 1.5
@@ -144,6 +144,7 @@ def test_a_job_that_nobody_ever_followed_is_dropped_after_ten_seconds(helper: He
     assert helper.log().rstrip().endswith("cancelled (lease)")
 
 
+@pytest.mark.alone
 def test_a_cancelled_job_stops_within_one_step(helper: Helper) -> None:
     asking = helper.client()
     running = Following(submitted(asking, 256, settings=ENDLESS))
@@ -272,7 +273,6 @@ def kills_at_random(helper: Helper, seed: int, count: int) -> None:
         os.kill(last, signal.SIGKILL)
 
 
-@pytest.mark.slow
 def test_fifty_kills_fail_fifty_jobs_at_most_and_every_other_gets_its_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

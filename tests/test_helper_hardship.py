@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     Command = Callable[..., subprocess.CompletedProcess[str]]
 
-pytestmark = pytest.mark.slow  # waits for what goes wrong
+pytestmark = pytest.mark.slow("faults")
 
 NOBODY, NAMELESS = 65534, "54321"
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -134,6 +134,7 @@ def _free_port() -> int:
         return port
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
 def test_the_silent_connections_of_another_user_keep_nobody_out(tmp_path: Path) -> None:
     import resource
@@ -175,6 +176,7 @@ def test_the_silent_connections_of_another_user_keep_nobody_out(tmp_path: Path) 
 # Stopped workers
 
 
+@pytest.mark.alone
 def test_who_asks_a_stopped_worker_for_its_picture_keeps_nobody_else_waiting_and_takes_no_memory(
     tmp_path: Path,
 ) -> None:
@@ -233,6 +235,7 @@ def test_a_new_helper_is_there_soon_while_the_old_one_ends_slowly(
         until(lambda: not psutil.pid_exists(new.endpoint.pid), 5)
 
 
+@pytest.mark.alone
 def test_a_stopped_helper_is_told_as_one_that_does_not_answer(
     tmp_path: Path, own: dict[str, str], deepdream: Command
 ) -> None:
@@ -357,6 +360,7 @@ def test_a_configuration_of_another_engine_is_not_the_helper_s(
     assert helper.log().count("48×36×3 ") == before + 1, "another way to dream is no other engine"
 
 
+@pytest.mark.alone
 def test_a_long_step_makes_nobody_wait_for_the_model(
     helper: Helper, tmp_path: Path, own: dict[str, str], deepdream: Command
 ) -> None:
@@ -521,6 +525,7 @@ def test_a_result_is_not_driven_out_before_it_could_be_fetched(tmp_path: Path) -
         assert gone.value.status == 404
 
 
+@pytest.mark.alone
 def test_shared_memory_left_by_a_helper_and_its_tracker_goes_with_the_next_start(
     helper: Helper, tmp_path: Path
 ) -> None:

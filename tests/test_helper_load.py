@@ -13,7 +13,7 @@ import psutil
 import pytest
 from helper_process import Helper, memory_of, running_helper, until
 
-pytestmark = pytest.mark.slow  # a thousand jobs
+pytestmark = pytest.mark.slow("soaks")
 
 CLIENTS, JOBS = 8, 125
 GROWTH_MB = 5
@@ -57,7 +57,6 @@ def held(helper: Helper) -> Held:
     return Held(first, second, both[0].num_fds(), both[1].num_fds(), both[0].num_threads())
 
 
-@pytest.mark.slow
 def test_a_thousand_jobs_of_eight_programs_are_all_done_and_nothing_grows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

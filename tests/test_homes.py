@@ -20,7 +20,10 @@ from deepdream_core.doctor import space
 from deepdream_core.link import wire
 from deepdream_core.machine import systemd
 
-pytestmark = [pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's folders"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's folders"),
+    pytest.mark.slow("odd homes"),
+]
 
 NAMELESS = "54321"
 PROGRAM = (sys.executable, "-I", "-m", "deepdream_core")

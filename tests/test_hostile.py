@@ -35,7 +35,7 @@ from deepdream_core.photo import ENDINGS, read_photo, write_photo
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-pytestmark = pytest.mark.slow  # many broken files
+pytestmark = pytest.mark.slow("hostile pictures")
 
 SEED = int(os.environ.get("DEEPDREAM_HOSTILE_SEED", "1"))
 CUTS = int(os.environ.get("DEEPDREAM_HOSTILE_CUTS", "10"))

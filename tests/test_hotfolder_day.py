@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from deepdream_core.work.backend import Backend
 
-pytestmark = pytest.mark.slow  # a long day
+pytestmark = pytest.mark.slow("soaks")
 
 HOUR_S = 3600.0
 
@@ -96,7 +96,6 @@ def waiting(canary: Callable[[Watcher, float], None]) -> Callable[[Watcher, floa
     return tried
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(psutil.Process, "num_fds"), reason="counts file descriptors, which Windows does not")
 def test_a_day_with_quiet_hours_a_lost_helper_a_sleep_a_wrong_clock_and_a_disk_that_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

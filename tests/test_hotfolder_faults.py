@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     State = dict[str, Any]
 
-pytestmark = pytest.mark.slow  # waits for what goes wrong
+pytestmark = pytest.mark.slow("faults")
 
 BAD = "bad.png"
 

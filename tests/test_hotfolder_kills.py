@@ -17,7 +17,7 @@ from watching import SLOW, TINY, Watching, photograph, watching
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow  # kills take minutes
+pytestmark = pytest.mark.slow("kills")
 
 KILLED_AT = """
 import os, runpy, signal, sys
@@ -89,7 +89,7 @@ def test_at_every_state_of_the_journal(tmp_path: Path, helper: Helper) -> None:
     assert {f"{moment} {state}" for moment in ("before", "after") for state in states} == set(moments)
 
 
-@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow("kills"))])
 def test_at_random_moments(tmp_path: Path, helper: Helper, kills: int) -> None:
     moments = random.Random(7)
     with watching(tmp_path / "own", helper) as drop:

@@ -764,6 +764,7 @@ def test_folders_too_deep_to_be_watched_are_polled(watch: Callable[..., Watched]
 # --- the end
 
 
+@pytest.mark.alone
 def test_stopping_ends_all_at_once_also_in_a_storm_and_twice(watch: Callable[..., Watched], tmp_path: Path) -> None:
     one = watch().started()
     threads = one.threads()

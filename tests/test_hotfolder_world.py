@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.slow  # its pictures take minutes
+pytestmark = pytest.mark.slow("odd folders")
 
 WITHOUT_POWERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner"]
 """Under this, root is held to permissions as anybody is."""
@@ -341,7 +341,6 @@ def test_out_of_inotify_watches_is_said_once_and_the_folder_is_polled(tmp_path: 
         assert drop.said().count("out of inotify watches") == 1
 
 
-@pytest.mark.slow
 def test_ten_thousand_pictures_at_once(tmp_path: Path, helper: Helper) -> None:
     count, fresh = 10_000, "fresh.png"
     random = np.random.default_rng(0)

@@ -215,6 +215,7 @@ def test_a_run_installs_what_is_missing_and_hands_over_with_arguments_and_exit_c
     assert (second.returncode, second.stdout, second.stderr) == (7, "", "")
 
 
+@pytest.mark.alone
 def test_the_second_run_costs_next_to_nothing(clone: Clone) -> None:
     clone.install("dream")
     # The installer's own part and Python's start; the best of five, as machines have other things to do.
@@ -277,7 +278,7 @@ def test_all_checks_run_though_one_fails_and_pytest_has_its_say(clone: Clone) ->
         "ran ruff check",
         "ran ruff format --check",
         "ran mypy",
-        "ran pytest -m not slow -k one",
+        "ran pytest -n auto -m not slow -k one",
     ]
     assert "====== 3 passed in 0.12s ======" in done.stdout.splitlines()
     *lines, last = done.stdout.splitlines()
@@ -292,7 +293,11 @@ def test_all_checks_run_though_one_fails_and_pytest_has_its_say(clone: Clone) ->
         "pytest ok",
     ]
     done = clone.install("test", "--all", "-x")
-    assert (done.returncode, "ran pytest -x" in done.stdout.splitlines(), "left out" in done.stdout) == (0, True, False)
+    assert (done.returncode, "ran pytest -n auto -x" in done.stdout.splitlines(), "left out" in done.stdout) == (
+        0,
+        True,
+        False,
+    )
     assert clone.install("dream").stderr == "", "an environment with the test tools serves for dream"
 
 

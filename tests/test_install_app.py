@@ -31,7 +31,7 @@ from deepdream_core.machine.folders import UserFolders
 from deepdream_core.machine.manifest import Manifest
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX's")
-pytestmark = [posix, pytest.mark.slow]
+pytestmark = [posix, pytest.mark.slow("installations")]
 
 HARD_NAMES = 'Jörg\'s $HOME `x` "y" %n \\ 画'
 
@@ -68,6 +68,7 @@ def test_the_program_runs_without_the_clone(installed: House, tmp_path: Path) ->
         assert str(installed.clone.root) not in path.read_text()
 
 
+@pytest.mark.alone
 def test_again_there_is_nothing_to_do_and_it_is_said_at_once(installed: House) -> None:
     before, took = listing(installed.home), []
     for _ in range(3):
@@ -199,7 +200,6 @@ def test_a_plug_in_is_renewed_with_the_program(house: House) -> None:
     assert (plug_in / "link" / "wire.py").read_text() == "# new\n"
 
 
-@pytest.mark.slow
 def test_killed_at_any_point_the_old_one_works_and_the_next_run_ends_well(house: House) -> None:
     assert house.install().returncode == 0
     began = time.monotonic()

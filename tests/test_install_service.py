@@ -37,7 +37,7 @@ from deepdream_core.machine.manifest import Manifest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.slow  # installs again and again
+pytestmark = pytest.mark.slow("installations")
 
 ENDPOINT = systemd.Endpoint(Path("/s/service.json"), "127.0.0.1", 45678)
 HARD_NAMES = [
@@ -480,7 +480,6 @@ def test_a_service_that_was_stopped_stays_so_through_an_upgrade(machine: Machine
         install(machine, "1.1", "uninstall", "--purge")
 
 
-@pytest.mark.slow
 def test_killed_in_an_upgrade_the_service_is_running_again_after_the_next_run(machine: Machine) -> None:
     with machine.logged_in(JOERG):
         install(machine, "1.0")

@@ -39,7 +39,7 @@ folders:
 """
 
 # Modes, contents and where links lead; of the program's gigabytes, sizes and dates.
-pytestmark = pytest.mark.slow  # a real installation takes minutes
+pytestmark = pytest.mark.slow("installations")
 
 LISTING = """
 cd

@@ -340,7 +340,7 @@ def test_a_sheet_that_would_be_too_large_has_smaller_tiles(tmp_path: Path) -> No
 # The command
 
 
-@pytest.mark.slow
+@pytest.mark.slow("contact sheets")
 def test_every_preset_on_a_photo_and_a_second_run_dreams_only_what_is_missing(
     deepdream: Command, tmp_path: Path
 ) -> None:
@@ -383,7 +383,7 @@ def test_every_preset_on_a_photo_and_a_second_run_dreams_only_what_is_missing(
     assert events(deepdream(*arguments))[-2]["dreamed"] == 0, "another size is another page"
 
 
-@pytest.mark.slow
+@pytest.mark.slow("contact sheets")
 def test_layers_and_variations_have_files_of_their_own(deepdream: Command, tmp_path: Path) -> None:
     picture_file(tmp_path / "a.jpg")
     own_config(tmp_path / "own.yaml")
@@ -404,7 +404,7 @@ def test_layers_and_variations_have_files_of_their_own(deepdream: Command, tmp_p
 TWO = ("--vary", "seed=1,2", "--side", "32", "--config", "own.yaml", "--preset", "tiny")
 
 
-@pytest.mark.slow
+@pytest.mark.slow("contact sheets")
 @pytest.mark.parametrize("name", ["a.looks-seed-tiny-32px.html", "a.looks-seed-tiny-32px.jpg"])
 def test_what_is_not_ours_is_left_alone_until_it_is_to_be_overwritten(
     deepdream: Command, tmp_path: Path, name: str
@@ -479,7 +479,7 @@ def test_what_cannot_be_done_is_said_in_the_words_of_dream(
     assert [path.name for path in tmp_path.glob("*.looks*")] == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow("contact sheets")
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_what_is_done_stays_when_it_is_stopped_and_the_same_command_goes_on(

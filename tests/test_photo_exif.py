@@ -194,10 +194,10 @@ def test_thousands_of_values_over_each_other_take_no_time() -> None:
     number, size = 65_535, 1 << 20
     entries = b"".join(struct.pack("<HHII", tag, 7, size - 8, 8) for tag in range(number))
     block = head("<") + struct.pack("<H", number) + entries + bytes(4) + bytes(size)
-    started = time.monotonic()
+    started = time.process_time()
     without_thumbnail(block)
     upright(block, swapped=True)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 @given(st.data(), st.sampled_from(ORDERS))

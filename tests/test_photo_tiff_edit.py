@@ -245,10 +245,10 @@ def test_values_over_each_other_are_refused_quickly() -> None:
     exif_at = 8 + 2 + 12 + 4
     file = b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 34665, 4, 1, exif_at, 0)
     file += struct.pack("<H", number) + table + bytes(4 + size)
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ValueError, match="over each other"):
         exif_of_tiff(file, 8, layout_of(file))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_large_file_is_copied_once_at_most() -> None:

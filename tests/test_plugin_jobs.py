@@ -179,6 +179,7 @@ def test_others_pictures_are_not_the_last_result(helper: Helper) -> None:
     job.forget()
 
 
+@pytest.mark.alone
 def test_a_cancel_returns_at_once_and_frees_the_device(helper: Helper) -> None:
     job = dreaming(facts_of(helper.endpoint_file), ENDLESS)
     first(job, "progress")
@@ -435,7 +436,8 @@ def test_a_helper_killed_in_the_midst_of_a_dream_is_told(tmp_path: Path) -> None
         until(lambda: not any(child.is_running() for child in children), 10)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.slow("faults")
 @pytest.mark.skipif(os.name != "posix", reason="stops it with a signal")
 def test_a_helper_that_hangs_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "SILENT_S", 2.5)

@@ -14,7 +14,7 @@ from conftest import picture_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-pytestmark = pytest.mark.slow  # a cold start for each command
+pytestmark = pytest.mark.slow("odd streams")
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = (sys.executable, "-I", "-m", "deepdream_core")
