@@ -35,7 +35,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_testnodedown(node: Any) -> None:
     """Every process has collected, and left out, the same tests."""
     left_out: dict[str, int] = getattr(node, "workeroutput", {}).get("left_out", {})
-    node.config.stash[COUNTS] |= Counter(left_out)
+    counts = node.config.stash[COUNTS]
+    counts |= Counter(left_out)
 
 
 def said(counts: Counter[str]) -> str:

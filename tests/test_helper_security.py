@@ -818,7 +818,7 @@ def test_who_never_reads_events_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     header = wire.ArrayHeader("uint8", (4, 4, 3))
     chosen = load_config(None).dream_settings(None, {})
     job = Job("a" * 22, "deaf", "", Priority.BATCH, chosen, "pool4", {"pixels": header}, False, 0.0)
-    job.tell("progress", fraction=0.5)
+    job.publish("progress", fraction=0.5)
     sent: list[str] = []
 
     async def send(message: Any) -> None:

@@ -43,7 +43,7 @@ class Report(Protocol):
 
 
 def examine(checks: Iterable[Check], report: Report, *, repair: bool) -> int:
-    """Look at each check, with `repair` do its safe fixes and look again; return how many failed in the end (at most 100)."""
+    """Look at each check, with `repair` do its safe fixes and look again; return how many failed, at most 100."""
     failed = repairable = 0
     for check in checks:
         report.begins(check)
