@@ -28,7 +28,7 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["left_out"] = {**session.config.stash[COUNTS]}
+        session.config.workeroutput["left_out"] = dict(session.config.stash[COUNTS].items())
 
 
 @pytest.hookimpl(optionalhook=True)
