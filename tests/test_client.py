@@ -337,7 +337,7 @@ def test_ipv6(tmp_path: Path) -> None:
         {"priority": "urgent"},
         {"label": "x" * 201},
         {"settings": {"strength": float("nan")}},
-        {"settings": {"strength": object()}},
+        {"settings": {"strength": {1}}},
         {"mask": bytes(20)},
         {"mask_dtype": "uint8"},
         {"mask": bytes(19), "mask_dtype": "uint8"},

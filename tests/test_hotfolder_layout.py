@@ -189,7 +189,7 @@ def test_long_names_that_differ_at_their_end_have_texts_of_their_own() -> None:
     assert len(texts) == 3
 
 
-@pytest.mark.parametrize("ending", [*ENDINGS, *RAW_ENDINGS])
+@pytest.mark.parametrize("ending", [*ENDINGS, *sorted(RAW_ENDINGS)])
 def test_pictures_are_taken_and_so_is_camera_raw(ending: str) -> None:
     for path in (f"a{ending}", f"subtle/x y/a{ending.upper()}"):
         assert not places().passed_over(ROOT / path, False)
