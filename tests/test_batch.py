@@ -14,7 +14,7 @@ from skimage import data
 from deepdream_core.engine.engine import Engine
 from deepdream_core.photo import read_photo
 from deepdream_core.settings import DreamSettings, EngineSettings
-from deepdream_core.work import batch
+from deepdream_core.work import batch, jobs
 from deepdream_core.work.report import ErrorReporter
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _forgotten(engine: WatchedEngine) -> None:
 
 
 def dreamed(path: Path, engine: Engine) -> list[NDArray[Any]]:
-    errors = batch.run(batch.plan([path], None), ONE_STEP, lambda: engine, ErrorReporter(), max_megapixels=10)
+    errors = batch.run(jobs.plan([path], None), ONE_STEP, lambda: engine, ErrorReporter(), max_megapixels=10)
     assert not errors
     result = path.with_name(f"{path.stem}.dream{path.suffix}")
     return [frame.samples for frame in read_photo(result, max_megapixels=10).frames]
@@ -87,8 +87,8 @@ def test_pages_have_nothing_to_do_with_each_other(tmp_path: Path, engine: Watche
 
 def test_only_what_the_target_can_hold_is_dreamed(tmp_path: Path, engine: WatchedEngine) -> None:
     (tmp_path / "a.png").write_bytes(imagecodecs.apng_encode(np.stack([SCENE, OTHER]), delay=80))
-    jobs = batch.plan([tmp_path / "a.png"], tmp_path / "one.jpg")
-    assert not batch.run(jobs, ONE_STEP, lambda: engine, ErrorReporter(), max_megapixels=10)
+    planned = jobs.plan([tmp_path / "a.png"], tmp_path / "one.jpg")
+    assert not batch.run(planned, ONE_STEP, lambda: engine, ErrorReporter(), max_megapixels=10)
     assert len(engine.starts) == 1
 
 
@@ -112,8 +112,8 @@ def test_what_is_transparent_everywhere_is_told_and_takes_no_time(tmp_path: Path
     for name, count, note in (("a.png", 0, "the picture is transparent"), ("b.tif", 1, "1 of 2 pages is transparent")):
         engine.starts.clear()
         told = Notes()
-        jobs = batch.plan([tmp_path / name], None)
-        assert not batch.run(jobs, ONE_STEP, lambda: engine, told, max_megapixels=10)
+        planned = jobs.plan([tmp_path / name], None)
+        assert not batch.run(planned, ONE_STEP, lambda: engine, told, max_megapixels=10)
         assert [text.startswith(note) for text in told.notes] == [True]
         assert len(engine.starts) == count
         result = read_photo(tmp_path / f"{name[0]}.dream{name[1:]}", max_megapixels=10)
@@ -123,9 +123,9 @@ def test_what_is_transparent_everywhere_is_told_and_takes_no_time(tmp_path: Path
 def test_nothing_is_computed_under_a_black_mask(tmp_path: Path, engine: WatchedEngine) -> None:
     Image.fromarray(SCENE).save(tmp_path / "a.png")
     Image.new("L", (50, 40)).save(tmp_path / "mask.png")
-    jobs = batch.plan([tmp_path / "a.png"], None)
+    planned = jobs.plan([tmp_path / "a.png"], None)
     assert not batch.run(
-        jobs, ONE_STEP, lambda: engine, Notes(), mask_path=tmp_path / "mask.png", max_megapixels=10
+        planned, ONE_STEP, lambda: engine, Notes(), mask_path=tmp_path / "mask.png", max_megapixels=10
     )  # fmt: skip
     assert not engine.starts
     assert np.array_equal(read_photo(tmp_path / "a.dream.png", max_megapixels=10).frames[0].samples, SCENE)

@@ -115,7 +115,7 @@ def test_what_may_not_be_read_costs_the_others_nothing(tmp_path: Path, home: dic
         assert "1 dreamed, 3 failed" in answer.stderr
         assert "trip/unread.png: no permission to read it" in answer.stderr
         assert "trip/listed/c.png: no permission to read it" in answer.stderr
-        assert "trip/closed: this folder cannot be looked through: Permission denied" in answer.stderr
+        assert "trip/closed: this folder cannot be read: Permission denied" in answer.stderr
     for folder in ("closed", "listed"):
         (trip / folder).chmod(0o700)
 

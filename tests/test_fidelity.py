@@ -30,7 +30,7 @@ from PIL import ImageCms
 from deepdream_core.engine.engine import Engine
 from deepdream_core.photo import Receipt, read_photo, write_photo
 from deepdream_core.settings import DreamSettings, EngineSettings
-from deepdream_core.work import batch
+from deepdream_core.work import batch, jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fidelity_sources import Pixels, Source
 
     from deepdream_core.errors import DeepDreamError
+    from deepdream_core.work.reporter import Done
 
 SMALL_STEP = DreamSettings(
     layers={"relu1_1": 1.0}, natural=0.0, soft_limit=False, octaves=1, iterations=1, step=8.0, smooth=0, jitter=0,
@@ -408,7 +409,7 @@ class Quiet:
     def loading(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    def done(self, done: batch.Done) -> None:
+    def done(self, done: Done) -> None:
         self.receipts.append(done.receipt)
 
     def failed(self, source: Path, error: DeepDreamError) -> None:
@@ -456,7 +457,7 @@ def trip(source: Source, result: Path, receipt: Receipt) -> Trip:
 def dreamed(source: Source, tmp_path: Path, engine: Engine, settings: DreamSettings) -> Trip:
     picture, result = files(source, tmp_path)
     reporter = Quiet()
-    batch.run([batch.Job(picture, tmp_path)], settings, lambda: engine, reporter, max_megapixels=10)
+    batch.run([jobs.Job(picture, tmp_path)], settings, lambda: engine, reporter, max_megapixels=10)
     assert not reporter.errors
     return trip(source, result, reporter.receipts[0])
 

@@ -11,7 +11,7 @@ from deepdream_core.config import load_config
 from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder.layout import Places
 from deepdream_core.settings import FolderSettings
-from deepdream_core.work import batch
+from deepdream_core.work import jobs
 from deepdream_core.work.ignore import Ignore
 
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ def taken(root: Path, ignore: Sequence[str] = ()) -> tuple[set[str], set[str]]:
     """The pictures in a folder that `watch` takes and those that `dream FOLDER` takes."""
     places = Places.of(FolderSettings(path=str(root)), (), ignore)
     files = [path for path in root.rglob("*") if path.is_file()]
-    jobs = batch.plan([root], None, ignore=ignore)
+    planned = jobs.plan([root], None, ignore=ignore)
     return (
         {str(path.relative_to(root)) for path in files if not places.passed_over(path, False)},
-        {str(job.source.relative_to(root)) for job in jobs if isinstance(job, batch.Job)},
+        {str(job.source.relative_to(root)) for job in planned if isinstance(job, jobs.Job)},
     )
 
 
@@ -101,15 +101,15 @@ def test_what_is_named_is_dreamed_whatever_it_is_called(tmp_path: Path) -> None:
     (tmp_path / "@eaDir").mkdir()
     (tmp_path / "@eaDir" / "a.jpg").touch()
     (tmp_path / ".b.jpg").touch()
-    jobs = batch.plan([tmp_path / "@eaDir", tmp_path / ".b.jpg"], None)
-    assert [job.source.name for job in jobs if isinstance(job, batch.Job)] == ["a.jpg", ".b.jpg"]
+    planned = jobs.plan([tmp_path / "@eaDir", tmp_path / ".b.jpg"], None)
+    assert [job.source.name for job in planned if isinstance(job, jobs.Job)] == ["a.jpg", ".b.jpg"]
 
 
 def test_a_folder_with_nothing_else_says_what_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "Photos Library.photoslibrary").mkdir()
     (tmp_path / "Photos Library.photoslibrary" / "a.jpg").touch()
-    (refused,) = batch.plan([tmp_path], None)
-    assert not isinstance(refused, batch.Job)
+    (refused,) = jobs.plan([tmp_path], None)
+    assert not isinstance(refused, jobs.Job)
     assert "no pictures in this folder (ignored in it: Photos Library.photoslibrary)" in str(refused[1])
 
 

@@ -449,8 +449,8 @@ def test_one_bad_picture_costs_the_others_nothing_and_sheets_are_no_pictures(
     [
         (["empty"], 3, "empty: no pictures in this folder — known endings:"),
         (["text.png"], 3, "text.png: not a JPEG, PNG"),
-        (["a.png", "-o", "b.jpg"], 2, "-o b.jpg: is no folder — give a folder"),
-        (["a.png", "-o", "b.html"], 2, "-o b.html: is no folder — give a folder"),
+        (["a.png", "-o", "b.jpg"], 2, "-o b.jpg: is not a folder — give a folder"),
+        (["a.png", "-o", "b.html"], 2, "-o b.html: is not a folder — give a folder"),
         (["a.png", "-o", "text.png/x"], 4, "cannot be written: Not a directory — choose another place with -o"),
         (["a.png", "--layers", "--vary", "step=1,2"], 2, "--layers and --vary: each is a sheet of its own"),
         (["a.png", "--preset", "eyes"], 2, "--preset eyes: the sheet shows every preset"),

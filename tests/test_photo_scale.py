@@ -15,8 +15,8 @@ from deepdream_core.engine.engine import Engine
 from deepdream_core.errors import OutputError, PictureError
 from deepdream_core.photo import Photo, check_target, read_photo, write_photo
 from deepdream_core.settings import DreamSettings, EngineSettings
-from deepdream_core.work import batch
-from deepdream_core.work.recipe import made, recipe_of
+from deepdream_core.work import batch, jobs
+from deepdream_core.work.recipe import make_recipe, recipe_of
 from deepdream_core.work.report import ErrorReporter
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def test_the_option_scales_and_its_recipe_repeats_it(tmp_path: Path) -> None:
 
 def test_a_recipe_of_a_picture_with_nothing_said_is_what_it_always_was(tmp_path: Path) -> None:
     photo = read(tiff(tmp_path / "a.tif", SCENE))
-    recipe = made(
+    recipe = make_recipe(
         photo,
         ONE_STEP,
         Engine(EngineSettings()),
@@ -155,7 +155,7 @@ def test_a_mask_on_a_scale_that_nobody_tells_is_refused(tmp_path: Path) -> None:
     tiff(tmp_path / "a.tif", SCENE)
     tiff(tmp_path / "mask.tif", SCENE.astype(np.float32))
     errors = batch.run(
-        batch.plan([tmp_path / "a.tif"], None), ONE_STEP, lambda: Engine(EngineSettings()), ErrorReporter(),
+        jobs.plan([tmp_path / "a.tif"], None), ONE_STEP, lambda: Engine(EngineSettings()), ErrorReporter(),
         mask_path=tmp_path / "mask.tif", max_megapixels=10,
     )  # fmt: skip
     assert [str(error).endswith("give a mask with values up to 1") for error in errors] == [True]

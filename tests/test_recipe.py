@@ -17,7 +17,7 @@ from deepdream_core.errors import PictureError, SettingsError
 from deepdream_core.photo import FORMATS, read_photo, write_photo
 from deepdream_core.settings import EARLIER, DreamSettings
 from deepdream_core.work.recipe import Machine, Mask, Recipe, Source, WeightsUsed, parsed, recipe_of
-from deepdream_core.work.replay import of_recipe
+from deepdream_core.work.replay import replay_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -96,10 +96,10 @@ def test_keys_of_later_programs_are_passed_over() -> None:
 def test_replaying_takes_weights_and_precision_unless_told_otherwise(tmp_path: Path) -> None:
     photo = read_photo(picture_file(tmp_path / "a.png"), max_megapixels=1)
     write_photo(photo, tmp_path / "b.png", recipe=a_recipe().text(), overwrite=False)
-    replay = of_recipe(tmp_path / "b.png", load_config(), {}, masked=False)
+    replay = replay_of(tmp_path / "b.png", load_config(), {}, masked=False)
     assert (replay.machine.weights, replay.machine.precision) == ("oxford", "bf16")
     assert replay.settings({"seed": 9}) == a_recipe().settings.model_copy(update={"seed": 9})
-    given = of_recipe(tmp_path / "b.png", load_config(), {"precision": "fp32"}, masked=False)
+    given = replay_of(tmp_path / "b.png", load_config(), {"precision": "fp32"}, masked=False)
     assert given.machine.precision == "fp32"
 
 
@@ -107,11 +107,11 @@ def test_replaying_asks_for_what_a_recipe_cannot_hold(tmp_path: Path) -> None:
     photo = read_photo(picture_file(tmp_path / "a.png"), max_megapixels=1)
     own = a_recipe(weights=WeightsUsed(name="mine.pth", sha256="d" * 64), mask=Mask(file="sky.png", sha256="b" * 64))
     write_photo(photo, tmp_path / "b.png", recipe=own.text(), overwrite=False)
-    with pytest.raises(SettingsError, match=r"the weights file mine\.pth — give it with --weights"):
-        of_recipe(tmp_path / "b.png", load_config(), {}, masked=False)
-    replay = of_recipe(tmp_path / "b.png", load_config(), {"weights": "oxford"}, masked=False)
+    with pytest.raises(SettingsError, match=r"the weights file mine\.pth — give that file with --weights"):
+        replay_of(tmp_path / "b.png", load_config(), {}, masked=False)
+    replay = replay_of(tmp_path / "b.png", load_config(), {"weights": "oxford"}, masked=False)
     assert replay.notes == ("the recipe used a mask, sky.png; give it with --mask to dream only there",)
-    assert not of_recipe(tmp_path / "b.png", load_config(), {"weights": "oxford"}, masked=True).notes
+    assert not replay_of(tmp_path / "b.png", load_config(), {"weights": "oxford"}, masked=True).notes
 
 
 def test_a_dream_is_repeated_from_its_own_picture(deepdream: Command, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_dream_without_a_recipe_has_none(deepdream: Command, tmp_path: Path) -
     assert deepdream("dream", "a.png", "--no-recipe", "--format", "webp", *QUICK).returncode == 0
     answer = deepdream("recipe", "a.dream.webp")
     assert answer.returncode == 3
-    assert answer.stderr == "error: a.dream.webp: bears no recipe — give a picture dreamed without --no-recipe\n"
+    assert answer.stderr == "error: a.dream.webp: has no recipe — give a picture dreamed without --no-recipe\n"
 
 
 def test_dreams_found_in_a_folder_are_passed_over_and_named_ones_dreamed_again(
@@ -157,7 +157,7 @@ def test_dreams_found_in_a_folder_are_passed_over_and_named_ones_dreamed_again(
     assert [event["input"] for event in events(second) if event["event"] == "skipped"] == ["in/a-x.png"]
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a-x.png", "a-y.png", "a.png"]
     named = deepdream("dream", "in/a-x.png", *QUICK)
-    assert "note      a-x.png is a dream already and is dreamed again" in named.stderr
+    assert "note      a-x.png is already a dream and is dreamed again" in named.stderr
     assert named.returncode == 0
 
 
@@ -165,9 +165,9 @@ def test_options_that_contradict_are_told_before_any_work(deepdream: Command, tm
     picture_file(tmp_path / "a.png")
     for options, message in (
         (("--format", "bmpp"), "--format bmpp: unknown format — did you mean bmp?"),
-        (("--format", "jpg", "-o", "b.png"), "-o b.png: is no JPEG — leave out --format, or change the ending"),
-        (("--suffix", "a/b"), "--suffix 'a/b': a name's part cannot hold a folder — give the folder with -o"),
-        (("--like", "a.png", "--preset", "fur"), "a.png: bears no recipe"),
+        (("--format", "jpg", "-o", "b.png"), "-o b.png: is not a JPEG — leave out --format, or change the ending"),
+        (("--suffix", "a/b"), "--suffix 'a/b': a suffix cannot contain a folder — give the folder with -o"),
+        (("--like", "a.png", "--preset", "fur"), "a.png: has no recipe"),
         (("--quality", "0"), "--quality"),
     ):
         answer = deepdream("dream", "a.png", *options)

@@ -91,22 +91,24 @@ def dream(
     """Dream pictures: photo.jpg becomes photo.dream.jpg beside it."""
     from deepdream_core.config import load_config
     from deepdream_core.photo import WriteOptions
-    from deepdream_core.work import backend, batch, replay, report
+    from deepdream_core.work import backend, batch, jobs, replay
+    from deepdream_core.work.report import ErrorReporter, JsonReporter
+    from deepdream_core.work.text_report import TextReporter
 
     dreaming = dreaming or {}
     computing = {"tile": tile and number_or_text(tile), "device": device, "precision": precision, "weights": weights}
     loaded = load_config(config)
-    reporter = report.JsonReporter() if json else report.ErrorReporter() if quiet else report.TextReporter()
-    options = batch.OutputOptions(
+    reporter = JsonReporter() if json else ErrorReporter() if quiet else TextReporter()
+    options = jobs.OutputOptions(
         suffix=suffix, format=_format(format), overwrite=overwrite, recipe=recipe,
         write=WriteOptions(quality=quality, strip=strip, strict=strict),
     )  # fmt: skip
     given = {**given_of(computing), **given_of({"like": like}), **another_engine(config, loaded)}
     remote = backend.remote_opener(
-        backend.wish(via_helper), given, reporter.note, lambda: replay.open_engine(loaded.engine_settings({}))
+        backend.use_helper(via_helper), given, reporter.note, lambda: replay.open_engine(loaded.engine_settings({}))
     )
     open_engine: Callable[[], Backend]
-    replayed = None if like is None else replay.of_recipe(like, loaded, given_of(computing), masked=mask is not None)
+    replayed = None if like is None else replay.replay_of(like, loaded, given_of(computing), masked=mask is not None)
     if replayed is not None:
         if preset is not None:
             raise SettingsError("--like and --preset: both say how to dream", "give one of them")
@@ -125,7 +127,7 @@ def dream(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         errors = batch.run(
-            batch.plan(inputs, output, options, loaded.ignore), settings, open_engine, reporter,
+            jobs.plan(inputs, output, options, loaded.ignore), settings, open_engine, reporter,
             preset=preset, preset_changed=preset_changed, mask_path=mask, options=options,
             max_megapixels=machine.max_megapixels, white=white,
         )  # fmt: skip

@@ -83,7 +83,7 @@ def looks(
     given |= another_engine(config, loaded)
     reporter = report.Json() if json else report.Quiet() if quiet else report.Text()
     here = partial(replay.open_engine, machine)
-    remote = backend.remote_opener(backend.wish(via_helper), given, reporter.note, here)
+    remote = backend.remote_opener(backend.use_helper(via_helper), given, reporter.note, here)
     order = run.Order(choice, side, tuple(words), overwrite, white)
     planned = run.plan(inputs, output, loaded.ignore)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

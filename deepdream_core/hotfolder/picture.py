@@ -26,8 +26,8 @@ from deepdream_core.hotfolder.moves import sha256_of
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.hotfolder.unfinished import download_beside, note_beside
 from deepdream_core.photo import ENDINGS, FORMATS, WriteOptions, check_target, read_photo, write_photo
-from deepdream_core.work.frames import dreamed_photo
-from deepdream_core.work.recipe import made, recipe_of
+from deepdream_core.work.frames import dream_photo
+from deepdream_core.work.recipe import make_recipe, recipe_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,10 +192,10 @@ class Attempt:
         options = WriteOptions()
         check_target(photo, target, options, overwrite=False, recipe=True, will_change=work.settings.strength > 0)
         engine.label = work.found.path.name
-        dreamed, tile_px = dreamed_photo(photo, target, work.settings, engine, self)
+        dreamed, tile_px = dream_photo(photo, target, work.settings, engine, self)
         del photo  # a large picture is not kept twice while it is encoded
         self.stage = "writing"
-        recipe = made(dreamed, work.settings, engine, preset=work.preset, preset_changed=False, mask=None,
+        recipe = make_recipe(dreamed, work.settings, engine, preset=work.preset, preset_changed=False, mask=None,
                       tile_px=tile_px, private=False)  # fmt: skip
         write_photo(dreamed, target, options, recipe=recipe.text(), overwrite=False)
         del dreamed

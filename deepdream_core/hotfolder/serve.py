@@ -168,7 +168,7 @@ def _opened_engine(before: Backend | None, config: Path | None) -> Backend:
     from deepdream_core.work import remote
 
     if isinstance(before, remote.RemoteEngine):
-        before.look_again()
+        before.refresh()
         return before
     # That others are before is usual, and told to nobody.
     return remote.RemoteEngine(lambda: remote.connect(start=True, config=config), lambda _text: None)

@@ -1,4 +1,4 @@
-"""What `deepdream looks` tells while it works, over what `deepdream dream` tells."""
+"""What `deepdream looks` shows while it works, beyond what `deepdream dream` shows."""
 
 from __future__ import annotations
 
@@ -6,41 +6,42 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.markup import escape
 
-from deepdream_core.work import batch
-from deepdream_core.work.report import ErrorReporter, JsonReporter, TextReporter, clock, shown
+from deepdream_core.work import reporter
+from deepdream_core.work.report import ErrorReporter, JsonReporter, clock, shown
+from deepdream_core.work.text_report import TextReporter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_STOPPED = "stopped: what is done stays; the same command goes on"
+_STOPPED = "stopped: finished looks stay; the same command continues"
 
 
-class Reporter(batch.Reporter, Protocol):
-    """What dreaming a sheet tells."""
+class Reporter(reporter.Reporter, Protocol):
+    """Follows the making of sheets."""
 
     def look(self, name: str, number: int, count: int) -> None:
-        """Tell that a look, `number` of the `count` that are missing, is about to be dreamed."""
+        """Report the next look, `number` of the `count` that are missing."""
 
     def begun(self, source: Path, page: Path, there: int, count: int) -> None:
-        """Tell that the page is there, with so many looks of an earlier run, and fills from now on."""
+        """Report the page, which holds `there` looks of an earlier run and fills from now on."""
 
     def delivered(self, source: Path, outputs: tuple[Path, ...], looks: int, dreamed: int, seconds: float) -> None:
-        """Tell that all looks of a photograph are done, and how many of them were dreamed now."""
+        """Report that all looks of a photograph are done, and how many of them were dreamed now."""
 
 
 class Quiet(ErrorReporter):
-    """Tells nothing but errors: `--quiet`."""
+    """Prints nothing but errors: `--quiet`."""
 
     stopped = _STOPPED
 
     def look(self, name: str, number: int, count: int) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def begun(self, source: Path, page: Path, there: int, count: int) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def delivered(self, source: Path, outputs: tuple[Path, ...], looks: int, dreamed: int, seconds: float) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 class Text(TextReporter):
@@ -55,7 +56,7 @@ class Text(TextReporter):
             self._say(f"dreaming  {escape(name)} ({number}/{count})")
 
     def begun(self, source: Path, page: Path, there: int, count: int) -> None:
-        """Print where the page is while it fills, and what is there already."""
+        """Print where the page is while it fills, and how many looks it holds already."""
         self._end_picture()
         if there:
             self._say(f"found     {there} of {count} looks from before")

@@ -1,4 +1,4 @@
-"""Dreaming the looks that are missing, photograph after photograph; page and sheet are whole files at any moment."""
+"""Dreams the missing looks of each photograph; page and sheet are complete files at any moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from deepdream_core.errors import (
     NumericError,
     OutOfMemoryError,
     OutputError,
-    PictureError,
     SettingsError,
 )
 from deepdream_core.looks import SIDE, page, sheet
@@ -24,7 +23,7 @@ from deepdream_core.looks.command import command
 from deepdream_core.looks.small import small
 from deepdream_core.photo.scale import advice, beyond_white
 from deepdream_core.printable import printable
-from deepdream_core.work import batch
+from deepdream_core.work import batch, jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -39,18 +38,18 @@ if TYPE_CHECKING:
     from deepdream_core.photo import Photo
     from deepdream_core.settings import DreamSettings
     from deepdream_core.work.backend import Backend
-    from deepdream_core.work.batch import Job
+    from deepdream_core.work.jobs import Job, Planned
 
 _EVERY_S = 2.0
 _OCTAVES = 4  # of a tile, where their number is automatic
-_SHARE = 10  # writing takes at most about this part of the time
+_SHARE = 10  # writing takes at most about a tenth of the time
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is wanted of every photograph: which looks, tiles with a short side of `side` px, over existing files or not.
+    """What to make of every photograph: which looks, in tiles with a short side of `side` px, and whether to overwrite.
 
-    `words` end every command: options of the user's that decide how it looks. `white` as in `read_photo`.
+    Every shown command ends with `words`, the user's options that affect the look. `white` as in `read_photo`.
     """
 
     choice: Choice
@@ -60,15 +59,15 @@ class Order:
     white: float | None = None
 
 
-def plan(inputs: Sequence[Path], output: Path | None, ignore: Sequence[str]) -> list[Job | tuple[Path, DeepDreamError]]:
-    """Return a job for every picture, as `batch.plan` does; `output` must be a folder."""
+def plan(inputs: Sequence[Path], output: Path | None, ignore: Sequence[str]) -> list[Planned]:
+    """Return a job for every picture, as `jobs.plan` does; `output` must be a folder."""
     if output is not None and output.suffix and not output.is_dir():
-        raise SettingsError(f"-o {output}: is no folder", "give a folder: a page and a picture go there")
-    return batch.plan(inputs, output, batch.OutputOptions(), ignore)
+        raise SettingsError(f"-o {output}: is not a folder", "give a folder: a page and a picture go there")
+    return jobs.plan(inputs, output, jobs.OutputOptions(), ignore)
 
 
 def run(
-    planned: Sequence[Job | tuple[Path, DeepDreamError]],
+    planned: Sequence[Planned],
     order: Order,
     open_engine: Callable[[], Backend],
     reporter: Reporter,
@@ -77,44 +76,21 @@ def run(
 ) -> list[DeepDreamError]:
     """Make the page and the sheet of one photograph after the other; return the errors of those that failed.
 
-    What a page of an earlier run holds of the same photograph is taken from there.
+    Tiles of the same photograph in a page of an earlier run are used again.
     """
-    engine: Backend | None = None
-
-    def engine_open() -> Backend:
-        nonlocal engine
-        if engine is None:
-            with reporter.loading():
-                engine = open_engine()
-            reporter.loaded(engine)
-        return engine
-
-    errors: list[DeepDreamError] = []
     begun: set[Path] = set()
-    done = 0
-    for number, job in enumerate(planned, start=1):
-        source = job.source if isinstance(job, batch.Job) else job[0]
-        try:
-            if not isinstance(job, batch.Job):
-                raise job[1]
-            reporter.reading(source, number, len(planned))
-            photo = batch.read(job, reporter, max_megapixels=max_megapixels, white=order.white)
-            if photo is None:
-                continue
-            name = _name(job, order, begun)
-            begun.add(name)
-            making = _Sheet(photo, order, name, reporter)
-            del photo  # a large picture is not kept while its tiles are dreamed
-            failed = making.made(engine_open)
-            errors += failed
-            done += not failed
-        except DeepDreamError as error:
-            errors.append(error)
-            reporter.failed(source, error)
-            if engine is None and not isinstance(error, (PictureError, OutputError)):
-                break  # no engine: no picture can be dreamed
-    reporter.finished(done, len(errors))
-    return errors
+
+    def dream_sheet(job: Job, engine_of: Callable[[], Backend]) -> list[DeepDreamError] | None:
+        photo = batch.read(job, reporter, max_megapixels=max_megapixels, white=order.white)
+        if photo is None:
+            return None
+        name = _name(job, order, begun)
+        begun.add(name)
+        making = _Sheet(photo, order, name, reporter)
+        del photo  # a large picture is not kept while its tiles are dreamed
+        return making.dream(engine_of)
+
+    return batch.each(planned, dream_sheet, open_engine, reporter)
 
 
 def _name(job: Job, order: Order, begun: Collection[Path]) -> Path:
@@ -134,7 +110,7 @@ def _outputs(name: Path) -> tuple[Path, Path]:
 
 
 class _Sheet:
-    """One photograph's page and sheet, in the making."""
+    """One photograph's page and sheet while they are made."""
 
     def __init__(self, photo: Photo, order: Order, name: Path, reporter: Reporter) -> None:
         self._outputs = _outputs(name)
@@ -155,7 +131,7 @@ class _Sheet:
         )  # fmt: skip
 
     def _found(self, sha256: str) -> dict[str, bytes]:
-        """Return the tiles of an earlier run; raises `OutputError` where something else lies in our place."""
+        """Return the tiles of an earlier run; raises `OutputError` where a file of these names shows something else."""
         there = page.remembered(self._outputs[0])
         ours = (there is not None and there.sha256 == sha256, sheet.photograph_of(self._outputs[1]) == sha256)
         for path, own in zip(self._outputs, ours, strict=True):
@@ -164,9 +140,9 @@ class _Sheet:
                 self._ours.add(path)
         return there.jpegs if there and ours[0] else {}
 
-    def made(self, open_engine: Callable[[], Backend]) -> list[DeepDreamError]:
-        """Dream what is missing; return the errors of looks that cannot be dreamed, which do not end the others."""
-        engine = open_engine()
+    def dream(self, engine_of: Callable[[], Backend]) -> list[DeepDreamError]:
+        """Dream the missing looks and return the errors of those that failed; the others continue."""
+        engine = engine_of()
         started = time.monotonic()
         board, looks = self._board, self._order.choice.looks
         for number, look in enumerate(looks):
@@ -175,7 +151,7 @@ class _Sheet:
                 board.tiles[number] = Tile(key, self._jpegs[key])
         shown = {tile.key for tile in board.tiles.values()}
         board.spare = {key: jpeg for key, jpeg in self._jpegs.items() if key not in shown}
-        # Quick ones first: most of the sheet is there soon.
+        # Quick looks come first: most of the sheet is there soon.
         missing = sorted(set(range(len(looks))) - set(board.tiles), key=lambda number: _work(looks[number]))
         errors: list[DeepDreamError] = []
         self._reporter.begun(self._source, self._outputs[0], len(board.tiles), len(looks))
@@ -191,7 +167,7 @@ class _Sheet:
                     board.failed[number] = error.what
                     errors.append(error)
                     self._reporter.failed(self._source, error)
-        except BaseException:  # Ctrl-C among them: what is done stays
+        except BaseException:  # Ctrl-C too: finished looks stay
             board.state = "stopped"
             with contextlib.suppress(OutputError):
                 self._write(at_once=True)
@@ -204,7 +180,7 @@ class _Sheet:
         return errors
 
     def _dreamed(self, look: Look, engine: Backend, share: tuple[float, float]) -> Tile:
-        """Return a look's tile; `share`: which part of the whole work is done before it, and which it is."""
+        """Return a look's tile; `share`: how much of the whole work comes before it, and how much it is."""
         settings = _reduced(look)
         engine.label = f"{self._board.photo}: {look.name}"
         steps = engine.dream(self._small.frame.floats(), settings)
@@ -215,15 +191,15 @@ class _Sheet:
                 planes: NDArray[np.float32] = stop.value
                 break
             self._reporter.progress(replace(progress, fraction=share[0] + share[1] * progress.fraction))
-        # After it, as another helper may have taken over meanwhile.
+        # The key comes last, as another helper may have taken over meanwhile.
         return Tile(self._small.key(settings, engine), self._small.jpeg(planes.reshape(3, *planes.shape[-2:])))
 
     def _write(self, *, at_once: bool) -> None:
-        """Write the page and the sheet, but not so often that the dream has to wait for it."""
+        """Write the page and the sheet, but not so often that writing slows the dream."""
         started = time.monotonic()
         if started < self._next_write and not at_once:
             return
-        for path, encoded in zip(self._outputs, (page.html, sheet.jpeg), strict=True):  # the memory first
+        for path, encoded in zip(self._outputs, (page.html, sheet.jpeg), strict=True):  # the next run reads the page
             write_whole(path, partial(_put, encoded(self._board)), overwrite=path in self._ours)
             self._ours.add(path)
         now = time.monotonic()
@@ -235,12 +211,12 @@ def _put(data: bytes, file: BinaryIO) -> None:
 
 
 def _work(look: Look) -> float:
-    """Return about how much a look costs: iterations, each octave's by its area."""
+    """Return roughly how much work a look is: iterations, those of each octave weighted by its area."""
     settings = look.settings
     octaves = _OCTAVES if settings.octaves == "auto" else settings.octaves
     return settings.iterations * sum(settings.octave_scale ** (-2 * octave) for octave in range(octaves))
 
 
 def _reduced(look: Look) -> DreamSettings:
-    """Return a look's settings for a tile, which is not enlarged while it is dreamed: nobody would see more, but wait."""
+    """Return a look's settings for a tile, without `upscale`, which would take time and show nothing more."""
     return look.settings.model_copy(update={"upscale": False})

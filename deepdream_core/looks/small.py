@@ -1,4 +1,4 @@
-"""A photograph at a tile's size: the pixels that are dreamed, and what a page shows of them as a JPEG in sRGB."""
+"""A photograph at a tile's size: the pixels to dream, and the JPEG in sRGB that a page shows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _QUALITY = 90
 _MADE_AS = 1
-"""Counts up when the same settings come to mean another tile."""
+"""Increases when the same settings give another tile."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Small:
     white: float | None
 
     def key(self, settings: DreamSettings, engine: Backend) -> str:
-        """Return what tells this tile from all others: the photo, the size, all settings, weights and precision."""
-        told = [
+        """Return a hash of all that the tile depends on: photo, size, settings, weights and precision."""
+        parts = [
             _MADE_AS, self.sha256, self.white, self.side, settings.model_dump(), engine.weights.sha256,
             engine.precision,
         ]  # fmt: skip
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def jpeg(self, planes: NDArray[np.float32] | None = None) -> bytes:
-        """Return the picture, or its dream float32 [3, H, W], as it looks: in sRGB, on white where it is transparent."""
+        """Return the picture, or its dream float32 [3, H, W], as a JPEG in sRGB, on white where it is transparent."""
         frame = self.frame if planes is None else self.frame.with_floats(planes)
         channels = 1 if frame.gray else 3
         samples = np.rint(frame.samples[..., :channels].clip(0, 1) * 65_535).astype(np.uint16)
@@ -73,7 +73,7 @@ def small(photo: Photo, side: int) -> Small:
     """
     frame = photo.frames[0]
     if frame.invisible:
-        raise PictureError(f"{photo.path}: is transparent everywhere", "give a picture in which something can be seen")
+        raise PictureError(f"{photo.path}: is transparent everywhere", "give a picture with visible pixels")
     width, height = frame.size
     scale = min(1.0, side / min(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -1,4 +1,4 @@
-"""What dreams a picture: the engine in this process, or the helper in its place, and which of the two."""
+"""The backend that dreams a picture: the engine in this process, or the helper in its place."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WeightsName(Protocol):
 class Backend(Protocol):
     """Dreams pictures with one weight set on one device, as `deepdream_core.engine.engine.Engine` does.
 
-    `label` is what people know the next picture by, for whoever shows what is being done.
+    `label` names the next picture for people.
     """
 
     label: str
@@ -42,7 +42,7 @@ class Backend(Protocol):
 
     @property
     def device_name(self) -> str:
-        """What a person calls the device."""
+        """The device's common name."""
 
     @property
     def precision(self) -> str:
@@ -66,42 +66,42 @@ class Backend(Protocol):
         """Dream a picture, float32 [3, H, W], as `Engine.dream` does."""
 
 
-Wish = Literal["auto", "yes", "no"]
+UseHelper = Literal["auto", "yes", "no"]
 
 
-def wish(text: str) -> Wish:
-    """Return the option's value; raises `SettingsError` for another word."""
+def use_helper(text: str) -> UseHelper:
+    """Return the value of --via-helper; raises `SettingsError` for another word."""
     if text in ("auto", "yes", "no"):
         return text  # type: ignore[return-value]
     raise SettingsError(f"--via-helper {text}: not allowed", "allowed: auto, yes, no")
 
 
 def remote_opener(
-    wanted: Wish, computing: Mapping[str, Any], note: Callable[[str], None], here: Callable[[], Backend]
+    use: UseHelper, computing: Mapping[str, Any], note: Callable[[str], None], local: Callable[[], Backend]
 ) -> Callable[[], Backend] | None:
-    """Return what opens the helper in the engine's place, or None where the dream is computed in this process.
+    """Return a function that opens the helper as a backend, or None when this process computes the dream.
 
-    `computing` names options that say how this machine's engine computes: device, precision, weights, tile, a recipe to
-    replay, or a configuration of another engine than the usual one. The helper settles all of that for itself, so `auto`
-    takes a helper that runs, of this version, only without them, and the engine that `here` opens for pictures that the
-    helper has no room for. Raises `SettingsError` for `yes` together with those;
-    `HelperError` when `yes` cannot be.
+    `computing` holds the options that say how to compute: device, precision, weights, tile, a recipe to replay, or a
+    configuration with other engine settings. The helper has its own settings for these, so `auto` uses it only without such
+    options and when a helper of this version runs; pictures that the helper has no room for go to the engine that `local`
+    opens. Raises `SettingsError` for `yes` together with such options, `HelperError` when `yes` is impossible.
     """
-    if wanted == "no" or (wanted == "auto" and computing):
+    if use == "no" or (use == "auto" and computing):
         return None
     if computing:
         given = ", ".join(f"--{key}" for key in computing)
         raise SettingsError(
-            f"--via-helper yes and {given}: the helper computes in its own way", "leave one out, or use --via-helper no"
+            f"--via-helper yes and {given}: the helper has its own settings for that",
+            "leave one out, or use --via-helper no",
         )
     from deepdream_core.work import remote
 
     try:
-        remote.connect(start=wanted == "yes")
+        remote.connect(start=use == "yes")
     except HelperError:
-        if wanted == "yes":
+        if use == "yes":
             raise
         return None
     return lambda: remote.RemoteEngine(
-        lambda: remote.connect(start=wanted == "yes"), note, here if wanted == "auto" else None
+        lambda: remote.connect(start=use == "yes"), note, local if use == "auto" else None
     )

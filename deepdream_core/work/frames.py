@@ -1,9 +1,9 @@
-"""A photo's pictures, dreamed one after the other: the frames of an animation, the pages of a document."""
+"""Dreams all pictures of a photo, one after the other: the frames of an animation, the pages of a document."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,82 +20,68 @@ if TYPE_CHECKING:
     from deepdream_core.photo import Frame, Photo
     from deepdream_core.settings import DreamSettings
     from deepdream_core.work.backend import Backend
+    from deepdream_core.work.reporter import Observer
 
     Mask = Callable[[tuple[int, int]], NDArray[np.float32]]
 
 CUT = 0.15
-"""Mean difference between two frames, white being 1, from which a frame has nothing to do with the one before."""
+"""Mean difference between two frames (white is 1) from which the second one counts as another scene."""
 
 
-class Teller(Protocol):
-    """Hears how it goes."""
-
-    def note(self, text: str) -> None:
-        """Hear something that a user should know."""
-
-    def frame(self, number: int, count: int) -> None:
-        """Hear that frame or page `number` of `count` is about to be dreamed."""
-
-    def progress(self, progress: Progress) -> None:
-        """Hear that a step is done; `fraction` is the share of all frames."""
-
-
-def dreamed_photo(
+def dream_photo(
     photo: Photo,
     target: Path,
     settings: DreamSettings,
     engine: Backend,
-    teller: Teller,
+    observer: Observer,
     mask: Mask | None = None,
 ) -> tuple[Photo, int | None]:
-    """Return the photo with all its pictures dreamed that the target can hold, and the width of the tiles used.
+    """Return the photo with every picture that the target can hold dreamed, and the width of the tiles used.
 
-    Each frame of an animation starts from the difference of the one before, except after a cut, and equal frames stay
-    equal; pages have nothing to do with each other. Where nothing could be seen to change, nothing is computed.
+    Each frame of an animation starts from the difference of the previous frame, except after a cut, and equal frames stay
+    equal. Pages are independent. Pictures in which no change could be seen are not computed.
     """
     animated = FORMATS[photo.format].sequence == "animation"
     count = len(photo.frames) if FORMATS[ENDINGS[target.suffix.lower()]].sequence else 1
     invisible = [frame.invisible for frame in photo.frames[:count]]
     if animated and not all(invisible):
-        invisible = [False] * count  # a frame goes on from the one before, be that seen or not
+        invisible = [False] * count  # a frame starts from the previous one, visible or not
     if any(invisible):
         what = "the picture" if all(invisible) else f"{sum(invisible)} of {count} pages"
-        teller.note(f"{what} is transparent everywhere: nothing is dreamed there")
+        observer.note(f"{what} is transparent everywhere: nothing is dreamed there")
     frames: list[Frame] = []
     tile_px: int | None = None
     before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     for number, frame in enumerate(photo.frames[:count]):
         if count > 1:
-            teller.frame(number + 1, count)
+            observer.frame(number + 1, count)
         strength = None if mask is None else mask(frame.size)
         if invisible[number] or (strength is not None and not strength.any()):
             frames.append(frame)
             continue
         planes = frame.floats()
         if beyond := frame.beyond:
-            teller.note(
-                f"{beyond_white(beyond, frame.white)}: hardly anything will be seen to change; {advice(beyond)}"
-            )
+            observer.note(f"{beyond_white(beyond, frame.white)}: the dream will hardly be visible; {advice(beyond)}")
         if before is not None and np.array_equal(planes, before[0]):
             frames.append(frame.with_floats(before[1]))
             continue
         start = None if before is None or _is_cut(before[0], planes) else before[1] - before[0]
         steps = engine.dream(planes, settings, strength, start)
-        result, tile_px = _driven(steps, teller, number, count)
+        result, tile_px = _run(steps, observer, number, count)
         frames.append(frame.with_floats(result))
         before = (planes, result) if animated and number + 1 < count else None
     return photo.with_frames([*frames, *photo.frames[count:]]), tile_px
 
 
 def _is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-    """Say whether another scene begins; measured: 0.01 on a still clip, 0.05 on a pan, 0.31 on a cut."""
+    """Say whether another scene begins. Measured: 0.01 on a still clip, 0.05 on a pan, 0.31 on a cut."""
     return float(np.abs(after - before).mean()) > CUT
 
 
-def _driven(
-    steps: Generator[Progress, None, NDArray[np.float32]], teller: Teller, number: int, count: int
+def _run(
+    steps: Generator[Progress, None, NDArray[np.float32]], observer: Observer, number: int, count: int
 ) -> tuple[NDArray[np.float32], int | None]:
-    """Return what the engine returns and the width of its last tiles; tell each step as a share of all frames."""
+    """Return what the engine returns and the width of its last tiles; report each step as a share of all frames."""
     tile_px: int | None = None
     while True:
         try:
@@ -103,4 +89,4 @@ def _driven(
         except StopIteration as stop:
             return stop.value, tile_px
         tile_px = progress.tile_px
-        teller.progress(replace(progress, fraction=(number + progress.fraction) / count))
+        observer.progress(replace(progress, fraction=(number + progress.fraction) / count))

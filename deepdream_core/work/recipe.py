@@ -1,4 +1,4 @@
-"""How a dream was made: a recipe that travels with the picture, is read back, and replayed."""
+"""Recipes: how a picture was dreamed. A recipe travels with the picture and can be replayed."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from deepdream_core.photo.file import Photo
     from deepdream_core.work.backend import Backend
 
-_LONGEST = 1 << 16  # bytes; a real one has a thousand
+_LONGEST = 1 << 16  # bytes; a real recipe has a thousand
 
 
 class _Part(BaseModel):
-    """Frozen and checked; keys of later versions are passed over, so that old programs read new recipes."""
+    """A frozen, checked part; keys of later versions are ignored, so that old programs read new recipes."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -42,7 +42,7 @@ class _Part(BaseModel):
 class Source(_Part):
     """The picture that was dreamed: file name without folder (left out when stripped), size in pixels, SHA-256.
 
-    `white`: the value that was said to be white in it; left out where nothing was said.
+    `white`: the value that the user declared white in it, if any.
     """
 
     file: str | None = None
@@ -54,8 +54,8 @@ class Source(_Part):
     white: float | None = Field(None, gt=0)
 
     @model_serializer(mode="wrap")
-    def _without_silence(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `white` out where nothing was said, so that most recipes are what they always were."""
+    def _without_unset_white(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `white` out where it is unset, so that most recipes have the same bytes as before it existed."""
         return {key: value for key, value in dumped(self).items() if (key, value) != ("white", None)}
 
 
@@ -74,7 +74,7 @@ class WeightsUsed(_Part):
 
 
 class Machine(_Part):
-    """Where it was computed: device, what a person calls it, number format, tile width in px (None: untiled), threads."""
+    """Where it was computed: device, the device's common name, number format, tile width in px (None: untiled), threads."""
 
     device: str
     name: str
@@ -89,7 +89,7 @@ def _as_it_was_made(settings: object) -> object:
 
 
 class Recipe(_Part):
-    """All that is needed to dream the same picture again. `preset_changed`: `settings` are not quite the preset's."""
+    """All that is needed to dream the same picture again. `preset_changed`: `settings` differ from the preset's."""
 
     recipe: Literal[1] = 1
     preset: str | None = None
@@ -113,17 +113,17 @@ class Recipe(_Part):
 
 
 def preset_text(name: str, description: str, settings: DreamSettings, family: str | None = None) -> str:
-    """Return a preset as a file that can be a config.yaml as it is."""
+    """Return a preset as the text of a whole config.yaml."""
     body = {"description": description, **({"family": family} if family else {}), **settings.model_dump()}
     return yaml.safe_dump({"presets": {name: body}}, sort_keys=False, allow_unicode=True)
 
 
 class _ReferenceError(yaml.YAMLError):
-    """A part of a YAML text is named, so that it can stand in it again."""
+    """The YAML text contains an alias."""
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without references: a recipe needs none, and a few lines of them can unfold to gigabytes."""
+    """YAML without aliases: a recipe needs none, and a few lines of them can expand to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -132,9 +132,9 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def recipe_of(path: Path, *, max_megapixels: float) -> Recipe:
-    """Return the recipe that a picture, its sidecar or a `.dream.yaml` file itself holds.
+    """Return the recipe in a picture, in its sidecar, or in a `.dream.yaml` file.
 
-    Raises `PictureError` when there is none or it cannot be understood.
+    Raises `PictureError` when there is none or it cannot be used.
     """
     if path.suffix.lower() in (".yaml", ".yml"):
         try:
@@ -148,13 +148,13 @@ def recipe_of(path: Path, *, max_megapixels: float) -> Recipe:
     else:
         text = recipe_text(path, max_megapixels=max_megapixels)
     if text is None:
-        raise PictureError(f"{path}: bears no recipe", "give a picture dreamed without --no-recipe")
+        raise PictureError(f"{path}: has no recipe", "give a picture dreamed without --no-recipe")
     return parsed(text, str(path))
 
 
 def parsed(text: str, where: str) -> Recipe:
     """Return the recipe written in `text`; raises `PictureError` naming `where` for anything else."""
-    step = "give a dreamed picture whose recipe is whole"
+    step = "give a dreamed picture with a complete recipe"
     if len(text) > _LONGEST:
         raise PictureError(f"{where}: its recipe is too long to be one", step)
     try:
@@ -165,17 +165,17 @@ def parsed(text: str, where: str) -> Recipe:
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"]) or "it"
-        what = "is missing" if problem["type"] == "missing" else "is not what it may be"
+        what = "is missing" if problem["type"] == "missing" else "has a value that is not allowed"
         raise PictureError(f"{where}: its recipe cannot be used: {key} {what}", step) from None
     except PictureError:
         raise
     except _ReferenceError:
         raise PictureError(f"{where}: its recipe cannot be used: references are not allowed", step) from None
-    except Exception:  # besides YAMLError its readers of numbers and dates raise nearly anything
+    except Exception:  # besides YAMLError, its number and date parsers raise nearly anything
         raise PictureError(f"{where}: its recipe cannot be used: it is not YAML", step) from None
 
 
-def made(
+def make_recipe(
     photo: Photo, settings: DreamSettings, engine: Backend, *, preset: str | None, preset_changed: bool,
     mask: Mask | None, tile_px: int | None, private: bool,
 ) -> Recipe:  # fmt: skip
@@ -205,13 +205,13 @@ def _precision(name: str) -> Literal["fp32", "bf16", "fp16"]:
 
 
 def _weights_name(name: str) -> str:
-    """Return a weights file's name without its folder, which is nobody's business."""
+    """Return a weights file's name without its folder, which is private."""
     return printable(PurePath(name).name)
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of what decides about pixels."""
+    """Return the versions of everything that affects the pixels."""
     import importlib.metadata
 
     python = ".".join(map(str, sys.version_info[:3]))

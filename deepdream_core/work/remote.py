@@ -1,4 +1,4 @@
-"""The helper in the engine's place: the same pictures and the same progress, computed in another process."""
+"""The helper as a backend: the same pictures and the same progress as the engine's, computed in another process."""
 
 from __future__ import annotations
 
@@ -58,38 +58,38 @@ class RemoteWeights:
 
 
 class RemoteEngine:
-    """Dreams pictures in the helper that `reach` connects to, also in a new one when the old one has ended meanwhile.
+    """Dreams pictures in the helper that `reach` connects to; when that helper has ended, in a new one.
 
-    What it says of the device is that of the picture dreamed last, and before the first that of the first worker that has
-    loaded its model. `note` is told what a person should know while nothing moves: that others are before, or more urgent.
-    `here` opens an engine in this process, which takes over from a helper that has no room for a picture. Raises
-    `DeepDreamError` of the kind that the engine itself would raise, `HelperError` for what only a helper can have.
+    `device` and the like are those of the latest picture, and before the first picture those of the first worker that has
+    loaded its model. `note` reports why nothing moves: other jobs come first or are more urgent. `local` opens an engine in
+    this process, which takes over when the helper has no room for a picture. Raises the same `DeepDreamError` as the engine
+    would, and `HelperError` for what only a helper can cause.
     """
 
     def __init__(
         self,
         reach: Callable[[], client.HelperClient],
         note: Callable[[str], None],
-        here: Callable[[], Backend] | None = None,
+        local: Callable[[], Backend] | None = None,
     ) -> None:
-        self._reach, self._note, self._here = reach, note, here
-        self._own: Backend | None = None
+        self._reach, self._note, self._open_local = reach, note, local
+        self._local: Backend | None = None
         self.label = ""
         self._helper = reach()
         with translated():
-            self._learn(self._helper.warm()["workers"][0])
+            self._update(self._helper.warm()["workers"][0])
 
-    def look_again(self) -> None:
-        """Learn what the helper is like now, as another may have been started with other weights; raises as before."""
+    def refresh(self) -> None:
+        """Ask the helper for its device and weights, as another may have started meanwhile; raises as before."""
         with translated():
             try:
                 about = self._helper.warm()
             except (client.NoHelper, client.HelperLost):
                 self._helper = self._reach()
                 about = self._helper.warm()
-            self._learn(about["workers"][0])
+            self._update(about["workers"][0])
 
-    def _learn(self, about: dict[str, Any]) -> None:
+    def _update(self, about: dict[str, Any]) -> None:
         self.device: str = about["device"]
         self.device_name: str = about["name"]
         self.precision: str = about["precision"]
@@ -109,9 +109,9 @@ class RemoteEngine:
         """
         height, width = planes.shape[1:]
         with translated():
-            job = None if self._own else self._sent(planes, settings, mask, start)
-            if self._own is not None:
-                return (yield from self._own.dream(planes, settings, mask, start))
+            job = None if self._local else self._sent(planes, settings, mask, start)
+            if self._local is not None:
+                return (yield from self._local.dream(planes, settings, mask, start))
             assert job is not None
             try:
                 notes: list[str] = []
@@ -122,15 +122,15 @@ class RemoteEngine:
                     elif event.name == "note":
                         notes.append(str(event.data["text"]))
                     elif event.name == "paused":
-                        self._note("the helper does something more urgent first; this goes on by itself")
+                        self._note("the helper does something more urgent first; this dream continues by itself")
                     elif event.name == "queued" and (before := int(event.data["position"]) - 1) > 0:
                         self._note(f"waiting for the helper: {before} before this")
                     elif event.name in ("running", "done"):
-                        self._learn(event.data)
+                        self._update(event.data)
                 planes = _fetched(job, height, width)[0]
                 return planes
             finally:
-                with contextlib.suppress(client.LinkError):  # what happened before is what matters
+                with contextlib.suppress(client.LinkError):  # the first error is the one that matters
                     job.cancel()
 
     def _sent(
@@ -140,7 +140,7 @@ class RemoteEngine:
         mask: NDArray[np.float32] | None,
         start: NDArray[np.float32] | None,
     ) -> client.HelperJob | None:
-        """Send the picture, to a new helper if the old one has ended; None where our own engine has to take over."""
+        """Send the picture, to a new helper if the old one has ended; return None when the local engine takes over."""
         try:
             try:
                 return self._submit(planes, settings, mask, start)
@@ -148,12 +148,12 @@ class RemoteEngine:
                 self._helper = self._reach()
                 return self._submit(planes, settings, mask, start)
         except client.HelperRefused as refusal:
-            if self._here is None or refusal.code not in NO_ROOM:
+            if self._open_local is None or refusal.code not in NO_ROOM:
                 raise
-            self._note(f"the helper has no room for this picture: {refusal.what}; it is computed without it")
-        self._own = own = self._here()
+            self._note(f"the helper has no room for this picture: {refusal.what}; this process computes it")
+        self._local = own = self._open_local()
         weights = {"name": own.weights.name, "sha256": own.weights.sha256}
-        self._learn({
+        self._update({
             "device": str(own.device), "name": own.device_name, "precision": own.precision, "threads": own.threads,
             "weights": weights,
         })  # fmt: skip
@@ -191,18 +191,18 @@ def _shown(name: str) -> str:
 
 
 def connect(*, start: bool, config: Path | None = None) -> client.HelperClient:
-    """Return a client of this version's helper, started if wanted, with that configuration; raises `HelperError`.
+    """Return a client of this version's helper; `start` starts one with this configuration. Raises `HelperError`.
 
-    A service's helper has a configuration of its own, so with another one it is not the service that is started.
+    The background service has its own configuration, so another one starts a helper of its own.
     """
     with translated():
         return client.connect(
             start=start, version=__version__, client=f"deepdream-{os.getpid()}", command=helper_start.own_command(config),
-            endpoint_file=None if config is None else _place(),
+            endpoint_file=None if config is None else _endpoint_path(),
         )  # fmt: skip
 
 
-def _place() -> Path:
+def _endpoint_path() -> Path:
     try:
         return wire.endpoint_path()
     except wire.WireError as error:
@@ -233,7 +233,7 @@ def _progress(data: dict[str, Any], notes: tuple[str, ...], job: client.HelperJo
     )  # fmt: skip
 
 
-class translated:  # noqa: N801 - a context, and reads as what it does
+class translated:  # noqa: N801 - a context manager, named for how it reads
     """A context in which the client's errors become this program's."""
 
     def __enter__(self) -> None:
@@ -241,7 +241,7 @@ class translated:  # noqa: N801 - a context, and reads as what it does
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, client.LinkError):
-            _let_go(error)
+            _clear_frames(error)
             code = getattr(error, "code", "")
             elsewhere = ", or use --via-helper no" if code in NO_ROOM else ""
             kind = _BY_CODE.get(code)
@@ -250,10 +250,10 @@ class translated:  # noqa: N801 - a context, and reads as what it does
             raise kind(error.what, error.next_step + elsewhere) from None
 
 
-def _let_go(error: BaseException | None) -> None:
-    """Free what the calls held that an error has ended: whoever keeps it would keep the picture.
+def _clear_frames(error: BaseException | None) -> None:
+    """Clear the frames that an error has ended: an error that is kept would keep the picture alive.
 
-    Nor may that be left to the collector of cycles, which crashes at a view of a view (Python 3.11).
+    The cycle collector cannot do this: it crashes on a view of a view (Python 3.11).
     """
     while error is not None:
         traceback.clear_frames(error.__traceback__)

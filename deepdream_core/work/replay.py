@@ -1,4 +1,4 @@
-"""Dreaming again as a recipe says: its settings, weights and precision, and a word where this machine differs."""
+"""Dreams again as a recipe says, with its settings, weights and precision; notes tell where this machine differs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMED_WEIGHTS = ("oxford", "torchvision")
 
 @dataclass(frozen=True)
 class Replay:
-    """A recipe on this machine. `notes` are what a user should know before."""
+    """A recipe on this machine. The user should read the `notes` first."""
 
     recipe: Recipe
     machine: EngineSettings
@@ -34,7 +34,7 @@ class Replay:
         return validated(DreamSettings, {**self.recipe.settings.model_dump(), **overrides}, as_option)
 
     def open_engine(self, note: Callable[[str], None]) -> Backend:
-        """Open the engine that comes closest to the recipe's, and note the differences; raises as `Engine`."""
+        """Open the engine that comes closest to the recipe's and note the differences; raises as `Engine` does."""
         for text in self.notes:
             note(text)
         used = self.recipe.machine
@@ -45,7 +45,7 @@ class Replay:
                 raise
             engine = open_engine(self.machine.model_copy(update={"precision": "auto"}))
         if engine.weights.sha256 != self.recipe.weights.sha256:
-            note("the weights are not the recipe's: the picture will look different")
+            note("these are not the recipe's weights: the picture will look different")
         elif (engine.precision, engine.device_name) != (used.precision, used.name):
             note(f"the recipe was made in {used.precision} on {used.name}: the look is the same, the pixels are not")
         return engine
@@ -59,17 +59,18 @@ def open_engine(machine: EngineSettings) -> Backend:
     return Engine(machine, fetched=fetched_path())
 
 
-def of_recipe(picture: Path, config: Config, computing: Mapping[str, Any], *, masked: bool) -> Replay:
-    """Return the replay of a dreamed picture's recipe; `computing` are engine settings given by the user.
+def replay_of(picture: Path, config: Config, computing: Mapping[str, Any], *, masked: bool) -> Replay:
+    """Return the replay of a dreamed picture's recipe; `computing` holds the engine settings that the user gave.
 
-    Raises `PictureError` when there is no recipe, `SettingsError` when its weights are not known by name.
+    Raises `PictureError` when there is no recipe, `SettingsError` when its weights have no known name.
     """
     recipe = recipe_of(picture, max_megapixels=config.engine.max_megapixels)
     notes: list[str] = []
     overrides = {"precision": recipe.machine.precision, "weights": recipe.weights.name, **computing}
     if "weights" not in computing and recipe.weights.name not in _NAMED_WEIGHTS:
         raise SettingsError(
-            f"--like {picture}: was dreamed with the weights file {recipe.weights.name}", "give it with --weights"
+            f"--like {picture}: was dreamed with the weights file {recipe.weights.name}",
+            "give that file with --weights",
         )
     if recipe.mask is not None and not masked:
         called = f", {recipe.mask.file}" if recipe.mask.file else ""
