@@ -177,7 +177,7 @@ def _folders(given: object, presets: Collection[str], where: str) -> tuple[Folde
         path = Path(os.path.expanduser(folder.path))
         if path in seen:
             raise SettingsError(
-                f"{where}[{place}].path: {folder.path!r:.80} is the folder of folders[{seen[path]}] too",
+                f"{where}[{place}].path: {folder.path!r} is the folder of folders[{seen[path]}] too",
                 "give each folder once",
             )
         seen[path] = place

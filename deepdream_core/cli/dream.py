@@ -91,7 +91,7 @@ def dream(
     """Dream pictures: photo.jpg becomes photo.dream.jpg beside it."""
     from deepdream_core.config import load_config
     from deepdream_core.photo import WriteOptions
-    from deepdream_core.work import backend, batch, jobs, replay
+    from deepdream_core.work import backend_choice, batch, jobs, replay
     from deepdream_core.work.report import ErrorReporter, JsonReporter
     from deepdream_core.work.text_report import TextReporter
 
@@ -104,8 +104,11 @@ def dream(
         write=WriteOptions(quality=quality, strip=strip, strict=strict),
     )  # fmt: skip
     given = {**given_of(computing), **given_of({"like": like}), **another_engine(config, loaded)}
-    remote = backend.remote_opener(
-        backend.use_helper(via_helper), given, reporter.note, lambda: replay.open_engine(loaded.engine_settings({}))
+    remote = backend_choice.remote_opener(
+        backend_choice.use_helper(via_helper),
+        given,
+        reporter.note,
+        lambda: replay.open_engine(loaded.engine_settings({})),
     )
     open_engine: Callable[[], Backend]
     replayed = None if like is None else replay.replay_of(like, loaded, given_of(computing), masked=mask is not None)

@@ -71,7 +71,7 @@ def looks(
     """Show a picture in all presets, small: photo.looks.html and photo.looks.jpg beside it."""
     from deepdream_core.config import load_config
     from deepdream_core.looks import report, run
-    from deepdream_core.work import backend, replay
+    from deepdream_core.work import backend_choice, replay
 
     loaded = load_config(config)
     choice = _choice(loaded, preset, vary, side, layers=layers)
@@ -83,7 +83,7 @@ def looks(
     given |= another_engine(config, loaded)
     reporter = report.Json() if json else report.Quiet() if quiet else report.Text()
     here = partial(replay.open_engine, machine)
-    remote = backend.remote_opener(backend.use_helper(via_helper), given, reporter.note, here)
+    remote = backend_choice.remote_opener(backend_choice.use_helper(via_helper), given, reporter.note, here)
     order = run.Order(choice, side, tuple(words), overwrite, white)
     planned = run.plan(inputs, output, loaded.ignore)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
