@@ -13,7 +13,7 @@ from deepdream_core.config import load_config
 from deepdream_core.hotfolder import explain
 from deepdream_core.hotfolder.daemon import Daemon
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.hotfolder.layout import Places
+from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.settings import FolderSettings, Preset
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Drop:
         self.root = folder / "drop"
         self.root.mkdir()
         self.settings = FolderSettings(path=str(self.root), preset="tiny", **keys)
-        self.places = Places.of(self.settings, ("tiny",))
+        self.layout = Layout.of(self.settings, ("tiny",))
         tiny = Preset(description="quick", settings={key: value for key, value in TINY.items() if key != "description"})
         self.config = load_config(None).model_copy(update={"presets": {"tiny": tiny}})
         self.journal = Journal(folder / "journal.sqlite3")
@@ -73,7 +73,7 @@ class Drop:
         assert came, "\n".join([*self.said, str(self.state), str(self.files())])
 
     def explained(self, name: str) -> str:
-        return explain.explained(self.root / name, [self.places], self.journal)
+        return explain.explained(self.root / name, [self.layout], self.journal)
 
     def files(self) -> list[str]:
         found = [path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith(".deepdream-f")]

@@ -128,8 +128,8 @@ def test_what_may_not_be_read_costs_the_others_nothing(tmp_path: Path, home: dic
         (["dream", "a.png", "--like", "shut"], 3, "shut: no permission to read it"),
         (["presets", "--config", "shut"], 2, "shut: Permission denied — give a readable config.yaml"),
         (["doctor", "--config", "shut"], 1, "shut: Permission denied"),
-        (["explain", "shut"], 2, "shut: lies in no drop folder"),
-        (["retry", "shut"], 2, "shut: lies in no drop folder"),
+        (["explain", "shut"], 2, "shut: is not in a drop folder"),
+        (["retry", "shut"], 2, "shut: is not in a drop folder"),
     ],
 )
 def test_what_may_not_be_read_is_told_in_our_own_words(

@@ -1234,7 +1234,7 @@ def test_folders_that_cannot_be_meant_are_told(own: dict[str, str], tmp_path: Pa
     config = tmp_path / "own.yaml"
     config.write_text("folders: ['~/']\n")
     answer = doctor(own, "--config", str(config))
-    assert "✗ config.yaml: folders: ~/: is or holds your home folder" in answer.stdout
+    assert "✗ config.yaml: folders: ~/: is or contains your home folder" in answer.stdout
 
 
 def test_fix_mends_what_it_names_and_looks_again(own: dict[str, str], tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_slow_writer_is_waited_for_however_long_it_pauses(drop: Watching, tmp_
         assert writer.stdout is not None
         writer.stdout.readline()
         time.sleep(0.8)
-        until(lambda: drop.explain(target).startswith("is still being written by a program"), 3)
+        until(lambda: drop.explain(target).startswith("a program is still writing it"), 3)
         delivered(drop, "cat.jpg")
         assert writer.wait(60) == 0
     assert "truncated" not in drop.said(), "no half of it was tried"
@@ -132,10 +132,10 @@ def test_a_placeholder_beside_its_download_waits_and_the_log_has_one_line_of_it(
         part = photograph(tmp_path / "cat.jpg", 5).rename(drop.drop / "cat.jpg.part")
         (drop.drop / "cat.jpg").touch()
         (drop.drop / "bad.png").write_text("not a picture at all")
-        drop.says("cat.jpg: waits: the file is empty; cat.jpg.part beside it is still coming")
+        drop.says("cat.jpg: waits: the file is empty; the download cat.jpg.part beside it is not finished")
         drop.comes("failed/bad.png")
         until(lambda: drop.run("retry", str(drop.drop / "cat.jpg"), "--config", str(drop.config)).returncode == 0)
-        until(lambda: "cat.jpg.part beside it is still coming" in drop.explain(drop.drop / "cat.jpg"))
+        until(lambda: "the download cat.jpg.part beside it is not finished" in drop.explain(drop.drop / "cat.jpg"))
         part.rename(drop.drop / "cat.jpg")
         delivered(drop, "cat.jpg")
         assert drop.said().count("cat.jpg: waits") == 1
@@ -269,7 +269,7 @@ def test_what_is_no_file_of_ours_is_left_alone(drop: Watching, tmp_path: Path) -
     assert drop.files("out") == ["good.png"]
     assert drop.files("done") == ["good.png"]
     assert not (drop.drop / "failed").exists()
-    assert drop.explain(drop.drop / "link.png") == "is a symbolic link, and those are not followed"
+    assert drop.explain(drop.drop / "link.png") == "is a symbolic link; DeepDream does not follow links"
     assert "pipe, socket or device" in drop.explain(drop.drop / "fifo.png")
     assert drop.explain(drop.drop / ".hidden.png") == "is hidden (ignored: '.*')"
 
@@ -307,7 +307,7 @@ def test_pause_and_resume(drop: Watching, tmp_path: Path) -> None:
 def test_an_edit_of_the_configuration_takes_effect_and_a_broken_one_does_not(drop: Watching, tmp_path: Path) -> None:
     drop.write(drop.config.read_text().replace("settle_s: 0.2", "settel_s: 0.2"))
     drop.says("settel_s")
-    drop.says("the last good configuration stays")
+    drop.says("DeepDream keeps the last good configuration")
     photograph(tmp_path / "cat.png", 22).rename(drop.drop / "cat.png")
     delivered(drop, "cat.png")
     drop.keys["originals"] = "keep"

@@ -12,7 +12,7 @@ import pytest
 from deepdream_core.hotfolder import mount_check, retry, shared_state
 from deepdream_core.hotfolder.access import share
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.hotfolder.layout import Places
+from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.hotfolder.lease import LEASE, Lease
 from deepdream_core.hotfolder.moves import make_folder
 from deepdream_core.settings import FolderSettings
@@ -87,12 +87,12 @@ def test_marks_and_folders_put_back_are_for_the_group_too(
     assert mode(drop / mount_check.MARK) & 0o070 == 0o060
     assert Lease(drop, "me").refused(0.0) == ""
     assert mode(drop / LEASE) & 0o070 == 0o060
-    places = Places.of(FolderSettings(path=str(drop)), ())
-    failed = make_folder(places.failed, places.failed)
+    layout = Layout.of(FolderSettings(path=str(drop)), ())
+    failed = make_folder(layout.failed, layout.failed)
     made(failed / "trip", 0o2770)
     (failed / "trip" / "cat.png").touch()
     monkeypatch.setattr(shared_state, "nudge", lambda: None)
-    retry.retried([failed / "trip" / "cat.png"], [places], journal)
+    retry.retried([failed / "trip" / "cat.png"], [layout], journal)
     assert mode(drop / "trip") == 0o2770
     journal.close()
 

@@ -27,35 +27,34 @@ def files() -> Arrivals:
 
 
 def test_a_file_is_due_when_it_has_rested(files: Arrivals) -> None:
-    files.saw(found("a"), 10.0)
+    files.track(found("a"), 10.0)
     assert names(files.due(11.9)) == []
-    assert files.next_at(11.0) == 12.0
     assert names(files.due(12.0)) == ["a"]
 
 
 @pytest.mark.parametrize("change", [{"size": 2}, {"mtime_ns": 2}, {"inode": 2}])
 def test_whatever_changes_makes_it_rest_anew(files: Arrivals, change: dict[str, int]) -> None:
-    files.saw(found("a"), 10.0)
-    files.saw(found("a", **change), 11.5)
+    files.track(found("a"), 10.0)
+    files.track(found("a", **change), 11.5)
     assert names(files.due(12.5)) == []
-    files.saw(found("a", **change), 13.0)
+    files.track(found("a", **change), 13.0)
     assert names(files.due(13.5)) == ["a"]
 
 
 def test_one_that_is_taken_is_not_due_and_is_not_forgotten(files: Arrivals) -> None:
-    one = files.saw(found("a"), 0.0)
+    one = files.track(found("a"), 0.0)
     files.take(one)
-    files.gone(one.path)
+    files.remove(one.path)
     files.begin_scan()
     files.end_scan()
     assert files.get(one.path) is one
     assert files.due(100.0) == []
-    files.saw(found("a", size=2), 50.0)
-    assert one.standing == "taken", "who has it looks again"
+    files.track(found("a", size=2), 50.0)
+    assert one.state == "taken", "who has it looks again"
 
 
 def test_one_that_is_put_off_comes_again_after_pauses_that_grow(files: Arrivals) -> None:
-    one = files.saw(found("a"), 0.0)
+    one = files.track(found("a"), 0.0)
     pauses = []
     now = 10.0
     for _ in range(6):
@@ -76,42 +75,42 @@ def test_one_that_is_put_off_comes_again_after_pauses_that_grow(files: Arrivals)
 
 def test_a_change_lets_one_that_was_put_off_or_finished_begin_anew(files: Arrivals) -> None:
     for end in ("put_off", "finish"):
-        one = files.saw(found(end), 0.0)
+        one = files.track(found(end), 0.0)
         if end == "finish":
             files.finish(one, "is dreamed already")
             assert one not in files.due(1000.0)
         else:
             files.put_off(one, 0.0, "half a picture", 1000.0)
-        files.saw(found(end, size=5), 20.0)
-        assert (one.standing, one.tries, one.why) == ("resting", 0, "")
+        files.track(found(end, size=5), 20.0)
+        assert (one.state, one.tries, one.why) == ("resting", 0, "")
         assert one in files.due(22.0)
 
 
 def test_what_a_scan_does_not_see_is_forgotten(files: Arrivals) -> None:
     for name in "abc":
-        files.saw(found(name), 0.0)
+        files.track(found(name), 0.0)
     files.begin_scan()
-    files.saw(found("a"), 1.0)
-    files.saw(found("new"), 1.0)
-    files.gone(Path("/drop/c"))
+    files.track(found("a"), 1.0)
+    files.track(found("new"), 1.0)
+    files.remove(Path("/drop/c"))
     files.end_scan()
     assert sorted(names(list(files))) == ["a", "new"]
     assert len(files) == 2
-    files.forget(files.saw(found("a"), 2.0))
+    files.forget(files.track(found("a"), 2.0))
     assert names(list(files)) == ["new"]
 
 
 def test_files_that_come_together_are_one_drop(files: Arrivals) -> None:
-    batches = [files.saw(found(str(at)), at).batch for at in (0.0, 1.0, 1.0 + BATCH_S, 20.0, 21.0)]
+    batches = [files.track(found(str(at)), at).batch for at in (0.0, 1.0, 1.0 + BATCH_S, 20.0, 21.0)]
     assert batches == [1, 1, 1, 2, 2]
 
 
 def test_a_copy_that_lasts_is_many_drops_and_each_folder_is_one_of_its_own() -> None:
     files = Arrivals(1.0, lambda path: path.name[0])
-    long = [files.saw(found(f"a{at}"), float(at)).batch for at in range(0, 200, 4)]
+    long = [files.track(found(f"a{at}"), float(at)).batch for at in range(0, 200, 4)]
     assert len(set(long)) == 200 // (LONGEST_BATCH_S + 4) + 1
-    assert files.saw(found("b"), 197.0).batch not in long, "beside it, something else was dropped"
-    assert files.saw(found("a"), 198.0).batch == long[-1]
+    assert files.track(found("b"), 197.0).batch not in long, "beside it, something else was dropped"
+    assert files.track(found("a"), 198.0).batch == long[-1]
 
 
 def arrivals(*sizes: int) -> list[Arrival]:
@@ -119,7 +118,7 @@ def arrivals(*sizes: int) -> list[Arrival]:
     made = Arrivals(0.0)
     for drop, size in enumerate(sizes):
         for number in range(size):
-            made.saw(found(f"{drop}-{number}"), 100.0 * drop)
+            made.track(found(f"{drop}-{number}"), 100.0 * drop)
     return made.due(1e9)
 
 

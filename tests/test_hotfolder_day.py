@@ -16,8 +16,8 @@ from watching import TINY, photograph
 from deepdream_core.config import load_config
 from deepdream_core.errors import HelperError
 from deepdream_core.hotfolder.daemon import Daemon
-from deepdream_core.hotfolder.folder import PAUSES_S
 from deepdream_core.hotfolder.journal import Journal
+from deepdream_core.hotfolder.rest import PAUSES_S
 from deepdream_core.hotfolder.watching import Watcher
 from deepdream_core.settings import FolderSettings, Preset
 from deepdream_core.work import remote

@@ -15,9 +15,9 @@ import pytest
 from watching import another_disk
 
 from deepdream_core.errors import OutputError
-from deepdream_core.hotfolder import delivery, moves
+from deepdream_core.hotfolder import delivery, hidden_folder, moves
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.hotfolder.layout import Places
+from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.settings import FolderSettings
 
@@ -41,7 +41,7 @@ class Drop:
         (self.root / "holiday").mkdir(parents=True)
         self.path = self.root / "holiday" / "cat.bmp"
         self.path.write_bytes(ORIGINAL)
-        self.places = Places.of(FolderSettings(path=str(self.root), originals=originals), ("fur",))
+        self.layout = Layout.of(FolderSettings(path=str(self.root), originals=originals), ("fur",))
         self.journal_path = folder / "journal.sqlite3"
         self.journal = Journal(self.journal_path)
 
@@ -54,20 +54,20 @@ class Drop:
         """What `picture.Attempt` does with a picture whose format has no place for a recipe."""
         entry = self.take()
         entry = self.journal.note(entry, "taken", deaths=0)
-        stage = delivery.prepared(self.places, entry)
+        stage = hidden_folder.prepare(self.layout, entry)
         (stage / "cat.bmp").write_bytes(RESULT)
         (stage / "cat.bmp.dream.yaml").write_bytes(SIDECAR)
-        files = delivery.staged(stage, 0o640)
-        return delivery.deliver(self.journal, self.places, entry, files, 1.5)
+        files = hidden_folder.staged_files(stage, 0o640)
+        return delivery.deliver(self.journal, self.layout, entry, files, 1.5)
 
     def fail(self) -> Entry:
-        return delivery.fail(self.journal, self.places, self.take(), "It is no picture.\nGive one.")
+        return delivery.fail(self.journal, self.layout, self.take(), "It is no picture.\nGive one.")
 
     def restarted(self) -> None:
         """Begin again with what is on the disk."""
         self.journal.close()
         self.journal = Journal(self.journal_path)
-        delivery.repaired(self.journal, self.places, lambda _text: None)
+        delivery.repair(self.journal, self.layout, lambda _text: None)
 
     def files(self) -> dict[str, bytes]:
         """Everything that lies there, hidden files too."""
@@ -100,9 +100,9 @@ def killing(monkeypatch: pytest.MonkeyPatch, at: int) -> Callable[[], bool]:
 
     monkeypatch.setattr(Journal, "note", stepped(Journal.note))
     monkeypatch.setattr(Journal, "take", stepped(Journal.take))
-    monkeypatch.setattr(delivery, "move", stepped(moves.move))
-    monkeypatch.setattr(delivery, "make_folder", stepped(moves.make_folder))
-    monkeypatch.setattr(delivery, "_remove", stepped(delivery._remove))
+    monkeypatch.setattr(moves, "move", stepped(moves.move))
+    monkeypatch.setattr(moves, "make_folder", stepped(moves.make_folder))
+    monkeypatch.setattr(hidden_folder, "remove", stepped(hidden_folder.remove))
     return lambda: bool(came)
 
 
@@ -134,7 +134,7 @@ def test_a_result_and_its_original_come_to_their_places(drop: Drop) -> None:
     assert entry.result == drop.root / "out/holiday/cat.bmp"
     assert entry.original == drop.root / "done/holiday/cat.bmp"
     assert entry.seconds == 1.5
-    assert not list(drop.places.out.glob(".deepdream-*"))
+    assert not list(drop.layout.out.glob(".deepdream-*"))
 
 
 def test_a_result_gets_the_originals_permissions_and_never_more(drop: Drop) -> None:
@@ -142,7 +142,7 @@ def test_a_result_gets_the_originals_permissions_and_never_more(drop: Drop) -> N
     assert (drop.root / "out/holiday/cat.bmp").stat().st_mode & 0o777 == 0o640
 
 
-def test_killed_in_any_moment_of_a_delivery_it_is_finished_or_begun_anew(
+def test_killed_in_any_moment_of_a_delivery_it_is_finished_or_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = []
@@ -255,12 +255,14 @@ def test_a_name_that_is_taken_is_left_alone(drop: Drop, taken: str) -> None:
 def test_a_name_that_is_taken_in_the_last_moment_is_left_alone(
     drop: Drop, taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real = moves.move
+
     def move(source: Path, target: Path) -> None:
         if target == drop.root / "out/holiday" / taken and not target.exists():
             target.write_bytes(b"somebody's")
-        moves.move(source, target)
+        real(source, target)
 
-    monkeypatch.setattr(delivery, "move", move)
+    monkeypatch.setattr(moves, "move", move)
     drop.dream_and_deliver()
     assert drop.files() == {
         f"out/holiday/{taken}": b"somebody's",
@@ -282,9 +284,9 @@ def test_an_original_that_was_exchanged_meanwhile_stays(drop: Drop) -> None:
     entry = drop.take()
     drop.path.unlink()
     drop.path.write_bytes(b"quite another")
-    stage = delivery.prepared(drop.places, entry)
+    stage = hidden_folder.prepare(drop.layout, entry)
     (stage / "cat.bmp").write_bytes(RESULT)
-    delivery.deliver(drop.journal, drop.places, entry, delivery.staged(stage, 0o600), 1.0)
+    delivery.deliver(drop.journal, drop.layout, entry, hidden_folder.staged_files(stage, 0o600), 1.0)
     assert drop.files() == {"holiday/cat.bmp": b"quite another", "out/holiday/cat.bmp": RESULT}
 
 
@@ -309,9 +311,9 @@ def test_originals_can_go_to_the_trash(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_half_result_is_not_delivered_after_a_restart(drop: Drop) -> None:
     entry = drop.take()
-    stage = delivery.prepared(drop.places, entry)
+    stage = hidden_folder.prepare(drop.layout, entry)
     (stage / "cat.bmp").write_bytes(RESULT)
-    files = delivery.staged(stage, 0o600)
+    files = hidden_folder.staged_files(stage, 0o600)
     drop.journal.note(entry, "written", staged=files, result=drop.root / "out/holiday/cat.bmp")
     (stage / "cat.bmp").write_bytes(RESULT[:-1])
     drop.restarted()
@@ -335,24 +337,24 @@ def test_one_that_could_be_read_is_never_set_aside_for_that(drop: Drop) -> None:
 
 
 def test_hidden_folders_that_nobody_knows_are_removed(drop: Drop) -> None:
-    (drop.places.out / ".deepdream-77").mkdir(parents=True)
-    (drop.places.out / ".deepdream-77" / "cat.bmp").write_bytes(b"half")
+    (drop.layout.out / ".deepdream-77").mkdir(parents=True)
+    (drop.layout.out / ".deepdream-77" / "cat.bmp").write_bytes(b"half")
     drop.restarted()
     assert drop.files() == {"holiday/cat.bmp": ORIGINAL}
 
 
 def test_a_full_disk_is_no_fault_of_the_picture(drop: Drop) -> None:
     entry = drop.take()
-    with another_disk(drop.places.out, "size=64k,nr_inodes=4"):
-        stage = delivery.prepared(drop.places, entry)
+    with another_disk(drop.layout.out, "size=64k,nr_inodes=4"):
+        stage = hidden_folder.prepare(drop.layout, entry)
         (stage / "cat.bmp").write_bytes(RESULT)
-        files = delivery.staged(stage, 0o600)
-        (drop.places.out / "full").touch()  # the last that this disk has room for
+        files = hidden_folder.staged_files(stage, 0o600)
+        (drop.layout.out / "full").touch()  # the last that this disk has room for
         entry = drop.journal.note(entry, "taken", deaths=0)
-        with pytest.raises(OutputError, match="free some space; it goes on by itself then") as caught:
-            delivery.deliver(drop.journal, drop.places, entry, files, 1.0)
+        with pytest.raises(OutputError, match="free some space; DeepDream then continues by itself") as caught:
+            delivery.deliver(drop.journal, drop.layout, entry, files, 1.0)
         assert caught.value.errno
-        (drop.places.out / "full").unlink()
+        (drop.layout.out / "full").unlink()
         drop.restarted()
         assert drop.files() == DELIVERED_ALONE
 

@@ -11,10 +11,10 @@ import pytest
 from in_process import Drop, Engine
 from watching import photograph
 
-from deepdream_core.hotfolder import delivery, folder, moves, picture, scanning, shared_state
+from deepdream_core.hotfolder import delivery, folder, hidden_folder, moves, picture, scanning, shared_state
 from deepdream_core.hotfolder.folder import Folder
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.hotfolder.layout import Places
+from deepdream_core.hotfolder.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def failing(call: Callable[..., Any]) -> Callable[..., Any]:
 
     def failed(*arguments: Any, **options: Any) -> Any:
         for one in arguments:
-            named = [one, *(getattr(one, key, None) for key in ("name", "path", "label", "work"))]
+            named = [one, *(getattr(one, key, None) for key in ("name", "path", "label", "task"))]
             if any(BAD in str(name) for name in named):
                 raise ZeroDivisionError("of one file")
         return call(*arguments, **options)
@@ -55,20 +55,20 @@ def by_name(call: Callable[..., Any]) -> Callable[..., Any]:
         (scanning, "_found", False),
         (Journal, "of_version", False),
         (folder, "has_writer", True),
-        (Places, "preset_of", True),
+        (Layout, "preset_of", True),
         (picture, "sha256_of", True),
         (Journal, "take", True),
         (picture, "read_photo", True),
         (Journal, "claim", True),
         (Engine, "dream", True),
         (picture, "write_photo", True),
-        (delivery, "prepared", True),
+        (hidden_folder, "prepare", True),
         (Journal, "note", True),
         (delivery, "deliver", True),
-        (delivery, "_named", True),
+        (delivery, "_name_files", True),
         (delivery, "put_away", None),
-        (delivery, "move", None),
-        (Folder, "_settled", None),
+        (moves, "move", None),
+        (Folder, "_settle", None),
     ],
 )  # fmt: skip
 def test_a_fault_at_one_file_is_told_and_the_others_are_dreamed(
@@ -211,14 +211,14 @@ def test_another_content_of_the_same_size_and_time_in_its_place_is_dreamed(tmp_p
 def test_one_folder_that_nothing_may_be_put_into_costs_what_belongs_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
 ) -> None:
-    drop = Drop(tmp_path)
+    drop, real = Drop(tmp_path), moves.move
 
     def refused(source: Path, target: Path) -> None:
         if target.parent == drop.root / own / "locked":
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
-        moves.move(source, target)
+        real(source, target)
 
-    monkeypatch.setattr(delivery, "move", refused)
+    monkeypatch.setattr(moves, "move", refused)
     photograph(drop.root / "locked" / BAD, 1)
     photograph(drop.root / "good.png", 2)
     drop.watched(lambda state: (state["done"] + state["failed"], state["waiting"]) == (2, 0))
@@ -232,14 +232,14 @@ def test_one_folder_that_nothing_may_be_put_into_costs_what_belongs_there(
 
 
 def test_a_file_that_must_not_be_moved_is_dreamed_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drop = Drop(tmp_path)
+    drop, real = Drop(tmp_path), moves.move
 
     def refused(source: Path, target: Path) -> None:
         if source == drop.root / BAD:
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(source))
-        moves.move(source, target)
+        real(source, target)
 
-    monkeypatch.setattr(delivery, "move", refused)
+    monkeypatch.setattr(moves, "move", refused)
     photograph(drop.root / BAD, 1)
     photograph(drop.root / "good.png", 2)
     for _ in range(2):  # after a restart, too

@@ -18,9 +18,9 @@ from watching import Watching, another_disk, photograph
 
 from deepdream_core.hotfolder import heartbeat as pulses
 from deepdream_core.hotfolder.folder import Folder
-from deepdream_core.hotfolder.heartbeat import Pulse, told
+from deepdream_core.hotfolder.heartbeat import Pulse, status_line
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.hotfolder.layout import Places
+from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.hotfolder.watching import Watcher
 from deepdream_core.settings import FolderSettings
 
@@ -168,7 +168,7 @@ def test_no_sign_of_life_is_given_when_something_has_died(
             photograph(daemon.drop / "one.png")
             daemon.says("has died")
         elif mark == "observers die":
-            daemon.says("the thread that tells of changes has died")
+            daemon.says("the thread that notices changes has died")
         manager.hear(1.2)  # also what was said before
         assert "WATCHDOG=1" not in manager.hear(PERIOD_S + 0.5)
         assert daemon.process is not None
@@ -222,7 +222,7 @@ def test_a_long_look_around_shows_that_it_lives(tmp_path: Path) -> None:
         photograph(root / f"{number}.png")
     journal, beats = Journal(tmp_path / "journal.sqlite3"), []
     folder = Folder(
-        Places.of(FolderSettings(path=str(root)), ()), journal, lambda _text: None, None, beat=lambda: beats.append(1)
+        Layout.of(FolderSettings(path=str(root)), ()), journal, lambda _text: None, None, beat=lambda: beats.append(1)
     )
     folder.look_around(time.monotonic())
     folder.close()
@@ -322,6 +322,6 @@ def test_what_mends_itself_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_status_is_one_line() -> None:
     folder = {"folder": "/a\nb", "running": [1], "waiting": 2, "failed": 3, "resting": "quiet"}
     state = {"folders": [folder, {**folder, "resting": ""}], "paused": False, "busy": ""}
-    assert told(state) == "watching 2 folders: 2 being dreamed, 4 wait, 6 in failed/ (/a\\nb: quiet)"
-    assert told({**state, "paused": True}).endswith("(paused)")
-    assert len(told({**state, "folders": [folder] * 99})) <= 400
+    assert status_line(state) == "watching 2 folders: 2 being dreamed, 4 wait, 6 in failed/ (/a\\nb: quiet)"
+    assert status_line({**state, "paused": True}).endswith("(paused)")
+    assert len(status_line({**state, "folders": [folder] * 99})) <= 400

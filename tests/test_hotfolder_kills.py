@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow("kills")
 
 KILLED_AT = """
 import os, runpy, signal, sys
-from deepdream_core.hotfolder import delivery, moves
+from deepdream_core.hotfolder import moves
 from deepdream_core.hotfolder.journal import Journal
 
 at, left = int(sys.argv.pop(1)), sys.argv.pop(1)
@@ -44,12 +44,12 @@ def killing(call, name):
 Journal.take = killing(Journal.take, lambda arguments: "taken")
 Journal.claim = killing(Journal.claim, lambda arguments: "claimed")
 Journal.note = killing(Journal.note, lambda arguments: arguments[2])
-delivery.move = killing(moves.move, lambda arguments: "a move")
+moves.move = killing(moves.move, lambda arguments: "a move")
 runpy.run_module("deepdream_core", run_name="__main__", alter_sys=True)
 """
 
 
-def all_is_well(drop: Watching, names: list[str]) -> None:
+def check_all_done(drop: Watching, names: list[str]) -> None:
     """See that each of these pictures is done once, whole, and that nothing else lies there."""
     drop.kill()
     assert drop.files() == sorted(f"{part}/{name}" for part in ("out", "done") for name in names)
@@ -84,7 +84,7 @@ def test_at_every_state_of_the_journal(tmp_path: Path, helper: Helper) -> None:
             with contextlib.closing(drop.journal()) as journal:
                 until(lambda: journal.counts(drop.drop) == {"done": len(names)}, 10)
             drop.kill()
-        all_is_well(drop, names)
+        check_all_done(drop, names)
     states = ("taken", "claimed", "written", "delivered", "done", "a move")
     assert {f"{moment} {state}" for moment in ("before", "after") for state in states} == set(moments)
 
@@ -104,7 +104,7 @@ def test_at_random_moments(tmp_path: Path, helper: Helper, kills: int) -> None:
         until(lambda: len(drop.files("done")) == len(names), 1200, 0.2)
         with contextlib.closing(drop.journal()) as journal:
             until(lambda: journal.counts(drop.drop) == {"done": len(names)}, 20)
-        all_is_well(drop, names)
+        check_all_done(drop, names)
 
 
 def helpers_of(drop: Watching) -> list[psutil.Process]:
@@ -145,7 +145,7 @@ def test_helpers_and_workers_at_random_moments(tmp_path: Path) -> None:
             drop.run("retry", "--all", "--config", str(drop.config))
             until(lambda: len(drop.files("done")) == len(names), 120, 0.2)
             time.sleep(0.5)
-            all_is_well(drop, names)
+            check_all_done(drop, names)
         finally:
             for one in helpers_of(drop):
                 killed(one)

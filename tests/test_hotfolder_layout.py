@@ -1,4 +1,4 @@
-"""Places in a drop folder: what is taken, which preset it gets, where it goes, and which folders are refused."""
+"""Layout in a drop folder: what is taken, which preset it gets, where it goes, and which folders are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deepdream_core.errors import SettingsError
-from deepdream_core.hotfolder.layout import LONGEST_NAME, Places, check, root_of
+from deepdream_core.hotfolder.layout import LONGEST_NAME, Layout, check, root_of
 from deepdream_core.photo import ENDINGS, RAW_ENDINGS, sidecar_of
 from deepdream_core.settings import FolderSettings
 
@@ -23,8 +23,8 @@ ROOT = Path("/data/drop")
 PRESETS = {"subtle", "eyes", "träume"}
 
 
-def places(root: Path = ROOT, **settings: Any) -> Places:
-    return Places.of(FolderSettings(path=str(root), **settings), PRESETS, ("old-*",))
+def layout(root: Path = ROOT, **settings: Any) -> Layout:
+    return Layout.of(FolderSettings(path=str(root), **settings), PRESETS, ("old-*",))
 
 
 def size(path: Path) -> int:
@@ -43,13 +43,13 @@ def names(longest: int) -> st.SearchStrategy[str]:
 
 
 def test_the_folders_own_places() -> None:
-    here = places()
+    here = layout()
     assert (here.out, here.done, here.failed) == (ROOT / "out", ROOT / "done", ROOT / "failed")
 
 
 def test_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert Places.of(FolderSettings(path="~/Drop/"), PRESETS).root == Path("/home/somebody/Drop")
+    assert Layout.of(FolderSettings(path="~/Drop/"), PRESETS).root == Path("/home/somebody/Drop")
 
 
 def test_where_no_home_is_known_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_where_no_home_is_known_the_remedy_is_told(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("path", ["/data", "/data/dropped/a.jpg", "/etc/passwd", "/data/drop/../b.jpg"])
 def test_what_is_not_in_the_folder_has_no_place(path: str) -> None:
-    for ask in (places().relative, places().done_for, places().failed_for, places().why_for, places().why_passed_over):
+    for ask in (layout().relative, layout().done_for, layout().failed_for, layout().why_for, layout().why_passed_over):
         with pytest.raises(ValueError, match=r"."):
             ask(Path(path))
 
@@ -82,12 +82,12 @@ def test_what_is_not_in_the_folder_has_no_place(path: str) -> None:
     ],
 )
 def test_a_folder_named_like_a_preset_applies_it(path: str, preset: str | None) -> None:
-    assert places().preset_of(ROOT / path) == preset
-    assert places(preset="eyes").preset_of(ROOT / path) == (preset or "eyes")
+    assert layout().preset_of(ROOT / path) == preset
+    assert layout(preset="eyes").preset_of(ROOT / path) == (preset or "eyes")
 
 
 def test_a_root_named_like_a_preset_does_not_apply_it() -> None:
-    assert places(Path("/data/subtle")).preset_of(Path("/data/subtle/a.jpg")) is None
+    assert layout(Path("/data/subtle")).preset_of(Path("/data/subtle/a.jpg")) is None
 
 
 @pytest.mark.parametrize(
@@ -106,24 +106,24 @@ def test_a_root_named_like_a_preset_does_not_apply_it() -> None:
     ],
 )
 def test_a_result_keeps_its_name_and_its_ending_while_the_format_stays(path: str, ending: str, result: str) -> None:
-    assert places().result_for(ROOT / path, ending) == ROOT / "out" / result
+    assert layout().result_for(ROOT / path, ending) == ROOT / "out" / result
 
 
 def test_a_longer_ending_never_makes_a_name_too_long() -> None:
-    result = places().result_for(ROOT / ("é" * 125 + "ab.jpg"), ".webp")
+    result = layout().result_for(ROOT / ("é" * 125 + "ab.jpg"), ".webp")
     assert result.name == "é" * 125 + ".webp"
     assert size(result) == LONGEST_NAME
 
 
 def test_originals_go_where_they_lay() -> None:
     path = ROOT / "eyes" / "2026" / "a.JPG"
-    assert places().done_for(path) == ROOT / "done" / "eyes" / "2026" / "a.JPG"
-    assert places().failed_for(path) == ROOT / "failed" / "eyes" / "2026" / "a.JPG"
+    assert layout().done_for(path) == ROOT / "done" / "eyes" / "2026" / "a.JPG"
+    assert layout().failed_for(path) == ROOT / "failed" / "eyes" / "2026" / "a.JPG"
 
 
 def test_the_first_number_is_none() -> None:
     long = ROOT / ("x" * 300 + ".jpg")
-    assert Places.numbered(long, 1) == long
+    assert Layout.numbered(long, 1) == long
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_the_first_number_is_none() -> None:
     ],
 )
 def test_a_name_that_is_taken_gets_a_number(name: str, n: int, numbered: str) -> None:
-    assert Places.numbered(ROOT / "b" / name, n) == ROOT / "b" / numbered
+    assert Layout.numbered(ROOT / "b" / name, n) == ROOT / "b" / numbered
 
 
 @given(names(LONGEST_NAME), st.integers(2, 10**9))
@@ -151,7 +151,7 @@ def test_a_name_that_is_taken_gets_a_number(name: str, n: int, numbered: str) ->
 @example("a." + "é" * 126, 2)
 def test_a_numbered_name_fits_and_is_cut_between_characters(name: str, n: int) -> None:
     path = ROOT / name
-    numbered = Places.numbered(path, n)
+    numbered = Layout.numbered(path, n)
     assert size(numbered) <= LONGEST_NAME
     assert numbered.parent == path.parent
     assert os.fsdecode(os.fsencode(numbered.name)) == numbered.name
@@ -162,11 +162,11 @@ def test_a_numbered_name_fits_and_is_cut_between_characters(name: str, n: int) -
     if len(stem + ending) < len(name):  # cut no shorter than it must be
         one_more = name[: len(stem) + 1]
         assert len(os.fsencode(one_more + mark + ending)) > LONGEST_NAME
-    assert Places.numbered(path, n + 1) != numbered
+    assert Layout.numbered(path, n + 1) != numbered
 
 
 def test_why_it_failed_stands_beside_the_original() -> None:
-    here = places()
+    here = layout()
     assert here.why_for(ROOT / "eyes" / "a.jpg") == ROOT / "failed" / "eyes" / "a.jpg.why.txt"
     assert here.why_for(ROOT / "failed" / "eyes" / "a (2).jpg") == ROOT / "failed" / "eyes" / "a (2).jpg.why.txt"
 
@@ -175,7 +175,7 @@ def test_why_it_failed_stands_beside_the_original() -> None:
 @example("é" * 126 + ".jp")
 @example("x" * (LONGEST_NAME - len(".why.txt")))
 def test_a_text_that_says_why_has_a_name_that_fits(name: str) -> None:
-    why = places().why_for(ROOT / name)
+    why = layout().why_for(ROOT / name)
     assert size(why) <= LONGEST_NAME
     assert why.parent == ROOT / "failed"
     assert why.name.endswith(".why.txt")
@@ -185,27 +185,27 @@ def test_a_text_that_says_why_has_a_name_that_fits(name: str) -> None:
 
 
 def test_long_names_that_differ_at_their_end_have_texts_of_their_own() -> None:
-    texts = {places().why_for(ROOT / ("x" * 250 + letter + ".jpg")) for letter in "abc"}
+    texts = {layout().why_for(ROOT / ("x" * 250 + letter + ".jpg")) for letter in "abc"}
     assert len(texts) == 3
 
 
 @pytest.mark.parametrize("ending", [*ENDINGS, *sorted(RAW_ENDINGS)])
 def test_pictures_are_taken_and_so_is_camera_raw(ending: str) -> None:
     for path in (f"a{ending}", f"subtle/x y/a{ending.upper()}"):
-        assert not places().passed_over(ROOT / path, False)
-        assert places().why_passed_over(ROOT / path) is None
+        assert not layout().passed_over(ROOT / path, False)
+        assert layout().why_passed_over(ROOT / path) is None
 
 
 @pytest.mark.parametrize(
     "name", ["a", "outer", "out.jpg", "photos.2026", "x", "holiday/out", "a\nb", "\udcff\udcfe", "done~x"]
 )
 def test_ordinary_folders_are_looked_into(name: str) -> None:
-    assert not places().passed_over(ROOT / name, True)
+    assert not layout().passed_over(ROOT / name, True)
 
 
 def test_the_root_itself_is_looked_into() -> None:
-    assert not places().passed_over(ROOT, True)
-    assert places().why_passed_over(ROOT) is None
+    assert not layout().passed_over(ROOT, True)
+    assert layout().why_passed_over(ROOT) is None
 
 
 OVER = [
@@ -222,12 +222,12 @@ OVER = [
 @pytest.mark.parametrize(("name", "why"), OVER)
 def test_what_belongs_to_others_is_passed_over(name: str, why: str) -> None:
     for is_folder in (False, True):
-        assert places().passed_over(ROOT / name, is_folder)
-        assert places().why_passed_over(ROOT / name, is_folder) == why
+        assert layout().passed_over(ROOT / name, is_folder)
+        assert layout().why_passed_over(ROOT / name, is_folder) == why
 
 
 def test_a_folder_called_nearly_so_is_ours_only_where_the_disk_takes_both_for_one(tmp_path: Path) -> None:
-    made = Places.of(FolderSettings(path=str(tmp_path)), ())
+    made = Layout.of(FolderSettings(path=str(tmp_path)), ())
     (tmp_path / "OUT").mkdir()
     assert not made.passed_over(tmp_path / "OUT" / "a.jpg", False)
     (tmp_path / "out").symlink_to("OUT")
@@ -237,41 +237,41 @@ def test_a_folder_called_nearly_so_is_ours_only_where_the_disk_takes_both_for_on
 @pytest.mark.parametrize(("name", "why"), OVER)
 def test_and_so_are_pictures_in_a_folder_of_that_name(name: str, why: str) -> None:
     path = ROOT / name / "deeper" / "a.jpg"
-    assert places().passed_over(path, False)
-    told = f"lies in {name!r}, which {why}" if "own folders" not in why else why.replace("is ", "lies in ", 1)
-    assert places().why_passed_over(path) == told
+    assert layout().passed_over(path, False)
+    told = f"is in {name!r}, which {why}" if "own folders" not in why else why.replace("is ", "is in ", 1)
+    assert layout().why_passed_over(path) == told
 
 
 @pytest.mark.parametrize(("name", "why"), [(name, why) for name, why in OVER if "own folders" not in why])
 def test_also_below_the_top(name: str, why: str) -> None:
-    assert places().why_passed_over(ROOT / "holiday" / name) == why
+    assert layout().why_passed_over(ROOT / "holiday" / name) == why
 
 
 def test_the_names_of_own_folders_are_free_below_the_top() -> None:
     for name in ("out", "done", "failed"):
-        assert places().why_passed_over(ROOT / "holiday" / name / "a.jpg") is None
+        assert layout().why_passed_over(ROOT / "holiday" / name / "a.jpg") is None
 
 
 def test_recipes_and_other_files_are_passed_over() -> None:
-    here = places()
+    here = layout()
     assert here.why_passed_over(sidecar_of(ROOT / "a.bmp")) == "is the recipe of the picture beside it"
     for name in ("a.txt", "a", "a.jpg.txt", "jpg", "a.mp4", "a.jpg ", "a.\udcff"):
         assert here.passed_over(ROOT / name, False), name
         told = here.why_passed_over(ROOT / name) or ""
-        assert told.startswith("is no picture by its name: known endings are .jpg, .jpeg, "), name
+        assert told.startswith("does not have a picture's name: known endings are .jpg, .jpeg, "), name
 
 
 def test_only_what_is_below_the_root_makes_hidden() -> None:
     root = Path("/home/x/.cache/a.tmp/out")
-    assert places(root).why_passed_over(root / "subtle" / "a.jpg") is None
+    assert layout(root).why_passed_over(root / "subtle" / "a.jpg") is None
 
 
 @given(st.lists(names(60), min_size=1, max_size=4), st.booleans())
 def test_any_name_can_be_asked_about(parts: list[str], is_folder: bool) -> None:
     path = ROOT.joinpath(*parts)
-    why = places().why_passed_over(path, is_folder)
-    assert (why is not None) is places().passed_over(path, is_folder)
-    assert why is None or why.startswith(("is ", "lies in "))
+    why = layout().why_passed_over(path, is_folder)
+    assert (why is not None) is layout().passed_over(path, is_folder)
+    assert why is None or why.startswith(("is ", "does not have "))
     assert why is None or "\n" not in why
 
 
@@ -322,17 +322,15 @@ def test_one_folder_within_another(top: Path) -> None:
     a = top / "a"
     for inner in (a / "b", a / "not" / "yet", a / "out", a / "done" / "x", top / "link", top / "link" / "c"):
         for pair in ((a, inner), (inner, a)):
-            assert refused(*pair) == f"{inner}: lies within the drop folder {a} — give it a place of its own"
+            assert refused(*pair) == f"{inner}: is within the drop folder {a} — use a folder outside it"
 
 
 def test_the_top_of_the_disk_and_what_holds_the_home_folder(top: Path) -> None:
     assert refused("/").startswith("/: is the top of the disk — ")
     (top / "link").symlink_to(Path.home())
     for path in ("~", "~/", Path.home(), Path.home().parent, top / "link"):
-        assert (
-            refused(path)
-            == f"{path}: is or holds your home folder {Path.home()} — make a folder for pictures, as ~/DeepDream"
-        )
+        step = "make a folder for pictures, for example ~/DeepDream"
+        assert refused(path) == f"{path}: is or contains your home folder {Path.home()} — {step}"
 
 
 def test_a_file_is_no_drop_folder(top: Path) -> None:
@@ -358,7 +356,7 @@ def test_an_own_folder_that_leads_back_to_where_pictures_are_dropped(top: Path, 
         told = refused(top / "a", top / "b")
         assert f"{top / 'a'}: its folder {name} is " in told
         assert f"the drop folder {top / ('b' if 'b' in target.parts else 'a')}" in told
-        assert f"let {name} lead to another place" in told
+        assert f"let the link {name} lead to another place" in told
         own.unlink()
 
 
@@ -369,7 +367,7 @@ def test_an_own_folder_that_holds_another_drop_folder(top: Path, order: int) -> 
     (top / "a" / "out").symlink_to(top / "big")
     told = refused(*[top / "a", top / "big" / "b"][::order])
     assert (
-        f"{top / 'a'}: its folder out is {top / 'big'}, which lies in, is or holds the drop folder {top / 'big' / 'b'}"
+        f"{top / 'a'}: its folder out is {top / 'big'}, which is, contains or is in the drop folder {top / 'big' / 'b'}"
         in told
     )
 
@@ -405,5 +403,5 @@ def test_a_folder_mounted_twice_is_one(top: Path) -> None:
     for second in (two, two / "inner"):
         command = [*alone, "sh", "-c", mounting, "sh", sys.executable, "-c", program, str(one), str(second)]
         answer = subprocess.run(command, check=False, capture_output=True, text=True)
-        words = "is the same folder as" if second == two else "lies within the drop folder"
+        words = "is the same folder as" if second == two else "is within the drop folder"
         assert f"SettingsError: {second}: {words} {one}" in answer.stderr

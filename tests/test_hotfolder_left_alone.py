@@ -13,7 +13,7 @@ from rich.console import Console
 from watching import photograph
 
 from deepdream_core.hotfolder import daemon, left_alone, scanning, shared_state
-from deepdream_core.hotfolder.heartbeat import told
+from deepdream_core.hotfolder.heartbeat import status_line
 from deepdream_core.hotfolder.left_alone import OTHERS, LeftAlone
 from deepdream_core.hotfolder.terminal import drawn
 from deepdream_core.hotfolder.unwatched_state import unwatched
@@ -56,7 +56,7 @@ def test_files_of_others_are_counted_told_in_one_line_and_explained(
         " config.yaml takes such files, too"
     ]
     assert "120 left alone: belongs to another user" in shown(drop.state)
-    assert "120 left alone" in told({"folders": [drop.state], "paused": False, "busy": ""})
+    assert "120 left alone" in status_line({"folders": [drop.state], "paused": False, "busy": ""})
     assert drop.explained("007.png").startswith("belongs to another user, and is left alone; `other_owners: true`")
     for path in drop.root.glob("0*.png"):
         path.unlink()
@@ -71,7 +71,7 @@ def test_they_are_taken_where_the_configuration_says_so(tmp_path: Path, another:
     (drop.root / "half.tif").write_bytes(whole[:-5000] + bytes(5000))  # whoever writes it, the kernel does not say
     drop.watched(lambda state: (state["done"], len(state["put_off"])) == (1, 1))
     assert drop.state["left_alone_count"] == 0
-    assert drop.state["put_off"][0]["why"].startswith("its end is still empty")
+    assert drop.state["put_off"][0]["why"].startswith("it ends in zeros")
     (drop.root / "half.tif").write_bytes(whole)
     drop.watched(lambda state: state["done"] == 2)
 
@@ -126,4 +126,4 @@ def test_a_reason_is_news_once() -> None:
     assert left.news(root) == []
     left.begin_scan()
     left.end_scan()
-    assert left.told()["left_alone_count"] == 0
+    assert left.status()["left_alone_count"] == 0

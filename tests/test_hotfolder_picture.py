@@ -20,11 +20,13 @@ from deepdream_core.errors import (
     PictureError,
     WeightsError,
 )
-from deepdream_core.hotfolder import picture
+from deepdream_core.hotfolder import duplicates, picture
+from deepdream_core.hotfolder.ending import TRIES
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.hotfolder.layout import Places
-from deepdream_core.hotfolder.picture import TRIES, Attempt, Outcome, Work
+from deepdream_core.hotfolder.layout import Layout
+from deepdream_core.hotfolder.picture import Attempt
 from deepdream_core.hotfolder.scanning import look
+from deepdream_core.hotfolder.task import Outcome, Task
 from deepdream_core.photo import read_photo
 from deepdream_core.settings import DreamSettings, FolderSettings
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 class Drop:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "drop"
-        self.places = Places.of(FolderSettings(path=str(self.root)), ())
+        self.layout = Layout.of(FolderSettings(path=str(self.root)), ())
         self.path = photograph(self.root / "cat.png")
         self.journal = Journal(folder / "journal.sqlite3")
         self.said: list[str] = []
@@ -44,12 +46,12 @@ class Drop:
     def tried(self, *, patient: bool = False) -> Outcome:
         found = look(self.path, self.root)
         assert found is not None
-        work = Work(self.places, found, DreamSettings(), None, 10.0, patient)
+        task = Task(self.layout, found, DreamSettings(), None, 10.0, patient)
 
         def engine() -> Any:
             raise AssertionError("no picture comes so far here")
 
-        return Attempt(work, self.journal, engine, lambda: False, self.said.append).run()
+        return Attempt(task, self.journal, engine, lambda: False, self.said.append).run()
 
     def files(self) -> list[str]:
         return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file())
@@ -201,7 +203,7 @@ def test_a_placeholder_waits_as_long_as_its_download_lies_beside_it(drop: Drop, 
     for _ in range(2 * TRIES):
         outcome = drop.tried(patient=False)
         assert outcome.ended == "wait"
-        assert outcome.why.endswith(f"; {name} beside it is still coming")
+        assert outcome.why.endswith(f"; the download {name} beside it is not finished")
     assert drop.files() == sorted(["cat.png", name])
     (drop.root / name).unlink()
     assert drop.tried(patient=False).ended == "failed"
@@ -221,7 +223,7 @@ def test_a_file_that_is_filled_in_place_waits_while_the_note_about_it_is_there(
     raising(monkeypatch, AssertionError("it is read"))
     (drop.root / f"cat.png{ending}").touch()
     outcome = drop.tried(patient=False)
-    assert (outcome.ended, outcome.why) == ("wait", f"is still being downloaded, as cat.png{ending} beside it says")
+    assert (outcome.ended, outcome.why) == ("wait", f"a download is not finished, as cat.png{ending} beside it says")
 
 
 def test_a_whole_picture_does_not_wait_for_a_download_that_was_given_up(drop: Drop) -> None:
@@ -253,13 +255,15 @@ def test_one_that_is_gone_or_has_changed_is_told(drop: Drop, monkeypatch: pytest
 
 def test_what_is_said_to_be_white_makes_another_dream_and_silence_the_one_it_was() -> None:
     settings = DreamSettings()
-    silent = picture._key(settings, "sha", None)
+    silent = duplicates.dream_key(settings, "sha", None)
     assert silent == hashlib.sha256(f"{settings.model_dump_json()} sha".encode()).hexdigest()
-    assert len({silent, picture._key(settings, "sha", 255.0), picture._key(settings, "sha", 1000.0)}) == 3
+    assert (
+        len({silent, duplicates.dream_key(settings, "sha", 255.0), duplicates.dream_key(settings, "sha", 1000.0)}) == 3
+    )
 
 
 def test_a_drop_folder_may_say_what_is_white(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
-    drop.places = Places.of(FolderSettings(path=str(drop.root), white=255), ())
+    drop.layout = Layout.of(FolderSettings(path=str(drop.root), white=255), ())
     said: list[float | None] = []
 
     def read(*_: object, white: float | None, **__: object) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deepdream_core.hotfolder import notification, spare_memory
-from deepdream_core.hotfolder.spare_memory import LOOK_EVERY_S, Neighbour
+from deepdream_core.hotfolder.spare_memory import LOOK_EVERY_S, SpareMemory
 from deepdream_core.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -26,37 +26,37 @@ class Device:
         return self.free_mb
 
 
-def neighbour_of(device: Device) -> Neighbour:
-    return Neighbour(device.free, lambda: device.held_mb, lambda: device.now)
+def neighbour_of(device: Device) -> SpareMemory:
+    return SpareMemory(device.free, lambda: device.held_mb, lambda: device.now)
 
 
 def test_without_keep_free_mb_nobody_is_asked() -> None:
     device = Device()
-    assert neighbour_of(device).why(EngineSettings()) == ""
+    assert neighbour_of(device).shortage(EngineSettings()) == ""
     assert device.asked == 0
 
 
 def test_little_memory_is_a_reason_to_rest_until_there_is_more() -> None:
     device = Device()
     settings, one = EngineSettings(keep_free_mb=2000), neighbour_of(device)
-    assert one.why(settings) == "other programs need the device: 1000 MB are free, keep_free_mb is 2000"
+    assert one.shortage(settings) == "other programs need the device: 1000 MB are free, keep_free_mb is 2000"
     device.free_mb = 2000
-    assert one.why(settings), "it is not asked again and again"
+    assert one.shortage(settings), "it is not asked again and again"
     device.now = LOOK_EVERY_S
-    assert one.why(settings) == ""
+    assert one.shortage(settings) == ""
     assert device.asked == 2
 
 
 def test_what_the_helper_itself_holds_is_no_reason() -> None:
     device = Device()
     device.held_mb = 1000
-    assert neighbour_of(device).why(EngineSettings(keep_free_mb=2000)) == ""
+    assert neighbour_of(device).shortage(EngineSettings(keep_free_mb=2000)) == ""
 
 
 def test_what_cannot_be_known_is_no_reason() -> None:
     device = Device()
     device.free_mb = None
-    assert neighbour_of(device).why(EngineSettings(keep_free_mb=2000)) == ""
+    assert neighbour_of(device).shortage(EngineSettings(keep_free_mb=2000)) == ""
 
 
 def nvidia(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:

@@ -64,7 +64,7 @@ class Watched:
         until(self.watcher._canary_seen.is_set, 5)
 
     def tick(self, after_s: float = 1.0) -> list[str]:
-        """Let time go by; return why everything is to be looked through, if it is."""
+        """Let time go by; return why the whole folder is to be scanned, if it is."""
         self.clock.now += after_s
         self.watcher.tick(self.clock.now)
         hints = self.watcher.drain()
@@ -384,7 +384,7 @@ def test_a_full_queue_of_the_kernel_is_noticed(watch: Callable[..., Watched], ga
     (one.root / "lost").touch()
     (one.root / "new").mkdir()
     gate.opened.set()
-    assert one.everything() == "more changed at once than the system could tell"
+    assert one.everything() == "more changed at once than the system could report"
     (one.root / "sub" / "later").touch()
     (one.root / "new" / "later").touch()
     assert one.told("sub/later", "new/later")
@@ -443,7 +443,7 @@ def test_a_thread_that_ends_is_noticed_and_all_begins_anew(watch: Callable[..., 
     again.join(60)
     assert one.tick(0) == []
     assert one.watcher.mode == "polling"
-    assert one.watcher.why.startswith("the observer has ended once more")
+    assert one.watcher.why.startswith("the observer ended again")
     assert one.tick(10) == ["the observer had ended"]
     assert one.watcher.mode == "events"
 
@@ -582,13 +582,13 @@ def test_events_that_do_not_come_are_noticed_and_when_they_come_again_too(
     assert one.tick(0.2) == ["polling"]
     assert one.watcher.mode == "polling"
     assert one.watcher.why == (
-        "this file system tells of no changes made here; therefore the folder is looked through every 7 s"
+        "this file system does not report changes made here; therefore DeepDream scans the folder every 7 s"
     )
     assert one.tick(6.9) == []
     assert one.tick(0.2) == ["polling"]
     gate.opened.set()
     one.heard_canary()
-    assert one.tick() == ["changes are told again"]
+    assert one.tick() == ["events arrive again"]
     assert (one.watcher.mode, one.watcher.why) == ("events", "")
     assert one.tick(60) == []
 
@@ -613,7 +613,7 @@ def test_a_folder_that_cannot_be_written_to_has_no_canary(
     one.watcher.start()
     one.tick(CANARY_S + 1)
     assert one.watcher.mode == "events"
-    assert one.watcher.why == "whether changes are told here could not be tried: Read-only file system"
+    assert one.watcher.why == "DeepDream could not test whether this system reports changes here: Read-only file system"
     subprocess.run(["mount", "-o", "remount,rw", one.root], check=True)
     one.tick(CANARY_EVERY_S)
     one.heard_canary()
@@ -679,7 +679,7 @@ def test_when_watches_run_out_at_the_start_it_is_said_with_the_remedy_and_polled
     assert why == (
         f"out of inotify watches (fs.inotify.max_user_watches is {present}): raise it with "
         f"`sudo sysctl fs.inotify.max_user_watches={max(524_288, 2 * present)}`; "
-        "until then the folder is looked through every 10 s"
+        "until then DeepDream scans the folder every 10 s"
     )
     assert hints == ["['polling']", "[]", "['another try to have changes told'] events"]
 
@@ -715,7 +715,8 @@ def test_a_folder_that_may_not_be_read_is_polled(watch: Callable[..., Watched]) 
         finally:
             os.seteuid(0)
         assert one.watcher.why == (
-            "changes cannot be told here: Permission denied; therefore the folder is looked through every 10 s"
+            "DeepDream cannot watch this folder for changes: Permission denied; "
+            "therefore DeepDream scans the folder every 10 s"
         )
         one.root.chmod(0o700)
         assert (one.tick(CANARY_EVERY_S), one.watcher.mode) == (["another try to have changes told"], "events")

@@ -217,7 +217,7 @@ def see_retries(drop: Watching, tmp_path: Path) -> None:
         assert "Traceback" not in answer.stderr
         return answer.stdout + answer.stderr
 
-    assert "is not there" in told("failed/nothing.png")
+    assert "does not exist" in told("failed/nothing.png")
     assert "is done" in told("out/good.png")
     assert "is done" in told("done/good.png")
     photograph(drop.drop / "failed" / "a.png", 7)
@@ -240,7 +240,7 @@ def test_explain_tells_the_truth_of_everything(drop: Watching, tmp_path: Path) -
     assert drop.explain(top / "out" / ".." / "cat.png").startswith("was dreamed at ")
     assert drop.explain(top / "out") == "is where results go"
     assert drop.explain(top) == "is the drop folder itself"
-    assert drop.explain(top / "failed" / "nothing.png") == "is not there"
+    assert drop.explain(top / "failed" / "nothing.png") == "does not exist"
     os.rename(photograph(tmp_path / "x.png", 10), top / "esc\x1b]0;x\x07.part")  # noqa: PTH104
     answer = drop.run("explain", str(top / "esc\x1b]0;x\x07.part"), "--config", str(drop.config))
     assert "\x1b" not in answer.stdout
@@ -260,7 +260,7 @@ def test_status_knows_folders_that_nobody_watches(drop: Watching, tmp_path: Path
     assert drop.stop() == 0
     photograph(tmp_path / "dog.png", 13).rename(drop.drop / "dog.png")
     said = drop.run("status").stdout
-    assert "nobody watches it" in said
+    assert "no daemon watches it" in said
     (state,) = json.loads(drop.run("status", "--json").stdout)["watching"]
     (folder,) = state["folders"]
     assert (folder["folder"], folder["waiting"], folder["done"]) == (str(drop.drop), 1, 1)
@@ -275,7 +275,7 @@ def test_a_folder_that_leaves_the_configuration_and_comes_back_in_the_middle_of_
         own, elsewhere = dict(drop.keys), {**drop.keys, "path": str(tmp_path / "elsewhere")}
         drop.keys.update(elsewhere)
         drop.configure()
-        drop.says("is not watched any more")
+        drop.says("is no longer watched")
         drop.keys.update({**own, "preset": "tiny"})
         drop.configure()
         drop.comes("done/cat.png", 60)

@@ -9,7 +9,7 @@ import pytest
 
 from deepdream_core.config import load_config
 from deepdream_core.errors import SettingsError
-from deepdream_core.hotfolder.layout import Places
+from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.settings import FolderSettings
 from deepdream_core.work import jobs
 from deepdream_core.work.ignore import Ignore
@@ -78,12 +78,12 @@ def test_the_pattern_of_config_yaml_is_named() -> None:
 
 def taken(root: Path, ignore: Sequence[str] = ()) -> tuple[set[str], set[str]]:
     """The pictures in a folder that `watch` takes and those that `dream FOLDER` takes."""
-    places = Places.of(FolderSettings(path=str(root)), (), ignore)
+    layout = Layout.of(FolderSettings(path=str(root)), (), ignore)
     files = [path for path in root.rglob("*") if path.is_file()]
     planned = jobs.plan([root], None, ignore=ignore)
     return (
-        {str(path.relative_to(root)) for path in files if not places.passed_over(path, False)},
-        {str(job.source.relative_to(root)) for job in planned if isinstance(job, jobs.Job)},
+        {str(path.relative_to(root)) for path in files if not layout.passed_over(path, False)},
+        {str(job.source.relative_to(root)) for job in jobs if isinstance(job, batch.Job)},
     )
 
 

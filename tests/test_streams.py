@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow("odd streams")
 ROOT = Path(__file__).parents[1]
 PROGRAM = (sys.executable, "-I", "-m", "deepdream_core")
 INSTALLER = (sys.executable, str(ROOT / "install"))
-ENCODINGS = ("ascii", "latin-1", "cp437")
+ENCODINGS = ("ascii", "cp1252", "cp437")
 COMMANDS = (
     ("--help",), ("--version",), ("dream", "--help"), ("presets",), ("presets", "classic"), ("layers",), ("weights",),
     ("status",), ("status", "--json"), ("service", "status"), ("explain", "née–猫.png"), ("recipe", "née–猫.png"),

@@ -1,7 +1,7 @@
-"""The hot folder's daemon: looks around, chooses what comes next, and has a few pictures on their way at once.
+"""The hot folder's daemon: looks for files, chooses which comes next, and works on a few pictures at once.
 
-While the device works on one picture the next is decoded and sent, and the last is encoded: each picture has a thread of
-its own, and the helper's queue puts them in order. The threads know nothing of folders; this one decides everything.
+While the device dreams one picture, the next is decoded and sent and the last is encoded: each picture has a thread of its
+own, and the helper's queue orders them. These threads know nothing of folders; the daemon's own thread decides everything.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from deepdream_core.errors import DeepDreamError, SettingsError
 from deepdream_core.hotfolder import fault
 from deepdream_core.hotfolder.folder import Folder
-from deepdream_core.hotfolder.layout import Places
+from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.hotfolder.left_alone import own_uid
 from deepdream_core.hotfolder.notification import announce
 from deepdream_core.hotfolder.order import chosen
-from deepdream_core.hotfolder.picture import Attempt, Outcome
-from deepdream_core.hotfolder.spare_memory import Neighbour
+from deepdream_core.hotfolder.picture import Attempt
+from deepdream_core.hotfolder.spare_memory import SpareMemory
+from deepdream_core.hotfolder.task import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,23 +32,22 @@ if TYPE_CHECKING:
     from deepdream_core.settings import Config, FolderSettings
     from deepdream_core.work.backend import Backend
 
-HANDS = 3
-"""Pictures on their way at once: one being decoded, one dreamed, one encoded."""
+THREADS = 3
+"""Pictures worked on at once: one is decoded, one dreamed, one encoded."""
 TICK_S = SHOW_EVERY_S = 0.5
 END_S = 20.0
-"""A picture that is being delivered when the program ends is waited for so long; others are given up after `LET_GO_S`."""
+"""At its end the daemon waits so long for a picture that is being delivered, and `LET_GO_S` for others."""
 LET_GO_S = 2.0
 
 
 class Daemon:
     """Watches drop folders until `stop`.
 
-    `load` reads the configuration again and returns it with the folders to watch, which have been checked; it raises
-    `SettingsError` for one that is broken, and then the last good one stays. `engine` opens the helper, given what it
-    returned to the same thread before, or None. `say` gets one line about each picture, `show` the whole state about twice
-    a second, and `beat` is called in every turn of the loop, and for each file in a long one. `clock` and `wall_clock`
-    count seconds, as `time.monotonic` and `time.time`; `tick_s` is how long nothing may happen until the loop looks around
-    nevertheless. Raises from the constructor what `load` raises.
+    `load` reads the configuration and returns it with the folders to watch, which it has checked. It raises `SettingsError`
+    for a broken one, and the daemon then keeps the last good one; the constructor raises what `load` raises. `engine` opens
+    the helper; it gets what it returned to the same thread before, or None. `say` gets one line about each picture, `show`
+    the whole status about twice a second, and `beat` is called in every turn of the loop, and for each file in a long turn.
+    `clock` and `wall_clock` count seconds, as `time.monotonic` and `time.time`; `tick_s` is the longest pause.
     """
 
     def __init__(
@@ -67,24 +67,24 @@ class Daemon:
         self._load, self._journal, self._engine = load, journal, engine
         self._say, self._show, self._paused, self._beat = say, show, paused, beat
         self._clock, self._wall_clock, self._tick_s = clock, wall_clock, tick_s
-        # Signal handlers set these: an Event's lock would shut out the very thread that holds it.
+        # Signal handlers set these: an Event's lock would block the very thread that holds it.
         self._stopped = self._to_reload = self._was_nudged = False
         self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
-        self._works: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
+        self._begun: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._attempts: dict[Path, Attempt] = {}
         self._leaving: dict[Path, Folder] = {}
         self._waits: dict[Path, str] = {}
-        self._hands: list[threading.Thread] = []
+        self._threads: list[threading.Thread] = []
         self._own = threading.local()
-        self._neighbour, self._busy, self._complained = Neighbour(clock=clock), "", ""
+        self._spare_memory, self._busy, self._last_error = SpareMemory(clock=clock), "", ""
         self._turn = 0
         self._show_at = float("-inf")
         self._config, wanted = load()
-        self._folders = [self._folder(places) for places in self._places(wanted)]
+        self._folders = [self._folder(layout) for layout in self._layouts(wanted)]
 
     @property
     def roots(self) -> list[Path]:
-        """The folders that are watched."""
+        """The watched folders."""
         return [folder.root for folder in self._folders]
 
     # --- from outside, also from signal handlers
@@ -100,47 +100,48 @@ class Daemon:
         self._wake()
 
     def nudge(self) -> None:
-        """Try at once whatever waits."""
+        """Try all files that wait at once."""
         self._was_nudged = True
         self._wake()
 
     def _wake(self) -> None:
-        """Have the loop look around at once."""
+        """Let the loop look around at once."""
         self._outcomes.put(None)
 
     # --- the loop
 
     def run(self) -> None:
         """Work until `stop`."""
-        self._hands = [
-            threading.Thread(target=self._hand, name=f"hand {number}", daemon=True) for number in range(HANDS)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"picture thread {number}", daemon=True)
+            for number in range(THREADS)
         ]
-        for hand in self._hands:
-            hand.start()
+        for thread in self._threads:
+            thread.start()
         try:
             while not self._stopped:
                 with self._surviving():
-                    self._turned(self._clock())
+                    self._run_turn(self._clock())
                 with self._surviving(), contextlib.suppress(queue.Empty):
-                    self._heard(self._outcomes.get(timeout=self._tick_s))
+                    self._on_outcome(self._outcomes.get(timeout=self._tick_s))
         finally:
-            self._ended()
+            self._end()
 
-    def _turned(self, now: float) -> None:
+    def _run_turn(self, now: float) -> None:
         if self._to_reload:
             self._to_reload = False
-            self._reloaded()
+            self._reload_config()
         if self._was_nudged:
             self._was_nudged = False
             for folder in self._folders:
                 with self._surviving():
                     folder.try_all()
         while not self._outcomes.empty():
-            self._heard(self._outcomes.get())
+            self._on_outcome(self._outcomes.get())
         for folder in self._folders:
             with self._surviving():
                 folder.look_around(now)
-        self._busy = "" if not self._folders else self._neighbour.why(self._config.engine)
+        self._busy = "" if not self._folders else self._spare_memory.shortage(self._config.engine)
         with self._surviving():
             if not self._paused() and not self._busy:
                 self._begin(now)
@@ -150,70 +151,70 @@ class Daemon:
         if now >= self._show_at:
             self._show_at = now + SHOW_EVERY_S
             with self._surviving():
-                self._show(self.told(now))
+                self._show(self.status(now))
         self._beat()
 
     def problem(self) -> str:
-        """Return what is broken so that only a new start helps, "" when nothing is; for the loop's thread.
+        """Return a problem that only a restart solves, "" if there is none; for the loop's thread.
 
-        Asked are the threads that take pictures through, those that bring the system's events, and the journal, which is
-        read and written for it; when that does not return, nothing is well either.
+        Checks the threads that work on pictures, those that bring the system's events, and the journal by reading and
+        writing it, which hangs if the journal does.
         """
-        for hand in self._hands:
-            if not hand.is_alive():
-                return f"{hand.name}, a thread that takes pictures through, has died"
+        for thread in self._threads:
+            if not thread.is_alive():
+                return f"{thread.name}, which dreams and delivers pictures, has died"
         for folder in self._folders:
-            if folder.unwatched:
-                return f"{folder.root}: the thread that tells of changes has died"
+            if folder.watcher_died:
+                return f"{folder.root}: the thread that notices changes has died"
         return self._journal.problem()
 
     @contextlib.contextmanager
     def _surviving(self) -> Iterator[None]:
-        """Go on when the journal cannot be used, as its disk is full, or after a fault; told once, not in every turn."""
+        """Return a context that survives an unusable journal, or a fault; the same error is logged once, not every turn."""
         try:
             yield
         except DeepDreamError as error:
-            if str(error) != self._complained:
+            if str(error) != self._last_error:
                 self._say(str(error))
-            self._complained = str(error)
+            self._last_error = str(error)
         except Exception as error:
-            if repr(error) != self._complained:
-                fault.tell(self._say, "the drop folders", error)
-            self._complained = repr(error)
+            if repr(error) != self._last_error:
+                fault.log(self._say, "the drop folders", error)
+            self._last_error = repr(error)
 
     def _begin(self, now: float) -> None:
-        """Begin as many pictures as there are hands for."""
-        while len(self._attempts) < HANDS:
-            work = None
+        """Begin as many pictures as there are threads."""
+        while len(self._attempts) < THREADS:
+            task = None
             with self._surviving():
-                due = {one.path: (folder, one) for folder in self._folders for one in folder.ready(now)}
+                due = {arrival.path: (folder, arrival) for folder in self._folders for arrival in folder.ready(now)}
                 if not due:
                     return
-                folder, one = due[chosen([one for _, one in due.values()], self._turn).path]
-                work = folder.work(one, self._config, now)
-                if work is None:
+                folder, arrival = due[chosen([arrival for _, arrival in due.values()], self._turn).path]
+                task = folder.task(arrival, self._config, now)
+                if task is None:
                     continue
-            if work is None:
+            if task is None:
                 return
             self._turn += 1
-            attempt = Attempt(work, self._journal, self._opened_engine, self._stopping(folder), self._say)
-            self._attempts[one.path] = attempt
-            self._works.put(attempt)
+            attempt = Attempt(task, self._journal, self._opened_engine, self._stopping(folder), self._say)
+            self._attempts[arrival.path] = attempt
+            self._begun.put(attempt)
 
     def _stopping(self, folder: Folder) -> Callable[[], bool]:
-        """Return what says to a picture of this folder that it is to be given up."""
+        """Return a function that says whether pictures of this folder are to be given up."""
         return lambda: self._stopped or folder.root in self._leaving
 
-    def _heard(self, outcome: Outcome | None) -> None:
+    def _on_outcome(self, outcome: Outcome | None) -> None:
         if outcome is None:
             return
-        path = outcome.work.found.path
+        path = outcome.task.found.path
         self._attempts.pop(path, None)
         now = self._clock()
         for folder in (*self._folders, *self._leaving.values()):
             with self._surviving():
-                if folder.root == outcome.work.places.root:
-                    folder.heard(outcome, now)
+                if folder.root == outcome.task.layout.root:
+                    folder.on_outcome(outcome, now)
                 elif outcome.everywhere:
                     folder.rest(outcome.why)
         self._leaving = {root: folder for root, folder in self._leaving.items() if folder.working}
@@ -221,8 +222,8 @@ class Daemon:
             self._say(_line(outcome))
 
     def _is_news(self, outcome: Outcome) -> bool:
-        """Say whether the log does not have this already: what waits may do so for days, and is tried every minute."""
-        path = outcome.work.found.path
+        """Return whether the log lacks this outcome: a file may wait for days, and is tried every minute."""
+        path = outcome.task.found.path
         before = self._waits.pop(path, None)
         if outcome.ended != "wait":
             return True
@@ -230,96 +231,94 @@ class Daemon:
         return outcome.why != before
 
     def _announce(self, folder: Folder) -> None:
-        """Tell the person at the desktop when all that was dropped is done."""
-        told = folder.batch_is_done()
-        if told and folder.places.settings.notify:
+        """Notify the person at the desktop when a whole drop is done."""
+        text = folder.batch_summary()
+        if text and folder.layout.settings.notify:
             title = f"DeepDream: {folder.root.name}"
-            threading.Thread(target=announce, args=(title, told), name="announce", daemon=True).start()
+            threading.Thread(target=announce, args=(title, text), name="announce", daemon=True).start()
 
-    def _hand(self) -> None:
-        while (attempt := self._works.get()) is not None:
+    def _work(self) -> None:
+        while (attempt := self._begun.get()) is not None:
             try:
                 outcome = attempt.run()
-            except Exception as error:  # must not cost a hand
-                outcome = Outcome(attempt.work, "alone", fault.tell(self._say, attempt.work.found.path, error))
+            except Exception as error:  # must not end the thread
+                outcome = Outcome(attempt.task, "alone", fault.log(self._say, attempt.task.found.path, error))
             self._outcomes.put(outcome)
 
     def _opened_engine(self) -> Backend:
-        """Return the helper in the engine's place, one for each thread."""
+        """Return the thread's own engine, which is the helper."""
         engine = self._engine(getattr(self._own, "engine", None))
         self._own.engine = engine
         return engine
 
-    def _ended(self) -> None:
-        for _ in self._hands:
-            self._works.put(None)
+    def _end(self) -> None:
+        for _ in self._threads:
+            self._begun.put(None)
         began = time.monotonic()
         while self._attempts:
-            writing = any(one.stage == "writing" for one in self._attempts.values())
+            writing = any(attempt.stage == "writing" for attempt in self._attempts.values())
             if time.monotonic() - began > (END_S if writing else LET_GO_S):
-                break  # those that wait for the helper: it notices by itself
+                break  # attempts that wait for the helper: it notices the end by itself
             with contextlib.suppress(queue.Empty):
-                self._heard(self._outcomes.get(timeout=0.1))
+                self._on_outcome(self._outcomes.get(timeout=0.1))
         for folder in self._folders:
             folder.close()
 
     # --- configuration
 
-    def _places(self, wanted: Sequence[FolderSettings]) -> list[Places]:
-        return [Places.of(one, tuple(self._config.presets), self._config.ignore) for one in wanted]
+    def _layouts(self, wanted: Sequence[FolderSettings]) -> list[Layout]:
+        return [Layout.of(settings, tuple(self._config.presets), self._config.ignore) for settings in wanted]
 
-    def _folder(self, places: Places) -> Folder:
+    def _folder(self, layout: Layout) -> Folder:
         return Folder(
-            places, self._journal, self._say, own_uid(), self._wake, self._clock, self._wall_clock, self._beat
+            layout, self._journal, self._say, own_uid(), self._wake, self._clock, self._wall_clock, self._beat
         )
 
-    def _reloaded(self) -> None:
+    def _reload_config(self) -> None:
         engine = self._config.engine
         try:
             self._config, settings = self._load()
         except SettingsError as error:
-            self._say(f"{error}; the last good configuration stays")
+            self._say(f"{error}; DeepDream keeps the last good configuration")
             return
-        wanted = {places.root: places for places in self._places(settings)}
+        wanted = {layout.root: layout for layout in self._layouts(settings)}
         kept = []
         for folder in self._folders:
-            places = wanted.pop(folder.root, None)
-            if places is None:
+            layout = wanted.pop(folder.root, None)
+            if layout is None:
                 folder.close()
-                self._say(f"{folder.root}: is not watched any more")
+                self._say(f"{folder.root}: is no longer watched")
                 if folder.working:
                     self._leaving[folder.root] = folder
                 continue
-            folder.change(places)
+            folder.change(layout)
             kept.append(folder)
-        for root, places in wanted.items():
+        for root, layout in wanted.items():
             self._say(f"{root}: is watched now")
-            folder = self._leaving.pop(root) if root in self._leaving else self._folder(places)
-            folder.change(places)
+            folder = self._leaving.pop(root) if root in self._leaving else self._folder(layout)
+            folder.change(layout)
             kept.append(folder)
         self._folders = kept
         self.nudge()
         self._say("the configuration was read again")
         if self._config.engine != engine:
-            self._say(
-                "`engine` has changed: a helper that runs goes by it when it starts again (deepdream helper --stop)"
-            )
+            self._say("`engine` has changed: a running helper uses it after a restart (deepdream helper --stop)")
 
-    # --- what is going on
+    # --- status
 
-    def told(self, now: float) -> dict[str, Any]:
-        """Return everything that `status` shows."""
+    def status(self, now: float) -> dict[str, Any]:
+        """Return everything that `deepdream status` shows."""
         attempts = list(self._attempts.items())
         folders = []
         for folder in self._folders:
             counts = self._journal.counts(folder.root)
             folders.append({
-                **folder.told(now),
+                **folder.status(now),
                 **{state: counts.get(state, 0) for state in ("done", "known", "failed")},
                 "running": [
-                    {"path": str(path), "stage": one.stage, "fraction": round(one.fraction, 4),
-                     "seconds": round(max(0.0, time.monotonic() - one.began), 1)}
-                    for path, one in attempts if path.is_relative_to(folder.root)
+                    {"path": str(path), "stage": attempt.stage, "fraction": round(attempt.fraction, 4),
+                     "seconds": round(max(0.0, time.monotonic() - attempt.began), 1)}
+                    for path, attempt in attempts if path.is_relative_to(folder.root)
                 ],
             })  # fmt: skip
         state = {"pid": os.getpid(), "at": time.time(), "paused": self._paused(), "busy": self._busy}
@@ -327,8 +326,8 @@ class Daemon:
 
 
 def _line(outcome: Outcome) -> str:
-    """Return what a log says of a picture."""
-    path = outcome.work.found.path
+    """Return the log's line about a picture."""
+    path = outcome.task.found.path
     entry = outcome.entry
     if outcome.ended == "done" and entry is not None:
         return f"{path}: dreamed in {entry.seconds:.1f} s → {entry.result}"

@@ -1,4 +1,4 @@
-"""What the program did not foresee about one file: told with its traceback, so that it costs that file and nothing else."""
+"""Faults of the program at one file: logged with their traceback, so that they cost this file and no other."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 def sentence(error: BaseException) -> str:
-    """Return in words for people what it is."""
+    """Return in a sentence which fault it is."""
     return f"DeepDream has a fault: {type(error).__name__}: {error}"
 
 
-def unseen(error: Exception) -> str:
-    """Return why a file is left alone that cannot be looked at."""
+def why_unreadable(error: Exception) -> str:
+    """Return why a file that cannot be looked at is left alone."""
     return f"cannot be looked at: {error.strerror or error}" if isinstance(error, OSError) else sentence(error)
 
 
-def tell(say: Callable[[str], None], what: object, error: BaseException) -> str:
+def log(say: Callable[[str], None], what: object, error: BaseException) -> str:
     """Log an exception at work on `what` with its traceback, a line at a time; return its `sentence`."""
     say(f"{what}: {sentence(error)}")
     for lines in traceback.format_exception(error):

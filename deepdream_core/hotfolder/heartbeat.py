@@ -1,4 +1,4 @@
-"""What the hot folder's daemon tells a service manager: that it watches, how things stand, and that it is well."""
+"""What the hot folder's daemon reports to a service manager: that it watches, its status, and signs of life."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BEATS = 3
-"""Signs of life in the time after which the manager takes the daemon for dead."""
+"""How many signs of life the daemon gives in the time after which the manager takes it for dead."""
 
 
 class Pulse:
-    """Sends `READY=1`, `STATUS=…`, `WATCHDOG=1` and the like where a manager listens; elsewhere all of it does nothing.
+    """Sends `READY=1`, `STATUS=…`, `WATCHDOG=1` and the like if a manager listens; otherwise does nothing.
 
-    `say` gets a line when the daemon is not well any more, and so will be ended and started again.
+    `say` gets a line when the daemon has a problem for which the manager will restart it.
     """
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,10 +26,10 @@ class Pulse:
         self._period_s = watchdog_s()
         self._next = float("-inf")
         self._ready, self._status = False, ""
-        self._told = "", False
+        self._problem = "", False
 
     def beat(self, problem: Callable[[], str]) -> None:
-        """Give a sign of life as far as it is time for one, but not while `problem` says what is broken."""
+        """Give a sign of life if it is time for one, but not while `problem` returns what is broken."""
         now = self._clock()
         if self._period_s is None or now < self._next:
             return
@@ -37,16 +37,16 @@ class Pulse:
         why = problem()
         if not why:
             notify("WATCHDOG=1")
-        elif why == self._told[0] and not self._told[1]:  # what mends itself is not worth a word
-            self._told = why, True
-            self._say(f"{why}: no sign of life is given any more, so that the service is started again")
+        elif why == self._problem[0] and not self._problem[1]:  # a problem that passes by itself is not worth a line
+            self._problem = why, True
+            self._say(f"{why}: DeepDream gives no more signs of life, so that the service manager restarts it")
             notify(f"STATUS={printable(why)}")
-        if why != self._told[0]:
-            self._told = why, False
+        if why != self._problem[0]:
+            self._problem = why, False
 
     def show(self, state: dict[str, Any]) -> None:
-        """Say how things stand; with the first time, and the first after `reloading`, that it watches."""
-        status = told(state)
+        """Report the status; the first time, and the first time after `reloading`, also that the daemon is ready."""
+        status = status_line(state)
         if not self._ready:
             notify(f"READY=1\nSTATUS={status}")
         elif status != self._status:
@@ -54,24 +54,24 @@ class Pulse:
         self._ready, self._status = True, status
 
     def reloading(self) -> None:
-        """Say that the configuration is being read again."""
+        """Report that the configuration is being read again."""
         if self._ready:
             self._ready = False
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that it ends."""
+        """Report that the daemon ends."""
         notify("STOPPING=1")
 
 
-def told(state: dict[str, Any]) -> str:
-    """Return one line about everything that is watched: `watching 2 folders: 1 being dreamed, 3 wait`."""
+def status_line(state: dict[str, Any]) -> str:
+    """Return one line about all folders: `watching 2 folders: 1 being dreamed, 3 wait`."""
     folders = state["folders"]
-    running = sum(len(one["running"]) for one in folders)
-    waiting = sum(one["waiting"] for one in folders)
-    failed = sum(one["failed"] for one in folders)
-    alone = sum(one.get("left_alone_count", 0) for one in folders)
-    resting = [printable(f"{one['folder']}: {one['resting']}") for one in folders if one["resting"]]
+    running = sum(len(folder["running"]) for folder in folders)
+    waiting = sum(folder["waiting"] for folder in folders)
+    failed = sum(folder["failed"] for folder in folders)
+    alone = sum(folder.get("left_alone_count", 0) for folder in folders)
+    resting = [printable(f"{folder['folder']}: {folder['resting']}") for folder in folders if folder["resting"]]
     parts = [f"{running} being dreamed"] if running else []
     parts += [f"{waiting} wait"] if waiting else []
     parts += [f"{failed} in failed/"] if failed else []

@@ -1,6 +1,6 @@
-"""Where things lie in a drop folder: what is taken, which preset it gets, and where results and originals go.
+"""The layout of a drop folder: which files are taken, which preset they get, and where results and originals go.
 
-Names only: no file is opened here, and the disk is hardly asked.
+Names only: nothing here opens a file, and hardly anything asks the disk.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ LONGEST_NAME = 255
 """Bytes that a name may have on nearly every file system."""
 
 OWN = ("out", "done", "failed")
-"""What the folders at the top of a drop folder are called that are never looked into."""
+"""The names of the folders at the top of a drop folder that are never scanned."""
 
 WHY = ".why.txt"
-"""What is added to the whole name of a failed original for the text that says why."""
+"""Follows the whole name of a failed original in the name of the text that says why it failed."""
 
 _LONGEST_ENDING = 32
 
 
 @dataclass(frozen=True)
-class Places:
+class Layout:
     """One drop folder: its `root`, an absolute path, its settings, the names of the presets, and the names to ignore."""
 
     root: Path
@@ -45,10 +45,10 @@ class Places:
     ignore: Ignore
 
     @classmethod
-    def of(cls, settings: FolderSettings, presets: Collection[str], ignore: Sequence[str] = ()) -> Places:
-        """Return the places of the folder that the settings name; raises `SettingsError` when `~` leads nowhere.
+    def of(cls, settings: FolderSettings, presets: Collection[str], ignore: Sequence[str] = ()) -> Layout:
+        """Return the layout of the folder that the settings name; raises `SettingsError` if no home folder is known.
 
-        `ignore` are patterns of names that are ignored besides the usual ones, as config.yaml has them.
+        `ignore` are the patterns of config.yaml, which are ignored besides the usual ones.
         """
         return cls(root_of(settings), settings, presets, Ignore(tuple(ignore)))
 
@@ -68,27 +68,27 @@ class Places:
         return self.root / "failed"
 
     def relative(self, path: Path) -> Path:
-        """Return the path as seen from the root; raises `ValueError` for one that does not lie below it."""
+        """Return the path relative to the root; raises `ValueError` for a path that is not below it."""
         inside = path.relative_to(self.root)
         if ".." in inside.parts:
             raise ValueError(f"{path} leads out of {self.root}")
         return inside
 
     def preset_of(self, path: Path) -> str | None:
-        """Return the preset for a picture: that of the first folder below the root named like one, else the folder's own.
+        """Return a picture's preset: that of the first folder below the root named like a preset, else the drop folder's.
 
-        None stands for the defaults. Raises `ValueError` for a path that does not lie below the root.
+        None means the defaults. Raises `ValueError` for a path that is not below the root.
         """
-        # macOS may write é as e and an accent; to a person that is the same name.
+        # macOS may write é as e and an accent; to people that is the same name.
         known = {unicodedata.normalize("NFC", name): name for name in self.presets}
         folders = (unicodedata.normalize("NFC", part) for part in self.relative(path).parts[:-1])
         return next((known[name] for name in folders if name in known), self.settings.preset)
 
     def result_for(self, path: Path, ending: str) -> Path:
-        """Return where the result of a picture goes when it is written with `ending`, as `.png`.
+        """Return where the result of a picture goes if it is written with an `ending` such as `.png`.
 
-        Its name stays as it is unless the ending belongs to another format than its own. Raises `ValueError` for a path
-        that does not lie below the root.
+        The name stays the same unless the ending belongs to another format than the name's own. Raises `ValueError` for a
+        path that is not below the root.
         """
         wanted = self.out / self.relative(path)
         own, ending = wanted.suffix.lower(), ending.lower()
@@ -97,31 +97,31 @@ class Places:
         return wanted.with_name(fitted(wanted.stem, ending))
 
     def done_for(self, path: Path) -> Path:
-        """Return where an original goes that is done; raises `ValueError` for one that does not lie below the root."""
+        """Return where an original goes that is done; raises `ValueError` for a path that is not below the root."""
         return self.done / self.relative(path)
 
     def failed_for(self, path: Path) -> Path:
-        """Return where an original goes that failed; raises `ValueError` for one that does not lie below the root."""
+        """Return where an original goes that failed; raises `ValueError` for a path that is not below the root."""
         return self.failed / self.relative(path)
 
     def why_for(self, path: Path) -> Path:
-        """Return where the text lies that says why an original failed: beside it in failed/.
+        """Return the path of the text that says why an original failed: beside it in failed/.
 
-        `path` is where the original was dropped or where it is in failed/, by a number perhaps. Raises `ValueError` for
-        one that does not lie below the root.
+        `path` is where the original was dropped or where it is in failed/, perhaps with a number. Raises `ValueError` for
+        a path that is not below the root.
         """
         failed = path if self.relative(path).parts[:1] == (self.failed.name,) else self.failed_for(path)
         name = failed.name + WHY
         if len(os.fsencode(name)) > LONGEST_NAME:
-            # Names that differ in their last letters only must not share one text.
+            # Names that differ only in their last letters must not share a text.
             name = fitted(failed.name, f"~{hashlib.sha256(os.fsencode(failed.name)).hexdigest()[:8]}{WHY}")
         return failed.with_name(name)
 
     @staticmethod
     def numbered(path: Path, n: int, reserved: int = 0) -> Path:
-        """Return `name (2).jpg` for `name.jpg` and 2, with a stem cut short where it must be; for 1 the path itself.
+        """Return `name (2).jpg` for `name.jpg` and 2, with a shorter stem if the name is too long; for 1 the path itself.
 
-        `reserved` bytes are left for what another file's name adds to this one.
+        `reserved` bytes are left free for what another file's name adds to this one.
         """
         if n == 1 and (not reserved or len(os.fsencode(path.name)) + reserved <= LONGEST_NAME):
             return path
@@ -131,30 +131,29 @@ class Places:
         return path.with_name(fitted(stem, f" ({n}){ending}" if n > 1 else ending, reserved))
 
     def _is_own(self, name: str) -> bool:
-        """Say whether that is one of our folders; where names differ by case alone, the disk says whether both are one."""
+        """Return whether a name is one of our folders; the disk decides for names that differ only in case."""
         plain = name.casefold()
         if name in OWN or plain not in OWN:
             return name in OWN
         return _same(self.root / name, self.root / plain) or _one_name(self.root, name, plain)
 
     def passed_over(self, path: Path, is_folder: bool) -> bool:
-        """Return whether a file is never taken, or a folder never looked into; `ValueError` for one not below the root."""
+        """Return whether a file is never taken or a folder never scanned; `ValueError` for a path not below the root."""
         return self.why_passed_over(path, is_folder) is not None
 
     def why_passed_over(self, path: Path, is_folder: bool = False) -> str | None:
-        """Return in words for people why something is passed over, as `is hidden`, or None for what is taken.
+        """Return why a file or folder is passed over, for example `is hidden`, or None if it is taken.
 
-        Names in the words are quoted and escaped. Camera RAW is taken: it is refused later, with advice. Raises
-        `ValueError` for a path that does not lie below the root.
+        Names in the text are quoted and escaped. Camera RAW is taken, and refused later with advice. Raises `ValueError`
+        for a path that is not below the root.
         """
         parts = self.relative(path).parts
         if parts and self._is_own(parts[0]):
-            is_it = len(parts) == 1
-            return f"{'is' if is_it else 'lies in'} one of this folder's own folders: {parts[0]}"
+            return f"{'is' if len(parts) == 1 else 'is in'} one of this folder's own folders: {parts[0]}"
         for number, part in enumerate(parts, 1):
             why = self.ignore.why(part)
             if why is not None:
-                return why if number == len(parts) else f"lies in {part!r}, which {why}"
+                return why if number == len(parts) else f"is in {part!r}, which {why}"
         return None if is_folder or not parts else _why_no_picture(parts[-1])
 
 
@@ -164,11 +163,11 @@ def _why_no_picture(name: str) -> str | None:
     ending = Path(name).suffix.lower()
     if ending in ENDINGS or ending in RAW_ENDINGS:
         return None
-    return f"is no picture by its name: known endings are {', '.join(ENDINGS)}"
+    return f"does not have a picture's name: known endings are {', '.join(ENDINGS)}"
 
 
 def fitted(stem: str, rest: str, reserved: int = 0) -> str:
-    """Return a name of both parts, the stem without as many of its last characters as are too many."""
+    """Return a name of both parts, the stem cut as short as it must be."""
     room = LONGEST_NAME - len(os.fsencode(rest)) - reserved
     while stem and len(os.fsencode(stem)) > room:
         stem = stem[:-1]
@@ -176,7 +175,7 @@ def fitted(stem: str, rest: str, reserved: int = 0) -> str:
 
 
 def root_of(settings: FolderSettings) -> Path:
-    """Return a drop folder's path with `~` replaced; raises `SettingsError` when no home folder is known."""
+    """Return a drop folder's path with `~` replaced; raises `SettingsError` if no home folder is known."""
     root = Path(os.path.expanduser(settings.path))
     if not root.is_absolute():
         raise SettingsError(
@@ -186,47 +185,47 @@ def root_of(settings: FolderSettings) -> Path:
 
 
 def check(folders: Sequence[FolderSettings]) -> None:
-    """Raise `SettingsError` for drop folders that would take what is not theirs, or each other's files or results.
+    """Raise `SettingsError` for drop folders that would take files that are not theirs, or each other's files or results.
 
-    Each must be a folder of its own: not the top, not what holds the home folder, not within another; and the out/, done/
-    and failed/ of each, which may be links, must not lie in, be or hold one, but for their own places.
+    A drop folder must not be the top of the disk, contain the home folder or be within another one. Its out/, done/ and
+    failed/, which may be links, must not be, contain or be in a drop folder, except where they belong.
     """
     roots = [_real(root_of(folder)) for folder in folders]
     for folder, root in zip(folders, roots, strict=True):
         _check_alone(folder.path, root)
     numbers = range(len(folders))
-    for one, other in itertools.combinations(numbers, 2):
-        _check_apart((folders[one].path, roots[one]), (folders[other].path, roots[other]))
-    for one, other, name in itertools.product(numbers, numbers, OWN):
-        own = _real(root_of(folders[one]) / name)
-        if one == other and own == roots[one] / name:
+    for first, other in itertools.combinations(numbers, 2):
+        _check_apart((folders[first].path, roots[first]), (folders[other].path, roots[other]))
+    for first, other, name in itertools.product(numbers, numbers, OWN):
+        own = _real(root_of(folders[first]) / name)
+        if first == other and own == roots[first] / name:
             continue
         if _within(own, roots[other]) or _within(roots[other], own):
             raise SettingsError(
-                f"{folders[one].path}: its folder {name} is {own}, which lies in, is or holds the drop folder "
+                f"{folders[first].path}: its folder {name} is {own}, which is, contains or is in the drop folder "
                 f"{folders[other].path}",
-                f"let {name} lead to another place, or remove that link",
+                f"let the link {name} lead to another place, or remove it",
             )
 
 
-def _check_alone(said: str, root: Path) -> None:
-    next_step = "make a folder for pictures, as ~/DeepDream"
+def _check_alone(name: str, root: Path) -> None:
+    next_step = "make a folder for pictures, for example ~/DeepDream"
     if root.parent == root:
-        raise SettingsError(f"{said}: is the top of the disk", next_step)
+        raise SettingsError(f"{name}: is the top of the disk", next_step)
     home = Path(os.path.expanduser("~"))
     if home.is_absolute() and _within(_real(home), root):
-        raise SettingsError(f"{said}: is or holds your home folder {home}", next_step)
+        raise SettingsError(f"{name}: is or contains your home folder {home}", next_step)
     if os.path.lexists(root) and not os.path.isdir(root):
-        raise SettingsError(f"{said}: is a file, not a folder", next_step)
+        raise SettingsError(f"{name}: is a file, not a folder", next_step)
 
 
-def _check_apart(one: tuple[str, Path], other: tuple[str, Path]) -> None:
-    (said, root), (other_said, other_root) = one, other
+def _check_apart(first: tuple[str, Path], other: tuple[str, Path]) -> None:
+    (name, root), (other_name, other_root) = first, other
     if _same(root, other_root):
-        raise SettingsError(f"{other_said}: is the same folder as {said}", "give each folder once")
-    for (inner, inside), (outer, around) in ((one, other), (other, one)):
+        raise SettingsError(f"{other_name}: is the same folder as {name}", "give each folder once")
+    for (inner, inside), (outer, around) in ((first, other), (other, first)):
         if _within(inside, around):
-            raise SettingsError(f"{inner}: lies within the drop folder {outer}", "give it a place of its own")
+            raise SettingsError(f"{inner}: is within the drop folder {outer}", "use a folder outside it")
 
 
 def _real(path: Path) -> Path:
@@ -234,21 +233,21 @@ def _real(path: Path) -> Path:
 
 
 def _within(inner: Path, outer: Path) -> bool:
-    """Return whether `inner` is `outer` or lies in it."""
+    """Return whether `inner` is `outer` or is in it."""
     return any(_same(path, outer) for path in (inner, *inner.parents))
 
 
 def _one_name(folder: Path, name: str, other: str) -> bool:
-    """Return whether a folder lists only one of two names, and has both; inodes may say that they are two."""
+    """Return whether a folder has both names but lists only `name`; their inodes may differ nevertheless."""
     try:
         return os.path.lexists(folder / other) and other not in (names := os.listdir(folder)) and name in names  # noqa: PTH208
     except OSError:
         return False
 
 
-def _same(one: Path, other: Path) -> bool:
-    """Return whether both are one folder, also where its name can be written in several ways or it is mounted twice."""
+def _same(path: Path, other: Path) -> bool:
+    """Return whether both are the same folder, even if its name can be written in several ways or it is mounted twice."""
     try:
-        return one == other or one.samefile(other)
+        return path == other or path.samefile(other)
     except OSError:
         return False

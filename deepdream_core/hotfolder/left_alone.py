@@ -1,4 +1,4 @@
-"""Files of a drop folder that are left alone though they could be pictures, and why: data."""
+"""Which files of a drop folder are left alone though they could be pictures, and why: data."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def own_uid() -> int | None:
 
 
 def why(found: Found, settings: FolderSettings, uid: int | None) -> str:
-    """Return why a daemon of the user `uid` leaves a file alone, "" when it does not."""
+    """Return why a daemon of the user `uid` leaves a file alone, "" if it does not."""
     return OTHERS if uid is not None and found.uid != uid and not settings.other_owners else ""
 
 
 class LeftAlone:
-    """The files that are left alone, each with its reason, and those of them that nobody has been told of yet."""
+    """The files that are left alone, each with its reason; `news` reports each of them once."""
 
     def __init__(self) -> None:
         self._why: dict[Path, str] = {}
@@ -37,7 +37,7 @@ class LeftAlone:
         self._new: dict[Path, str] = {}
 
     def add(self, path: Path, why: str) -> bool:
-        """Note that a file is left alone; say whether that was not known."""
+        """Add a file that is left alone; return whether that is new."""
         why = why.partition("\n")[0].rstrip(".")
         self._seen.add(path)
         if self._why.get(path) == why:
@@ -45,33 +45,33 @@ class LeftAlone:
         self._why[path] = self._new[path] = why
         return True
 
-    def unseen(self, path: Path, error: Exception) -> bool:
-        """Note that something cannot be looked at, unless it is gone; say whether that was not known."""
+    def unreadable(self, path: Path, error: Exception) -> bool:
+        """Add a file or folder that cannot be looked at, unless it is gone; return whether that is new."""
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             return False
-        return self.add(path, fault.unseen(error))
+        return self.add(path, fault.why_unreadable(error))
 
     def keep(self, path: Path) -> None:
-        """Note that a file is still there; one that is left alone still is."""
+        """Keep a file that still exists, if it is left alone."""
         if path in self._why:
             self._seen.add(path)
 
     def remove(self, path: Path) -> None:
-        """Note that a file is taken, or gone."""
+        """Remove a file that is taken, or gone."""
         self._why.pop(path, None)
         self._new.pop(path, None)
 
     def begin_scan(self) -> None:
-        """Begin to hear of all files again."""
+        """Begin a scan, which adds or keeps all files that still exist."""
         self._seen.clear()
 
     def end_scan(self) -> None:
-        """Forget the files that were not told since `begin_scan`."""
+        """Remove the files that were neither added nor kept since `begin_scan`."""
         for path in [path for path in self._why if path not in self._seen]:
             self.remove(path)
 
     def news(self, root: Path) -> list[str]:
-        """Return one line for each reason that has been met with since the last time, however many files have it."""
+        """Return one line for each reason that is new since the last call, however many files have it."""
         new, self._new = self._new, {}
         lines = []
         for why, count in Counter(new.values()).items():
@@ -80,8 +80,8 @@ class LeftAlone:
             lines.append(f"{what}; left alone" + (f", {ALLOW}" if why == OTHERS else ""))
         return lines
 
-    def told(self) -> dict[str, object]:
-        """Return how many there are, how many for each reason, and the first hundred, for `status`."""
+    def status(self) -> dict[str, object]:
+        """Return the number of files, the number for each reason, and the first hundred files, for `deepdream status`."""
         return {
             "left_alone_count": len(self._why),
             "left_alone_why": dict(Counter(self._why.values()).most_common(10)),

@@ -1,4 +1,4 @@
-"""Which of the pictures that wait comes next: small and fresh drops before a backlog, and the backlog never starves."""
+"""Which picture comes next: small and fresh drops before a backlog, and the backlog never starves."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ if TYPE_CHECKING:
     from deepdream_core.hotfolder.arrivals import Arrival
 
 OLDEST_EVERY = 4
-"""Every so many pictures, one of the oldest drop is taken, whatever has come since."""
+"""One picture in so many comes from the oldest batch, whatever has arrived since."""
 
 
 def chosen(due: Sequence[Arrival], turn: int) -> Arrival:
-    """Return the one of these that comes next; `turn` counts the pictures chosen so far.
+    """Return the file that comes next; `turn` counts the files chosen so far.
 
-    Files that came together are a drop. The smallest drop comes first, of equal ones the newest, and within a drop they
-    come by their names, as a camera has numbered them.
+    The smallest batch comes first, among equals the newest. Within a batch files come by name, as a camera numbers them.
     """
-    left = Counter(one.batch for one in due)
+    left = Counter(arrival.batch for arrival in due)
     oldest_turn = turn % OLDEST_EVERY == OLDEST_EVERY - 1
-    batch = min(left) if oldest_turn else min(left, key=lambda one: (left[one], -one))
-    return min((one for one in due if one.batch == batch), key=lambda one: str(one.path))
+    batch = min(left) if oldest_turn else min(left, key=lambda number: (left[number], -number))
+    return min((arrival for arrival in due if arrival.batch == batch), key=lambda arrival: str(arrival.path))

@@ -1,4 +1,4 @@
-"""`deepdream retry`: how a file that failed, or waits, gets another chance."""
+"""`deepdream retry`: tries files again that failed or wait."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepdream_core.hotfolder.journal import Journal
-    from deepdream_core.hotfolder.layout import Places
+    from deepdream_core.hotfolder.layout import Layout
 
 
-def retried(paths: Sequence[Path], folders: Sequence[Places], journal: Journal) -> list[tuple[Path, str]]:
-    """Put originals from failed/ back where they were dropped, and have what waits tried at once; tell of each file.
+def retried(paths: Sequence[Path], folders: Sequence[Layout], journal: Journal) -> list[tuple[Path, str]]:
+    """Put originals from failed/ back where they were dropped, and try files that wait at once; return a text for each.
 
-    A folder stands for the pictures below it; without `paths`, it is every failed/. Raises `SettingsError`, before anything
-    is done, for a path that is not there, in no drop folder, or no picture's; `OSError`.
+    A folder means the pictures below it; without `paths`, every failed/ is meant. Raises `SettingsError`, before any
+    change, for a path that does not exist, is in no drop folder, or belongs to no picture; `OSError`.
     """
     if paths:
         wanted = [place_of(path, folders) for path in paths]
     else:
-        wanted = [(places.failed, places) for places in folders if places.failed.is_dir()]
-    chosen = [(one, places) for path, places in wanted for one in _pictures(path, places)]
-    told = [_again(one, places, journal) for one, places in dict(chosen).items()]  # each once
+        wanted = [(layout.failed, layout) for layout in folders if layout.failed.is_dir()]
+    chosen = [(picture, layout) for path, layout in wanted for picture in _pictures(path, layout)]
+    results = [_retry(picture, layout, journal) for picture, layout in dict(chosen).items()]  # each once
     shared_state.nudge()
-    return told
+    return results
 
 
-def _pictures(path: Path, places: Places) -> list[Path]:
-    """Return the pictures that a path means: its own, the one whose reason it tells, or those below it."""
-    own = path.relative_to(places.root).parts[:1]
+def _pictures(path: Path, layout: Layout) -> list[Path]:
+    """Return the pictures that a path means: itself, the picture whose reason it holds, or those below it."""
+    own = path.relative_to(layout.root).parts[:1]
     if own in (("out",), ("done",)):
         raise SettingsError(
             f"{path}: is done", "to dream it again with other settings, move the original back into the drop folder"
         )
     if path.is_symlink() or not os.path.lexists(path):
-        what = "is a symbolic link, and those are not followed" if path.is_symlink() else "is not there"
+        what = "is a symbolic link; DeepDream does not follow links" if path.is_symlink() else "does not exist"
         raise SettingsError(f"{path}: {what}", "check the name; `deepdream explain` says more")
     failed = own == ("failed",)
     if path.is_dir():
-        passed_over = _is_why if failed else places.passed_over
-        return sorted((one.path for one in scan(path, passed_over)), key=str)
+        passed_over = _is_why if failed else layout.passed_over
+        return sorted((found.path for found in scan(path, passed_over)), key=str)
     if failed and _is_why(path, False):
-        return [_told_by(path, places)]
-    if not failed and (why := places.why_passed_over(path)) is not None:
+        return [_original_of(path, layout)]
+    if not failed and (why := layout.why_passed_over(path)) is not None:
         raise SettingsError(f"{path}: {why}", "give a picture")
     return [path]
 
@@ -63,20 +63,20 @@ def _is_why(path: Path, is_folder: bool) -> bool:
     return not is_folder and path.name.endswith(WHY)
 
 
-def _told_by(note: Path, places: Places) -> Path:
-    """Return the original in failed/ whose reason a text tells."""
+def _original_of(note: Path, layout: Layout) -> Path:
+    """Return the original in failed/ whose reason a text holds."""
     for path in note.parent.iterdir():
-        if not _is_why(path, False) and places.why_for(path) == note:
+        if not _is_why(path, False) and layout.why_for(path) == note:
             return path
     raise SettingsError(f"{note}: the original beside it is gone", "remove this text")
 
 
-def _again(path: Path, places: Places, journal: Journal) -> tuple[Path, str]:
-    """Give a file another chance; return where it is then, and what is told of it."""
-    if path.is_relative_to(places.failed):
-        return _put_back(path, places), "is tried again"
-    found = look(path, places.root)
-    entry = journal.of_version(places.root, found) if found is not None else None
+def _retry(path: Path, layout: Layout, journal: Journal) -> tuple[Path, str]:
+    """Let a file be tried again; return where it is then, and what happens to it."""
+    if path.is_relative_to(layout.failed):
+        return _put_back(path, layout), "is tried again"
+    found = look(path, layout.root)
+    entry = journal.of_version(layout.root, found) if found is not None else None
     if entry is None or not entry.stays:
         return path, "is tried at once"
     if entry.result is not None and entry.result.is_file():
@@ -85,13 +85,13 @@ def _again(path: Path, places: Places, journal: Journal) -> tuple[Path, str]:
     return path, "is tried again"
 
 
-def _put_back(path: Path, places: Places) -> Path:
-    wanted = places.root / path.relative_to(places.failed)
-    wanted = make_folder(wanted.parent, places.root, places.failed) / wanted.name
+def _put_back(path: Path, layout: Layout) -> Path:
+    wanted = layout.root / path.relative_to(layout.failed)
+    wanted = make_folder(wanted.parent, layout.root, layout.failed) / wanted.name
     for number in itertools.count(1):
-        target = places.numbered(wanted, number)
+        target = layout.numbered(wanted, number)
         with contextlib.suppress(FileExistsError):
             move(path, target)
-            places.why_for(path).unlink(missing_ok=True)
+            layout.why_for(path).unlink(missing_ok=True)
             return target
     raise AssertionError

@@ -1,4 +1,4 @@
-"""Whether the device has memory to spare: other programs come first."""
+"""Whether the device has memory to spare; other programs come first."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LOOK_EVERY_S = 10.0
 _QUERY = ("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
 
 
-class Neighbour:
-    """Says why batch work should rest because of `engine.keep_free_mb`; asks at most every 10 s.
+class SpareMemory:
+    """Decides whether `engine.keep_free_mb` makes batch work rest; measures at most every 10 s.
 
-    What this user's own helper holds counts as free, since it gives way by itself.
+    Memory of this user's own helper counts as free, since the helper gives way by itself.
     """
 
     def __init__(
@@ -36,16 +36,16 @@ class Neighbour:
         self._asked_at = float("-inf")
         self._why = ""
 
-    def why(self, settings: EngineSettings) -> str:
-        """Return why to rest, "" when there is no reason."""
+    def shortage(self, settings: EngineSettings) -> str:
+        """Return why batch work should rest, "" if it need not."""
         if not settings.keep_free_mb:
             return ""
         if self._clock() - self._asked_at >= LOOK_EVERY_S:
             self._asked_at = self._clock()
-            self._why = self._looked(settings)
+            self._why = self._measure(settings)
         return self._why
 
-    def _looked(self, settings: EngineSettings) -> str:
+    def _measure(self, settings: EngineSettings) -> str:
         free_mb = self._free_mb(settings)
         if free_mb is None or free_mb >= settings.keep_free_mb:
             return ""

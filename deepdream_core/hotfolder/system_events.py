@@ -1,4 +1,4 @@
-"""One border to watchdog: the system's own events about a folder, and what it does not tell of them."""
+"""The border to watchdog: the system's events about a folder, and what watchdog keeps to itself about them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from watchdog.events import FileSystemEvent
 
-# An emitter that is stopped while it reads complains of that, as of an error; to a person it would be a riddle.
+# An emitter that is stopped while it reads logs an error, which would only puzzle people.
 logging.getLogger("watchdog.observers.inotify").addFilter(lambda record: "thread is inactive" not in str(record.msg))
 
 STOP_S = 2.0
-"""Threads that have not ended by then are left."""
+"""`stop` does not wait longer for threads to end."""
 _SOUGHT: list[type[FileSystemEvent]] = [
     kinds.FileCreatedEvent, kinds.FileMovedEvent, kinds.FileClosedEvent, kinds.FileModifiedEvent, kinds.FileAttribEvent,
     kinds.DirCreatedEvent, kinds.DirMovedEvent, kinds.DirAttribEvent,
@@ -48,10 +48,10 @@ class _Handler(kinds.FileSystemEventHandler):
 
 
 class Events:
-    """The system's events about one folder, and the threads that bring them; raises, mostly OSError, where it has none.
+    """The system's events about one folder, and the threads that bring them; raises, mostly OSError, if it has none.
 
-    `take` gets each event and `lost` is called when some were lost, both on these threads, which an exception would end.
-    `leaves_out(folder)` says which folders need not be watched.
+    `take` gets each event, and `lost` is called if events were lost, both on these threads, which an exception would end.
+    `leaves_out(folder)` returns whether a folder need not be watched.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Events:
         leaves_out: Callable[[str], bool],
         lost: Callable[[], None],
     ) -> None:
-        # watchdog warns of a folder that was moved out and comes back with its watches, and does the right thing.
+        # watchdog warns of a folder that was moved out and comes back with its watches, but handles it well.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         self._reader: _Reader | None = None
         self._observer: BaseObserver
@@ -72,7 +72,7 @@ class Events:
         else:
             self._observer = Observer()
             if isinstance(self._observer, PollingObserver):
-                raise OSError(errno.ENOSYS, "this system tells of no changes")
+                raise OSError(errno.ENOSYS, "this system does not report changes")
         try:
             self._observer.schedule(_Handler(take), str(root), recursive=True, event_filter=_SOUGHT)
             self._observer.start()
@@ -84,12 +84,12 @@ class Events:
 
     @property
     def alive(self) -> bool:
-        """Say whether all that should run does, and the folder is still watched."""
+        """Return whether all threads run and the folder is still watched."""
         return all(thread.is_alive() for thread in self._threads()) and not (self._reader and self._reader.ended)
 
     @property
     def refused(self) -> OSError | None:
-        """Return why a folder below could not be watched, when the system is out of watches."""
+        """Return why a folder below could not be watched, if the system is out of watches."""
         return self._reader.refused if self._reader else None
 
     def _threads(self) -> list[threading.Thread]:
@@ -118,9 +118,9 @@ if TYPE_CHECKING or sys.platform == "linux":
     class _Reader(InotifyFD):
         """watchdog's reader of inotify, which keeps some things to itself that matter here.
 
-        When the kernel's queue overflows it renews its watches, writes that into the log and tells no handler. It
-        goes on without a word when a folder below the root cannot be watched, for want of watches or permission, and when
-        the root was unmounted. And it would watch the folders that we write to.
+        When the kernel's queue overflows, watchdog renews its watches and logs that, but calls no handler. It continues
+        silently if a folder below the root cannot be watched, for lack of watches or permission, and if the root was
+        unmounted. It would also watch the folders that we write to.
         """
 
         def __init__(self, root: bytes, leaves_out: Callable[[str], bool], lost: Callable[[], None]) -> None:
@@ -154,17 +154,15 @@ if TYPE_CHECKING or sys.platform == "linux":
 
 
 def in_plain_words(error: Exception) -> str:
-    """Say why events do not come, and what helps."""
-    if isinstance(
-        error, RecursionError
-    ):  # os.walk, by which watchdog finds what to watch, calls itself before Python 3.12
-        return "folders lie too deep within each other to be watched; therefore"
+    """Return why events do not come, and what helps."""
+    if isinstance(error, RecursionError):  # watchdog uses os.walk, which is recursive before Python 3.12
+        return "folders are nested too deeply to be watched; therefore"
     what, limit, enough = {
         errno.ENOSPC: ("watches", "max_user_watches", 524_288),
         errno.EMFILE: ("instances", "max_user_instances", 1_024),
     }.get(getattr(error, "errno", None) or 0, ("", "", 0))
     if not limit:
-        return f"changes cannot be told here: {getattr(error, 'strerror', None) or error}; therefore"
+        return f"DeepDream cannot watch this folder for changes: {getattr(error, 'strerror', None) or error}; therefore"
     try:
         present = int(Path(f"/proc/sys/fs/inotify/{limit}").read_text())
     except (OSError, ValueError):
@@ -176,13 +174,13 @@ def in_plain_words(error: Exception) -> str:
 
 
 def shared_with_others(folder: Path) -> str:
-    """Say that others change this file system from elsewhere, of which inotify tells nothing; empty when they do not."""
+    """Return that other machines can change this file system, which inotify does not report; "" if they cannot."""
     try:
-        mounts = [(Path(one.mountpoint), one.fstype) for one in psutil.disk_partitions(all=True)]
+        mounts = [(Path(mount.mountpoint), mount.fstype) for mount in psutil.disk_partitions(all=True)]
     except (OSError, psutil.Error):
         return ""
     over = [(len(place.parts), kind) for place, kind in reversed(mounts) if folder.is_relative_to(place)]
-    _, kind = max(over, key=itemgetter(0), default=(0, ""))  # of several in one place, the last lies on top
+    _, kind = max(over, key=itemgetter(0), default=(0, ""))  # of several mounts in one place, the last is on top
     return (
         f"other machines can change this file system ({kind}) unnoticed; therefore" if kind.lower() in _SHARED else ""
     )

@@ -1,4 +1,4 @@
-"""Hints that something has changed in a drop folder. They are quick, and not to be relied upon: scans tell the truth."""
+"""Hints that something has changed in a drop folder. They are quick but may be missing; scans find everything."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CANARY_S = 5.0
-"""How long a change may take to be told."""
+"""How long an event may take to arrive."""
 CANARY_EVERY_S = 3600.0
 TRY_AGAIN_S = 10.0
-"""Observers that end by themselves are not started again more often than this."""
+"""An observer that ends by itself is not restarted more often than this."""
 JUMP_S = 30.0
-"""How far the wall clock may move against the monotonic one: more is a resume after sleep, or somebody set it."""
+"""How far the wall clock may move against the monotonic clock: more means that the machine slept or the clock was set."""
 MOST_PATHS = 10_000
-"""With more paths than this waiting, everything is looked through instead."""
+"""If more paths than this wait, the whole folder is scanned instead."""
 
 _CANARY = ".deepdream-canary-"
 _WHY = {
@@ -41,12 +41,12 @@ _WHY = {
     kinds.EVENT_TYPE_MODIFIED: "a program writes it",
     kinds.EVENT_TYPE_ATTRIB: "its permissions or times have changed",
 }
-_UNHEARD = "this file system tells of no changes made here; therefore"
+_NO_EVENTS = "this file system does not report changes made here; therefore"
 
 
 @dataclass(frozen=True)
 class Hint:
-    """Something may have changed at `path`, a file or a folder below `root`; anywhere there when it is None."""
+    """Something may have changed at `path`, a file or a folder below `root`; None means anywhere below `root`."""
 
     root: Path
     path: Path | None
@@ -54,10 +54,10 @@ class Hint:
 
 
 class Watcher:
-    """Gathers hints about one folder from the system's events; where there are none, says regularly to look everywhere.
+    """Collects hints about one folder from the system's events; without events, hints regularly to scan everything.
 
-    All methods are for one thread, but for `drain`, which any may call. `wake` is called, from any thread, when there is
-    something to drain and was nothing before. `passed_over(path, is_folder)` leaves out files and whole folders.
+    All methods are for one thread, except `drain`, which any thread may call. Any thread may call `wake` when the first
+    hint is there to drain. `passed_over(path, is_folder)` leaves out files and whole folders.
     `clock` and `wall_clock` count seconds, as `time.monotonic` and `time.time`.
     """
 
@@ -82,7 +82,7 @@ class Watcher:
         self._offset = self._next_poll = self._next_canary = 0.0
         self._revived_at = float("-inf")
         self._trouble = self._shared = self._untested = ""
-        self._unheard = False
+        self._no_events = False
         self._canary = root / f"{_CANARY}{os.getpid()}"
         self._canary_due: float | None = None
         self._canary_seen = threading.Event()
@@ -90,55 +90,55 @@ class Watcher:
 
     @property
     def mode(self) -> str:
-        """Return `events`, or `polling` where they do not tell all."""
-        return "polling" if self._events is None or self._trouble or self._shared or self._unheard else "events"
+        """Return `events`, or `polling` if events do not report everything."""
+        return "polling" if self._events is None or self._trouble or self._shared or self._no_events else "events"
 
     @property
     def sound(self) -> bool:
-        """Say whether changes are noticed in one way or the other: by events, or knowingly by polling."""
+        """Return whether changes are noticed, by events or by intended polling."""
         return self.mode == "polling" or (self._events is not None and self._events.alive)
 
     @property
     def shared(self) -> bool:
-        """Say whether other machines can change the folder unnoticed."""
+        """Return whether other machines can change the folder unnoticed."""
         return bool(self._shared)
 
     @property
     def why(self) -> str:
-        """Return why it polls and what would help, or what is not known of the events; empty when all is well."""
+        """Return why it polls and what would help, or what is unknown about the events; "" if there is no problem."""
         if self.mode == "events":
             return self._untested
         if self._identity is None:
             return "the folder is not there, or does not answer"
-        reason = self._trouble or self._shared or _UNHEARD
-        return f"{reason} the folder is looked through every {self.polled_every_s:g} s"
+        reason = self._trouble or self._shared or _NO_EVENTS
+        return f"{reason} DeepDream scans the folder every {self.polled_every_s:g} s"
 
     def drain(self) -> list[Hint]:
-        """Return what has gathered since the last time, each path once; all of it is covered by a scan begun now."""
+        """Return the hints since the last call, each path once; a scan that begins now covers all of them."""
         return self._pending.drain()
 
     def start(self) -> None:
-        """Begin; the first hint is to look everywhere. Whatever keeps events from coming is told by `why`, not raised."""
+        """Begin; the first hint is to scan everything. If events cannot come, `why` says so; nothing is raised."""
         now = self._clock()
         self._offset = self._wall_clock() - now
         self._open(now, "the start")
         self.canary(now)
 
     def restart(self, why: str) -> None:
-        """Begin again, as after the folder was away, and hint to look everywhere."""
+        """Begin again, for example after the folder was offline, and hint to scan everything."""
         self._close()
         now = self._clock()
         self._open(now, why)
         self.canary(now)
 
     def stop(self) -> None:
-        """End all threads, within two seconds; nothing of ours stays in the folder. May be called again."""
+        """End all threads within two seconds, and leave nothing in the folder. May be called again."""
         self._close()
         with contextlib.suppress(OSError):
             self._canary.unlink()
 
     def tick(self, now: float) -> None:
-        """Notice what events do not tell: a lost folder, an ended thread, a clock that jumped. Call it every second or so.
+        """Notice what events do not report: a lost folder, an ended thread, a clock that jumped. Call every second or so.
 
         `now` is the time of `clock`. Raises nothing.
         """
@@ -155,7 +155,7 @@ class Watcher:
             self._pending.everything("polling")
 
     def canary(self, now: float) -> None:
-        """Write a hidden file and remove it, to see whether events arrive; `tick` says so once they should have."""
+        """Write and remove a hidden file to test whether events arrive; `tick` checks the result."""
         self._next_canary = now + CANARY_EVERY_S
         self._canary_due, self._untested = None, ""
         if self._events is None:
@@ -168,12 +168,14 @@ class Watcher:
             finally:
                 self._canary.unlink(missing_ok=True)
         except OSError as error:
-            self._untested = f"whether changes are told here could not be tried: {error.strerror or error}"
+            self._untested = (
+                f"DeepDream could not test whether this system reports changes here: {error.strerror or error}"
+            )
         else:
             self._canary_due = now + CANARY_S
 
     def _open(self, now: float, why: str) -> None:
-        """Have the system tell of changes, and only then hint to look everywhere, so that nothing falls between."""
+        """Watch for events first and then hint to scan everything, so that no change falls between."""
         self._next_poll = now + self.polled_every_s
         self._trouble = self._shared = ""
         self._identity = _identity(self.root)
@@ -193,9 +195,9 @@ class Watcher:
             self._events = None
 
     def _is_there(self) -> bool:
-        """Say whether the folder is; begin again when it is another than before: mounted, or unmounted, or made again.
+        """Return whether the folder exists; begin again if it is another than before: mounted, unmounted, or made again.
 
-        Of its end watchdog says nothing to us: when it is removed one thread ends, when it is unmounted none does.
+        watchdog does not report the end of a folder: if it is removed one thread ends, if it is unmounted none does.
         """
         identity = _identity(self.root)
         if identity is None:
@@ -206,7 +208,7 @@ class Watcher:
         return identity is not None
 
     def _is_unstable(self, identity: tuple[int, int]) -> bool:
-        """Say whether the folder's inode tells nothing, being another at every look, on the same disk."""
+        """Return whether the folder's inode is useless, because it is another at every look, on the same disk."""
         was = self._identity
         return was is not None and was[0] == identity[0] and _identity(self.root) not in (None, identity)
 
@@ -221,7 +223,7 @@ class Watcher:
             self._revived_at = now
             self.restart("the observer had ended")
         elif not self._events.alive:
-            self._trouble = "the observer has ended once more and will be restarted in a few seconds; until then"
+            self._trouble = "the observer ended again and will be restarted in a few seconds; until then"
 
     def _check_canary(self, now: float) -> None:
         if self._overflown and self._canary_due is not None:  # the canary's own event may be among the lost
@@ -229,23 +231,23 @@ class Watcher:
         self._overflown = False
         if self._canary_seen.is_set():
             self._canary_due = None
-            if self._unheard:
-                self._unheard = False
-                self._pending.everything("changes are told again")
+            if self._no_events:
+                self._no_events = False
+                self._pending.everything("events arrive again")
         elif self._canary_due is not None and now >= self._canary_due:
-            self._canary_due, self._unheard, self._next_poll = None, True, now
+            self._canary_due, self._no_events, self._next_poll = None, True, now
         if now >= self._next_canary:
             if self._events is None:
-                self.restart("another try to have changes told")
+                self.restart("another try to get events")
             else:
                 self.canary(now)
 
     def _lost(self) -> None:
         self._overflown = True
-        self._pending.everything("more changed at once than the system could tell")
+        self._pending.everything("more changed at once than the system could report")
 
     def _take(self, event: FileSystemEvent) -> None:
-        """Turn an event into a hint; on watchdog's thread, which an exception would end."""
+        """Make a hint of an event; on watchdog's thread, which an exception would end."""
         try:
             self._hint(event)
         except Exception:
@@ -267,15 +269,15 @@ class Watcher:
             self._pending.add(path, why)
 
     def _leaves_out(self, folder: str) -> bool:
-        """Say whether a folder need not be watched; on watchdog's thread, or on ours at the start."""
+        """Return whether a folder need not be watched; on watchdog's thread, or on ours at the start."""
         try:
             return self._is_passed_over(self.root / Path(folder).relative_to(self._real), True)
         except Exception:
-            logger.exception("cannot say whether %r is to be watched", folder)
+            logger.exception("cannot decide whether to watch %r", folder)
             return False
 
     def _is_passed_over(self, path: Path, is_folder: bool) -> bool:
-        """Ask about a path and about all the folders it lies in."""
+        """Ask about a path and about all folders that contain it."""
         steps = path.relative_to(self.root).parts
         folder = self.root
         for step in steps[:-1]:
@@ -286,7 +288,7 @@ class Watcher:
 
 
 class _Pending:
-    """Hints that wait, each path once; for any thread."""
+    """The hints that wait, each path once; for any thread."""
 
     def __init__(self, root: Path, wake: Callable[[], object]) -> None:
         self._root = root
