@@ -681,14 +681,14 @@ def test_when_watches_run_out_at_the_start_it_is_said_with_the_remedy_and_polled
         f"`sudo sysctl fs.inotify.max_user_watches={max(524_288, 2 * present)}`; "
         "until then DeepDream scans the folder every 10 s"
     )
-    assert hints == ["['polling']", "[]", "['another try to have changes told'] events"]
+    assert hints == ["['polling']", "[]", "['another try to get events'] events"]
 
 
 def test_when_watches_run_out_later_it_is_noticed(tmp_path: Path) -> None:
     before, mode, why, *hints = limited("max_inotify_watches", 1, tmp_path, "one folder more")
     assert (before, mode) == ("events", "polling")
     assert why.startswith("out of inotify watches")
-    assert hints == ["['polling']", "[]", "['another try to have changes told'] events"]
+    assert hints == ["['polling']", "[]", "['another try to get events'] events"]
 
 
 def test_when_instances_run_out_it_is_said_with_the_remedy_and_polled(tmp_path: Path) -> None:
@@ -696,7 +696,7 @@ def test_when_instances_run_out_it_is_said_with_the_remedy_and_polled(tmp_path: 
     assert mode == "polling"
     assert why.startswith("out of inotify instances (fs.inotify.max_user_instances is ")
     assert re.search(r"`sudo sysctl fs\.inotify\.max_user_instances=\d+`; until then ", why)
-    assert hints == ["['polling']", "[]", "['another try to have changes told'] events"]
+    assert hints == ["['polling']", "[]", "['another try to get events'] events"]
 
 
 @root_only
@@ -719,7 +719,7 @@ def test_a_folder_that_may_not_be_read_is_polled(watch: Callable[..., Watched]) 
             "therefore DeepDream scans the folder every 10 s"
         )
         one.root.chmod(0o700)
-        assert (one.tick(CANARY_EVERY_S), one.watcher.mode) == (["another try to have changes told"], "events")
+        assert (one.tick(CANARY_EVERY_S), one.watcher.mode) == (["another try to get events"], "events")
 
 
 @pytest.mark.parametrize(
@@ -754,9 +754,7 @@ def test_folders_too_deep_to_be_watched_are_polled(watch: Callable[..., Watched]
     try:
         one.watcher.start()
         one.watcher.drain()
-        assert one.watcher.why.startswith(
-            "folders lie too deep within each other to be watched; therefore the folder is"
-        )
+        assert one.watcher.why.startswith("folders are nested too deeply to be watched; therefore DeepDream scans")
         assert one.tick(10) == ["polling"]
     finally:
         subprocess.run(["rm", "-rf", one.root / "d"], check=True)  # pytest's own way gives up so deep
