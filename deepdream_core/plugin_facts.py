@@ -15,7 +15,7 @@ from deepdream_core import __version__
 from deepdream_core.config import load_config
 from deepdream_core.declaration import Control, Flag, declared, kinds_of, schemas_of, words_of
 from deepdream_core.errors import DeepDreamError
-from deepdream_core.link import service_endpoint, wire
+from deepdream_core.link import service_endpoint, user_folders, wire
 from deepdream_core.settings import DreamSettings
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def plugin_facts(config: Config) -> dict[str, Any]:
     return {
         "version": __version__,
         "protocol": wire.PROTOCOL,
-        "endpoint": str(wire.endpoint_path()),
-        "state": str(wire.state_folder()),
+        "endpoint": str(user_folders.endpoint_path()),
+        "state": str(user_folders.state_folder()),
         "service": _service(),
         "command": helper_command(),
         "presets": presets,

@@ -20,7 +20,8 @@ import psutil
 import yaml
 from skimage import data
 
-from deepdream_core.link import client, wire
+from deepdream_core.link import client
+from deepdream_core.link.endpoint import Endpoint, read_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,9 +104,9 @@ class Helper:
         return found
 
     @property
-    def endpoint(self) -> wire.Endpoint:
+    def endpoint(self) -> Endpoint:
         """What the endpoint file says."""
-        found = wire.read_endpoint(self.endpoint_file)
+        found = read_endpoint(self.endpoint_file)
         assert found is not None
         return found
 

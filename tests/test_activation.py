@@ -24,7 +24,8 @@ from helper_process import Helper, followed, picture, running_endlessly, running
 
 from deepdream_core import __version__
 from deepdream_core.helper import serve, stand_in
-from deepdream_core.link import client, wire
+from deepdream_core.link import client, private_files
+from deepdream_core.link.endpoint import prove, read_endpoint
 from deepdream_core.work import remote
 
 pytestmark = [
@@ -88,7 +89,7 @@ def test_ordinary_programs_find_it_by_its_endpoint_file(tmp_path: Path) -> None:
     with activating(tmp_path) as manager:
         manager.connect()
         found = client.connect(endpoint_file=manager.endpoint_file)
-        written = wire.read_endpoint(manager.endpoint_file)
+        written = read_endpoint(manager.endpoint_file)
         assert written is not None
         assert manager.process is not None
         assert found.endpoint == written
@@ -157,7 +158,7 @@ def test_a_squatter_on_the_services_port_gets_nothing(
                     heard.append(one.recv(65536))
                     if answer == "nothing":
                         continue
-                    proof = wire.proof("0" * 64, "0" * 32, 1)
+                    proof = prove("0" * 64, "0" * 32, 1)
                     body = json.dumps({"name": "deepdream", "version": "1", "protocol": 1, "proof": proof}).encode()
                     one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
                     heard.append(one.recv(65536))
@@ -167,7 +168,7 @@ def test_a_squatter_on_the_services_port_gets_nothing(
         words = {"host": "127.0.0.1", "port": squatter.getsockname()[1], "token": "a" * 64}
         state = tmp_path / "state"
         state.mkdir(mode=0o700)
-        wire.write_private(state / "service.json", json.dumps(words).encode(), "")
+        private_files.write_private(state / "service.json", json.dumps(words).encode(), "")
         monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(state))
         monkeypatch.setenv("DEEPDREAM_RUNTIME_DIR", str(tmp_path / "run"))
         found = client.connect(start=True)

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from test_wire import LINK, interpreter
 
 from deepdream_core.errors import OutOfMemoryError
-from deepdream_core.link import client, helper_start, wire
+from deepdream_core.link import client, connection, helper_start, user_folders, wire
 from deepdream_core.link.client import (
     Event,
     HelperBusy,
@@ -42,6 +42,8 @@ from deepdream_core.link.client import (
     NoHelper,
     connect,
 )
+from deepdream_core.link.endpoint import Endpoint, new_token, prove, write_endpoint
+from deepdream_core.link.npy import npy_header
 from deepdream_core.work.remote import translated
 
 if TYPE_CHECKING:
@@ -98,13 +100,13 @@ class Listener:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()
         self._socket.close()
-        for connection in self._connections:
+        for accepted in self._connections:
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                accepted.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
-        for connection in self._connections:
-            connection.close()
+        for accepted in self._connections:
+            accepted.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -157,15 +159,15 @@ class Helper(Listener):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(self._route)
-        self.token = wire.new_token()
+        self.token = new_token()
         self.version, self.protocol = "0.1.0", wire.PROTOCOL
         self.routes: dict[str, Any] = {}
         self.file = folder / "endpoint.json"
-        self.endpoint = wire.Endpoint("127.0.0.1", self.port, self.token, os.getpid(), "0.1.0", 1, "/log/helper.log")
-        wire.write_endpoint(self.file, self.endpoint)
+        self.endpoint = Endpoint("127.0.0.1", self.port, self.token, os.getpid(), "0.1.0", 1, "/log/helper.log")
+        write_endpoint(self.file, self.endpoint)
 
     def hello(self, request: Request) -> bytes:
-        proof = wire.proof(self.token, request.target.partition("?nonce=")[2], self.port)
+        proof = prove(self.token, request.target.partition("?nonce=")[2], self.port)
         return http_answer(
             200, {"name": "deepdream", "version": self.version, "protocol": self.protocol, "proof": proof}
         )
@@ -224,7 +226,7 @@ def test_a_picture_goes_there_and_back(helper: Helper) -> None:
 
     pixels = np.random.default_rng(1).random((7, 9, 4)).astype(np.float16)
     mask, start = np.ones((7, 9, 1), np.uint16), np.zeros((7, 9, 3), np.float32)
-    npy = wire.npy_header("float16", (7, 9, 4)) + (pixels * 2).tobytes()
+    npy = npy_header("float16", (7, 9, 4)) + (pixels * 2).tobytes()
     helper.routes = {
         "POST /v1/jobs": take,
         **{f"PUT /v1/jobs/j1/{part}": take for part in wire.UPLOADS},
@@ -258,9 +260,9 @@ def test_a_picture_goes_there_and_back(helper: Helper) -> None:
         "start": True,
         "previews": True,
     }
-    assert received["/v1/jobs/j1/pixels"] == wire.npy_header("float16", (7, 9, 4)) + pixels.tobytes()
-    assert received["/v1/jobs/j1/mask"] == wire.npy_header("uint16", (7, 9, 1)) + mask.tobytes()
-    assert received["/v1/jobs/j1/start"] == wire.npy_header("float32", (7, 9, 3)) + start.tobytes()
+    assert received["/v1/jobs/j1/pixels"] == npy_header("float16", (7, 9, 4)) + pixels.tobytes()
+    assert received["/v1/jobs/j1/mask"] == npy_header("uint16", (7, 9, 1)) + mask.tobytes()
+    assert received["/v1/jobs/j1/start"] == npy_header("float32", (7, 9, 3)) + start.tobytes()
     result = np.empty_like(pixels)
     assert not job.so_far_into(result.data)
     assert list(job.events()) == TOLD
@@ -305,7 +307,7 @@ def test_ipv6(tmp_path: Path) -> None:
         pytest.skip("no IPv6 on this machine")
     with server:
         port = server.getsockname()[1]
-        wire.write_endpoint(tmp_path / "e", wire.Endpoint("::1", port, "ab" * 32, 1, "1", 1, ""))
+        write_endpoint(tmp_path / "e", Endpoint("::1", port, "ab" * 32, 1, "1", 1, ""))
         heard: list[bytes] = []
 
         def answer() -> None:
@@ -398,7 +400,7 @@ def test_an_endpoint_that_outlived_its_helper_means_no_helper(helper: Helper) ->
 
 def squatted(tmp_path: Path, squatter: Listener, token: str) -> Path:
     path = tmp_path / "endpoint.json"
-    wire.write_endpoint(path, wire.Endpoint("127.0.0.1", squatter.port, token, 1, "0.1.0", 1, ""))
+    write_endpoint(path, Endpoint("127.0.0.1", squatter.port, token, 1, "0.1.0", 1, ""))
     return path
 
 
@@ -417,7 +419,7 @@ HELLO = {"name": "deepdream", "version": "0.1.0", "protocol": 1}
         http_answer(200, {**HELLO, "protocol": "1"}),
         http_answer(200, []),
         http_answer(200, b"[" * 100_000),
-        http_answer(200, b"x" * (client.ANSWER_LIMIT + 2)),
+        http_answer(200, b"x" * (connection.ANSWER_LIMIT + 2)),
         http_answer(200),
         http_answer(302, headers="Location: http://127.0.0.1:1/\r\n"),
         http_answer(404),
@@ -431,7 +433,7 @@ HELLO = {"name": "deepdream", "version": "0.1.0", "protocol": 1}
     ],
 )
 def test_a_squatter_never_gets_the_token(tmp_path: Path, answer: bytes | None) -> None:
-    token = wire.new_token()
+    token = new_token()
     pieces = None if answer is None else [answer]  # a list: the connection is closed behind it
     with Listener(lambda _: pieces) as squatter, pytest.raises(NoHelper) as caught:
         connect(endpoint_file=squatted(tmp_path, squatter, token))
@@ -491,7 +493,7 @@ def test_a_listener_that_never_finishes_is_given_up(
     with Listener(never) as squatter:
         began = time.monotonic()
         with pytest.raises(NoHelper, match="no answer within"):
-            connect(endpoint_file=squatted(tmp_path, squatter, wire.new_token()))
+            connect(endpoint_file=squatted(tmp_path, squatter, new_token()))
         assert time.monotonic() - began < 30
         stop.set()
 
@@ -638,7 +640,7 @@ def test_a_helper_that_hangs_is_given_up(helper: Helper) -> None:
     stop.set()
 
 
-NPY = wire.npy_header("uint8", SHAPE)
+NPY = npy_header("uint8", SHAPE)
 
 
 @pytest.mark.parametrize(
@@ -650,8 +652,8 @@ NPY = wire.npy_header("uint8", SHAPE)
         http_answer(200, NPY[:50]),
         http_answer(200, NPY[:5]),
         http_answer(200),
-        http_answer(200, wire.npy_header("uint16", SHAPE) + bytes(120)),
-        http_answer(200, wire.npy_header("uint8", (5, 4, 3)) + bytes(60)),
+        http_answer(200, npy_header("uint16", SHAPE) + bytes(120)),
+        http_answer(200, npy_header("uint8", (5, 4, 3)) + bytes(60)),
         http_answer(200, bytes(188)),
         [http_answer(200, NPY + bytes(60))[:-1]],
         [b"HTTP/1.1 200 OK\r\n\r\n" + NPY + bytes(60)],
@@ -833,8 +835,8 @@ def test_closing_the_generator_closes_the_connection(helper: Helper) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"data: " + b"x" * client.LINE_LIMIT + b"\n\n",
-        b": " + b"x" * client.LINE_LIMIT + b"\n\n",
+        b"data: " + b"x" * connection.LINE_LIMIT + b"\n\n",
+        b": " + b"x" * connection.LINE_LIMIT + b"\n\n",
         (b"data: " + b"x" * 1000 + b"\n") * 2000 + b"\n",
         b"id: -1\n",
         b"id: 99999999999999999999999999\n",
@@ -854,7 +856,7 @@ def test_an_event_that_makes_no_sense_is_a_lost_helper(helper: Helper, text: byt
 
 def test_events_that_are_no_event_stream_are_a_lost_helper(helper: Helper) -> None:
     helper.routes["GET /v1/jobs/j1/events"] = http_answer(200, {})
-    with pytest.raises(HelperLost, match="no event stream"):
+    with pytest.raises(HelperLost, match="not an event stream"):
         list(helper.job().events())
 
 
@@ -863,7 +865,7 @@ def test_events_that_are_no_event_stream_are_a_lost_helper(helper: Helper) -> No
 HOST = """
 import array, sys
 sys.path.insert(0, sys.argv[1])
-from link import client, wire
+from link import client
 one = client.connect(client="host", endpoint_file=sys.argv[2])
 job = one.submit(array.array("f", range(12)), dtype="float32", shape=(2, 2, 3), priority="interactive", start=bytes(48))
 events = job.events()
@@ -885,7 +887,7 @@ for call, error, words in (
         assert words in str(caught), caught
     else:
         raise SystemExit(words)
-print("all well")
+print("all done")
 """
 
 
@@ -896,7 +898,7 @@ def test_it_works_in_a_hosts_older_or_newer_python(helper: Helper, tmp_path: Pat
         pytest.skip(f"no Python 3.{minor} on this machine")
     shutil.copytree(LINK, tmp_path / "host" / "link", ignore=shutil.ignore_patterns("__pycache__"))
     stop = threading.Event()
-    npy = wire.npy_header("float32", (2, 2, 3)) + np.ones(12, np.float32).tobytes()
+    npy = npy_header("float32", (2, 2, 3)) + np.ones(12, np.float32).tobytes()
     streams = iter([[STREAM, sse(QUEUED)], [STREAM, sse(QUEUED, RUNNING, DONE)]])
     helper.routes = {
         "POST /v1/jobs": lambda request: request.body() and http_answer(201, {"id": "j1"}),
@@ -916,7 +918,7 @@ def test_it_works_in_a_hosts_older_or_newer_python(helper: Helper, tmp_path: Pat
         check=False,
     )
     stop.set()
-    assert answer.stdout == "all well\n", answer.stderr
+    assert answer.stdout == "all done\n", answer.stderr
     assert answer.stderr == ""
 
 
@@ -926,8 +928,9 @@ SERVE = """
 import http.server, json, os, sys, threading
 from pathlib import Path
 from pickle import PickleBuffer
-sys.path.insert(0, sys.argv[1])
-import wire
+sys.path.insert(0, str(Path(sys.argv[1]).parent))
+from link import private_files, user_folders
+from link.endpoint import Endpoint, new_token, prove, write_endpoint
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -937,7 +940,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
     def do_GET(self):
-        proof = wire.proof(token, self.path.partition("=")[2], port)
+        proof = prove(token, self.path.partition("=")[2], port)
         hello = {"name": "deepdream", "version": "0.1.0", "protocol": 1, "proof": proof}
         self.answer(200, json.dumps(hello).encode())
     def do_POST(self):
@@ -946,14 +949,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 server.daemon_threads = True
-token, port = wire.new_token(), server.server_address[1]
-path = wire.endpoint_path()
-wire.make_private_folder(path.parent)
+token, port = new_token(), server.server_address[1]
+path = user_folders.endpoint_path()
+private_files.make_private_folder(path.parent)
 seen = {"environ": dict(os.environ), "cwd": os.getcwd(), "stdin": sys.stdin.read()}
 if hasattr(os, "getsid"):
     seen["leads its session"] = os.getsid(0) == os.getpid()
 Path(sys.argv[2]).write_text(json.dumps(seen))
-wire.write_endpoint(path, wire.Endpoint("127.0.0.1", port, token, os.getpid(), "0.1.0", 1, ""))
+write_endpoint(path, Endpoint("127.0.0.1", port, token, os.getpid(), "0.1.0", 1, ""))
 last_resort = threading.Timer(30, os._exit, [1])
 last_resort.daemon = True
 last_resort.start()
@@ -1083,7 +1086,7 @@ def test_a_helper_that_found_another_one_ending_is_launched_again(tmp_path: Path
 def test_a_helper_that_fails_is_not_launched_again(tmp_path: Path) -> None:
     command = python(FIRST_TIME + SERVE, Path(str(wire.__file__)).parent, tmp_path / "seen", tmp_path / "tried", 7)
     with pytest.raises(
-        HelperNotStarted, match="ended with exit code 7 while starting, and said: another one is ending"
+        HelperNotStarted, match="ended with exit code 7 while starting, with the output: another one is ending"
     ):
         connect(start=True, command=command)
     assert not (tmp_path / "seen").exists()
@@ -1092,13 +1095,13 @@ def test_a_helper_that_fails_is_not_launched_again(tmp_path: Path) -> None:
 def test_helpers_that_always_give_way_are_told_as_what_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = r"^the helper ended as if another one ran, but none answered within 0\.5 s \(no helper is running\)"
+    seen = r"^the helper ended because another helper ran, but none answered within 0\.5 s \(no helper is running\)"
     with pytest.raises(HelperNotStarted, match=seen):
         connect(start=True, command=python(""), wait_s=0.5)
     monkeypatch.setattr(client, "GAVE_WAY_S", 0.2)
     code = "import sys; open(sys.argv[1], 'a').write('x')"
     with pytest.raises(
-        HelperNotStarted, match=r"^the helper, started \d+ times, (ended as if|did not answer)"
+        HelperNotStarted, match=r"^the helper, started \d+ times, (ended because another|did not answer)"
     ) as caught:
         connect(start=True, command=python(code, tmp_path / "starts"), wait_s=2)
     assert until(lambda: f"started {len((tmp_path / 'starts').read_text())} times" in str(caught.value), 2)
@@ -1115,8 +1118,8 @@ def test_a_helper_that_hangs_is_told_with_how_to_end_it(tmp_path: Path, monkeypa
     ):
         try:
             port = deaf.getsockname()[1]
-            told = wire.Endpoint("127.0.0.1", port, wire.new_token(), process.pid, "0.1.0", 1, "")
-            wire.write_endpoint(wire.endpoint_path(), told)
+            told = Endpoint("127.0.0.1", port, new_token(), process.pid, "0.1.0", 1, "")
+            write_endpoint(user_folders.endpoint_path(), told)
             with pytest.raises(NoHelper) as caught:
                 connect()
             assert str(caught.value) == (
@@ -1134,14 +1137,14 @@ def test_a_helper_that_hangs_is_told_with_how_to_end_it(tmp_path: Path, monkeypa
             assert started.value.what.startswith(
                 f"the helper ended with exit code 1 while starting ({caught.value.what})"
             )
-            assert started.value.what.endswith("and said: no place")
+            assert started.value.what.endswith("with the output: no place")
             assert started.value.next_step == f"{caught.value.next_step}; see {started.value.log_path}"
             assert started.value.hung_pid == process.pid
         finally:
             process.kill()
         process.wait()
         for pid in (process.pid, 2**32, os.getpid()):  # gone, no process's, ours
-            wire.write_endpoint(wire.endpoint_path(), wire.Endpoint(**{**vars(told), "pid": pid}))
+            write_endpoint(user_folders.endpoint_path(), Endpoint(**{**vars(told), "pid": pid}))
             with pytest.raises(
                 NoHelper, match=r"no helper answers at port \d+: no answer within 0\.3 s — start"
             ) as caught:
@@ -1186,7 +1189,7 @@ def test_the_log_of_starts_does_not_grow_for_ever(tmp_path: Path, size: int, kep
     log = tmp_path / "state" / "helper-start.log"
     log.parent.mkdir(mode=0o700)
     log.write_bytes(b"x" * (size - 1) + b"\n")
-    with pytest.raises(HelperNotStarted, match="and said: why — ") as caught:
+    with pytest.raises(HelperNotStarted, match="with the output: why — ") as caught:
         connect(start=True, command=python("import sys; sys.exit('why')"))
     assert caught.value.log_lines == ["why"]
     assert log.stat().st_size == len("why\n") + (size if kept else 0)
@@ -1205,7 +1208,7 @@ def test_what_is_started_unless_told_otherwise(tmp_path: Path, monkeypatch: pyte
 
 def test_the_scrubbed_environment_is_a_copy() -> None:
     before = {"PYTHONHOME": "x", "Ld_Preload": "x", "PATH": "/bin"}
-    assert client.scrubbed(before) == {"PATH": "/bin"}
+    assert helper_start.scrubbed(before) == {"PATH": "/bin"}
     assert len(before) == 3
 
 

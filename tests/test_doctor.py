@@ -43,6 +43,7 @@ from deepdream_core.doctor.run import JsonReport, TextReport, examine
 from deepdream_core.doctor.service_environment import service_environment
 from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.link import service_endpoint, wire
+from deepdream_core.link.endpoint import Endpoint, new_token
 from deepdream_core.link.helper_start import scrubbed
 from deepdream_core.machine import gimp as plug_ins
 from deepdream_core.machine import reinstall, systemd
@@ -580,7 +581,7 @@ def test_no_helper_is_no_fault_and_none_is_started(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def prepared(folder: Path, port: int, token: str) -> wire.Endpoint:
+def prepared(folder: Path, port: int, token: str) -> Endpoint:
     """Write a service's endpoint as the installer does, and read it."""
     path = folder / "service.json"
     path.write_text(json.dumps({"host": "127.0.0.1", "port": port, "token": token}))
@@ -604,7 +605,7 @@ def test_a_running_helper_and_one_of_another_version(tmp_path: Path) -> None:
         assert reach.check_helper(none, by_service, "9.9").what == (
             f"the service's helper is of version {__version__}, and this is 9.9"
         )
-        stranger = prepared(tmp_path, endpoint.port, wire.new_token())
+        stranger = prepared(tmp_path, endpoint.port, new_token())
         found = reach.check_helper(none, stranger, __version__)
         assert found.ok is False
         assert "does not know the helper's token" in found.what
@@ -647,7 +648,7 @@ def stranger() -> Iterator[int]:
 
 
 def test_a_stranger_at_the_helper_s_port_is_told(tmp_path: Path, stranger: int) -> None:
-    by_service = prepared(tmp_path, stranger, wire.new_token())
+    by_service = prepared(tmp_path, stranger, new_token())
     none = tmp_path / "none.json"
     helper = reach.check_helper(none, by_service, __version__)
     assert helper.ok is False
@@ -682,7 +683,7 @@ def test_a_stranger_that_speaks_no_http_is_told(
         thread = threading.Thread(target=answer)
         thread.start()
         try:
-            by_service, none = prepared(tmp_path, port, wire.new_token()), tmp_path / "none.json"
+            by_service, none = prepared(tmp_path, port, new_token()), tmp_path / "none.json"
             helper = reach.check_helper(none, by_service, __version__)
             found = reach.check_port(none, by_service, 0, "again")
         finally:
@@ -714,7 +715,7 @@ def test_a_port_at_which_nobody_listens(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    by_service = prepared(tmp_path, port, wire.new_token())
+    by_service = prepared(tmp_path, port, new_token())
     none = tmp_path / "none.json"
     assert reach.check_helper(none, by_service, __version__) == failing(
         f"nobody listens at the service's port {port}", "`deepdream service start`"
@@ -727,11 +728,11 @@ def test_a_port_at_which_nobody_listens(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("", "is damaged"),
-        ("[]", "holds no host, port and token of a service"),
-        ('{"port": 80}', "holds no host, port and token of a service"),
+        ("[]", "contains no host, port and token of a service"),
+        ('{"port": 80}', "contains no host, port and token of a service"),
         (
             '{"host": "0.0.0.0", "port": 1, "token": ""}',
-            "holds an endpoint that is not on this machine's 127.0.0.1 or ::1",
+            "contains an endpoint that is not on this machine's 127.0.0.1 or ::1",
         ),
     ],
 )

@@ -24,7 +24,8 @@ import pytest
 from gimp_root import SERIES, Gimp, GimpRoot, Result, root_or_skip, start_gimp
 from helper_process import Helper, running_helper, until
 
-from deepdream_core.link import client, wire
+from deepdream_core.link import client, private_files, wire
+from deepdream_core.link.endpoint import Endpoint, new_token, write_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -321,9 +322,9 @@ def squatters(place: Place) -> Iterator[None]:
         ports = {"answering": answering.server_port, "silent": silent.getsockname()[1]}
         for name, port in ports.items():
             folder = place.scripts / name
-            wire.make_private_folder(folder)
-            endpoint = wire.Endpoint("127.0.0.1", port, wire.new_token(), 1, "0.1.0", wire.PROTOCOL, "")
-            wire.write_endpoint(folder / "endpoint.json", endpoint)
+            private_files.make_private_folder(folder)
+            endpoint = Endpoint("127.0.0.1", port, new_token(), 1, "0.1.0", wire.PROTOCOL, "")
+            write_endpoint(folder / "endpoint.json", endpoint)
         try:
             yield
         finally:

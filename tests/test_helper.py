@@ -36,7 +36,8 @@ from helper_process import (
 )
 
 from deepdream_core import __version__
-from deepdream_core.link import client, wire
+from deepdream_core.link import client
+from deepdream_core.link.endpoint import Endpoint, write_endpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,7 +149,7 @@ def test_a_process_number_that_was_given_to_another_program_does_no_harm(tmp_pat
         old = helper.endpoint
         helper.process.kill()
         helper.process.wait()
-        wire.write_endpoint(helper.endpoint_file, wire.Endpoint(**{**vars(old), "pid": os.getpid()}))
+        write_endpoint(helper.endpoint_file, Endpoint(**{**vars(old), "pid": os.getpid()}))
         with pytest.raises(client.NoHelper):
             client.connect(endpoint_file=helper.endpoint_file)
         helper.process = helper.spawn()

@@ -36,7 +36,8 @@ from helper_process import (
 )
 
 from deepdream_core.helper.endpoint import lock_endpoint
-from deepdream_core.link import client, wire
+from deepdream_core.link import client
+from deepdream_core.link.endpoint import read_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -481,7 +482,7 @@ def test_a_disk_that_fills_later_ends_no_helper(
             time.sleep(1.0)
             assert process.poll() is None
             assert asking.status()["pid"] == process.pid
-            assert wire.read_endpoint(endpoint_file) is None
+            assert read_endpoint(endpoint_file) is None
             (seen / "fill").unlink()
             until(endpoint_file.exists, 5)
             assert client.connect(endpoint_file=endpoint_file).endpoint.pid == process.pid
@@ -578,7 +579,7 @@ def test_a_batch_goes_on_with_a_new_helper_when_one_is_killed(
             assert "Traceback" not in errors
             assert (tmp_path / "c.dream.png").exists()
             assert (tmp_path / "b.dream.png").exists() or process.returncode == 8
-            new = wire.read_endpoint(helper.endpoint_file)
+            new = read_endpoint(helper.endpoint_file)
             assert new is not None
             assert new.pid != helper.process.pid
             print([event for event in told if "progress" not in json.dumps(event)])

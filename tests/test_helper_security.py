@@ -33,7 +33,8 @@ from deepdream_core.engine.weights import CONVOLUTIONS
 from deepdream_core.helper import door, streams
 from deepdream_core.helper.job import Job, Priority
 from deepdream_core.helper.queue import Queue
-from deepdream_core.link import wire
+from deepdream_core.link.endpoint import prove
+from deepdream_core.link.npy import ArrayHeader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,7 +315,7 @@ def test_hello_proves_by_nonce_and_port_that_it_knows_the_token(helper: Helper) 
         message = f"deepdream hello 1\n{nonce}\n{port}".encode()
         proof = json.loads(call(helper, "GET", f"{HELLO}?nonce={nonce}", token=None).body)["proof"]
         assert proof == hmac.new(bytes.fromhex(token), message, "sha256").hexdigest()
-        assert proof != wire.proof(token, nonce, port + 1)
+        assert proof != prove(token, nonce, port + 1)
         proofs.append(proof)
     assert len(set(proofs)) == 3
     assert json.loads(call(helper, "GET", HELLO, token=None).body)["proof"] is None
@@ -815,7 +816,7 @@ def test_who_never_reads_a_result_is_given_up_and_the_memory_is_free_again(helpe
 
 def test_who_never_reads_events_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream itself, because a thousand events would fit between two sockets."""
-    header = wire.ArrayHeader("uint8", (4, 4, 3))
+    header = ArrayHeader("uint8", (4, 4, 3))
     chosen = load_config(None).dream_settings(None, {})
     job = Job("a" * 22, "deaf", "", Priority.BATCH, chosen, "pool4", {"pixels": header}, False, 0.0)
     job.publish("progress", fraction=0.5)

@@ -17,7 +17,7 @@ from test_doctor import as_ordinary
 sys.path.insert(0, str(Path(__file__).parents[1] / "install"))
 
 from deepdream_core.doctor import space
-from deepdream_core.link import wire
+from deepdream_core.link import user_folders
 from deepdream_core.machine import systemd
 
 pytestmark = [
@@ -137,18 +137,18 @@ def test_the_session_s_folder_counts_only_if_it_is_there_and_ours(
     monkeypatch.delenv("DEEPDREAM_RUNTIME_DIR", raising=False)
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert wire.runtime_folder() == tmp_path / "deepdream"
+    assert user_folders.runtime_folder() == tmp_path / "deepdream"
     (tried,) = systemd.environments({"XDG_RUNTIME_DIR": str(tmp_path)})[:1]
     assert tried["XDG_RUNTIME_DIR"] == str(tmp_path)
     usual = f"/run/user/{os.geteuid()}"
     for name in (str(tmp_path / "none"), "relative", ""):
         monkeypatch.setenv("XDG_RUNTIME_DIR", name)
-        assert str(wire.runtime_folder().parent) in (usual, str(tmp_path / "state"))
+        assert str(user_folders.runtime_folder().parent) in (usual, str(tmp_path / "state"))
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     monkeypatch.setattr(os, "getuid", lambda: 54321)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert wire.session_folder() is None
-    assert wire.runtime_folder().parent == tmp_path / "state"
+    assert user_folders.session_folder() is None
+    assert user_folders.runtime_folder().parent == tmp_path / "state"
     assert [one["XDG_RUNTIME_DIR"] for one in systemd.environments({"XDG_RUNTIME_DIR": str(tmp_path)})] == [""]
 
 

@@ -26,7 +26,7 @@ from errors import InstallError
 
 from deepdream_core import config
 from deepdream_core.engine import fetch
-from deepdream_core.link import wire
+from deepdream_core.link.user_folders import state_folder
 from deepdream_core.machine.folders import UserFolders
 from deepdream_core.machine.manifest import Manifest
 
@@ -352,12 +352,12 @@ def test_the_program_finds_the_same_places(platform: str, monkeypatch: pytest.Mo
         for name, value in given.items():
             monkeypatch.setenv(name, value)
         user = UserFolders(os.environ, platform, tmp_path)
-        assert user.state == wire.state_folder()
+        assert user.state == state_folder()
         if given.get("XDG_DATA_HOME") != "relative":
             assert user.config / "config.yaml" == config.user_config_path()
             assert user.weights == fetch.fetched_path().parent
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", "/other")
-    assert UserFolders(os.environ, platform, tmp_path).state == wire.state_folder() == Path("/other")
+    assert UserFolders(os.environ, platform, tmp_path).state == state_folder() == Path("/other")
 
 
 def test_the_places_of_macos_and_windows() -> None:

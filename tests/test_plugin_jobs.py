@@ -23,7 +23,7 @@ from test_client import Helper as Pretender
 from test_client import Listener, http_answer, refusal, sse
 from test_wire import interpreter
 
-from deepdream_core.link import wire
+from deepdream_core.link.endpoint import Endpoint, new_token, write_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -345,8 +345,8 @@ def test_a_squatter_gets_neither_token_nor_picture_and_is_told_in_time(tmp_path:
         endpoint = tmp_path / f"run{number}" / "endpoint.json"
         endpoint.parent.mkdir(mode=0o700)
         with Listener(answer) as squatter:
-            token = wire.new_token()
-            wire.write_endpoint(endpoint, wire.Endpoint("127.0.0.1", squatter.port, token, 1, "0.1.0", 1, "/log"))
+            token = new_token()
+            write_endpoint(endpoint, Endpoint("127.0.0.1", squatter.port, token, 1, "0.1.0", 1, "/log"))
             known = facts_of(endpoint)
             for ask in (partial(jobs.helper, start=False), jobs.last_result):
                 assert trouble(partial(ask, known)).code in ("no_helper", "hung")
@@ -359,9 +359,7 @@ def test_a_squatter_does_not_keep_the_helper_from_being_started(tmp_path: Path) 
     endpoint = tmp_path / "run" / "endpoint.json"
     endpoint.parent.mkdir(mode=0o700)
     with Listener(lambda _: None) as squatter:
-        wire.write_endpoint(
-            endpoint, wire.Endpoint("127.0.0.1", squatter.port, wire.new_token(), 1, "0.1.0", 1, "/log")
-        )
+        write_endpoint(endpoint, Endpoint("127.0.0.1", squatter.port, new_token(), 1, "0.1.0", 1, "/log"))
         running = jobs.helper(facts_of(endpoint, *STARTABLE))
         assert running.endpoint.port != squatter.port
         running.shutdown()
@@ -400,7 +398,7 @@ def test_what_the_helper_refuses_is_one_sentence_and_the_next_step(
         ("failed", {"code": "worker_died", "what": "it died", "next_step": "x"}, "worker_died", "It died. Try again"),
         ("failed", {"code": "weights", "what": "no weights", "next_step": "fetch"}, "weights", "No weights. Fetch."),
         ("cancelled", {"why": "stopping"}, "stopping", "The helper is stopping"),
-        ("cancelled", {"why": "replaced"}, "replaced", "The job made place"),
+        ("cancelled", {"why": "replaced"}, "replaced", "A newer job replaced this one"),
         ("progress", {"nothing": 1}, "internal", "KeyError: 'fraction'. This is a bug"),
     ],
 )  # fmt: skip

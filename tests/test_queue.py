@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from deepdream_core.helper.job import Job, Priority, State
 from deepdream_core.helper.queue import Queue
-from deepdream_core.link.wire import ATTACH_WITHIN_S, REATTACH_WITHIN_S, ArrayHeader
+from deepdream_core.link.npy import ArrayHeader
+from deepdream_core.link.wire import ATTACH_WITHIN_S, REATTACH_WITHIN_S
 from deepdream_core.settings import DreamSettings
 
 PIXELS = {"pixels": ArrayHeader("uint8", (8, 8, 3))}

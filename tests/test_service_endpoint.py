@@ -115,13 +115,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("how", WRONG)
-def test_a_file_that_is_not_as_it_should_be_is_told_and_made_anew(tmp_path: Path, how: str) -> None:
+def test_a_file_that_is_not_as_it_should_be_is_told_and_made_again(tmp_path: Path, how: str) -> None:
     path = tmp_path / "service.json"
     WRONG[how](path)
     with pytest.raises(wire.WireError, match="service"):
         service_endpoint.read_service(path)
     made, said = service_endpoint.prepared(path)
-    assert "it was made again" in said
+    assert "DeepDream made a new one" in said
     assert str(path) in said
     assert service_endpoint.read_service(path) == made
     assert not path.is_symlink()

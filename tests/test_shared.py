@@ -16,7 +16,7 @@ from helper_process import QUICK, Helper, picture, running_helper
 from test_install import needs_mount
 
 from deepdream_core.helper import shared
-from deepdream_core.link.wire import ArrayHeader
+from deepdream_core.link.npy import ArrayHeader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,11 +21,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepdream_core.link import wire
-from deepdream_core.link.wire import ArrayHeader, Endpoint, WireError
+from deepdream_core.link import private_files, user_folders, wire
+from deepdream_core.link.endpoint import (
+    Endpoint,
+    new_nonce,
+    new_token,
+    prove,
+    read_endpoint,
+    remove_endpoint,
+    same_secret,
+    write_endpoint,
+)
+from deepdream_core.link.npy import DTYPES, SIDE_LIMIT, ArrayHeader, npy_header, npy_header_length, parse_npy_header
+from deepdream_core.link.wire import WireError
 
-SIDES = st.integers(1, wire.SIDE_LIMIT)
-HEADERS = st.builds(ArrayHeader, st.sampled_from(sorted(wire.DTYPES)), st.tuples(SIDES, SIDES, st.integers(1, 4)))
+SIDES = st.integers(1, SIDE_LIMIT)
+HEADERS = st.builds(ArrayHeader, st.sampled_from(sorted(DTYPES)), st.tuples(SIDES, SIDES, st.integers(1, 4)))
 LINK = Path(wire.__file__).parent
 MODULES = sorted(LINK.glob("*.py"))
 
@@ -59,36 +70,36 @@ def endpoint(**changes: Any) -> Endpoint:
 
 @given(HEADERS)
 def test_the_header_is_numpys_to_the_byte_and_comes_back(header: ArrayHeader) -> None:
-    written = wire.npy_header(header.dtype, header.shape)
-    assert written == numpy_header(wire.DTYPES[header.dtype], header.shape)
-    assert wire.npy_header_length(written[:10]) == len(written)
-    assert wire.parse_npy_header(written) == header
+    written = npy_header(header.dtype, header.shape)
+    assert written == numpy_header(DTYPES[header.dtype], header.shape)
+    assert npy_header_length(written[:10]) == len(written)
+    assert parse_npy_header(written) == header
 
 
-@pytest.mark.parametrize("dtype", sorted(wire.DTYPES))
+@pytest.mark.parametrize("dtype", sorted(DTYPES))
 def test_what_numpy_saves_is_read_and_what_is_framed_here_numpy_loads(dtype: str) -> None:
     pixels = np.arange(5 * 7 * 3).reshape(5, 7, 3).astype(dtype)
     file = io.BytesIO()
     np.save(file, pixels)
     data = file.getvalue()
-    length = wire.npy_header_length(data[:10])
-    header = wire.parse_npy_header(data[:length])
+    length = npy_header_length(data[:10])
+    header = parse_npy_header(data[:length])
     assert header == ArrayHeader(dtype, (5, 7, 3))
     assert header.nbytes == pixels.nbytes == len(data) - length
-    again = np.load(io.BytesIO(wire.npy_header(dtype, (5, 7, 3)) + pixels.tobytes()), allow_pickle=False)
+    again = np.load(io.BytesIO(npy_header(dtype, (5, 7, 3)) + pixels.tobytes()), allow_pickle=False)
     np.testing.assert_array_equal(again, pixels)
 
 
 def test_a_header_of_an_older_numpy_is_read() -> None:
     old = framed("{'descr': '<f4', 'fortran_order': False, 'shape': (480, 640, 3), }", align=16)
     assert len(old) % 64 != 0
-    assert wire.parse_npy_header(old) == ArrayHeader("float32", (480, 640, 3))
+    assert parse_npy_header(old) == ArrayHeader("float32", (480, 640, 3))
 
 
 @given(st.binary(max_size=300))
 def test_random_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(WireError):
-        wire.parse_npy_header(data)
+        parse_npy_header(data)
 
 
 @given(
@@ -97,15 +108,15 @@ def test_random_bytes_are_refused(data: bytes) -> None:
 def test_a_mutated_header_is_refused_or_means_what_it_says(
     header: ArrayHeader, changes: list[tuple[int, int]], longer: int
 ) -> None:
-    data = bytearray(wire.npy_header(header.dtype, header.shape))
+    data = bytearray(npy_header(header.dtype, header.shape))
     for place, value in changes:
         data[place % len(data)] = value
     data = data[:longer] if longer < 0 else data + b" " * longer
     try:
-        read = wire.parse_npy_header(bytes(data))
+        read = parse_npy_header(bytes(data))
     except WireError:
         return
-    assert numpy_header(wire.DTYPES[read.dtype], read.shape).split() == bytes(data).split()
+    assert numpy_header(DTYPES[read.dtype], read.shape).split() == bytes(data).split()
 
 
 @pytest.mark.parametrize(
@@ -157,7 +168,7 @@ def test_a_mutated_header_is_refused_or_means_what_it_says(
 def test_what_no_picture_has_is_refused(written: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WireError):
-        wire.parse_npy_header(written)
+        parse_npy_header(written)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -171,20 +182,20 @@ def test_what_no_picture_has_is_refused(written: bytes, tmp_path: Path, monkeypa
         ("uint8", (2, 2, 5)),
         ("uint8", (True, 2, 3)),
         ("uint8", (2.0, 2, 3)),
-        ("uint8", (wire.SIDE_LIMIT + 1, 2, 3)),
+        ("uint8", (SIDE_LIMIT + 1, 2, 3)),
     ],
 )
 def test_what_cannot_be_sent_gets_no_header(dtype: str, shape: Any) -> None:
     with pytest.raises(WireError):
-        wire.npy_header(dtype, shape)
+        npy_header(dtype, shape)
 
 
 def test_an_endpoint_file_comes_back_and_only_its_user_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "endpoint.json"
     written = endpoint(host="::1", log="/home/\udcff/“log”")  # a path that is not UTF-8
-    assert wire.read_endpoint(path) is None
-    wire.write_endpoint(path, written)
-    assert wire.read_endpoint(path) == written
+    assert read_endpoint(path) is None
+    write_endpoint(path, written)
+    assert read_endpoint(path) == written
     assert [file.name for file in tmp_path.iterdir()] == ["endpoint.json"]
     if os.name == "posix":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -198,30 +209,30 @@ def test_the_token_does_not_show_when_an_endpoint_is_printed() -> None:
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620])
 def test_an_endpoint_file_that_others_can_open_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "endpoint.json"
-    wire.write_endpoint(path, endpoint())
+    write_endpoint(path, endpoint())
     path.chmod(mode)
     with pytest.raises(WireError, match="others can read it"):
-        wire.read_endpoint(path)
+        read_endpoint(path)
 
 
 @posix
 def test_an_endpoint_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "endpoint.json"
-    wire.write_endpoint(path, endpoint())
+    write_endpoint(path, endpoint())
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
     with pytest.raises(WireError, match="another user"):
-        wire.read_endpoint(path)
+        read_endpoint(path)
 
 
 @posix
 def test_links_pipes_and_folders_are_no_endpoint_file(tmp_path: Path) -> None:
-    wire.write_endpoint(tmp_path / "real.json", endpoint())
+    write_endpoint(tmp_path / "real.json", endpoint())
     (tmp_path / "link").symlink_to("real.json")
     os.mkfifo(tmp_path / "pipe", 0o600)
     (tmp_path / "folder").mkdir(0o700)
     for name in ("link", "pipe", "folder"):
         with pytest.raises(WireError, match=name):
-            wire.read_endpoint(tmp_path / name)
+            read_endpoint(tmp_path / name)
 
 
 def _private(path: Path, content: bytes) -> Path:
@@ -242,22 +253,22 @@ def _private(path: Path, content: bytes) -> Path:
         b"\xff\xfe{}",
         b"[" * 60_000,
         b'{"port": ' + b"9" * 60_000 + b"}",
-        b" " * (wire.ENDPOINT_LIMIT + 1),
+        b" " * (private_files.FILE_LIMIT + 1),
     ],
 )
 def test_what_is_not_an_endpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(WireError, match="remove it"):
-        wire.read_endpoint(_private(tmp_path / "endpoint.json", content))
+        read_endpoint(_private(tmp_path / "endpoint.json", content))
 
 
 def test_a_truncated_endpoint_file_is_refused_wherever_it_ends(tmp_path: Path) -> None:
     path = tmp_path / "endpoint.json"
-    wire.write_endpoint(path, endpoint())
+    write_endpoint(path, endpoint())
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         with pytest.raises(WireError):
-            wire.read_endpoint(path)
+            read_endpoint(path)
 
 
 @pytest.mark.parametrize(
@@ -292,31 +303,31 @@ def test_a_truncated_endpoint_file_is_refused_wherever_it_ends(tmp_path: Path) -
 def test_an_endpoint_with_a_wrong_value_is_refused(tmp_path: Path, name: str, value: object) -> None:
     words = {**endpoint().__dict__, name: value}
     with pytest.raises(WireError, match="endpoint"):
-        wire.read_endpoint(_private(tmp_path / "e.json", json.dumps(words).encode()))
+        read_endpoint(_private(tmp_path / "e.json", json.dumps(words).encode()))
     with pytest.raises(WireError):
         endpoint(**{name: value})
 
 
 def test_an_endpoint_file_may_say_more_than_this_version_knows(tmp_path: Path) -> None:
     words = {**endpoint().__dict__, "since": "yesterday"}
-    assert wire.read_endpoint(_private(tmp_path / "e.json", json.dumps(words).encode())) == endpoint()
+    assert read_endpoint(_private(tmp_path / "e.json", json.dumps(words).encode())) == endpoint()
 
 
 def test_whoever_reads_while_it_is_replaced_sees_one_or_the_other(tmp_path: Path) -> None:
     path = tmp_path / "endpoint.json"
     ones = [endpoint(token=digit * 64, log=digit * 4000) for digit in "ab"]
-    wire.write_endpoint(path, ones[0])
+    write_endpoint(path, ones[0])
     stop = threading.Event()
 
     def rewrite() -> None:
         while not stop.is_set():
             for one in ones:
-                wire.write_endpoint(path, one)
+                write_endpoint(path, one)
 
     writer = threading.Thread(target=rewrite)
     writer.start()
     try:
-        assert all(wire.read_endpoint(path) in ones for _ in range(300))
+        assert all(read_endpoint(path) in ones for _ in range(300))
     finally:
         stop.set()
         writer.join()
@@ -324,55 +335,55 @@ def test_whoever_reads_while_it_is_replaced_sees_one_or_the_other(tmp_path: Path
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "endpoint.json"
-    wire.write_endpoint(path, endpoint())
+    write_endpoint(path, endpoint())
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(WireError, match="No space left"):
-        wire.write_endpoint(path, endpoint(port=1))
-    assert wire.read_endpoint(path) == endpoint()
+        write_endpoint(path, endpoint(port=1))
+    assert read_endpoint(path) == endpoint()
     assert [file.name for file in tmp_path.iterdir()] == ["endpoint.json"]
     with pytest.raises(WireError, match="cannot be written"):
-        wire.write_endpoint(tmp_path / "nowhere" / "endpoint.json", endpoint())
+        write_endpoint(tmp_path / "nowhere" / "endpoint.json", endpoint())
 
 
 def test_only_ones_own_endpoint_file_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "endpoint.json"
-    wire.remove_endpoint(path, endpoint())
-    wire.write_endpoint(path, endpoint())
-    wire.remove_endpoint(path, endpoint(token="cd" * 32))
+    remove_endpoint(path, endpoint())
+    write_endpoint(path, endpoint())
+    remove_endpoint(path, endpoint(token="cd" * 32))
     assert path.exists()
-    wire.remove_endpoint(path, endpoint(pid=1))
+    remove_endpoint(path, endpoint(pid=1))
     assert not path.exists()
     _private(path, b"{")
-    wire.remove_endpoint(path, endpoint())
+    remove_endpoint(path, endpoint())
     assert path.exists()
 
 
 @posix
 def test_a_private_folder_is_made_or_closed(tmp_path: Path) -> None:
     made = tmp_path / "a" / "b"
-    wire.make_private_folder(made)
-    wire.make_private_folder(made)
+    private_files.make_private_folder(made)
+    private_files.make_private_folder(made)
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
     made.chmod(0o755)
-    wire.make_private_folder(made)
+    private_files.make_private_folder(made)
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
     (tmp_path / "link").symlink_to(made)
-    wire.make_private_folder(tmp_path / "link")  # a link of our own to a folder of our own
+    private_files.make_private_folder(tmp_path / "link")  # a link of our own to a folder of our own
 
 
 @posix
 def test_a_folder_with_nothing_but_our_files_is_closed(tmp_path: Path) -> None:
-    wire.write_endpoint(tmp_path / "endpoint.json", endpoint())
+    write_endpoint(tmp_path / "endpoint.json", endpoint())
     names = ["helper.lock", "helper.log", "helper.log.1", "helper-start.log", f".endpoint-{'0a' * 8}.tmp", "run-b-ro-7"]
     names += ["config.yaml", "weights", ".DS_Store"]  # on macOS they lie in one folder
     for name in names:
         (tmp_path / name).touch()
     tmp_path.chmod(0o777)
-    wire.make_private_folder(tmp_path)
+    private_files.make_private_folder(tmp_path)
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
@@ -384,18 +395,20 @@ def test_a_folder_with_other_things_is_not_closed_to_others_but_refused(
 ) -> None:
     folder = tmp_path / "Downloads"
     folder.mkdir()
-    wire.write_endpoint(folder / "endpoint.json", endpoint())
+    write_endpoint(folder / "endpoint.json", endpoint())
     (folder / name).touch()
     folder.chmod(mode)
     for variable, path in (("DEEPDREAM_RUNTIME_DIR", tmp_path / "logs"), ("DEEPDREAM_STATE_DIR", folder)):
         monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(path))
-        with pytest.raises(WireError, match=f"holds more than DeepDream's .*— set {variable} to a folder") as caught:
-            wire.make_private_folder(folder)
+        with pytest.raises(
+            WireError, match=f"contains other files than DeepDream's: .*— set {variable} to a folder"
+        ) as caught:
+            private_files.make_private_folder(folder)
         assert str(caught.value).count(str(folder)) == 1
         assert repr(name) in str(caught.value)
     assert stat.S_IMODE(folder.stat().st_mode) == mode
     folder.chmod(0o700)
-    wire.make_private_folder(folder)  # the user has closed it
+    private_files.make_private_folder(folder)  # the user has closed it
 
 
 def test_what_is_wrong_with_a_file_or_folder_is_one_sentence_with_its_path_once_and_the_next_step(
@@ -404,7 +417,7 @@ def test_what_is_wrong_with_a_file_or_folder_is_one_sentence_with_its_path_once_
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(tmp_path / "state"))
     file, empty, wrong = tmp_path / "file", tmp_path / "empty", tmp_path / "wrong"
     file.touch()
-    wire.write_endpoint(wrong, endpoint())
+    write_endpoint(wrong, endpoint())
     wrong.write_text(wrong.read_text().replace("127.0.0.1", "127.0.0.2"))
     _private(empty, b"")
 
@@ -421,14 +434,14 @@ def test_what_is_wrong_with_a_file_or_folder_is_one_sentence_with_its_path_once_
         assert next_step
         return what.replace(f"{path} ", "")
 
-    assert told(wire.make_private_folder, file) == "is not a folder"
-    assert told(wire.make_private_folder, file / "below").startswith("cannot be made private: ")
-    assert told(wire.write_endpoint, file / "below", endpoint()).startswith("cannot be written: ")
-    assert told(wire.read_endpoint, empty) == "is not an endpoint file, or a truncated one"
-    assert told(wire.read_endpoint, wrong).startswith("holds an endpoint that is not on this machine's ")
+    assert told(private_files.make_private_folder, file) == "is not a folder"
+    assert told(private_files.make_private_folder, file / "below").startswith("cannot be made private: ")
+    assert told(write_endpoint, file / "below", endpoint()).startswith("cannot be written: ")
+    assert told(read_endpoint, empty) == "is not a complete endpoint file"
+    assert told(read_endpoint, wrong).startswith("contains an endpoint that is not on this machine's ")
     monkeypatch.setattr(os, "open", full)
-    assert told(wire.read_endpoint, wrong) == "cannot be read: No space left on device"
-    assert told(wire.write_endpoint, wrong, endpoint()) == "cannot be written: No space left on device"
+    assert told(read_endpoint, wrong) == "cannot be read: No space left on device"
+    assert told(write_endpoint, wrong, endpoint()) == "cannot be written: No space left on device"
 
 
 @posix
@@ -437,17 +450,17 @@ def test_a_folder_that_is_not_ours_alone_is_refused(tmp_path: Path, monkeypatch:
     (tmp_path / "nowhere").symlink_to("missing/deeper")
     for name in ("file", "nowhere", "file/below"):
         with pytest.raises(WireError, match=r"file|nowhere"):
-            wire.make_private_folder(tmp_path / name)
+            private_files.make_private_folder(tmp_path / name)
     folder = tmp_path / "folder"
     folder.mkdir(0o755)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "chmod", lambda *_: None)  # a file system without modes
         with pytest.raises(WireError, match="open to other users"):
-            wire.make_private_folder(folder)
+            private_files.make_private_folder(folder)
     with monkeypatch.context() as patch:
         patch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
         with pytest.raises(WireError, match="another user"):
-            wire.make_private_folder(folder)
+            private_files.make_private_folder(folder)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
@@ -461,7 +474,7 @@ def test_a_link_to_or_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path / "of theirs", 12345, 12345, follow_symlinks=False)
     for name in ("theirs", "to theirs", "of theirs"):
         with pytest.raises(WireError, match="another user"):
-            wire.make_private_folder(tmp_path / name)
+            private_files.make_private_folder(tmp_path / name)
 
 
 @pytest.fixture
@@ -477,16 +490,16 @@ def test_where_the_endpoint_file_is(no_folders: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "geteuid", lambda: 54321)  # nobody, who has no /run/user
     monkeypatch.setattr(socket, "gethostname", lambda: "büro/7.example.org")
     state = no_folders / ".local" / "state" / "deepdream"
-    assert wire.state_folder() == state
-    assert wire.runtime_folder() == state / "run-b-ro-7"
+    assert user_folders.state_folder() == state
+    assert user_folders.runtime_folder() == state / "run-b-ro-7"
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
-    assert wire.state_folder() == state
+    assert user_folders.state_folder() == state
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert wire.state_folder() == Path("/state/deepdream")
+    assert user_folders.state_folder() == Path("/state/deepdream")
     monkeypatch.setenv("DEEPDREAM_RUNTIME_DIR", "/elsewhere")
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", "/logs")
-    assert wire.endpoint_path() == Path("/elsewhere/endpoint.json")
-    assert wire.state_folder() == Path("/logs")
+    assert user_folders.endpoint_path() == Path("/elsewhere/endpoint.json")
+    assert user_folders.state_folder() == Path("/logs")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's folders")
@@ -494,7 +507,7 @@ def test_the_sessions_folder_is_found_without_its_variable(no_folders: Path, mon
     real = Path.stat
     mine = Path(f"/run/user/{os.geteuid()}")
     monkeypatch.setattr(Path, "stat", lambda self, **how: real(no_folders if self == mine else self, **how))
-    assert wire.runtime_folder() == mine / "deepdream"
+    assert user_folders.runtime_folder() == mine / "deepdream"
 
 
 @pytest.mark.parametrize("name", ["DEEPDREAM_RUNTIME_DIR", "DEEPDREAM_STATE_DIR"])
@@ -502,7 +515,7 @@ def test_the_sessions_folder_is_found_without_its_variable(no_folders: Path, mon
 def test_a_folder_relative_to_who_knows_what_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "here")
     with pytest.raises(WireError, match=name):
-        wire.runtime_folder() if "RUNTIME" in name else wire.state_folder()
+        user_folders.runtime_folder() if "RUNTIME" in name else user_folders.state_folder()
 
 
 HEX = st.binary(min_size=32, max_size=32).map(bytes.hex)
@@ -512,33 +525,33 @@ HEX = st.binary(min_size=32, max_size=32).map(bytes.hex)
 def test_a_proof_is_of_this_token_this_nonce_and_this_port(
     token: str, other: str, nonce: str, port: int, elsewhere: int
 ) -> None:
-    proof = wire.proof(token, nonce, port)
+    proof = prove(token, nonce, port)
     assert re.fullmatch("[0-9a-f]{64}", proof)
-    assert wire.same(proof, wire.proof(token, nonce, port))
-    assert wire.same(proof, wire.proof(token, nonce, elsewhere)) == (port == elsewhere)
-    assert wire.same(proof, wire.proof(other, nonce, port)) == (token == other)
-    assert wire.same(proof, wire.proof(token, other, port)) == (nonce == other)
+    assert same_secret(proof, prove(token, nonce, port))
+    assert same_secret(proof, prove(token, nonce, elsewhere)) == (port == elsewhere)
+    assert same_secret(proof, prove(other, nonce, port)) == (token == other)
+    assert same_secret(proof, prove(token, other, port)) == (nonce == other)
     assert token not in proof
 
 
 def test_the_proof_stays_what_it_was() -> None:
-    assert wire.proof("00" * 32, "11" * 16, 4711) == "b6d79b42cb86dde4d2f57a9fdfc1f80bce992b32080596c27a7847e3d8ba664b"
+    assert prove("00" * 32, "11" * 16, 4711) == "b6d79b42cb86dde4d2f57a9fdfc1f80bce992b32080596c27a7847e3d8ba664b"
 
 
 @pytest.mark.parametrize("nonce", ["", "ab" * 15, "ab" * 65, "abc" * 11, "AB" * 16, "ab" * 16 + "\n", "é" * 32])
 def test_a_nonce_that_is_none_gets_no_proof(nonce: str) -> None:
     with pytest.raises(WireError, match="nonce"):
-        wire.proof("ab" * 32, nonce, 1)
+        prove("ab" * 32, nonce, 1)
     with pytest.raises(WireError, match="token"):
-        wire.proof("ab" * 31, "ab" * 16, 1)
+        prove("ab" * 31, "ab" * 16, 1)
 
 
 def test_secrets_are_fresh_and_fit() -> None:
-    assert wire.new_token() != wire.new_token()
-    assert wire.new_nonce() != wire.new_nonce()
-    endpoint(token=wire.new_token())
-    wire.proof(wire.new_token(), wire.new_nonce(), 1)
-    assert not wire.same("é\udcff", "e")
+    assert new_token() != new_token()
+    assert new_nonce() != new_nonce()
+    endpoint(token=new_token())
+    prove(new_token(), new_nonce(), 1)
+    assert not same_secret("é\udcff", "e")
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
@@ -550,35 +563,37 @@ EXERCISE = """
 import sys
 before = set(sys.modules)
 sys.path.insert(0, sys.argv[1])
-from link import wire, errors, connection, helper_start, service_endpoint, client
+from link import client, connection, errors, helper_start, private_files, service_endpoint, user_folders, wire
+from link.endpoint import Endpoint, new_token, prove, read_endpoint, remove_endpoint, write_endpoint
+from link.npy import ArrayHeader, npy_header, npy_header_length, parse_npy_header
 ours = {"link"}
 if sys.version_info >= (3, 10):
     new = {name.partition(".")[0] for name in set(sys.modules) - before} - ours
     assert new <= sys.stdlib_module_names, new - sys.stdlib_module_names
 import array, pathlib
-assert client.wire is connection.wire is helper_start.wire is wire
+assert connection.wire is helper_start.wire is wire
 assert client.NoHelper is errors.NoHelper and issubclass(helper_start.errors.HelperNotStarted, client.NoHelper)
-header = wire.npy_header("float16", (2, 3, 4))
-assert wire.npy_header_length(header[:10]) == len(header)
-assert wire.parse_npy_header(header) == wire.ArrayHeader("float16", (2, 3, 4))
+header = npy_header("float16", (2, 3, 4))
+assert npy_header_length(header[:10]) == len(header)
+assert parse_npy_header(header) == ArrayHeader("float16", (2, 3, 4))
 folder = pathlib.Path(sys.argv[1], "run")
-wire.make_private_folder(folder)
+private_files.make_private_folder(folder)
 path = folder / "endpoint.json"
-one = wire.Endpoint("127.0.0.1", 9, wire.new_token(), 1, "0.1.0", wire.PROTOCOL, "log")
-wire.write_endpoint(path, one)
-assert wire.read_endpoint(path) == one
-assert len(connection.flat(array.array("f", [0] * 6), wire.ArrayHeader("float32", (1, 2, 3)))) == 24
-assert client.scrubbed({"PYTHONHOME": "x", "A": "b"}) == {"A": "b"}
+one = Endpoint("127.0.0.1", 9, new_token(), 1, "0.1.0", wire.PROTOCOL, "log")
+write_endpoint(path, one)
+assert read_endpoint(path) == one
+assert len(connection.flat(array.array("f", [0] * 6), ArrayHeader("float32", (1, 2, 3)))) == 24
+assert helper_start.scrubbed({"PYTHONHOME": "x", "A": "b"}) == {"A": "b"}
 try:
     client.connect(endpoint_file=path)
 except client.NoHelper as error:
     assert "nobody listens" in str(error), error
 else:
     raise SystemExit("nobody should answer")
-wire.remove_endpoint(path, one)
-assert wire.read_endpoint(path) is None
-wire.runtime_folder(), wire.state_folder()
-print(wire.proof("00" * 32, "11" * 16, 4711))
+remove_endpoint(path, one)
+assert read_endpoint(path) is None
+user_folders.runtime_folder(), user_folders.state_folder()
+print(prove("00" * 32, "11" * 16, 4711))
 """
 
 
@@ -606,4 +621,4 @@ def test_they_work_alone_in_a_folder_of_a_hosts_python(minor: int, tmp_path: Pat
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.strip() == wire.proof("00" * 32, "11" * 16, 4711)
+    assert answer.stdout.strip() == prove("00" * 32, "11" * 16, 4711)

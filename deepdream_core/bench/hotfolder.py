@@ -104,11 +104,11 @@ def _watching(folder: Path, settings: DreamSettings) -> Iterator[None]:
     config = folder / "config.yaml"
     tree = {"dream": settings.model_dump(), "folders": [{"path": str(folder / "drop")}]}
     config.write_text(yaml.safe_dump(tree), "utf-8")
-    from deepdream_core.link import wire
+    from deepdream_core.link import user_folders
 
     environ = {
         **os.environ,
-        "DEEPDREAM_RUNTIME_DIR": str(wire.runtime_folder()),
+        "DEEPDREAM_RUNTIME_DIR": str(user_folders.runtime_folder()),
         "DEEPDREAM_STATE_DIR": str(folder / "state"),
     }
     command = [sys.executable, "-I", "-m", "deepdream_core", "watch", "--plain", "--config", str(config)]

@@ -16,7 +16,7 @@ from deepdream_core.doctor import computing, folders, gimp, manifest, packages, 
 from deepdream_core.doctor.check import Check, Finding, failing, outcome, passed, skipped
 from deepdream_core.doctor.service_environment import service_environment
 from deepdream_core.errors import SettingsError
-from deepdream_core.link import service_endpoint, wire
+from deepdream_core.link import service_endpoint, user_folders, wire
 from deepdream_core.machine import systemd
 from deepdream_core.machine.command import Answer, ask
 from deepdream_core.machine.gimp import existing, has_plug_in
@@ -24,6 +24,7 @@ from deepdream_core.machine.gimp import existing, has_plug_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from deepdream_core.link.endpoint import Endpoint
     from deepdream_core.machine.folders import UserFolders
     from deepdream_core.machine.manifest import Manifest
     from deepdream_core.settings import Config, FolderSettings
@@ -118,7 +119,7 @@ def _of_folders(user: UserFolders, config: Config | None, record: Manifest | Non
     wanted = record is not None and bool({"folder", "service"} & record.parts.keys())
 
     def folder(one: FolderSettings) -> Finding:
-        journal = wire.state_folder() / "hotfolder" / "journal.sqlite3"
+        journal = user_folders.state_folder() / "hotfolder" / "journal.sqlite3"
         return folders.check_folder(root_of(one), wanted, folders.known_to(journal), user.short)
 
     def events(one: FolderSettings) -> Finding:
@@ -132,7 +133,7 @@ def _of_folders(user: UserFolders, config: Config | None, record: Manifest | Non
 
         def inotify() -> Finding:
             used = folders.inotify_used(os.geteuid())
-            watched = _is_watched(wire.state_folder() / "hotfolder")
+            watched = _is_watched(user_folders.state_folder() / "hotfolder")
             return folders.check_inotify(map(root_of, config.folders), folders.inotify_limits(), used, watched)
 
         yield Check("inotify", inotify)
@@ -143,15 +144,15 @@ def _of_helper(user: UserFolders, config: Config | None) -> Iterator[Check]:
     install = program.install_command(user, "service")
 
     def helper() -> Finding:
-        found = reach.check_helper(wire.endpoint_path(), _prepared(), __version__)
+        found = reach.check_helper(user_folders.endpoint_path(), _prepared(), __version__)
         # With a configuration that it cannot use it refuses everybody, and tells them why.
         return skipped("config.yaml is not valid, so none can start") if config is None and not found.ok else found
 
     yield Check("helper", helper, START_S)
-    yield Check("port", lambda: reach.check_port(wire.endpoint_path(), _prepared(), port, install), START_S)
+    yield Check("port", lambda: reach.check_port(user_folders.endpoint_path(), _prepared(), port, install), START_S)
 
 
-def _prepared() -> wire.Endpoint | None:
+def _prepared() -> Endpoint | None:
     return service_endpoint.read_service(service_endpoint.service_path())
 
 
@@ -190,7 +191,7 @@ def _check_plug_in(folder: Path, elsewhere: bool, record: Manifest | None, insta
     from deepdream_core.plugin_facts import controls
 
     facts: dict[str, Any] = {"version": __version__, "protocol": wire.PROTOCOL}
-    facts |= {"endpoint": str(wire.endpoint_path()), "state": str(wire.state_folder())}
+    facts |= {"endpoint": str(user_folders.endpoint_path()), "state": str(user_folders.state_folder())}
     facts["controls"] = json.loads(json.dumps(controls()))
     prepared = _prepared()
     if prepared is not None:
@@ -242,7 +243,7 @@ def _has_unit(user: UserFolders, record: Manifest | None) -> bool:
 def _own_folders() -> dict[str, Path]:
     from deepdream_core.config import user_config_path
 
-    return {"config.yaml": user_config_path(), "state": wire.state_folder()}
+    return {"config.yaml": user_config_path(), "state": user_folders.state_folder()}
 
 
 def _places(user: UserFolders) -> dict[str, Path]:
@@ -250,7 +251,7 @@ def _places(user: UserFolders) -> dict[str, Path]:
         temporary = tempfile.gettempdir()
     except FileNotFoundError:
         raise SettingsError("there is no folder for temporary files", "set TMPDIR to one") from None
-    places = {"data": user.data, "state": wire.state_folder(), "temporary files": Path(temporary)}
+    places = {"data": user.data, "state": user_folders.state_folder(), "temporary files": Path(temporary)}
     shared = Path("/dev/shm")
     return {**places, "shared memory": shared} if user.linux and shared.is_dir() else places
 

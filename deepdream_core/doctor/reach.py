@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.doctor.check import Finding, Repair, failing, passed, skipped
 from deepdream_core.link import client, connection, wire
+from deepdream_core.link.endpoint import Endpoint, read_endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ START_S = 8.0
 STOP_IT = "`deepdream helper --stop`; it starts again when it is needed"
 
 
-def check_helper(endpoint: Path, service: wire.Endpoint | None, version: str) -> Finding:
+def check_helper(endpoint: Path, service: Endpoint | None, version: str) -> Finding:
     """Look whether the helper answers and is of this version; none is started but by the service's own socket.
 
     `endpoint` is where a running helper's endpoint file is, `service` the address at which the service's can be reached.
@@ -42,7 +43,7 @@ def check_helper(endpoint: Path, service: wire.Endpoint | None, version: str) ->
     return failing(what, STOP_IT, repair if _is_idle(running) else None)
 
 
-def _by_service(endpoint: Path, service: wire.Endpoint | None, version: str) -> Finding:
+def _by_service(endpoint: Path, service: Endpoint | None, version: str) -> Finding:
     if service is None:
         return skipped("none runs; programs start one when they need it")
     try:
@@ -73,7 +74,7 @@ def _works(running: client.HelperClient, what: str) -> Finding:
     return passed(what)
 
 
-def check_port(endpoint: Path, service: wire.Endpoint | None, chosen: int, install: str) -> Finding:
+def check_port(endpoint: Path, service: Endpoint | None, chosen: int, install: str) -> Finding:
     """Look whether a stranger has the port that is the helper's: the service's, or `chosen`, that of config.yaml.
 
     `install` is the command that installs the service again, on another port then.
@@ -85,7 +86,7 @@ def check_port(endpoint: Path, service: wire.Endpoint | None, chosen: int, insta
         return passed(f"{port} is free for the helper")
     own = service
     with contextlib.suppress(wire.WireError):
-        found = wire.read_endpoint(endpoint)
+        found = read_endpoint(endpoint)
         own = found if found is not None and found.port == port else service
     if own is not None:
         try:

@@ -16,11 +16,11 @@ from typing import Any
 def probe(device: str, precision: str, weights: str) -> dict[str, Any]:
     """Return what there is; a part that fails is told as [what happened, what to do next] under `..._trouble`."""
     from deepdream_core.config import user_config_path
-    from deepdream_core.link import wire
+    from deepdream_core.link import user_folders
 
     facts: dict[str, Any] = {
         "python": platform.python_version(),
-        "folders": {"config.yaml": str(user_config_path()), "state": str(wire.state_folder())},
+        "folders": {"config.yaml": str(user_config_path()), "state": str(user_folders.state_folder())},
     }
     try:
         facts["torch"] = _torch(device, precision)

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import TYPE_CHECKING
 
 from deepdream_core.errors import HelperError
 from deepdream_core.link import service_endpoint, wire
+
+if TYPE_CHECKING:
+    from deepdream_core.link.endpoint import Endpoint
 
 FIRST = 3
 """The number of the first file that is handed over."""
@@ -46,7 +50,7 @@ def inherited() -> list[socket.socket]:
     return found
 
 
-def address(sockets: list[socket.socket]) -> tuple[wire.Endpoint, str]:
+def address(sockets: list[socket.socket]) -> tuple[Endpoint, str]:
     """Return the service's endpoint at the port of these sockets, and a sentence about what is not as it should be.
 
     Raises `HelperError` when there is no service file and none can be made.

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from deepdream_core import __version__
 from deepdream_core.helper.refusal import RefusalError
 from deepdream_core.link import wire
+from deepdream_core.link.endpoint import prove, same_secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -61,7 +62,7 @@ class Door:
 
     def hello(self, nonce: str | None) -> dict[str, Any]:
         """Return what `GET /v1/hello` answers."""
-        proof = None if nonce is None else wire.proof(self._token, nonce, self._port)
+        proof = None if nonce is None else prove(self._token, nonce, self._port)
         return {"name": "deepdream", "version": __version__, "protocol": wire.PROTOCOL, "proof": proof}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +108,7 @@ class Door:
     def _check_token(self, scope: Scope) -> None:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         scheme, _, token = (given[0] if len(given) == 1 else b"").decode("latin-1").partition(" ")
-        if not wire.same(token.strip(), self._token) or scheme.lower() != "bearer":
+        if not same_secret(token.strip(), self._token) or scheme.lower() != "bearer":
             raise RefusalError(401, "unauthorized", "the token is missing or wrong", "send the endpoint file's token")
 
     def _early_hello(self, scope: Scope, nonce: str | None) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from filelock import FileLock, Timeout
 
 from deepdream_core import __version__
 from deepdream_core.errors import HelperError
-from deepdream_core.link import wire
+from deepdream_core.link import private_files, user_folders, wire
+from deepdream_core.link.endpoint import Endpoint, new_token, read_endpoint, write_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ class Lock:
     held: FileLock
     inode: int
 
-    def lost(self, endpoint: wire.Endpoint) -> bool:
+    def lost(self, endpoint: Endpoint) -> bool:
         """Say whether clients no longer find this helper; a missing endpoint file is written again.
 
         Somebody may have emptied the folder, or removed it; another helper could then start beside this one. That
@@ -39,9 +40,9 @@ class Lock:
         try:
             if self.endpoint.with_name(LOCK).stat().st_ino != self.inode:
                 return True
-            found = wire.read_endpoint(self.endpoint)
+            found = read_endpoint(self.endpoint)
             if found is None:
-                wire.write_endpoint(self.endpoint, endpoint)
+                write_endpoint(self.endpoint, endpoint)
         except FileNotFoundError:
             return True
         except (OSError, wire.WireError):
@@ -52,7 +53,7 @@ class Lock:
 def place() -> Path:
     """Return where the endpoint file lies; raises `HelperError` when that cannot be said."""
     try:
-        return wire.endpoint_path()
+        return user_folders.endpoint_path()
     except wire.WireError as error:
         raise HelperError(str(error)) from None
 
@@ -63,7 +64,7 @@ def lock_endpoint(path: Path) -> Lock | None:
     The system frees it when the process ends, however it ends. Raises `HelperError` when the folder cannot be used.
     """
     try:
-        wire.make_private_folder(path.parent)
+        private_files.make_private_folder(path.parent)
         lock = FileLock(path.with_name(LOCK), mode=0o600)
         lock.acquire(blocking=False)
         return Lock(path, lock, path.with_name(LOCK).stat().st_ino)
@@ -95,7 +96,7 @@ def check_silent(path: Path) -> None:
 def silent(path: Path) -> HelperError:
     """Return the error that a helper which has the lock and does not answer stands for."""
     try:
-        found = wire.read_endpoint(path)
+        found = read_endpoint(path)
     except wire.WireError:
         found = None
     if found is None:
@@ -136,10 +137,10 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     return bound
 
 
-def describe(port: int, log: Path) -> wire.Endpoint:
+def describe(port: int, log: Path) -> Endpoint:
     """Return a new endpoint of this process, with a new token."""
-    return wire.Endpoint(
-        host="127.0.0.1", port=port, token=wire.new_token(), pid=os.getpid(), version=__version__,
+    return Endpoint(
+        host="127.0.0.1", port=port, token=new_token(), pid=os.getpid(), version=__version__,
         protocol=wire.PROTOCOL, log=str(log),
     )  # fmt: skip
 

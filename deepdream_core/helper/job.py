@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepdream_core.helper.shared import SharedArray
-    from deepdream_core.link.wire import ArrayHeader
+    from deepdream_core.link.npy import ArrayHeader
     from deepdream_core.settings import DreamSettings
 
 _EVENTS_KEPT = 1024

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.helper.refusal import RefusalError
-from deepdream_core.link.wire import ArrayHeader
+from deepdream_core.link.npy import ArrayHeader
 from deepdream_core.settings import DreamSettings, as_it_was
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from deepdream_core.helper.door import Door
 from deepdream_core.helper.endpoint import bind, check_silent, describe, lock_endpoint, place, polls, silent
 from deepdream_core.helper.server import Server
 from deepdream_core.helper.shared import remove_left_behind
-from deepdream_core.link import client, wire
+from deepdream_core.link import client, private_files, user_folders, wire
+from deepdream_core.link.endpoint import Endpoint, remove_endpoint, write_endpoint
 from deepdream_core.machine.notify import notify, watchdog_s
 
 if TYPE_CHECKING:
@@ -156,14 +157,14 @@ def _allow_many_files() -> None:
 
 def _start_log(*, on_demand: bool) -> Path:
     """Write the log to a rotating file, and to stderr unless a client started us: nobody would read it there."""
-    folder = wire.state_folder()
+    folder = user_folders.state_folder()
     path = folder / "helper.log"
     log.setLevel(logging.INFO)
     log.propagate = False
     form = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
     handlers: list[logging.Handler] = [] if on_demand else [logging.StreamHandler(sys.stderr)]
     try:
-        wire.make_private_folder(folder)
+        private_files.make_private_folder(folder)
         handlers.append(RotatingFileHandler(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8"))
     except wire.WireError as error:
         raise HelperError(str(error)) from None
@@ -183,7 +184,7 @@ def _start_log(*, on_demand: bool) -> Path:
 async def _serve(
     config: Config,
     sockets: list[socket.socket],
-    endpoint: wire.Endpoint,
+    endpoint: Endpoint,
     lock: Lock,
     *,
     on_demand: bool,
@@ -210,7 +211,7 @@ async def _serve(
     finally:
         ticking.cancel()
         (outcome,) = await asyncio.gather(ticking, return_exceptions=True)
-        wire.remove_endpoint(lock.endpoint, endpoint)
+        remove_endpoint(lock.endpoint, endpoint)
         dispatcher.close()
         log.info("helper stopped")
     if isinstance(outcome, Exception):
@@ -218,9 +219,9 @@ async def _serve(
         raise outcome
 
 
-def _publish(lock: Lock, endpoint: wire.Endpoint) -> None:
+def _publish(lock: Lock, endpoint: Endpoint) -> None:
     try:
-        wire.write_endpoint(lock.endpoint, endpoint)
+        write_endpoint(lock.endpoint, endpoint)
     except OSError as error:
         raise HelperError(f"{lock.endpoint}: {error.strerror}", "mend that, or set DEEPDREAM_RUNTIME_DIR") from None
     except wire.WireError as error:
@@ -233,7 +234,7 @@ async def _tick(
     door: Door,
     sockets: Sequence[socket.socket],
     inherited: Sequence[socket.socket],
-    endpoint: wire.Endpoint,
+    endpoint: Endpoint,
     lock: Lock,
 ) -> None:
     """Publish the endpoint once the sockets listen; then look after what time brings, four times a second.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from deepdream_core.link.wire import ArrayHeader
+    from deepdream_core.link.npy import ArrayHeader
 
 _PREFIX = "dd_"
 

@@ -20,6 +20,7 @@ from deepdream_core.helper.endpoint import lock_endpoint, polls, silent
 from deepdream_core.helper.refusal import RefusalError
 from deepdream_core.helper.server import Server
 from deepdream_core.link import wire
+from deepdream_core.link.endpoint import Endpoint, new_nonce, prove, read_endpoint, same_secret
 from deepdream_core.machine.notify import notify, watchdog_s
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Relay:
     `lock` is it then.
     """
 
-    def __init__(self, path: Path, own: wire.Endpoint, door: Callable[[], Door]) -> None:
+    def __init__(self, path: Path, own: Endpoint, door: Callable[[], Door]) -> None:
         self._path, self._own, self._door = path, own, door
         self.lock: Lock | None = None
         self.status = "another helper runs; calls are handed on to it"
@@ -81,14 +82,14 @@ class Relay:
             if upstream is not None:
                 upstream.close()
 
-    def _holder(self) -> wire.Endpoint | None:
+    def _holder(self) -> Endpoint | None:
         """Return where the other helper listens; None while that is not known, as it starts or ends."""
         try:
-            holder = wire.read_endpoint(self._path)
+            holder = read_endpoint(self._path)
         except wire.WireError:
             return None
         # Our own address is what the service's last helper left there when it was killed.
-        return None if holder is None or wire.same(holder.token, self._own.token) else holder
+        return None if holder is None or same_secret(holder.token, self._own.token) else holder
 
 
 class Refusal:
@@ -123,7 +124,7 @@ def _unavailable(error: DeepDreamError) -> RefusalError:
     return RefusalError(503, "unavailable", error.what, error.next_step, exit_code=error.exit_code)
 
 
-def relayed(path: Path, endpoint: wire.Endpoint, sockets: Sequence[socket.socket]) -> Lock | None:
+def relayed(path: Path, endpoint: Endpoint, sockets: Sequence[socket.socket]) -> Lock | None:
     """Hand calls on to the helper that has the lock; return the lock once it is free, None when told to stop."""
 
     async def run() -> Lock | None:
@@ -140,7 +141,7 @@ def relayed(path: Path, endpoint: wire.Endpoint, sockets: Sequence[socket.socket
 
 def refused(
     error: DeepDreamError,
-    endpoint: wire.Endpoint,
+    endpoint: Endpoint,
     sockets: Sequence[socket.socket],
     mended: Callable[[], bool] = lambda: False,
 ) -> bool:
@@ -197,12 +198,12 @@ async def _tick(
 class _Upstream:
     """A connection to another helper, which has proved to know its token."""
 
-    def __init__(self, holder: wire.Endpoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, holder: Endpoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._holder, self._reader, self._writer = holder, reader, writer
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
 
     @classmethod
-    async def opened(cls, holder: wire.Endpoint) -> _Upstream:
+    async def opened(cls, holder: Endpoint) -> _Upstream:
         """Connect; raises `RefusalError` when it does not answer, or cannot prove itself."""
         try:
             async with asyncio.timeout(HELLO_WITHIN_S):
@@ -224,15 +225,15 @@ class _Upstream:
         self._writer.close()
 
     async def _prove(self) -> None:
-        nonce = wire.new_nonce()
+        nonce = new_nonce()
         self._say(h11.Request(method="GET", target=f"{HELLO}?nonce={nonce}", headers=[(b"host", self._host())]))
         self._say(h11.EndOfMessage())
         said = b""
         while not isinstance(event := await self._next(), h11.EndOfMessage):
             said += event.data if isinstance(event, h11.Data) else b""
         told = json.loads(said)
-        expected = wire.proof(self._holder.token, nonce, self._holder.port)
-        if not isinstance(told, dict) or not wire.same(str(told.get("proof")), expected):
+        expected = prove(self._holder.token, nonce, self._holder.port)
+        if not isinstance(told, dict) or not same_secret(str(told.get("proof")), expected):
             raise ValueError("it does not know the token")
         self._http.start_next_cycle()
 

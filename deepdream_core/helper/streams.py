@@ -12,6 +12,7 @@ from starlette.responses import Response
 from deepdream_core.helper.refusal import RefusalError
 from deepdream_core.helper.shared import SharedArray
 from deepdream_core.link import wire
+from deepdream_core.link.npy import HEADER_LIMIT, ArrayHeader, npy_header, npy_header_length, parse_npy_header
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,7 +27,7 @@ PING_S = 1.0
 _PIECE = 1 << 20
 
 
-def announced_length(request: Request, header: wire.ArrayHeader) -> int:
+def announced_length(request: Request, header: ArrayHeader) -> int:
     """Return the body's length, checked against what was announced before a byte of it is read; raises `RefusalError`."""
     text = request.headers.get("content-length")
     if text is None or "transfer-encoding" in request.headers:
@@ -36,14 +37,14 @@ def announced_length(request: Request, header: wire.ArrayHeader) -> int:
     length = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 1 << 60
     height, width, channels = header.shape
     expected = f"{height}×{width}×{channels} of {header.dtype} take {header.nbytes} bytes and an NPY header"
-    if length > header.nbytes + wire.HEADER_LIMIT:
+    if length > header.nbytes + HEADER_LIMIT:
         raise RefusalError(413, "too_large", f"{text[:20]} bytes are too many: {expected}", "send what was announced")
     if length < header.nbytes + 16:
         raise RefusalError(400, "bad_pixels", f"{length} bytes are too few: {expected}", "send what was announced")
     return length
 
 
-async def read_array(request: Request, header: wire.ArrayHeader) -> SharedArray:
+async def read_array(request: Request, header: ArrayHeader) -> SharedArray:
     """Read an NPY body piece by piece into shared memory; it must be exactly what was announced.
 
     Raises `RefusalError` for anything else, for a body that takes too long, and when there is no memory.
@@ -69,7 +70,7 @@ async def read_array(request: Request, header: wire.ArrayHeader) -> SharedArray:
     return array
 
 
-async def _fill(request: Request, header: wire.ArrayHeader, length: int, view: memoryview) -> None:
+async def _fill(request: Request, header: ArrayHeader, length: int, view: memoryview) -> None:
     pieces = request.stream().__aiter__()
     beginning = b""
     position = -1  # of the samples; negative until the header has been read
@@ -82,10 +83,10 @@ async def _fill(request: Request, header: wire.ArrayHeader, length: int, view: m
         if position < 0:
             beginning += piece
             try:
-                offset = wire.npy_header_length(beginning[:10]) if len(beginning) >= 10 else len(beginning) + 1
+                offset = npy_header_length(beginning[:10]) if len(beginning) >= 10 else len(beginning) + 1
                 if len(beginning) < offset:
                     continue
-                found = wire.parse_npy_header(beginning[:offset])
+                found = parse_npy_header(beginning[:offset])
             except wire.WireError as error:
                 raise RefusalError(400, "bad_pixels", str(error), "send NPY 1.0 as numpy.save writes it") from None
             if found != header or length != offset + header.nbytes:
@@ -106,7 +107,7 @@ class ArrayAnswer(Response):
 
     def __init__(self, array: SharedArray, *, close: bool = False, headers: dict[str, str] | None = None) -> None:
         self._array, self._close = array, close
-        self._npy = wire.npy_header(array.header.dtype, array.header.shape)
+        self._npy = npy_header(array.header.dtype, array.header.shape)
         length = str(len(self._npy) + array.header.nbytes)
         super().__init__(headers={"content-length": length, "cache-control": "no-store", **(headers or {})})
         array.__enter__()  # held from now on, also while the answer waits to be sent

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from deepdream_core.link.wire import ArrayHeader
+    from deepdream_core.link.npy import ArrayHeader
     from deepdream_core.settings import DreamSettings
 
 

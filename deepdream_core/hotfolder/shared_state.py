@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from deepdream_core.errors import DeepDreamError, OutputError, SettingsError
 from deepdream_core.hotfolder.journal import Journal
-from deepdream_core.link import wire
+from deepdream_core.link import private_files, user_folders, wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,13 +32,13 @@ STALE_S = 10.0
 def state_folder() -> Path:
     """Return the folder of journal and locks, made for this user alone; raises `SettingsError` and `OutputError`."""
     try:
-        above = wire.state_folder()
+        above = user_folders.state_folder()
     except wire.WireError as error:
         raise _told(error, SettingsError) from None
     folder = above / "hotfolder"
     try:
-        wire.make_private_folder(above)
-        wire.make_private_folder(folder)
+        private_files.make_private_folder(above)
+        private_files.make_private_folder(folder)
     except wire.WireError as error:
         raise _told(error, OutputError) from None
     return folder

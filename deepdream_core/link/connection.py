@@ -1,7 +1,7 @@
-"""One connection to a listener that has proved to know the token, and how its answers are read.
+"""One connection to a listener that has proved that it knows the token, and how its answers are read.
 
-Standard library only and Python 3.9, because the GIMP plug-in carries a copy. What goes wrong here is one of `FOREIGN`, and
-`reason` says in words what it means; `client.py` makes its own errors of them.
+Standard library only and Python 3.9, because the GIMP plug-in carries a copy. All errors here are among `FOREIGN`;
+`reason` puts them into words, and `client` and `helper_client` translate them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
 from . import wire
+from .endpoint import Endpoint, new_nonce, prove, same_secret
+from .npy import ArrayHeader, npy_header_length, parse_npy_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +31,7 @@ _PIECE = 1 << 20
 
 
 class _Socket(socket.socket):
-    """A socket whose every step has a limit in seconds, and optionally all of them together."""
+    """A socket with a limit in seconds for each step, and optionally for all steps together."""
 
     idle_s = until = float("inf")
 
@@ -45,7 +47,7 @@ class _Socket(socket.socket):
         super().sendall(data, flags)
 
     def answered(self) -> bool:
-        """Say whether something has arrived already, be it the connection's end."""
+        """Return whether data or the connection's end has arrived."""
         self.setblocking(False)
         try:
             self.recv(1, socket.MSG_PEEK)
@@ -61,15 +63,15 @@ class _Socket(socket.socket):
 
 
 class Connection:
-    """One connection, on which the listener has proved to know the token within `limit_s`; raises `FOREIGN` errors.
+    """One connection, on which the listener has proved within `limit_s` that it knows the token; raises `FOREIGN` errors.
 
     `version` and `protocol` are the helper's.
     """
 
-    def __init__(self, endpoint: wire.Endpoint, limit_s: float) -> None:
+    def __init__(self, endpoint: Endpoint, limit_s: float) -> None:
         self._endpoint = endpoint
         self._http = http.client.HTTPConnection(endpoint.host, endpoint.port)
-        self._http.auto_open = 0  # never a second connection that has proved nothing
+        self._http.auto_open = 0  # never a second connection without a proof
         self._socket = _Socket(socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET, socket.SOCK_STREAM)
         self._response: http.client.HTTPResponse | None = None
         try:
@@ -90,7 +92,7 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """Close it, and the answer that was being read."""
+        """Close the connection and the answer that is being read."""
         if self._response:
             self._response.close()
         self._http.close()
@@ -99,20 +101,20 @@ class Connection:
     def ask(
         self, method: str, path: str, pieces: Sequence[bytes | memoryview], headers: Mapping[str, str], limit_s: float
     ) -> http.client.HTTPResponse:
-        """Send a call with the token, its body in pieces that are never joined, and return the answer's beginning."""
+        """Send a call with the token and its body in pieces, and return the beginning of the answer."""
         self._socket.limit(limit_s)
         return self._exchange(method, path, pieces, {"Authorization": f"Bearer {self._endpoint.token}", **headers})
 
     def _hello(self) -> tuple[str, int]:
-        nonce = wire.new_nonce()
+        nonce = new_nonce()
         response = self._exchange("GET", f"/v1/hello?nonce={nonce}", (), {})
         answer = read_object(response) if response.status == 200 else {}
         version, protocol, proof = answer.get("version"), answer.get("protocol"), answer.get("proof")
         if answer.get("name") != "deepdream" or not isinstance(version, str) or type(protocol) is not int:
             raise wire.WireError("another program listens there, or the helper is too busy or stopping")
-        expected = wire.proof(self._endpoint.token, nonce, self._endpoint.port)
-        if not isinstance(proof, str) or not wire.same(proof, expected):
-            raise wire.WireError("what listens there does not know the helper's token")
+        expected = prove(self._endpoint.token, nonce, self._endpoint.port)
+        if not isinstance(proof, str) or not same_secret(proof, expected):
+            raise wire.WireError("the program that listens there does not know the helper's token")
         return version[:64], protocol
 
     def _exchange(
@@ -149,10 +151,10 @@ def read_object(response: http.client.HTTPResponse) -> dict[str, Any]:
 def read_events(response: http.client.HTTPResponse) -> Iterator[tuple[int | None, str, dict[str, Any]]]:
     """Yield number, name and data of each server-sent event until the connection ends or breaks.
 
-    Raises `WireError` for what is none.
+    Raises `WireError` for anything else.
     """
     if response.headers.get_content_type() != "text/event-stream":
-        raise wire.WireError("events that are no event stream")
+        raise wire.WireError("an answer that is not an event stream")
     number: int | None = None
     name, data = "message", b""
     while True:
@@ -168,7 +170,7 @@ def read_events(response: http.client.HTTPResponse) -> Iterator[tuple[int | None
         value = value[1:] if value.startswith(b" ") else value
         if key == b"id":
             if not re.fullmatch(rb"[0-9]{1,15}", value):
-                raise wire.WireError("an event whose number is none")
+                raise wire.WireError("an event whose number is not a number")
             number = int(value)
         elif key == b"event":
             name = value.decode("utf-8")
@@ -180,12 +182,12 @@ def read_events(response: http.client.HTTPResponse) -> Iterator[tuple[int | None
             number, name, data = None, "message", b""
 
 
-def read_array(response: http.client.HTTPResponse, expected: wire.ArrayHeader, samples: memoryview) -> None:
-    """Read an NPY body into `samples`, which have the expected length; raises `WireError` unless exactly that comes."""
+def read_array(response: http.client.HTTPResponse, expected: ArrayHeader, samples: memoryview) -> None:
+    """Read an NPY body into `samples`, which have the expected length; raises `WireError` for any other body."""
     announced = response.length
     begin = response.read(10)
-    begin += response.read(wire.npy_header_length(begin) - 10)
-    if wire.parse_npy_header(begin) != expected or announced != len(begin) + expected.nbytes:
+    begin += response.read(npy_header_length(begin) - 10)
+    if parse_npy_header(begin) != expected or announced != len(begin) + expected.nbytes:
         raise wire.WireError("a picture of another size or sample type than asked for")
     done = 0
     while done < len(samples):
@@ -195,8 +197,8 @@ def read_array(response: http.client.HTTPResponse, expected: wire.ArrayHeader, s
         done += count
 
 
-def flat(buffer: ReadableBuffer, header: wire.ArrayHeader) -> memoryview:
-    """Return the buffer's bytes without copying them; raises `WireError` unless they are as many as the header says."""
+def flat(buffer: ReadableBuffer, header: ArrayHeader) -> memoryview:
+    """Return the buffer's bytes without a copy; raises `WireError` unless their number is the header's."""
     try:
         view = memoryview(buffer)
         if not view.c_contiguous:
@@ -222,12 +224,12 @@ def _loaded(data: bytes) -> dict[str, Any]:
 
 
 def timed_out(error: BaseException) -> bool:
-    """Say whether one of the `FOREIGN` errors means that a limit has passed in silence."""
+    """Return whether one of the `FOREIGN` errors means that a time limit passed."""
     return isinstance(error, socket.timeout)  # before Python 3.10 no TimeoutError
 
 
 def reason(error: BaseException, limit_s: float) -> str:
-    """Say in a few words what one of the `FOREIGN` errors means, `limit_s` being the limit that was set."""
+    """Return in a few words what one of the `FOREIGN` errors means; `limit_s` is the time limit that was set."""
     if isinstance(error, wire.WireError):
         return str(error)
     if timed_out(error):

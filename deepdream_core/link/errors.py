@@ -1,15 +1,15 @@
 """What can go wrong between a program and the helper: the errors that `client` raises, and no others.
 
-Standard library only and Python 3.9, because the GIMP plug-in carries a copy. All are told like all errors here, as
+Standard library only and Python 3.9, because the GIMP plug-in carries a copy. Their text is, as everywhere,
 `what happened — what to do next`::
 
     LinkError
-    ├── NoHelper             none runs, or what listens does not know the token: .hung_pid
+    ├── NoHelper             none runs, or the listener does not know the token: .hung_pid
     │   └── HelperNotStarted it ended while starting, or did not answer in time: .log_path, .log_lines
     ├── HelperVersion        another version runs, or one that speaks another protocol
     ├── HelperBusy           its queue is full: .retry_after_s
-    ├── HelperRefused        it said no: .code, .status, .exit_code
-    ├── HelperLost           it had answered once; then the connection broke, it fell silent or talked nonsense
+    ├── HelperRefused        it refused a call: .code, .status, .exit_code
+    ├── HelperLost           it had answered before; then the connection broke, it fell silent or sent nonsense
     ├── JobFailed            .code, .exit_code
     └── JobCancelled         .why
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class LinkError(Exception):
-    """Something between this program and the helper, told in one line: `what` happened and what to do `next_step`."""
+    """An error between this program and the helper: `what` happened, and what to do next."""
 
     def __init__(self, what: str, next_step: str = "") -> None:
         super().__init__(f"{what} — {next_step}" if next_step else what)
@@ -40,9 +40,9 @@ class LinkError(Exception):
 
 
 class NoHelper(LinkError):  # noqa: N818
-    """No helper runs, or what listens in its place does not know the token.
+    """No helper runs, or the listener in its place does not know the token.
 
-    `hung_pid` is the process that may be a helper which is there and does not answer, None when nothing speaks for one.
+    `hung_pid` is a process that may be a helper that does not answer, None if there is no sign of one.
     """
 
     def __init__(self, what: str, next_step: str = "", hung_pid: int | None = None) -> None:
@@ -53,8 +53,8 @@ class NoHelper(LinkError):  # noqa: N818
 class HelperNotStarted(NoHelper):
     """The helper ended while starting, or did not answer in time.
 
-    `log_lines` are the last, at most 5, that `log_path` holds behind its first `log_from` bytes: what was there before the
-    start (`launch.Started.log_from`) is not this helper's.
+    `log_lines` are the last lines, at most 5, of `log_path` after its first `log_from` bytes: earlier lines are from other
+    starts.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class HelperNotStarted(NoHelper):
     ) -> None:
         self.log_path = log_path
         self.log_lines = _last_lines(log_path, log_from) if log_path else []
-        said = f", and said: {' / '.join(self.log_lines)}" if self.log_lines else ""
+        output = f", with the output: {' / '.join(self.log_lines)}" if self.log_lines else ""
         steps = "; ".join(filter(None, (next_step, f"see {log_path}" if log_path else "")))
-        super().__init__(what + said, steps or "try `deepdream helper` in a terminal", hung_pid)
+        super().__init__(what + output, steps or "try `deepdream helper` in a terminal", hung_pid)
 
 
 class HelperVersion(LinkError):  # noqa: N818
-    """Another version than the one wanted runs, or one that speaks another protocol."""
+    """The running helper has another version than wanted, or another protocol."""
 
 
 class HelperBusy(LinkError):  # noqa: N818
-    """The helper's queue is full; `retry_after_s` is when it asks to be tried again, in seconds."""
+    """The helper's queue is full; it asks to be tried again after `retry_after_s` seconds."""
 
     def __init__(self, what: str, next_step: str, retry_after_s: float) -> None:
         super().__init__(what, next_step)
@@ -80,7 +80,7 @@ class HelperBusy(LinkError):  # noqa: N818
 
 
 class HelperRefused(LinkError):  # noqa: N818
-    """The helper said no: `code` as in the protocol, HTTP `status`, and `exit_code` where a command line would end so."""
+    """The helper refused a call: `code` as in the protocol, HTTP `status`, and perhaps the command line's `exit_code`."""
 
     def __init__(self, what: str, next_step: str, code: str, status: int, exit_code: int | None = None) -> None:
         super().__init__(what, next_step)
@@ -90,7 +90,7 @@ class HelperRefused(LinkError):  # noqa: N818
 
 
 class HelperLost(LinkError):  # noqa: N818
-    """The helper had answered once; then the connection broke, a time limit passed or its answer made no sense."""
+    """The helper had answered before; then the connection broke, a time limit passed or an answer made no sense."""
 
 
 class JobFailed(LinkError):  # noqa: N818
@@ -109,7 +109,7 @@ class JobCancelled(LinkError):  # noqa: N818
         what = {
             "asked": "the job was cancelled",
             "lease": "the helper cancelled the job because nobody followed it any more",
-            "replaced": "the job made place for a newer one",
+            "replaced": "a newer job replaced this one",
             "stopping": "the helper is stopping and cancelled the job",
         }
         super().__init__(what.get(why, "the helper cancelled the job"))
@@ -117,35 +117,35 @@ class JobCancelled(LinkError):  # noqa: N818
 
 
 def refusal(status: int, expected: int, answer: Mapping[str, Any], retry_after: str) -> HelperBusy | HelperRefused:
-    """Return what an answer with another `status` than the `expected` one stands for, as far as it says so."""
-    told = answer.get("error")
-    told = told if isinstance(told, dict) else {}
-    what = _text(told, "what", f"the helper answered with status {status} instead of {expected} and did not say why")
-    next_step = _text(told, "next_step", "")
+    """Return the error in an answer with another `status` than the `expected` one."""
+    error = answer.get("error")
+    error = error if isinstance(error, dict) else {}
+    what = _text(error, "what", f"the helper answered with status {status} instead of {expected} and did not say why")
+    next_step = _text(error, "next_step", "")
     if status == 429:
         return HelperBusy(what, next_step, float(retry_after if re.fullmatch(r"[0-9]{1,6}", retry_after) else 1))
-    return HelperRefused(what, next_step, _text(told, "code", "unknown"), status, _exit_code(told))
+    return HelperRefused(what, next_step, _text(error, "code", "unknown"), status, _exit_code(error))
 
 
-def failure(told: Mapping[str, Any]) -> JobFailed:
-    """Return what the data of a `failed` event stands for."""
-    exit_code = _exit_code(told)
-    what, next_step = _text(told, "what", "the job failed"), _text(told, "next_step", "")
-    return JobFailed(what, next_step, _text(told, "code", "internal"), 1 if exit_code is None else exit_code)
+def failure(data: Mapping[str, Any]) -> JobFailed:
+    """Return the error in the data of a `failed` event."""
+    exit_code = _exit_code(data)
+    what, next_step = _text(data, "what", "the job failed"), _text(data, "next_step", "")
+    return JobFailed(what, next_step, _text(data, "code", "internal"), 1 if exit_code is None else exit_code)
 
 
-def cancellation(told: Mapping[str, Any]) -> JobCancelled:
-    """Return what the data of a `cancelled` event stands for."""
-    return JobCancelled(_text(told, "why", "stopping"))
+def cancellation(data: Mapping[str, Any]) -> JobCancelled:
+    """Return the error in the data of a `cancelled` event."""
+    return JobCancelled(_text(data, "why", "stopping"))
 
 
-def _text(told: Mapping[str, Any], key: str, default: str) -> str:
-    value = told.get(key)
+def _text(data: Mapping[str, Any], key: str, default: str) -> str:
+    value = data.get(key)
     return value[:2000] if isinstance(value, str) and value else default
 
 
-def _exit_code(told: Mapping[str, Any]) -> int | None:
-    value = told.get("exit_code")
+def _exit_code(data: Mapping[str, Any]) -> int | None:
+    value = data.get("exit_code")
     return value if type(value) is int else None
 
 
@@ -153,7 +153,7 @@ def _last_lines(log: Path, begin: int) -> list[str]:
     try:
         with log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(begin if begin <= size else 0, size - 16384))  # shorter: somebody has emptied it since
+            file.seek(max(begin if begin <= size else 0, size - 16384))  # if it is shorter now, it was emptied since
             text = file.read(16384).decode("utf-8", "replace")
     except OSError:
         return []

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from deepdream_core.errors import ServiceError
-from deepdream_core.link import wire
+from deepdream_core.link import user_folders, wire
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ _TAIL = 1 << 20
 def show(lines: int, *, follow: bool) -> None:
     """Print the last lines of each of our log files, with `follow` also those that come; raises `ServiceError`."""
     try:
-        folder = wire.state_folder()
+        folder = user_folders.state_folder()
     except wire.WireError as error:
         raise ServiceError(*str(error).split(" — ", 1)) from None
     logs = [_Log(folder / name) for name in NAMES]

@@ -23,7 +23,7 @@ from deepdream_core.errors import (
     SettingsError,
     WeightsError,
 )
-from deepdream_core.link import client, helper_start, wire
+from deepdream_core.link import client, helper_start, user_folders, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -204,7 +204,7 @@ def connect(*, start: bool, config: Path | None = None) -> client.HelperClient:
 
 def _endpoint_path() -> Path:
     try:
-        return wire.endpoint_path()
+        return user_folders.endpoint_path()
     except wire.WireError as error:
         raise client.NoHelper(str(error)) from None
 

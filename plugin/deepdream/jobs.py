@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from facts import Facts
 
-    from deepdream_core.link import client, service_endpoint, wire
+    from deepdream_core.link import client, npy, service_endpoint, wire
+    from deepdream_core.link.endpoint import Endpoint
 else:  # the copy that lies beside this file
-    from link import client, service_endpoint, wire
+    from link import client, npy, service_endpoint, wire
 
 __all__ = ["Dreaming", "Kept", "Told", "Trouble", "asked", "helper", "last_result", "sandbox"]
 
@@ -104,7 +105,7 @@ def _connected(facts: Facts, **options: Any) -> client.HelperClient:
     return found
 
 
-def _service(facts: Facts) -> wire.Endpoint | None:
+def _service(facts: Facts) -> Endpoint | None:
     """Return the helper as a service, None where none was installed: as its file says, or as this plug-in was told.
 
     A sandbox may hide the file; and it may have been made again since.
@@ -258,7 +259,7 @@ def _trouble(error: Exception) -> Trouble:
 class Dreaming(threading.Thread):
     """One picture being dreamed by the helper; `start()` it, and hear of it from `messages`.
 
-    `pixels` are the samples of `dtype` (a key of `wire.DTYPES`) and `shape` (height, width, channels), `settings` all of
+    `pixels` are the samples of `dtype` (a key of `npy.DTYPES`) and `shape` (height, width, channels), `settings` all of
     them, `priority` interactive or preview, `label` what people know the picture by. With `previews`, the picture so far is
     told about once a second and after each octave. The helper forgets the result when it has been fetched; without
     `forget`, it keeps it for "last result" until `acknowledge()`.
@@ -367,7 +368,7 @@ class Dreaming(threading.Thread):
             self._look(job)
 
     def _look(self, job: client.HelperJob) -> None:
-        samples = bytearray(wire.ArrayHeader(self._dtype, self._shape).nbytes)
+        samples = bytearray(npy.ArrayHeader(self._dtype, self._shape).nbytes)
         with contextlib.suppress(client.LinkError):  # if it matters, the events will tell
             if job.so_far_into(samples) and samples != self._looked_like:
                 self._looked_like = samples
