@@ -31,10 +31,24 @@ FOLDER = _plug_ins / PLUG_IN
 sys.path.insert(0, str(FOLDER))
 
 import choices  # noqa: E402
+import connection  # noqa: E402
 import facts  # noqa: E402
 import jobs  # noqa: E402
+import plugin_errors  # noqa: E402
 
 FACTS = facts.load()
-"""What it was told: the built-in presets, and this user's folders, which tests replace."""
+"""What the installer wrote: the built-in presets, and this user's folders, which tests replace."""
 
-__all__ = ["FACTS", "FILES", "FOLDER", "ROOT", "SOURCE", "choices", "facts", "gimp", "jobs"]
+__all__ = [
+    "FACTS",
+    "FILES",
+    "FOLDER",
+    "ROOT",
+    "SOURCE",
+    "choices",
+    "connection",
+    "facts",
+    "gimp",
+    "jobs",
+    "plugin_errors",
+]

@@ -262,14 +262,14 @@ def test_a_layers_filters_stay_and_a_person_is_told(places: Session) -> None:
     told = places["filters"]
     assert told["status"] == "success", told
     assert (told["inside"] > 0.9, told["filters"]) == (True, 1)
-    assert places.stderr.count("The layer has filters of its own; DeepDream has changed the pixels beneath them.") == 1
+    assert places.stderr.count("The layer has filters; DeepDream changed the pixels beneath them.") == 1
 
 
 def test_a_new_layer_has_no_filters_and_a_person_is_told(places: Session) -> None:
     told = places["filters_above"]
     assert told["status"] == "success", told
     assert (told["filters"], told["new_filters"], told["layer_same"]) == (1, 0, True)
-    assert places.stderr.count("The layer has filters of its own; the new layer shows the pixels beneath them.") == 1
+    assert places.stderr.count("The layer has filters; the new layer shows the pixels beneath them.") == 1
 
 
 # --- scripts and last values ------------------------------------------------------------------------------------
@@ -403,7 +403,7 @@ def test_checking_the_installation_tells_versions_and_device(calls: Session, roo
 
 def test_checking_the_installation_tells_what_is_missing(calls: Session) -> None:
     assert calls["checked without a helper"]["status"] == "success"
-    assert "✗ DeepDream is not installed any more: /nowhere/bin/python is missing." in calls.stderr
+    assert "✗ DeepDream is no longer installed: /nowhere/bin/python is missing." in calls.stderr
     assert "deepdream.json cannot be read" in calls["checked without deepdream.json"]["text"]
 
 
@@ -419,7 +419,7 @@ REFUSED = {
     "the mask of a locked layer": "The layer's pixels are locked. Unlock them in the Layers dialog.",
     "two layers": "DeepDream works on one layer. Select one layer.",
     "no layer": "DeepDream works on one layer. Select one layer.",
-    "a selection beside the layer": "The selection does not touch this layer. Select a part of it, or nothing.",
+    "a selection beside the layer": "The selection does not touch this layer. Select a part of it, or clear the selection.",
 }
 
 
@@ -432,11 +432,11 @@ def test_what_it_does_not_work_on_gets_a_sentence(calls: Session, name: str) -> 
 
 
 WRONG = {
-    "no helper, its program missing": "DeepDream is not installed any more: /nowhere/bin/python is missing. Run `python3",
-    "no helper, its program failing": "could not be started: the weights are missing. Run deepdream weights; /",
+    "no helper, its program missing": "DeepDream is no longer installed: /nowhere/bin/python is missing. Run `python3",
+    "no helper, its program failing": "did not start: the weights are missing. Run deepdream weights; /",
     "a helper of an older version": "the old helper with `",
     "a helper of a newer version": "of version 0.0.1. Run `python3 install gimp`",
-    "a squatter that answers": "DeepDream is not installed any more: /nowhere/bin/python is missing. Run `python3",
+    "a squatter that answers": "DeepDream is no longer installed: /nowhere/bin/python is missing. Run `python3",
     "a squatter that keeps silent": "may be a helper that hangs",
     "deepdream.json missing": "deepdream.json cannot be read: No such file or directory. Run `python3 install gimp`",
     "deepdream.json damaged": "deepdream.json is damaged. Run `python3 install gimp`",

@@ -410,9 +410,9 @@ def test_what_is_selected_when_ok_is_pressed_is_dreamed(root: GimpRoot, tmp_path
 
 
 CHANGES = {
-    "The selection was changed while it was being dreamed": "image.select_rectangle(Gimp.ChannelOps.REPLACE, 1, 1, 5, 5)",
-    "The layer was changed while it was being dreamed": "layer.resize(140, 96, 0, 0)",
-    "The layer is not there any more": "image.remove_layer(layer); layer = image.get_layers()[0]",
+    "The selection changed during the dream": "image.select_rectangle(Gimp.ChannelOps.REPLACE, 1, 1, 5, 5)",
+    "The layer changed during the dream": "layer.resize(140, 96, 0, 0)",
+    "The layer no longer exists": "image.remove_layer(layer); layer = image.get_layers()[0]",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugin_folder import FACTS, FILES, FOLDER, SOURCE, choices, facts
+from plugin_folder import FACTS, FILES, FOLDER, SOURCE, choices, facts, plugin_errors
 
 from deepdream_core import plugin_facts
 from deepdream_core.config import builtin_config_path, load_config
@@ -209,7 +209,7 @@ def test_values_between_the_range_and_what_the_setting_takes_are_brought_into_it
     ],
 )
 def test_an_unknown_word_is_told_with_what_there_is(wrong: dict[str, Any], code: str) -> None:
-    with pytest.raises(facts.Trouble, match=r"^There is no .*\. Choose .*\.$") as caught:
+    with pytest.raises(plugin_errors.PluginError, match=r"^(There is no|\S+ cannot be) .*\. Choose .*\.$") as caught:
         choices.settings_of(wrong, FACTS)
     assert caught.value.code == code
 
@@ -261,7 +261,7 @@ def test_an_older_deepdream_json_is_told_to_be_made_again(tmp_path: Path) -> Non
     told = plugin_facts.plugin_facts(CONFIG)
     del told["controls"]
     (tmp_path / "deepdream.json").write_text(json.dumps(told))
-    with pytest.raises(facts.Trouble, match="Run `python3 install gimp`"):
+    with pytest.raises(plugin_errors.PluginError, match="Run `python3 install gimp`"):
         facts.load(tmp_path / "deepdream.json")
 
 
@@ -270,15 +270,15 @@ def test_facts_that_cannot_be_used_are_told(tmp_path: Path, content: bytes | Non
     file = tmp_path / "deepdream.json"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(facts.Trouble, match="Run `python3 install gimp`") as caught:
+    with pytest.raises(plugin_errors.PluginError, match="Run `python3 install gimp`") as caught:
         facts.load(file)
     assert caught.value.code == "not_installed"
 
 
 def test_a_trouble_is_one_or_two_sentences_on_one_line() -> None:
-    assert str(facts.Trouble("it is so", "do\nthis")) == "It is so. Do\\nthis."
-    assert str(facts.Trouble("It is so.", "")) == "It is so."
-    assert facts.Trouble("a", "b", "c").code == "c"
+    assert str(plugin_errors.PluginError("it is so", "do\nthis")) == "It is so. Do\\nthis."
+    assert str(plugin_errors.PluginError("It is so.", "")) == "It is so."
+    assert plugin_errors.PluginError("a", "b", "c").code == "c"
 
 
 # The folder

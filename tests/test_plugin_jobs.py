@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from helper_process import ENDLESS, QUICK, Helper, followed, picture, running_helper, submitted, until
-from plugin_folder import FACTS, FOLDER, facts, jobs
+from plugin_folder import FACTS, FOLDER, connection, facts, jobs, plugin_errors
 from test_client import Helper as Pretender
 from test_client import Listener, http_answer, refusal, sse
 from test_wire import interpreter
 
-from deepdream_core.link.endpoint import Endpoint, new_token, write_endpoint
+from deepdream_core.link import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,9 +60,9 @@ def dreaming(known: facts.Facts, settings: dict[str, Any] = QUICK, side: int = S
     return job
 
 
-def all_told(job: jobs.Dreaming, within_s: float = 60.0) -> list[jobs.Told]:
+def all_told(job: jobs.Dreaming, within_s: float = 60.0) -> list[jobs.Message]:
     """Everything up to the end."""
-    told: list[jobs.Told] = []
+    told: list[jobs.Message] = []
     end = time.monotonic() + within_s
     while not told or told[-1].kind not in ("done", "failed"):
         try:
@@ -72,16 +72,16 @@ def all_told(job: jobs.Dreaming, within_s: float = 60.0) -> list[jobs.Told]:
     return told
 
 
-def failure(job: jobs.Dreaming, within_s: float = 60.0) -> jobs.Trouble:
+def failure(job: jobs.Dreaming, within_s: float = 60.0) -> plugin_errors.PluginError:
     """What a job failed of; it says nothing more after that."""
     last = all_told(job, within_s)[-1]
     assert last.kind == "failed", last
-    assert isinstance(last.data, jobs.Trouble)
+    assert isinstance(last.data, plugin_errors.PluginError)
     assert job.messages.empty()
     return last.data
 
 
-def first(job: jobs.Dreaming, kind: str) -> jobs.Told:
+def first(job: jobs.Dreaming, kind: str) -> jobs.Message:
     """Wait for the first message of that kind."""
     while True:
         told = job.messages.get(timeout=30)
@@ -90,10 +90,10 @@ def first(job: jobs.Dreaming, kind: str) -> jobs.Told:
             return told
 
 
-def trouble(call: Callable[[], object], within_s: float = AT_ONCE_S) -> jobs.Trouble:
+def trouble(call: Callable[[], object], within_s: float = AT_ONCE_S) -> plugin_errors.PluginError:
     """What a call raises, in time."""
     began = time.monotonic()
-    with pytest.raises(jobs.Trouble) as caught:
+    with pytest.raises(plugin_errors.PluginError) as caught:
         call()
     assert time.monotonic() - began < within_s
     assert "\n" not in str(caught.value)
@@ -262,32 +262,32 @@ def test_what_is_put_aside_for_something_urgent_says_so(helper: Helper) -> None:
 
 def test_none_runs_and_none_can_be_started(tmp_path: Path) -> None:
     known = facts_of(tmp_path / "run" / "endpoint.json")
-    told = trouble(lambda: jobs.helper(known))
+    told = trouble(lambda: connection.connect(known))
     assert told.code == "not_installed"
     assert str(told) == (
-        "DeepDream is not installed any more: /nowhere/bin/python is missing. "
-        "Run `python3 install gimp` in DeepDream's folder, then start GIMP again."
+        "DeepDream is no longer installed: /nowhere/bin/python is missing. "
+        "Run `python3 install gimp` in DeepDream's folder, then restart GIMP."
     )
     assert [one.kind for one in all_told(dreaming(known), AT_ONCE_S)] == ["starting", "failed"]
-    assert trouble(lambda: jobs.helper(known, start=False)).code == "no_helper"
+    assert trouble(lambda: connection.connect(known, start=False)).code == "no_helper"
     assert jobs.last_result(known) is None
 
 
 def test_a_helper_that_fails_while_starting_is_told_with_its_last_words(tmp_path: Path) -> None:
     code = "import sys; print('first', flush=True); sys.exit('error: no module named torch — get it')"
     known = facts_of(tmp_path / "run" / "endpoint.json", sys.executable, "-c", code)
-    told = trouble(lambda: jobs.helper(known))
+    told = trouble(lambda: connection.connect(known))
     assert told.code == "not_started"
     log = tmp_path / "state" / "helper-start.log"
-    assert str(told) == (f"The DeepDream helper could not be started: no module named torch. Get it; {log} tells more.")
+    assert str(told) == f"The DeepDream helper did not start: no module named torch. Get it; see {log}."
 
 
 def test_a_helper_that_hangs_while_starting_is_waited_for_only_so_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "START_S", 0.8)
+    monkeypatch.setattr(connection, "START_S", 0.8)
     known = facts_of(tmp_path / "run" / "endpoint.json", sys.executable, "-c", "import time; time.sleep(6)")
-    assert trouble(lambda: jobs.helper(known)).code == "not_started"
+    assert trouble(lambda: connection.connect(known)).code == "not_started"
 
 
 def test_a_cancel_ends_the_wait_for_a_helper_that_starts(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_cancel_ends_the_wait_for_a_helper_that_starts(tmp_path: Path) -> None
     assert not job.is_alive()
     stop = threading.Event()
     stop.set()
-    assert trouble(lambda: jobs.helper(known, cancelled=stop), 2).code == "cancelled"
+    assert trouble(lambda: connection.connect(known, stop=stop), 2).code == "cancelled"
 
 
 def test_a_helper_is_started_when_none_runs_where_the_plug_in_was_told(
@@ -312,10 +312,10 @@ def test_a_helper_is_started_when_none_runs_where_the_plug_in_was_told(
     known = facts_of(tmp_path / "a räum" / "run" / "endpoint.json", *STARTABLE, "--config", str(config))
     job = dreaming(known)
     told = all_told(job)
-    assert (told[0], told[-1].kind) == (jobs.Told("starting", {}), "done")
-    running = jobs.helper(known)
+    assert (told[0], told[-1].kind) == (jobs.Message("starting", {}), "done")
+    running = connection.connect(known)
     assert running.endpoint.log == str(tmp_path / "a räum" / "state" / "helper.log")
-    assert jobs.asked(running.status)["on_demand"]
+    assert connection.call(running.status)["on_demand"]
     running.shutdown()
     until(lambda: not known.endpoint.exists(), 10)
 
@@ -330,7 +330,7 @@ def test_a_helper_is_started_when_none_runs_where_the_plug_in_was_told(
 def test_a_helper_of_another_version_is_told(tmp_path: Path, version: str, protocol: int, next_step: str) -> None:
     with Pretender(tmp_path) as pretender:
         pretender.version, pretender.protocol = version, protocol
-        told = trouble(lambda: jobs.helper(facts_of(pretender.file)))
+        told = trouble(lambda: connection.connect(facts_of(pretender.file)))
         assert told.code == "version"
         assert version in told.what
         assert next_step in told.next_step
@@ -345,10 +345,10 @@ def test_a_squatter_gets_neither_token_nor_picture_and_is_told_in_time(tmp_path:
         endpoint = tmp_path / f"run{number}" / "endpoint.json"
         endpoint.parent.mkdir(mode=0o700)
         with Listener(answer) as squatter:
-            token = new_token()
-            write_endpoint(endpoint, Endpoint("127.0.0.1", squatter.port, token, 1, "0.1.0", 1, "/log"))
+            token = wire.new_token()
+            wire.write_endpoint(endpoint, wire.Endpoint("127.0.0.1", squatter.port, token, 1, "0.1.0", 1, "/log"))
             known = facts_of(endpoint)
-            for ask in (partial(jobs.helper, start=False), jobs.last_result):
+            for ask in (partial(connection.connect, start=False), jobs.last_result):
                 assert trouble(partial(ask, known)).code in ("no_helper", "hung")
             assert failure(dreaming(known), AT_ONCE_S).code == "not_installed"
             assert token.encode() not in squatter.heard
@@ -359,8 +359,10 @@ def test_a_squatter_does_not_keep_the_helper_from_being_started(tmp_path: Path) 
     endpoint = tmp_path / "run" / "endpoint.json"
     endpoint.parent.mkdir(mode=0o700)
     with Listener(lambda _: None) as squatter:
-        write_endpoint(endpoint, Endpoint("127.0.0.1", squatter.port, new_token(), 1, "0.1.0", 1, "/log"))
-        running = jobs.helper(facts_of(endpoint, *STARTABLE))
+        wire.write_endpoint(
+            endpoint, wire.Endpoint("127.0.0.1", squatter.port, wire.new_token(), 1, "0.1.0", 1, "/log")
+        )
+        running = connection.connect(facts_of(endpoint, *STARTABLE))
         assert running.endpoint.port != squatter.port
         running.shutdown()
     until(lambda: not endpoint.exists(), 10)
@@ -398,7 +400,7 @@ def test_what_the_helper_refuses_is_one_sentence_and_the_next_step(
         ("failed", {"code": "worker_died", "what": "it died", "next_step": "x"}, "worker_died", "It died. Try again"),
         ("failed", {"code": "weights", "what": "no weights", "next_step": "fetch"}, "weights", "No weights. Fetch."),
         ("cancelled", {"why": "stopping"}, "stopping", "The helper is stopping"),
-        ("cancelled", {"why": "replaced"}, "replaced", "A newer job replaced this one"),
+        ("cancelled", {"why": "replaced"}, "replaced", "The job made place"),
         ("progress", {"nothing": 1}, "internal", "KeyError: 'fraction'. This is a bug"),
     ],
 )  # fmt: skip
@@ -453,13 +455,17 @@ def test_a_helper_that_hangs_keeps_nobody_waiting(tmp_path: Path, monkeypatch: p
             assert failure(one, 6).code == "lost"
             one.acknowledge()
             assert time.monotonic() - began < 10
-            for ask, limit_s in ((partial(jobs.helper, start=False), 3), (jobs.last_result, 3), (jobs.helper, 15)):
+            for ask, limit_s in (
+                (partial(connection.connect, start=False), 3),
+                (jobs.last_result, 3),
+                (connection.connect, 15),
+            ):
                 told = trouble(partial(ask, known), limit_s)
                 assert told.code in ("hung", "not_started")
                 assert str(helper.process.pid) in told.next_step
         finally:
             os.kill(helper.process.pid, signal.SIGCONT)
-        assert jobs.helper(known).version == FACTS.version
+        assert connection.connect(known).version == FACTS.version
         until(lambda: helper.status()["workers"][0]["job"] is None, 10)
 
 
@@ -469,24 +475,24 @@ def test_a_helper_that_hangs_keeps_nobody_waiting(tmp_path: Path, monkeypatch: p
 def test_a_sandboxed_gimp_says_what_to_run_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = facts_of(tmp_path / "endpoint.json", "/home/a b/.venv/bin/python")
     monkeypatch.setenv("FLATPAK_ID", "org.gimp.GIMP")
-    told = trouble(lambda: jobs.helper(known))
+    told = trouble(lambda: connection.connect(known))
     assert told.code == "sandboxed"
     assert "Flatpak" in told.what
     assert told.next_step == "run `'/home/a b/.venv/bin/deepdream' helper` in a terminal"
     assert trouble(lambda: jobs.last_result(known)).code == "sandboxed"
     hidden = dataclasses.replace(known, endpoint=Path("/run/user/4711/deepdream/endpoint.json"))
     allow = "`flatpak override --user --filesystem=xdg-run/deepdream org.gimp.GIMP`"
-    assert allow in trouble(lambda: jobs.helper(hidden)).next_step
+    assert allow in trouble(lambda: connection.connect(hidden)).next_step
 
 
 def test_a_snap_is_one_only_if_it_is_gimp_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNAP", "/snap/code/1")
     monkeypatch.setenv("SNAP_NAME", "code")
-    assert jobs.sandbox() is None
+    assert connection.sandbox() is None
     monkeypatch.setenv("SNAP_NAME", "gimp")
-    assert jobs.sandbox() == "Snap"
-    told = trouble(lambda: jobs.helper(facts_of(tmp_path / "nowhere" / "endpoint.json")))
-    assert (told.code, "no Snap" in told.next_step) == ("sandboxed", True)
+    assert connection.sandbox() == "Snap"
+    told = trouble(lambda: connection.connect(facts_of(tmp_path / "nowhere" / "endpoint.json")))
+    assert (told.code, "not a Snap" in told.next_step) == ("sandboxed", True)
 
 
 def test_a_sandboxed_gimp_uses_a_helper_that_runs(helper: Helper, monkeypatch: pytest.MonkeyPatch) -> None:

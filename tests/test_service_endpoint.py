@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from activating import activating
-from plugin_folder import FACTS, facts, jobs
+from plugin_folder import FACTS, connection, facts
 
 from deepdream_core import plugin_facts
 from deepdream_core.config import builtin_config_path, load_config
@@ -174,17 +174,19 @@ def test_the_plug_in_starts_the_helper_by_connecting(
             **FACTS.__dict__, "endpoint": unseen / "run" / "endpoint.json", "state": unseen / "state", "service": words,
             "command": ("/nowhere/bin/python",),
         })  # fmt: skip
-        found = jobs.helper(known, starting=lambda: pytest.fail("nothing is to be started by the plug-in itself"))
+        found = connection.connect(
+            known, starting=lambda: pytest.fail("nothing is to be started by the plug-in itself")
+        )
         assert manager.process is not None
         assert found.status()["pid"] == manager.process.pid
         # A token that was made again since is read from the file, where that is seen.
         stale = facts.Facts(**{
             **known.__dict__, "state": manager.service_file.parent, "service": {**words, "token": "0" * 64}
         })  # fmt: skip
-        assert jobs.helper(stale).endpoint.token == manager.service.token
+        assert connection.connect(stale).endpoint.token == manager.service.token
 
 
 @pytest.mark.parametrize("service", [None, [], "x", {"port": 1}, {"host": "127.0.0.1", "port": "x", "token": "y"}])
 def test_a_service_that_makes_no_sense_is_none(tmp_path: Path, service: Any) -> None:
     known = facts.Facts(**{**FACTS.__dict__, "state": tmp_path, "service": service})
-    assert jobs._service(known) is None
+    assert connection._service(known) is None

@@ -1,4 +1,4 @@
-"""One run of the filter: look at what was asked for, have it dreamed, put it on the canvas."""
+"""One run of the filter: check the layer, dream it, put the result on the canvas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import choices
 import gi
 import pixels
-from facts import Trouble
+from plugin_errors import PluginError
 from words import _
 
 gi.require_version("Gimp", "3.0")
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from facts import Facts
 
 POLL_S = 0.1
-_STILL = _("the dream can still be had: DeepDream: last result")
+_STILL = _("choose DeepDream: last result to get the dream")
 
 
 def run(
@@ -34,19 +34,19 @@ def run(
     config: Gimp.ProcedureConfig,
     facts: Facts,
 ) -> Gimp.ValueArray:
-    """Be the procedure: ask where it is interactive, then dream; errors become one sentence in GIMP's own way."""
+    """Run the procedure: show the dialog if interactive, then dream; GIMP shows errors as one sentence."""
     try:
-        drawable = _one_that_can_be_changed(drawables)
+        drawable = _editable(drawables)
         part = _part_of(drawable)
         if run_mode == Gimp.RunMode.INTERACTIVE:
-            if not _asked(procedure, config, drawable, part, facts):
+            if not _confirmed(procedure, config, drawable, part, facts):
                 return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
-            if not _is_there(image, drawable):  # while the dialog stood, a person could do anything
-                raise Trouble(_("The layer is not there any more"), "", "gone")
-            part = _part_of(_one_that_can_be_changed([drawable]))
+            if not _exists(image, drawable):  # the user may have deleted it while the dialog was open
+                raise PluginError(_("The layer no longer exists"), "", "gone")
+            part = _part_of(_editable([drawable]))
         dream(image, drawable, part, {name: config.get_property(name) for name in choices.as_preset(facts)}, facts)
-    except Trouble as trouble:
-        return failed(procedure, str(trouble))
+    except PluginError as error:
+        return failed(procedure, str(error))
     except Exception as error:  # GIMP would show nothing at all
         traceback.print_exc()
         return failed(procedure, f"{type(error).__name__}: {error}")
@@ -54,31 +54,33 @@ def run(
 
 
 def failed(procedure: Gimp.Procedure, text: str) -> Gimp.ValueArray:
-    """Return what makes GIMP show a message, or hand it to the script that called."""
+    """Return values that make GIMP show a message, or pass it to the calling script."""
     error = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), text, 0)
     return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)
 
 
 def _part_of(drawable: Gimp.Drawable) -> pixels.Selected:
-    """Return the part that the selection touches, or raise `Trouble`."""
+    """Return the part that the selection touches, or raise `PluginError`."""
     part = pixels.selected(drawable)
     if part is None:
-        raise Trouble(_("The selection does not touch this layer"), _("select a part of it, or nothing"), "selection")
+        raise PluginError(
+            _("The selection does not touch this layer"), _("select a part of it, or clear the selection"), "selection"
+        )
     return part
 
 
-def _is_there(image: Gimp.Image, drawable: Gimp.Drawable) -> bool:
+def _exists(image: Gimp.Image, drawable: Gimp.Drawable) -> bool:
     return bool(image.is_valid() and drawable.is_valid() and _layer_of(drawable).is_valid())
 
 
-def _asked(
+def _confirmed(
     procedure: Gimp.Procedure,
     config: Gimp.ProcedureConfig,
     drawable: Gimp.Drawable,
     part: pixels.Selected,
     facts: Facts,
 ) -> bool:
-    """Ask the person; without a display there is nobody to ask, and the arguments are taken as they are."""
+    """Show the dialog and return whether the user confirmed it; without a display, return True."""
     gi.require_version("Gtk", "3.0")
     from gi.repository import Gtk
 
@@ -86,24 +88,24 @@ def _asked(
         return True
     import dialog
 
-    return dialog.asked(procedure, config, drawable, part, facts)
+    return dialog.confirmed(procedure, config, drawable, part, facts)
 
 
-def _one_that_can_be_changed(drawables: list[Gimp.Drawable]) -> Gimp.Drawable:
-    """Return the one drawable, or raise `Trouble` with what is in the way: scripts get past the greyed menu."""
+def _editable(drawables: list[Gimp.Drawable]) -> Gimp.Drawable:
+    """Return the only drawable; raises `PluginError` when it cannot be changed, as scripts bypass the greyed menu."""
     if len(drawables) != 1:
-        raise Trouble(_("DeepDream works on one layer"), _("select one layer"), "drawables")
+        raise PluginError(_("DeepDream works on one layer"), _("select one layer"), "drawables")
     drawable = drawables[0]
     if drawable.is_group():
-        raise Trouble(_("A layer group has no pixels of its own"), _("select a layer in it"), "group")
+        raise PluginError(_("A layer group has no pixels of its own"), _("select a layer in it"), "group")
     if drawable.is_channel() and not drawable.is_layer_mask():
-        raise Trouble(_("DeepDream works on layers, not on channels"), _("select a layer"), "channel")
+        raise PluginError(_("DeepDream works on layers, not on channels"), _("select a layer"), "channel")
     if drawable.is_indexed():
-        raise Trouble(_("The image has indexed colours"), _("choose Image ▸ Mode ▸ RGB"), "indexed")
+        raise PluginError(_("The image has indexed colours"), _("choose Image ▸ Mode ▸ RGB"), "indexed")
     item: Gimp.Item | None = _layer_of(drawable)
     while item is not None:
         if item.get_lock_content():
-            raise Trouble(_("The layer's pixels are locked"), _("unlock them in the Layers dialog"), "locked")
+            raise PluginError(_("The layer's pixels are locked"), _("unlock them in the Layers dialog"), "locked")
         item = item.get_parent()
     return drawable
 
@@ -111,11 +113,11 @@ def _one_that_can_be_changed(drawables: list[Gimp.Drawable]) -> Gimp.Drawable:
 def dream(
     image: Gimp.Image, drawable: Gimp.Drawable, part: pixels.Selected, arguments: dict[str, Any], facts: Facts
 ) -> None:
-    """Dream the part and put it on the drawable, or on a copy above it; raises `Trouble`, and then nothing has changed."""
-    import jobs  # not before a dialog stands: what talks to the helper takes its time to load
+    """Dream the part and put it on the drawable, or on a copy above it; where it raises `PluginError`, nothing changed."""
+    import jobs  # late: the dialog opens sooner without it
 
     settings = choices.settings_of(arguments, facts)
-    if settings["strength"] == 0:  # nothing changes to the bit, which no conversion could promise
+    if settings["strength"] == 0:  # no conversion could leave every bit as it is
         if arguments["output"] == "new-layer":
             with _one_step(image):
                 _copied_above(image, drawable, arguments["preset"])
@@ -140,32 +142,32 @@ def dream(
         except pixels.Refused as refused:
             if above:
                 image.remove_layer(layer)
-            raise Trouble(str(refused), _STILL, "refused") from None
+            raise PluginError(str(refused), _STILL, "refused") from None
     Gimp.displays_flush()
     Gimp.progress_end()
     job.acknowledge()
     if drawable.is_layer() and drawable.get_filters():
         Gimp.message(
-            _("The layer has filters of its own; the new layer shows the pixels beneath them.")
+            _("The layer has filters; the new layer shows the pixels beneath them.")
             if above
-            else _("The layer has filters of its own; DeepDream has changed the pixels beneath them.")
+            else _("The layer has filters; DeepDream changed the pixels beneath them.")
         )
 
 
 def _check_unchanged(image: Gimp.Image, drawable: Gimp.Drawable, part: pixels.Selected, before: pixels.Surface) -> None:
-    """Raise `Trouble` when the dream does not fit any more: while it was computed, a person could do anything."""
-    if not _is_there(image, drawable):
-        raise Trouble(_("The layer is not there any more"), _STILL, "gone")
+    """Raise `PluginError` when the layer or selection changed during the dream, which then no longer fits."""
+    if not _exists(image, drawable):
+        raise PluginError(_("The layer no longer exists"), _STILL, "gone")
     now = pixels.Surface.of(image, drawable, part)
     if now.layer != before.layer:
-        raise Trouble(_("The layer was changed while it was being dreamed"), _STILL, "changed")
+        raise PluginError(_("The layer changed during the dream"), _STILL, "changed")
     if now.selection != before.selection:
-        raise Trouble(_("The selection was changed while it was being dreamed"), _STILL, "changed")
+        raise PluginError(_("The selection changed during the dream"), _STILL, "changed")
 
 
 @contextmanager
 def _one_step(image: Gimp.Image) -> Iterator[None]:
-    """Make what is done meanwhile one step to undo."""
+    """Group all changes into one undo step."""
     image.undo_group_start()
     try:
         yield
@@ -174,49 +176,51 @@ def _one_step(image: Gimp.Image) -> Iterator[None]:
 
 
 def _layer_of(drawable: Gimp.Drawable) -> Gimp.Drawable:
-    """Return the layer that a mask belongs to; others stand for themselves."""
+    """Return the layer of a mask, or the drawable itself."""
     return Gimp.Layer.from_mask(drawable) if drawable.is_layer_mask() else drawable
 
 
 def _where(drawable: Gimp.Drawable, part: pixels.Selected) -> str:
-    """Return the layer's name and where on the image what travels and what was selected lie: "last result" reads it."""
+    """Return the layer's name and the places of the outer and inner regions on the image; "last result" reads this."""
     _ok, left, top = drawable.get_offsets()
-    places = (f"{one.width}×{one.height}{left + one.x:+d}{top + one.y:+d}" for one in (part.outer, part.inner))
+    places = (
+        f"{region.width}×{region.height}{left + region.x:+d}{top + region.y:+d}" for region in (part.outer, part.inner)
+    )
     name = "".join(c if c.isprintable() else " " for c in drawable.get_name()[:100])
     return " ".join((name, *places))
 
 
 def _followed(job: jobs.Dreaming) -> bytearray:
-    """Show the job's progress until it ends; return the picture, or raise its `Trouble`.
+    """Show the job's progress until it ends; return the picture, or raise its `PluginError`.
 
-    GIMP's Cancel kills this process, and the helper then stops the job by itself.
+    GIMP's Cancel kills this process; the helper then stops the job by itself.
     """
     while True:
         try:
-            told = job.messages.get(timeout=POLL_S)
+            message = job.messages.get(timeout=POLL_S)
         except queue.Empty:
             while GLib.MainContext.default().iteration(False):
                 pass
             continue
-        if told.kind == "done":
-            picture: bytearray = told.data
+        if message.kind == "done":
+            picture: bytearray = message.data
             return picture
-        if told.kind == "failed":
-            raise told.data
-        _show(told)
+        if message.kind == "failed":
+            raise message.data
+        _show(message)
 
 
-def _show(told: jobs.Told) -> None:
-    data = told.data
-    if told.kind == "starting":
+def _show(message: jobs.Message) -> None:
+    data = message.data
+    if message.kind == "starting":
         Gimp.progress_set_text(_("Starting the DeepDream helper …"))
         Gimp.progress_pulse()
-    elif told.kind == "queued":
-        Gimp.progress_set_text(_("Waiting: {count} before this").format(count=data["position"] - 1))
+    elif message.kind == "queued":
+        Gimp.progress_set_text(_("Waiting: {count} ahead").format(count=data["position"] - 1))
         Gimp.progress_pulse()
-    elif told.kind == "running":
+    elif message.kind == "running":
         Gimp.progress_set_text(_("Dreaming on {name}").format(name=data["name"]))
-    elif told.kind == "progress":
+    elif message.kind == "progress":
         left = data["left_s"]
         text = _("Octave {octave} of {octaves}, step {iteration} of {iterations}").format(**data)
         if left is not None:
@@ -233,7 +237,7 @@ def clock(seconds: float) -> str:
 
 
 def _copied_above(image: Gimp.Image, drawable: Gimp.Drawable, preset: str) -> Gimp.Layer:
-    """Return a copy of the drawable's layer right above it, named after the preset, without filters of its own."""
+    """Return a copy of the drawable's layer right above it, named after the preset, without filters."""
     layer = _layer_of(drawable)
     copy = layer.copy()
     copy.set_name(_("DeepDream – {preset}").format(preset=preset))

@@ -1,13 +1,13 @@
-"""What is installed, whether the helper answers, and on which device it dreams."""
+"""Check installation: shows what is installed, whether the helper answers, and on which device it dreams."""
 
 from __future__ import annotations
 
 import traceback
 from typing import TYPE_CHECKING
 
+import connection
 import gi
-import jobs
-from facts import Trouble
+from plugin_errors import PluginError
 from words import _
 
 gi.require_version("Gimp", "3.0")
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def run(procedure: Gimp.Procedure, facts: Facts) -> Gimp.ValueArray:
-    """Be the procedure: tell it in one message."""
+    """Run the procedure: show one message."""
     version = f"{Gimp.MAJOR_VERSION}.{Gimp.MINOR_VERSION}.{Gimp.MICRO_VERSION}"
     lines = [_("Plug-in {version} in GIMP {gimp}").format(version=facts.version, gimp=version)]
     try:
-        helper = jobs.helper(facts)
+        helper = connection.connect(facts)
         lines.append(
             _("Helper {version}, port {port}, log {log}").format(
                 version=helper.version, port=helper.endpoint.port, log=helper.endpoint.log
             )
         )
-        lines += [_about(worker) for worker in jobs.asked(helper.status)["workers"]]
-    except Trouble as trouble:
-        lines.append(f"✗ {trouble}")
+        lines += [_about(worker) for worker in connection.call(helper.status)["workers"]]
+    except PluginError as error:
+        lines.append(f"✗ {error}")
     except Exception as error:  # GIMP would show nothing at all
         traceback.print_exc()
         lines.append(f"✗ {type(error).__name__}: {error}")

@@ -1,7 +1,7 @@
 """The arguments of `plug-in-deepdream` and the settings they stand for; no GIMP in it.
 
 Standard library only and Python 3.9: GIMP brings its own Python. Each number has one value below its useful ones that means
-"as the preset says", and so does each choice's word `preset`. These are the defaults, so that a script which names only a
+"as the preset says", and each choice has the word `preset`. These are the defaults, so that a script that names only a
 preset gets that preset.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from facts import Choice, Number, Trouble
+from facts import Choice, Number
+from plugin_errors import PluginError
 from words import _
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from facts import Facts
 
 AS_PRESET = "preset"
-"""The word of a choice that means: what the preset says."""
+"""The word of a choice that means "as the preset says"."""
 SEED_MAX = 2**31 - 1
 OUTPUTS = ("replace", "new-layer")
 
@@ -27,7 +28,7 @@ OUTPUTS = ("replace", "new-layer")
 def as_preset(facts: Facts, preset: str = "") -> dict[str, Any]:
     """Return all arguments with their defaults: everything as the preset says.
 
-    The order is that in which GIMP is told of them: scripts may give them by their places.
+    They are in the order of GIMP's procedure, as scripts may give them by position.
     """
     placed = {
         0: ("preset", preset or facts.default_preset),
@@ -40,10 +41,10 @@ def as_preset(facts: Facts, preset: str = "") -> dict[str, Any]:
 
 
 def settings_of(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """Return all settings, as the helper takes them, that the arguments stand for; those left out have their defaults.
+    """Return all settings for the arguments, as the helper takes them; missing arguments have their defaults.
 
-    A value that the preset has too leaves the preset's own, even where the argument cannot say it (more iterations than
-    its range has); others are brought into the range that the setting takes. Raises `Trouble` for an unknown word.
+    A value equal to the preset's keeps the preset's own, even where the argument cannot express it (more iterations than
+    its range allows); other values are limited to the setting's range. Raises `PluginError` for an unknown word.
     """
     given = _complete(arguments, facts)
     settings = _of_preset(given["preset"], facts)
@@ -59,10 +60,10 @@ def settings_of(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
 
 
 def resolved(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """Return the arguments with the preset's own value wherever they say "as the preset says"; lists stay.
+    """Return the arguments with the preset's own values in place of "as the preset says"; lists stay as they are.
 
-    The values are fit for the arguments: `full` and `auto` are their numbers, and all are within the ranges. Raises
-    `Trouble` for an unknown preset.
+    All values fit the arguments: `full` and `auto` are numbers, and all are within the ranges. Raises `PluginError` for an
+    unknown preset.
     """
     given = _complete(arguments, facts)
     settings = _of_preset(given["preset"], facts)
@@ -88,14 +89,14 @@ def _complete(arguments: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     for name, words in {"output": OUTPUTS, **known}.items():
         if given[name] not in words:
             choose = _("choose one of {names}").format(names=", ".join(words))
-            raise Trouble(_("there is no {name} for {what}").format(name=repr(given[name]), what=name), choose, name)
+            raise PluginError(_("{what} cannot be {name}").format(name=repr(given[name]), what=name), choose, name)
     return given
 
 
 def _of_preset(name: str, facts: Facts) -> dict[str, Any]:
     if name not in facts.presets:
         choose = _("choose one of {names}").format(names=", ".join(facts.presets))
-        raise Trouble(_("there is no preset {name}").format(name=repr(name)), choose, "preset")
+        raise PluginError(_("there is no preset {name}").format(name=repr(name)), choose, "preset")
     return {**facts.defaults, **facts.presets[name]["settings"]}
 
 
@@ -103,12 +104,14 @@ def _is_as_preset(number: Number, value: float) -> bool:
     return not value > number.as_preset or value < 0  # NaN too
 
 
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, float) or isinstance(other, float):
+def _same(left: object, right: object) -> bool:
+    if isinstance(left, float) or isinstance(right, float):
         return (
-            isinstance(one, (int, float)) and isinstance(other, (int, float)) and math.isclose(one, other, rel_tol=1e-9)
+            isinstance(left, (int, float))
+            and isinstance(right, (int, float))
+            and math.isclose(left, right, rel_tol=1e-9)
         )
-    return one == other
+    return left == right
 
 
 def _shown(number: Number, setting: Any) -> int | float:

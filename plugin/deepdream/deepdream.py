@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""DeepDream in GIMP 3: what GIMP is told of it, and which module does what it asks for."""
+"""DeepDream in GIMP 3: registers the procedures and runs the module of each."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-# In each process babl times its ways to convert pixels, and takes the fastest whose error is small enough: the same layer
-# is read otherwise in one run of twenty, by 1e-6, which is enough for another dream. Its first use looks here.
+# In each process babl times its pixel conversions and takes the fastest with a small enough error. So one run in twenty
+# reads the same layer differently, by 1e-6, which is enough for another dream. babl reads these at its first use.
 os.environ |= {"BABL_TOLERANCE": "0.0000000001", "BABL_INHIBIT_CACHE": "1"}
 
 import gi
@@ -19,6 +19,7 @@ gi.require_version("Gimp", "3.0")
 import facts as facts_  # noqa: E402
 from choices import AS_PRESET, SEED_MAX, as_preset  # noqa: E402
 from gi.repository import Gimp, GLib, GObject  # noqa: E402
+from plugin_errors import PluginError  # noqa: E402
 from words import DOMAIN, _  # noqa: E402
 
 DREAM, LAST, CHECK = "plug-in-deepdream", "plug-in-deepdream-last", "plug-in-deepdream-check"
@@ -30,26 +31,26 @@ class DeepDream(Gimp.PlugIn):
     """The plug-in."""
 
     def do_set_i18n(self, name: str) -> tuple[bool, str, None]:
-        """Tell GIMP that the texts are translated, in the folder `locale` beside this file."""
+        """Return the catalogue of translations, in the folder `locale` beside this file."""
         return True, DOMAIN, None
 
     def do_query_procedures(self) -> list[str]:
-        """Tell GIMP what there is."""
+        """Return the names of all procedures."""
         return [DREAM, LAST, CHECK]
 
     def do_create_procedure(self, name: str) -> Gimp.Procedure:
-        """Describe one of them to GIMP."""
+        """Return one procedure, with its menu entry and arguments."""
         try:
             facts = facts_.load()
-        except facts_.Trouble as trouble:
-            return _broken(self, name, str(trouble))
+        except PluginError as error:
+            return _broken(self, name, str(error))
         if name == DREAM:
             return _dream(self, name, facts)
         return _last(self, name, facts) if name == LAST else _check(self, name, facts)
 
 
 def _broken(plug_in: Gimp.PlugIn, name: str, why: str) -> Gimp.Procedure:
-    """Return a procedure that only says why there is no other."""
+    """Return a procedure that only shows why DeepDream does not work."""
 
     def run(procedure, config, data):  # type: ignore[no-untyped-def]
         error = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), why, 0)
@@ -74,7 +75,7 @@ def _dream(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedu
     procedure.set_menu_label(_("_DeepDream…"))
     procedure.add_menu_path(MENU)
     procedure.set_documentation(
-        _("Let what a network has seen in pictures grow out of the layer"),
+        _("Let patterns that a neural network knows grow out of the layer"),
         _("Changes the selected part of the layer so that a layer of the network VGG19 responds more strongly: dogs, "
           "birds and eyes appear. A local helper process computes it."),
         name,
@@ -110,10 +111,10 @@ def _sentence(text: str) -> str:
 
 
 def _choice(name: str, control: facts_.Choice | None, facts: facts_.Facts) -> Gimp.Choice:
-    """Return the words of a choice among the arguments, what a dialog shows for each, and a sentence about it."""
-    as_it_says = (AS_PRESET, _("as the preset says"), "")
+    """Return a choice argument's words, each with its label and description."""
+    as_preset_says = (AS_PRESET, _("as the preset says"), "")
     if control:
-        words = [as_it_says, *((word, _(label), "") for word, (_value, label) in control.words.items())]
+        words = [as_preset_says, *((word, _(label), "") for word, (_value, label) in control.words.items())]
     else:
         words = {
             "preset": [(preset, preset, about["description"]) for preset, about in facts.presets.items()],
@@ -144,8 +145,8 @@ def _last(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedur
     procedure.set_menu_label(_("DeepDream: _last result"))
     procedure.add_menu_path(MENU)
     procedure.set_documentation(
-        _("Bring a finished dream that never reached the canvas, as a new layer"),
-        _("The helper keeps a finished picture for an hour when GIMP was closed or the image was gone."), name,
+        _("Add a finished dream that never reached the canvas as a new layer"),
+        _("The helper keeps a finished picture for an hour if GIMP or the image was closed."), name,
     )  # fmt: skip
     procedure.set_attribution("DeepDream", "DeepDream, MIT licence", "2026")
     return procedure
@@ -163,7 +164,7 @@ def _check(plug_in: Gimp.PlugIn, name: str, facts: facts_.Facts) -> Gimp.Procedu
     procedure.set_menu_label(_("DeepDream: _check installation…"))
     procedure.add_menu_path(MENU)
     procedure.set_documentation(
-        _("Tell versions, helper and device"), _("Tells what is installed and whether the helper answers."), name
+        _("Show versions, helper and device"), _("Shows what is installed and whether the helper answers."), name
     )
     procedure.set_attribution("DeepDream", "DeepDream, MIT licence", "2026")
     return procedure

@@ -1,4 +1,4 @@
-"""The dialog: GIMP's own controls for the arguments, and a preview that is dreamed while one looks."""
+"""The dialog: GIMP's own controls for the arguments, and a live preview."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from facts import Facts
 
 LET_GO_S = 1.0
-"""A closed dialog's process waits no longer than this for its preview to be given up."""
+"""After closing, the process waits at most this long for the preview to be cancelled."""
 GAP = 6
 _BOTH_WAYS = GObject.BindingFlags.BIDIRECTIONAL | GObject.BindingFlags.SYNC_CREATE
 _UNLESS = GObject.BindingFlags.INVERT_BOOLEAN | GObject.BindingFlags.SYNC_CREATE
 
 
-def asked(
+def confirmed(
     procedure: Gimp.Procedure,
     config: Gimp.ProcedureConfig,
     drawable: Gimp.Drawable,
     part: pixels.Selected,
     facts: Facts,
 ) -> bool:
-    """Show the dialog; say whether the person wants the dream. `config` then holds what was chosen."""
+    """Show the dialog and return whether the user pressed OK. `config` then holds the chosen values."""
     GimpUi.init("deepdream")
     dialog = _Dialog(procedure, config, drawable, part, facts)
     wanted = False
@@ -47,7 +47,7 @@ def asked(
 
 
 class _Dialog:
-    """The window and what ties its controls to each other."""
+    """The window, and how its controls depend on each other."""
 
     def __init__(
         self, procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, drawable: Gimp.Drawable, part: pixels.Selected,
@@ -77,7 +77,7 @@ class _Dialog:
         return wanted
 
     def close(self, *, patiently: bool) -> None:
-        """Take the window away, then the preview's job; `patiently`: see that the helper hears of it."""
+        """Close the window and cancel the preview; `patiently`: wait until the helper has heard of it."""
         self._config.disconnect(self._handler)
         if self._settling:
             GLib.source_remove(self._settling)
@@ -116,7 +116,7 @@ class _Dialog:
         return self._labelled(name, GimpUi.prop_choice_combo_box_new(self._config, name))
 
     def _either(self, control: Choice) -> Gtk.Box:
-        """Return a list of a choice's words without "as the preset says", which the dialog fills in itself."""
+        """Return a list of a choice's words without "as the preset says", which the dialog resolves itself."""
         widget = Gtk.ComboBoxText()
         for word, (_value, label) in control.words.items():
             widget.append(word, _(label))
@@ -124,7 +124,7 @@ class _Dialog:
         return self._labelled(control.name, widget)
 
     def _box(self, name: str) -> Gtk.CheckButton:
-        """Return a box to tick for the words `no` and `yes`."""
+        """Return a check box for the words `no` and `yes`."""
         about = self._config.find_property(name)
         widget = Gtk.CheckButton.new_with_mnemonic(about.nick)
         widget.set_tooltip_text(about.blurb)
@@ -140,7 +140,7 @@ class _Dialog:
         return widget
 
     def _labelled(self, name: str, widget: Gtk.Widget, *more: Gtk.Widget) -> Gtk.Box:
-        """Return a row: the argument's label, as wide as all of them, what it is for, and more of it."""
+        """Return a row: the argument's label, as wide as all labels, its widget, and more widgets."""
         about = self._config.find_property(name)
         label = Gtk.Label.new_with_mnemonic(about.nick)
         label.set_xalign(0)
@@ -155,7 +155,7 @@ class _Dialog:
         return row
 
     def _slider(self, control: Number) -> Gtk.Widget:
-        """Return GIMP's usual bar for a number; below the lowest lies "as the preset says", which the dialog fills in."""
+        """Return GIMP's usual bar for a number; it leaves out "as the preset says", which the dialog resolves."""
         widget = self._dialog.get_spin_scale(control.name, 1.0)
         widget.set_range(control.lowest, control.most)
         widget.set_scale_limits(control.lowest, control.right)
@@ -188,13 +188,13 @@ class _Dialog:
         return {name: self._config.get_property(name) for name in choices.as_preset(self._facts)}
 
     def _resolve(self, arguments: dict[str, Any]) -> None:
-        """Put the preset's own values where these arguments say "as the preset says"."""
+        """Replace "as the preset says" by the preset's own values."""
         for name, value in choices.resolved(arguments, self._facts).items():
             if self._config.get_property(name) != value:
                 self._config.set_property(name, value)
 
     def _changed(self, _config: Gimp.ProcedureConfig, _parameter: Any) -> None:
-        """Wait until everything is set that is set at once: a Reset and GIMP's saved settings set one after the other."""
+        """Wait until all values are set: Reset and GIMP's saved settings set them one after the other."""
         if not self._settling:
             self._settling = GLib.idle_add(self._settle, priority=GLib.PRIORITY_HIGH_IDLE)
 
@@ -203,7 +203,7 @@ class _Dialog:
             GLib.source_remove(self._settling)
             self._settling = 0
         arguments = self._arguments()
-        if choices.touched(self._before, arguments) == ("preset",):  # chosen by hand: all that it says
+        if choices.touched(self._before, arguments) == ("preset",):  # chosen by hand: take all its values
             kept = {name: arguments[name] for name in ("seed", "output")}
             arguments = {**choices.as_preset(self._facts, arguments["preset"]), **kept}
         with self._config.handler_block(self._handler):
@@ -211,7 +211,7 @@ class _Dialog:
         now = self._arguments()
         touched, self._before = choices.touched(self._before, now), now
         self._describe()
-        if set(touched) - {"output"}:  # something that decides what the picture looks like
+        if set(touched) - {"output"}:  # something that changes the picture
             self._preview.restart()
         return False
 

@@ -1,4 +1,4 @@
-"""What the plug-in was told when it was installed: `deepdream.json`, and how troubles are told.
+"""What the installer wrote for the plug-in: the content of `deepdream.json`.
 
 Standard library only and Python 3.9: GIMP brings its own Python.
 """
@@ -10,38 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plugin_errors import REINSTALL, PluginError
 from words import _
 
 if TYPE_CHECKING:
     import os
 
 FILE = "deepdream.json"
-AGAIN = _("run `python3 install gimp` in DeepDream's folder, then start GIMP again")
-
-
-class Trouble(Exception):  # noqa: N818 - it is told to people, and is no fault of the program
-    """What a person is to be told: `what` happened, the `next_step`, and a `code` for programs."""
-
-    def __init__(self, what: str, next_step: str = "", code: str = "internal") -> None:
-        super().__init__(what, next_step, code)
-        self.what = what
-        self.next_step = next_step
-        self.code = code
-
-    def __str__(self) -> str:
-        """Return both as sentences on one line, with control characters escaped."""
-        text = " ".join(_sentence(part) for part in (self.what, self.next_step) if part.strip())
-        return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
 
 
 @dataclass(frozen=True)
 class _Control:
-    """A setting that is an argument and a row. While the switch `unless` is on it does nothing."""
+    """A setting that is an argument and a row of the dialog. While the switch `unless` is on it has no effect."""
 
     name: str
     setting: str
@@ -114,7 +94,7 @@ class Facts:
 
     @property
     def default_preset(self) -> str:
-        """The preset that stands first in a dialog nobody has used yet."""
+        """The preset of a dialog that was never used before."""
         return "classic" if "classic" in self.presets else next(iter(self.presets))
 
     def by_family(self) -> list[str]:
@@ -125,21 +105,21 @@ class Facts:
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Facts:
-    """Return the facts that lie beside this file, or at `path`; raises `Trouble` when they are missing or damaged."""
+    """Return the facts in `path`, or in the file beside this one; raises `PluginError` for a missing or damaged file."""
     file = Path(path) if path else Path(__file__).resolve().parent / FILE
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        given = json.loads(file.read_text(encoding="utf-8"))
         facts = Facts(
-            version=told["version"], protocol=told["protocol"], endpoint=Path(told["endpoint"]), state=Path(told["state"]),
-            command=tuple(told["command"]), presets=told["presets"], defaults=told["defaults"],
-            controls=tuple(map(_control, told["controls"])), ranges=told["ranges"],
-            service=told.get("service"),
+            version=given["version"], protocol=given["protocol"], endpoint=Path(given["endpoint"]),
+            state=Path(given["state"]), command=tuple(given["command"]), presets=given["presets"],
+            defaults=given["defaults"], controls=tuple(map(_control, given["controls"])), ranges=given["ranges"],
+            service=given.get("service"),
         )  # fmt: skip
         if not facts.presets or not facts.command:
             raise ValueError("no presets, or no command")
     except OSError as error:
         what = _("{file} cannot be read: {why}").format(file=file, why=error.strerror or error)
-        raise Trouble(what, AGAIN, "not_installed") from None
+        raise PluginError(what, REINSTALL, "not_installed") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Trouble(_("{file} is damaged").format(file=file), AGAIN, "not_installed") from None
+        raise PluginError(_("{file} is damaged").format(file=file), REINSTALL, "not_installed") from None
     return facts

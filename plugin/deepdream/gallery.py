@@ -1,4 +1,4 @@
-"""The presets as a grid of pictures with names, as GIMP lets one choose brushes and patterns."""
+"""The presets as a grid of pictures with names, like GIMP's choice of brushes and patterns."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FOLDER = Path(__file__).resolve().parent / "thumbnails"
 WIDTH, HEIGHT = 120, 80
 """Room for a picture in the grid, in px."""
 SMALL = 2
-"""The chosen one's picture on the button is so many times smaller."""
+"""The picture on the button is this many times smaller."""
 COLUMNS = 4
 GAP = 6
 TALLEST = 400
-"""The grid scrolls where it is taller, in px: it has to fit into the dialog's window."""
+"""Height in px from which the grid scrolls: it must fit into the dialog's window."""
 
 
 class Gallery:
@@ -57,11 +57,13 @@ class Gallery:
         if self._name.get_text() == preset:
             return
         self._name.set_text(preset)
-        if not self._loading:  # the first picture of a process can take 0.2 s, where another process decodes it: glycin
+        if (
+            not self._loading
+        ):  # the first picture of a process can take 0.2 s where glycin decodes it in another process
             self._loading = GLib.idle_add(self._load_small, priority=GLib.PRIORITY_LOW + 1)
 
     def end(self) -> None:
-        """Load no more."""
+        """Stop loading."""
         if self._loading:
             GLib.source_remove(self._loading)
 
@@ -74,7 +76,7 @@ class Gallery:
         return False
 
     def _open(self) -> None:
-        if not self._popover.get_child():  # not before it is asked for: the dialog opens the sooner
+        if not self._popover.get_child():  # only when needed: the dialog opens sooner
             self._fill()
             self.widget.get_toplevel().connect("key-press-event", self._pressed)
         self._popover.popup()
@@ -83,7 +85,7 @@ class Gallery:
         child.child_focus(Gtk.DirectionType.TAB_FORWARD)  # grab_focus() would leave the grid's cursor where it was
 
     def _pressed(self, _dialog: Gtk.Dialog, event: Gdk.EventKey) -> bool:
-        """Let Escape close the grid and not the dialog, also before the grid has the focus."""
+        """Let Escape close the grid and not the dialog, even before the grid has the focus."""
         if event.keyval != Gdk.KEY_Escape or not self._popover.get_visible():
             return False
         self._popover.popdown()
@@ -120,14 +122,14 @@ class Gallery:
         return child
 
     def _picture(self, preset: str, smaller: int) -> Gtk.Widget:
-        """Return a preset's picture, or an empty place as large."""
+        """Return a preset's picture, or an empty space of its size."""
         width, height = WIDTH // smaller, HEIGHT // smaller
         picture = Gtk.Frame()
         if file := self._files.get(preset):
             try:
                 pixbuf = GdkPixbuf.Pixbuf.new_from_file_at_scale(str(file), width, height, True)
                 picture = Gtk.Image.new_from_pixbuf(pixbuf)
-            except GLib.Error:  # damaged, or gone by now
+            except GLib.Error:  # damaged or deleted
                 pass
         picture.set_size_request(width, height)
         return picture

@@ -1,4 +1,4 @@
-"""A finished picture that never reached the canvas, brought from the helper as a new layer."""
+"""Last result: fetches a finished picture that never reached the canvas from the helper, as a new layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gi
 import jobs
 import pixels
 from apply import failed
-from facts import Trouble
+from plugin_errors import PluginError
 from words import _
 
 gi.require_version("Gimp", "3.0")
@@ -25,22 +25,22 @@ _PLACE = re.compile(
 
 
 def run(procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, facts: Facts) -> Gimp.ValueArray:
-    """Be the procedure."""
+    """Run the procedure."""
     try:
         found = jobs.last_result(facts)
         if found is None:
-            raise Trouble(_("The helper keeps no finished picture."), _("Pictures are kept for an hour."), "none")
+            raise PluginError(_("The helper keeps no finished picture."), _("Pictures are kept for an hour."), "none")
         label, _dtype, (height, width, count), samples, job = found
         if image.get_base_type() != Gimp.ImageBaseType.RGB and (
             count > 2 or image.get_base_type() == Gimp.ImageBaseType.INDEXED
         ):
-            raise Trouble(
-                _("The dream has colours, and this image has none of its own"), _("open an RGB image"), "gray"
+            raise PluginError(
+                _("The dream has colours, and this image cannot hold them"), _("open an RGB image"), "gray"
             )
         _as_layer(image, label, height, width, count, samples)
         job.acknowledge()
-    except Trouble as trouble:
-        return failed(procedure, str(trouble))
+    except PluginError as error:
+        return failed(procedure, str(error))
     except Exception as error:  # GIMP would show nothing at all
         traceback.print_exc()
         return failed(procedure, f"{type(error).__name__}: {error}")
@@ -48,7 +48,7 @@ def run(procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, fa
 
 
 def _as_layer(image: Gimp.Image, label: str, height: int, width: int, count: int, samples: bytearray) -> None:
-    """Insert what was selected of the picture as a new layer on top, where it lay."""
+    """Insert the selected part of the picture as a new layer on top, at its old place."""
     place = _PLACE.match(label)
     left, top = (int(place["x"]), int(place["y"])) if place else (0, 0)
     if place and place["w"]:

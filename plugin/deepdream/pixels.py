@@ -1,7 +1,7 @@
-"""A drawable's pixels as bytes for the helper, and back: which region, with which surroundings, in which format.
+"""A drawable's pixels as bytes for the helper, and back: the region, its surroundings and the format.
 
-Pixels travel in the image's own colour space with its own curve, as float, so that an image with a profile keeps its
-colours and nothing is cut.
+The helper gets pixels in the image's own colour space with its own curve, as float, so that an image with a profile keeps
+its colours and nothing is clipped.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ gi.require_version("Gimp", "3.0")
 from gi.repository import Babl, Gegl, Gimp  # noqa: E402
 
 MARGIN_PX = 128
-"""Pixels around the selection that the network sees too; about half of what a cell of the deeper layers sees."""
+"""Pixels around the selection that the network also sees; about half of what a cell of the deeper layers sees."""
 STRIP_BYTES = 1 << 28
 """GEGL counts bytes with 32 bits, so larger regions are moved in strips."""
 _MODELS = {1: "Y'", 2: "Y'A", 3: "R'G'B'", 4: "R'G'B'A"}
 
 
-class Refused(Exception):  # noqa: N818 - GIMP's answer, no fault of the program
-    """GIMP does not let the drawable be changed; the text is its reason."""
+class Refused(Exception):  # noqa: N818 - GIMP's answer, not a fault of the program
+    """GIMP does not allow the change; the text is its reason."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Region:
         return Region(self.x, self.y + top, self.width, count)
 
     def strips(self, bytes_per_pixel: int) -> list[Region]:
-        """Return it cut into pieces that GEGL can move at once."""
+        """Return pieces of it that GEGL can move at once."""
         step = max(1, STRIP_BYTES // (self.width * bytes_per_pixel))
         return [self.rows(top, min(step, self.height - top)) for top in range(0, self.height, step)]
 
@@ -53,14 +53,14 @@ class Region:
 
 @dataclass(frozen=True)
 class Selected:
-    """What of a drawable is to be changed (`inner`), and what of it the helper is sent (`outer`)."""
+    """The part of a drawable that changes (`inner`), and the part that the helper gets (`outer`)."""
 
     inner: Region
     outer: Region
 
 
 def selected(drawable: Gimp.Drawable) -> Selected | None:
-    """Return the part of the drawable that the selection's rectangle touches, or None when it touches nothing."""
+    """Return the part of the drawable inside the selection's bounds, or None when there is none."""
     touches, x, y, width, height = drawable.mask_intersect()
     if not touches or width <= 0 or height <= 0:
         return None
@@ -72,21 +72,21 @@ def selected(drawable: Gimp.Drawable) -> Selected | None:
 
 @dataclass(frozen=True)
 class Surface:
-    """What must be the same when a dream comes back: the layer's shape, and the selection over it."""
+    """What must not change during a dream: the layer's shape, and the selection over it."""
 
     layer: tuple[object, ...]
     selection: tuple[object, ...]
 
     @classmethod
     def of(cls, image: Gimp.Image, drawable: Gimp.Drawable, part: Selected) -> Surface:
-        """Return it as it is now; `part` is what is being dreamed."""
+        """Return the current state; `part` is the dreamed part."""
         layer = (drawable.get_width(), drawable.get_height(), Babl.get_name(drawable.get_format()))
         if Gimp.Selection.is_empty(image):
             return cls(layer, (None,))
         _ok, left, top = drawable.get_offsets()
         inner = part.inner
         where = Region(inner.x + left, inner.y + top, inner.width, inner.height)
-        mask = hashlib.sha256(_got(image.get_selection(), where, "Y float", 4)).hexdigest()
+        mask = hashlib.sha256(_read(image.get_selection(), where, "Y float", 4)).hexdigest()
         return cls(layer, (selected(drawable), mask))
 
 
@@ -103,13 +103,13 @@ def format_of(drawable: Gimp.Drawable, count: int, sample: str) -> str:
 def read(drawable: Gimp.Drawable, region: Region) -> bytearray:
     """Return the region as float32 [height, width, channels], 1.0 for white."""
     count = channels(drawable)
-    return _got(drawable, region, format_of(drawable, count, "float"), count * 4)
+    return _read(drawable, region, format_of(drawable, count, "float"), count * 4)
 
 
 def read_small(drawable: Gimp.Drawable, region: Region, longest: int) -> tuple[bytes, int, int]:
     """Return the region scaled down to `longest` px, as uint8 [height, width, channels] in sRGB, and its width and height.
 
-    Scaling is a graph of its own: reading a drawable's buffer at a scale gives black in plug-ins (seen in 3.0.4 and 3.2.6).
+    Scaling has its own graph: in plug-ins, reading a drawable's buffer at a scale gives black (seen in 3.0.4 and 3.2.6).
     """
     scale = min(1.0, longest / max(region.width, region.height))
     width, height = max(1, round(region.width * scale)), max(1, round(region.height * scale))
@@ -140,14 +140,14 @@ def read_small(drawable: Gimp.Drawable, region: Region, longest: int) -> tuple[b
 def write(image: Gimp.Image, drawable: Gimp.Drawable, part: Selected, pixels: bytearray) -> None:
     """Put `part.inner` of a picture of `part.outer`, as `read` gives it, on the drawable through the selection.
 
-    GIMP applies the selection and its feather itself. At some precisions it also rounds what is not selected at all;
-    there the bytes from before are put back. Raises `Refused` when GIMP does not let it be changed.
+    GIMP applies the selection and its feather itself. At some precisions it also rounds unselected pixels, which get their
+    old bytes back. Raises `Refused` when GIMP does not allow the change.
     """
     inner, outer = part.inner, part.outer
     native = str(Babl.get_name(drawable.get_format()))
     native_bytes = Babl.format_get_bytes_per_pixel(drawable.get_format())
     untouched = not Gimp.Selection.is_empty(image)
-    before = _got(drawable, inner, native, native_bytes) if untouched else None
+    before = _read(drawable, inner, native, native_bytes) if untouched else None
     count = channels(drawable)
     row, begin, length = outer.width * count * 4, (inner.x - outer.x) * count * 4, inner.width * count * 4
     shadow, name, view = drawable.get_shadow_buffer(), format_of(drawable, count, "float"), memoryview(pixels)
@@ -166,11 +166,11 @@ def write(image: Gimp.Image, drawable: Gimp.Drawable, part: Selected, pixels: by
 def _put_back(
     image: Gimp.Image, drawable: Gimp.Drawable, region: Region, before: bytearray, native: str, native_bytes: int
 ) -> None:
-    """Give the pixels that are not selected at all the bytes they had."""
+    """Give unselected pixels their old bytes back."""
     _ok, left, top = drawable.get_offsets()
     where = Region(region.x + left, region.y + top, region.width, region.height)
-    mask = _got(image.get_selection(), where, "Y float", 4)
-    after = _got(drawable, region, native, native_bytes)
+    mask = _read(image.get_selection(), where, "Y float", 4)
+    after = _read(drawable, region, native, native_bytes)
     anything = 0
     for part in range(4):  # one byte for each pixel, 0 where all four of its float are
         anything |= int.from_bytes(mask[part::4], "little")
@@ -180,7 +180,7 @@ def _put_back(
     for run in re.finditer(rb"\x00+", selected_at_all):
         unselected = slice(run.start() * native_bytes, run.end() * native_bytes)
         after[unselected] = before[unselected]
-    _set(drawable, region, native, after, native_bytes)
+    _write(drawable, region, native, after, native_bytes)
 
 
 def cut(samples: bytearray, width: int, part: Region, count: int) -> bytearray:
@@ -195,18 +195,18 @@ def cut(samples: bytearray, width: int, part: Region, count: int) -> bytearray:
 def fill(layer: Gimp.Layer, samples: bytearray, count: int) -> None:
     """Fill a new layer with float32 samples of `count` channels."""
     region = Region(0, 0, layer.get_width(), layer.get_height())
-    _set(layer, region, format_of(layer, count, "float"), samples, count * 4)
+    _write(layer, region, format_of(layer, count, "float"), samples, count * 4)
     layer.update(0, 0, region.width, region.height)
 
 
-def _got(drawable: Gimp.Drawable, region: Region, name: str, bytes_per_pixel: int) -> bytearray:
+def _read(drawable: Gimp.Drawable, region: Region, name: str, bytes_per_pixel: int) -> bytearray:
     buffer, pixels = drawable.get_buffer(), bytearray()
     for strip in region.strips(bytes_per_pixel):
         pixels += buffer.get(strip.rectangle(), 1.0, name, Gegl.AbyssPolicy.NONE)
     return pixels
 
 
-def _set(drawable: Gimp.Drawable, region: Region, name: str, pixels: bytearray, bytes_per_pixel: int) -> None:
+def _write(drawable: Gimp.Drawable, region: Region, name: str, pixels: bytearray, bytes_per_pixel: int) -> None:
     buffer, view, row = drawable.get_buffer(), memoryview(pixels), region.width * bytes_per_pixel
     for strip in region.strips(bytes_per_pixel):
         top = strip.y - region.y

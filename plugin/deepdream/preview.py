@@ -1,4 +1,4 @@
-"""The dialog's preview: what is selected, small, that is dreamed while one looks."""
+"""The dialog's preview: a small copy of the selection that is dreamed while the dialog is open."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 PREVIEW_PX = 384
 """The preview's longer side."""
 SETTLE_MS = 250
-"""A preview begins when no control has moved for so long."""
+"""A preview begins when no control has moved for this long."""
 POLL_MS = 40
 GAP = 6
 CAPTION_LINES = 3
 
 
 class Preview:
-    """A small picture of what is selected that turns into its dream, octave by octave."""
+    """A small picture of the selection that turns into its dream, octave by octave."""
 
     def __init__(
         self, drawable: Gimp.Drawable, part: pixels.Selected, facts: Facts, arguments: Callable[[], dict[str, Any]]
@@ -57,12 +57,12 @@ class Preview:
         self.widget.pack_start(self._caption, False, False, 0)
 
     def begin(self) -> None:
-        """Once the window is there: read the layer, show it as it is, and start to dream."""
+        """Read the layer once the window is open, show it, and start to dream."""
         self._say(_("Reading the layer …"))
         self._later("begin", GLib.idle_add, self._read, priority=GLib.PRIORITY_LOW)
 
     def restart(self) -> None:
-        """Stop what is being dreamed, and start again once the controls rest."""
+        """Stop the current dream, and start again once no control moves."""
         self._drop()
         if self._small:
             self._later("start", GLib.timeout_add, SETTLE_MS, self._start)
@@ -79,7 +79,7 @@ class Preview:
                     return
 
     def _later(self, name: str, add: Callable[..., int], *arguments: Any, **options: Any) -> None:
-        """Have something called by the main loop, instead of what waits under this name."""
+        """Let the main loop call a function, in place of the one that waits under this name."""
         if name in self._sources:
             GLib.source_remove(self._sources.pop(name))
         *given, call = arguments
@@ -112,7 +112,7 @@ class Preview:
             self._say(_("Strength 0 leaves the layer as it is."))
             return False
         self._say(_("Preview …"))
-        import jobs  # the window stands the sooner
+        import jobs  # late: the window opens sooner without it
 
         shape = (self._height, self._width, self._channels)
         self._job = jobs.Dreaming(
@@ -123,35 +123,35 @@ class Preview:
         return False
 
     def _poll(self) -> bool:
-        """Hear what the job has told; return whether to come again."""
+        """Handle the job's messages; return whether to poll again."""
         with contextlib.suppress(queue.Empty):
             while self._job is not None:
-                self._hear(self._job.messages.get_nowait())
+                self._on_message(self._job.messages.get_nowait())
         return self._job is not None
 
-    def _hear(self, told: jobs.Told) -> None:
-        data = told.data
-        if told.kind in ("picture", "done"):
+    def _on_message(self, message: jobs.Message) -> None:
+        data = message.data
+        if message.kind in ("picture", "done"):
             self._show(data)
-        if told.kind == "starting":
+        if message.kind == "starting":
             self._say(_("Starting the DeepDream helper …"))
-        elif told.kind == "queued" and data["position"] > 1:
-            self._say(_("Preview: waiting, {count} before it").format(count=data["position"] - 1))
-        elif told.kind == "note":
+        elif message.kind == "queued" and data["position"] > 1:
+            self._say(_("Preview: waiting, {count} ahead").format(count=data["position"] - 1))
+        elif message.kind == "note":
             self._say(data["text"][:1].upper() + data["text"][1:])
-        elif told.kind == "progress":
+        elif message.kind == "progress":
             self._bar.set_fraction(data["fraction"])
             self._say(_("Preview: octave {octave} of {octaves}, step {iteration} of {iterations}").format(**data))
-        elif told.kind == "done":
+        elif message.kind == "done":
             self._bar.set_fraction(1)
             size = {"width": self._region.width, "height": self._region.height}
             whole = max(self._region.width, self._region.height) <= PREVIEW_PX
             text = _("Preview of {width} × {height} px") if whole else _(
-                "Preview of {width} × {height} px at {percent} %: the dream's figures will be smaller in it"
+                "Preview of {width} × {height} px at {percent} %: patterns will be smaller in the result"
             )  # fmt: skip
             self._say(text.format(percent=round(100 * self._width / self._region.width), **size))
             self._job = None
-        elif told.kind == "failed":
+        elif message.kind == "failed":
             self._bar.set_fraction(0)
             self._show(self._small)
             self._say(str(data))

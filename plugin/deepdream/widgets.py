@@ -1,4 +1,4 @@
-"""Small pieces of the dialog: texts that keep their room, words in place of numbers, pictures made of samples."""
+"""Small parts of the dialog: labels of fixed height, words in place of numbers, pictures from samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gi.repository import GdkPixbuf, GLib, Gtk, Pango  # noqa: E402
 
 
 def label(lines: int) -> Gtk.Label:
-    """Return a label that always takes the room of so many lines, so that no text makes the window jump."""
+    """Return a label with the height of so many lines, so that no text makes the window jump."""
     text = Gtk.Label(xalign=0, yalign=0, wrap=True, lines=lines, ellipsize=Pango.EllipsizeMode.END, max_width_chars=36)
     text.set_size_request(-1, lines * text.create_pango_layout("Äg").get_pixel_size()[1])
     return text
@@ -27,7 +27,7 @@ def in_words(widget: Gtk.SpinButton, number: int, word: str) -> bool:
 
 
 def dice(colour: Any) -> GdkPixbuf.Pixbuf:
-    """Return a picture of a die, in the text's colour; not every font has one."""
+    """Return a picture of a die, in the text's colour; not every font has such a character."""
     side, edge = 16, 1
     pips = {(x, y) for x in (4, 11) for y in (4, 11)} | {(7.5, 7.5)}
     samples = bytearray()
