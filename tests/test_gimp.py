@@ -435,7 +435,7 @@ WRONG = {
     "no helper, its program missing": "DeepDream is no longer installed: /nowhere/bin/python is missing. Run `python3",
     "no helper, its program failing": "did not start: the weights are missing. Run deepdream weights; /",
     "a helper of an older version": "the old helper with `",
-    "a helper of a newer version": "of version 0.0.1. Run `python3 install gimp`",
+    "a helper of a newer version": "has version 0.0.1. Run `python3 install gimp`",
     "a squatter that answers": "DeepDream is no longer installed: /nowhere/bin/python is missing. Run `python3",
     "a squatter that keeps silent": "may be a helper that hangs",
     "deepdream.json missing": "deepdream.json cannot be read: No such file or directory. Run `python3 install gimp`",
