@@ -17,6 +17,7 @@ from helper_process import Helper, running_helper
 from hypothesis import settings
 from PIL import Image
 from skimage import data
+from warm_start import WarmStart, warm_start
 
 from deepdream_core.engine.weights import Weights, load_weights
 
@@ -37,6 +38,8 @@ for _number in (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "S
     if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
 
+WARM = (["dream"], ["looks"])
+"""Commands that load torch, which is most of their start."""
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 TOP, LEFT, HEIGHT, WIDTH = 40, 110, 160, 192
 
@@ -94,13 +97,27 @@ def home(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, **folders, "NO_COLOR": "1", "COLUMNS": "160"}
 
 
-@pytest.fixture
-def deepdream(tmp_path: Path, home: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The real command, run in tmp_path."""
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmStart]:
+    with warm_start() as made:
+        yield made
 
-    def run(*arguments: object, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+
+@pytest.fixture
+def deepdream(
+    tmp_path: Path, home: dict[str, str], request: pytest.FixtureRequest
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The real command, run in tmp_path; what dreams is forked from a warm process unless it is to be `cold`."""
+
+    def run(
+        *arguments: object, timeout: float = 120, cold: bool = False, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        words = [*map(str, arguments)]
+        if words[:1] in WARM and not cold and not environment and sys.platform == "linux":
+            forked: WarmStart = request.getfixturevalue("warm")
+            return forked.run(words, cwd=tmp_path, env=home, timeout=timeout)
         return subprocess.run(
-            [sys.executable, "-m", "deepdream_core", *map(str, arguments)],
+            [sys.executable, "-m", "deepdream_core", *words],
             cwd=tmp_path,
             env={**home, **environment},
             capture_output=True,

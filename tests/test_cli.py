@@ -30,7 +30,7 @@ def test_photo_jpg_becomes_photo_dream_jpg(
     deepdream: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     source = picture_file(tmp_path / "photo.jpg", size=(160, 130))
-    answer = deepdream("dream", "photo.jpg", *QUICK)
+    answer = deepdream("dream", "photo.jpg", *QUICK, cold=True)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout == "photo.dream.jpg\n"
     for stage in (

@@ -416,7 +416,7 @@ def test_what_is_not_ours_is_left_alone_until_it_is_to_be_overwritten(
     assert refused.returncode == 4
     assert f"{name}: exists already — give --overwrite" in refused.stderr
     assert (tmp_path / name).read_text() == "my own"
-    assert deepdream("looks", "a.png", *TWO, "--overwrite").returncode == 0
+    assert deepdream("looks", "a.png", *TWO, "--overwrite", cold=True).returncode == 0
     picture_file(tmp_path / "a.png", "coffee")
     assert deepdream("looks", "a.png", *TWO).returncode == 4, "it shows another photo"
     assert deepdream("looks", "a.png", *TWO, "--overwrite").returncode == 0

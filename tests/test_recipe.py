@@ -127,7 +127,7 @@ def test_a_dream_is_repeated_from_its_own_picture(deepdream: Command, tmp_path: 
         "height": 60, "frames": 1,
     }  # fmt: skip
     assert recipe == json.loads(deepdream("recipe", "a.dream.jpg", "--json").stdout)
-    again = deepdream("dream", "a.jpg", "--like", "a.dream.jpg", "--suffix", "-again", "--json")
+    again = deepdream("dream", "a.jpg", "--like", "a.dream.jpg", "--suffix", "-again", "--json", cold=True)
     assert events(again)[-2]["output"] == "a-again.jpg"
     assert (tmp_path / "a-again.jpg").read_bytes() == (tmp_path / "a.dream.jpg").read_bytes()
 
