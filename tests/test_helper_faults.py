@@ -82,7 +82,7 @@ CLIENT = """
     import sys
     sys.path.insert(0, {tests!r})
     from helper_process import ENDLESS, submitted
-    from deepdream_core import client
+    from deepdream_core.link import client
     job = submitted(client.connect(endpoint_file={endpoint!r}, client="doomed"), settings=ENDLESS)
     for event in job.events():
         print(job.id, event.name, flush=True)

@@ -24,7 +24,7 @@ PROGRAM = """
     import sys
     sys.path.insert(0, {tests!r})
     from helper_process import QUICK, followed, submitted
-    from deepdream_core import client
+    from deepdream_core.link import client
     helper = client.connect(endpoint_file={endpoint!r}, client=sys.argv[1])
     pictures = set()
     for _ in range({jobs}):
