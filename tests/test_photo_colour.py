@@ -17,7 +17,8 @@ from PIL import Image, ImageCms, ImageFilter
 from skimage import data
 
 from deepdream_core.errors import OutputError, PictureError
-from deepdream_core.photo import WriteOptions, check_target, icc, read_photo, with_jxl, write_photo
+from deepdream_core.photo import WriteOptions, check_target, icc, read_photo, write_photo
+from deepdream_core.photo.codecs import jxl as jxl_codec
 from deepdream_core.photo.colour import srgb_profile, undated
 from deepdream_core.photo.container import blocks_of
 from deepdream_core.photo.container.bmff import code_points_of
@@ -829,4 +830,4 @@ def test_a_profile_of_tables_becomes_a_gray_one_of_the_same_light(tmp_path: Path
 
 def test_the_test_reads_what_it_means(tmp_path: Path) -> None:
     """The decoder's own view of a JPEG XL's header agrees with what `jxl` wrote into it."""
-    assert icc.hdr_of(with_jxl._profile(jxl(9, 16)) or b"") == "PQ"
+    assert icc.hdr_of(jxl_codec._profile(jxl(9, 16)) or b"") == "PQ"

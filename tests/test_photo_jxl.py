@@ -10,7 +10,8 @@ import pytest
 
 from deepdream_core.errors import OutputError, PictureError
 from deepdream_core.photo import WriteOptions, check_target, read_photo
-from deepdream_core.photo.with_jxl import codestream_of, decode, header_of
+from deepdream_core.photo.codecs.jxl import decode
+from deepdream_core.photo.container.jxl_header import codestream_of, header_of
 
 if TYPE_CHECKING:
     from pathlib import Path

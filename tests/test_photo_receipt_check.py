@@ -20,15 +20,12 @@ from deepdream_core.photo import (
     read_photo,
     recipe_text,
     sidecar_of,
-    with_heif,
-    with_jxl,
-    with_pillow,
-    with_tifffile,
     write_photo,
 )
+from deepdream_core.photo.codecs import codec_of, heic, tiff
 from deepdream_core.photo.colour import profile_of_primaries
 from deepdream_core.photo.exif_values import resolution_of
-from deepdream_core.photo.file_facts import facts_of
+from deepdream_core.photo.formats import ENDINGS
 from deepdream_core.photo.frame import Frame
 
 if TYPE_CHECKING:
@@ -70,8 +67,7 @@ def test_a_file_says_of_itself_what_was_put_into_it(ending: str, alpha: bool, tm
     photo = source(tmp_path / "a.png", alpha=alpha)
     receipt = write_photo(photo, tmp_path / f"b.{ending}", overwrite=False)
     assert not any("file written" in entry or "without the tags" in entry for entry in entries(receipt))
-    name = {"jpg": "JPEG", "tif": "TIFF"}.get(ending, ending.upper())
-    facts = facts_of((tmp_path / f"b.{ending}").read_bytes(), name)
+    facts = codec_of(ENDINGS[f".{ending}"]).facts_of((tmp_path / f"b.{ending}").read_bytes())
     assert (facts.sizes, facts.depth) == (((64, 48),), "8")
     assert facts.alpha == (alpha and ending not in ("jpg", "bmp"))
     (blocks,) = facts.blocks
@@ -97,13 +93,13 @@ def test_metadata_that_an_encoder_leaves_out_are_told_and_refused_when_strict(
             container, "with_blocks", lambda data, name, blocks: whole(data, name, replace(blocks, **gone))
         )
     elif ending == "tif":
-        pages = with_tifffile.encode
+        pages = tiff.encode
         monkeypatch.setattr(
-            with_tifffile, "encode",
+            tiff, "encode",
             lambda frames, *rest: pages([replace(one, blocks=replace(one.blocks, **gone)) for one in frames], *rest),
         )  # fmt: skip
     else:
-        module = with_pillow if ending == "avif" else with_heif
+        module = codec_of(ENDINGS[f".{ending}"])
         encode = module.encode
 
         def forgetful(*arguments: Any) -> Any:
@@ -126,8 +122,8 @@ def test_metadata_that_an_encoder_leaves_out_are_told_and_refused_when_strict(
 
 def test_single_tags_that_get_lost_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = source(tmp_path / "a.png")
-    encode = with_heif.encode
-    monkeypatch.setattr(with_heif, "encode", lambda frame, coding, blocks, *rest: encode(
+    encode = heic.encode
+    monkeypatch.setattr(heic, "encode", lambda frame, coding, blocks, *rest: encode(
         frame, coding, replace(blocks, exif=(blocks.exif or b"").replace(b"Nobody", b"Nobodx")), *rest))  # fmt: skip
     receipt = write_photo(photo, tmp_path / "b.heic", overwrite=False)
     assert "EXIF converted: without the tags 315" in entries(receipt)
@@ -142,7 +138,7 @@ def moving(photo: Photo, durations: list[float]) -> Photo:
 @pytest.mark.parametrize("ending", ["png", "gif", "webp", "avif", "tif"])
 def test_a_picture_that_is_missing_is_an_error(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = moving(source(tmp_path / "a.png"), [40, 50, 60])
-    module = with_tifffile if ending == "tif" else with_pillow
+    module = codec_of(ENDINGS[f".{ending}"])
     encode = module.encode
     monkeypatch.setattr(module, "encode", lambda frames, *rest: encode(frames[:2], *rest))
     with pytest.raises(OutputError, match=r"cannot be encoded \(the file written holds 2 pictures, not 3\)"):
@@ -154,10 +150,9 @@ def test_a_picture_that_is_missing_is_an_error(ending: str, tmp_path: Path, monk
 def test_a_picture_of_another_size_is_an_error(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = source(tmp_path / "a.png")
     smaller = [replace(photo.frames[0], samples=photo.frames[0].samples[:40])]
-    for module in (with_pillow, with_tifffile, with_heif, with_jxl):
-        encode = module.encode
-        part = smaller if module in (with_pillow, with_tifffile) else smaller[0]
-        monkeypatch.setattr(module, "encode", lambda _, *rest, encode=encode, part=part: encode(part, *rest))
+    module = codec_of(ENDINGS[f".{ending}"])
+    encode = module.encode
+    monkeypatch.setattr(module, "encode", lambda _, *rest: encode(smaller, *rest))
     with pytest.raises(OutputError, match=r"cannot be encoded \(the file written holds pictures of another size\)"):
         write_photo(photo, tmp_path / f"b.{ending}", overwrite=False)
 
@@ -195,8 +190,8 @@ def test_extra_channels_that_get_lost_are_told(tmp_path: Path, monkeypatch: pyte
     assert "extra channels kept: 1 besides colour and alpha" in entries(
         write_photo(photo, tmp_path / "b.tif", overwrite=False)
     )
-    encode = with_tifffile.encode
-    monkeypatch.setattr(with_tifffile, "encode", lambda frames, *rest: encode(
+    encode = tiff.encode
+    monkeypatch.setattr(tiff, "encode", lambda frames, *rest: encode(
         [replace(frame, extra=None, extra_kinds=()) for frame in frames], *rest))  # fmt: skip
     receipt = write_photo(photo, tmp_path / "c.tif", overwrite=False)
     assert "extra channels dropped: it is not in the file written" in entries(receipt)
@@ -212,8 +207,8 @@ def test_alpha_that_was_opaque_all_over_is_no_loss(tmp_path: Path) -> None:
 
 def test_a_recipe_that_the_encoder_leaves_out_lies_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = source(tmp_path / "a.png")
-    encode = with_heif.encode
-    monkeypatch.setattr(with_heif, "encode", lambda frame, coding, blocks, *rest: encode(
+    encode = heic.encode
+    monkeypatch.setattr(heic, "encode", lambda frame, coding, blocks, *rest: encode(
         frame, coding, replace(blocks, xmp=None), *rest))  # fmt: skip
     receipt = write_photo(photo, tmp_path / "b.heic", recipe="seed: 1\n", overwrite=False)
     assert "recipe kept: beside the picture, in b.heic.dream.yaml" in entries(receipt)
@@ -225,8 +220,8 @@ def test_reading_back_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     files = []
     for ending in EVERY:
         write_photo(source(tmp_path / "a.png"), tmp_path / f"b.{ending}", overwrite=False)
-        files.append(({"jpg": "JPEG", "tif": "TIFF"}.get(ending, ending.upper()), tmp_path / f"b.{ending}"))
+        files.append((ENDINGS[f".{ending}"], tmp_path / f"b.{ending}"))
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
     monkeypatch.setattr("tifffile.TiffPage.asarray", lambda self: pytest.fail("decoded"))
     for name, path in files:
-        assert facts_of(path.read_bytes(), name).sizes == ((64, 48),)
+        assert codec_of(name).facts_of(path.read_bytes()).sizes == ((64, 48),)

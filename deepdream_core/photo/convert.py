@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from deepdream_core.photo import colour, profile, stacks, tiff_edit
+from deepdream_core.photo.container import with_resolution
 from deepdream_core.photo.exif_values import resolution_of
 from deepdream_core.photo.formats import FORMATS, Format
 from deepdream_core.photo.receipt import Entry, Receipt, converted, dropped, kept
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from deepdream_core.photo.frame import Frame
 
 _DEPTHS = ("8", "10", "12", "16", "32", "float")
-_LONGEST_JPEG_EXIF, _LONGEST_JPEG_XMP = 65_527, 65_502
 OF_NO_NOTE = frozenset({"pHYs", "sRGB", "tIME", "APP0", "sTER", "oFFs"})  # resolution has an entry of its own
 """Blocks that no receipt speaks of."""
 
@@ -73,8 +72,8 @@ def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -
     turned_to, icc = profile.planned(first, photo.blocks, wanted, depth, receipt, with_alpha=keeps_alpha)
     blocks = replace(photo.blocks, icc=icc)
     blocks = _stripped(blocks, source == target, receipt) if strip else _described(blocks, source, wanted, receipt)
-    blocks = _with_resolution(blocks, photo.coding.dpi, source, target, receipt)
-    if target == "TIFF":
+    blocks = _with_resolution(blocks, photo.coding.dpi, source == target, wanted, receipt)
+    if wanted.sequence == "pages":
         receipt += _untrue_descriptions(photo.frames[first_frame:][:count], blocks)
     alpha: Literal["keep", "lay over white"] = "keep" if keeps_alpha else "lay over white"
     return Plan(wanted, count, depth, alpha, turned_to, blocks, tuple(receipt), first_frame)
@@ -86,8 +85,9 @@ def _depth(first: Frame, source: str, wanted: Format, receipt: list[Entry]) -> s
         return depth  # told already, by the decoder
     words = f"{depth} bits" if depth != "float" else "floating point"
     if depth in wanted.depths:
-        if wanted.name == "GIF" and not exactly:
-            receipt.append(converted("colours", "to the 256 that suit best; GIF holds no more", lost=source != "GIF"))
+        if wanted.palette and not exactly:
+            what = f"to the 256 that suit best; {wanted.title} holds no more"
+            receipt.append(converted("colours", what, lost=source != wanted.name))
         else:
             receipt.append(kept("depth", words))
         return depth
@@ -120,34 +120,27 @@ def _count(photo: Decoded, source: Format, wanted: Format, receipt: list[Entry])
 
 def _timing(photo: Decoded, wanted: Format, receipt: list[Entry]) -> None:
     times = [frame.duration_ms or 0 for frame in photo.frames]
-    if wanted.name == "AVIF" and photo.coding.plays:
-        receipt.append(converted("timing", "AVIF is written to play for ever", lost=True))
-    elif wanted.name == "GIF" and any(time % 10 for time in times):
-        receipt.append(converted("timing", "GIF counts in hundredths of a second", lost=True))
-    elif wanted.name != "PNG" and any(time % 1 for time in times):
-        receipt.append(converted("timing", f"{wanted.title} counts in milliseconds", lost=True))
+    if photo.coding.plays and not wanted.counts_plays:
+        receipt.append(converted("timing", f"{wanted.title} is written to play for ever", lost=True))
+    elif wanted.time_step_ms and any(time % wanted.time_step_ms for time in times):
+        unit = {1: "milliseconds", 10: "hundredths of a second"}[wanted.time_step_ms]
+        receipt.append(converted("timing", f"{wanted.title} counts in {unit}", lost=True))
 
 
 def _with_resolution(
-    blocks: Blocks, dpi: tuple[float, float] | None, source: str, target: str, receipt: list[Entry]
+    blocks: Blocks, dpi: tuple[float, float] | None, same: bool, wanted: Format, receipt: list[Entry]
 ) -> Blocks:
-    """Put the resolution where the format has its place for it; TIFF and BMP write it themselves."""
-    if dpi is None or source == target or target in ("TIFF", "BMP"):
+    """Put the resolution where the format keeps it; some encoders write it themselves."""
+    if dpi is None or same or wanted.resolution == "encoder":
         return blocks
-    across, down = dpi
-    if target == "PNG":
-        metres = struct.pack(">IIB", round(across / 0.0254), round(down / 0.0254), 1)
-        return replace(blocks, others=(*blocks.others, ("pHYs", metres)))
-    if target == "JPEG":
-        jfif = b"JFIF\0\1\1\1" + struct.pack(">HH", round(across), round(down)) + b"\0\0"
-        return replace(blocks, others=(("APP0", jfif), *blocks.others))
-    if FORMATS[target].exif:
+    if wanted.resolution == "block":
+        return with_resolution(blocks, wanted.name, *dpi)
+    if wanted.resolution == "EXIF":
         if blocks.exif is None or not resolution_of(blocks.exif):
-            with contextlib.suppress(ValueError):  # a block that cannot be read cannot be added to
-                blocks = replace(blocks, exif=tiff_edit.with_resolution(blocks.exif, across, down))
-        return blocks
-    if round(across) not in SCREEN_DPI:
-        receipt.append(dropped("resolution", f"{across:g} dpi; {FORMATS[target].title} has no place for it"))
+            with contextlib.suppress(ValueError):  # nothing can be added to a block that cannot be read
+                blocks = replace(blocks, exif=tiff_edit.with_resolution(blocks.exif, *dpi))
+    elif round(dpi[0]) not in SCREEN_DPI:
+        receipt.append(dropped("resolution", f"{dpi[0]:g} dpi; {wanted.title} has no place for it"))
     return blocks
 
 
@@ -166,7 +159,7 @@ def _alpha(frames: Sequence[Frame], wanted: Format, receipt: list[Entry]) -> boo
 
 def _extra(frames: Sequence[Frame], wanted: Format, receipt: list[Entry]) -> None:
     most = max(len(frame.extra_kinds) for frame in frames)
-    if most and wanted.name == "TIFF":
+    if most and wanted.extra_channels:
         receipt.append(kept("extra channels", f"{most} besides colour and alpha"))
     elif most:
         receipt.append(dropped("extra channels", f"{most} besides colour and alpha: only TIFF has a place for that"))
@@ -179,24 +172,31 @@ def _is_soft(frame: Frame) -> bool:
 
 def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]) -> Blocks:
     """Tell what becomes of EXIF, XMP and the blocks that only the source's format has."""
-    block, xmp = blocks.exif, blocks.xmp
-    if block is not None:
-        why = "" if wanted.exif else f"{wanted.title} has no place for it"
-        why = "longer than a JPEG can hold" if wanted.name == "JPEG" and len(block) > _LONGEST_JPEG_EXIF else why
-        receipt.append(dropped("EXIF", why) if why else kept("EXIF"))
-        block = None if why else block
-    if xmp is not None:
-        why = "" if wanted.xmp else f"{wanted.title} has no place for it"
-        why = "longer than a JPEG can hold" if wanted.name == "JPEG" and len(xmp) > _LONGEST_JPEG_XMP else why
-        receipt.append(dropped("XMP", why) if why else kept("XMP"))
-        xmp = None if why else xmp
+    exif = _with_room(blocks.exif, "EXIF", wanted.exif, wanted.longest_exif, wanted, receipt)
+    packet = _with_room(blocks.xmp, "XMP", wanted.xmp, wanted.longest_xmp, wanted, receipt)
     same = source == wanted.name
     quiet = OF_NO_NOTE if same else OF_NO_NOTE | _COLOURS  # what they say is in the profile
     parts = dict.fromkeys(WORDS.get(name, f"block {name}") for name, _ in blocks.others if name not in quiet)
     for part in parts:
         receipt.append(kept(part) if same else dropped(part, f"only {FORMATS[source].title} has this place for it"))
-    described = replace(blocks, exif=block, xmp=xmp)
+    described = replace(blocks, exif=exif, xmp=packet)
     return described if same else described.for_another_format()
+
+
+def _with_room(
+    block: bytes | None, part: str, held: bool, longest: int, wanted: Format, receipt: list[Entry]
+) -> bytes | None:
+    """Return a metadata block if the format can hold it, and write its fate into the receipt."""
+    if block is None:
+        return None
+    if not held:
+        receipt.append(dropped(part, f"{wanted.title} has no place for it"))
+    elif len(block) > longest:
+        receipt.append(dropped(part, f"longer than a {wanted.title} can hold"))
+    else:
+        receipt.append(kept(part))
+        return block
+    return None
 
 
 def _untrue_descriptions(frames: Sequence[Frame], blocks: Blocks) -> list[Entry]:
@@ -219,7 +219,7 @@ def fitted(frames: Sequence[Frame], plan: Plan, icc: bytes | None) -> list[Frame
     ready: list[Frame] = []
     for frame in frames[plan.first : plan.first + plan.count]:
         fit = frame
-        if fit.premultiplied and plan.format.name not in ("TIFF", "HEIC"):
+        if fit.premultiplied and not plan.format.premultiplied:
             fit = _unmultiplied(fit)
         if plan.alpha == "lay over white":
             fit = _over_white(fit)

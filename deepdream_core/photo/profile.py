@@ -131,6 +131,6 @@ def planned(
 
 
 def _has_gray(wanted: Format, first: Frame, *, with_alpha: bool) -> bool:
-    """Say whether a gray picture is written as gray; WebP, GIF's palette and a HEIC or AVIF with alpha are always RGB."""
+    """Return whether a format writes a gray picture as gray."""
     transparent = first.alpha is not None and with_alpha
-    return wanted.name not in ("WEBP", "GIF") and not (wanted.name in ("HEIC", "AVIF") and transparent)
+    return wanted.gray == "always" or (wanted.gray == "without alpha" and not transparent)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from deepdream_core.photo.codecs import codec_of
 from deepdream_core.photo.convert import OF_NO_NOTE, SCREEN_DPI, WORDS
 from deepdream_core.photo.exif_values import missing_tags, resolution_of
-from deepdream_core.photo.file_facts import facts_of
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.receipt import Entry, converted, dropped
 from deepdream_core.photo.tiff_edit import OF_STORAGE
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from deepdream_core.photo.container import Blocks
     from deepdream_core.photo.convert import Plan
     from deepdream_core.photo.decoded import Coding
-    from deepdream_core.photo.file_facts import Facts
+    from deepdream_core.photo.facts import Facts
     from deepdream_core.photo.frame import Frame
 
 _NOT_THERE = "it is not in the file written"
-_ROUNDING_MS = {"GIF": 5.0, "WEBP": 0.5, "AVIF": 0.5}
 
 
 def checked(
@@ -33,7 +32,7 @@ def checked(
     `frames` are what was encoded, `blocks` the metadata for the file or for each page of a TIFF. Raises `FormatError` where
     pictures are missing or have another size, and nearly anything where the file cannot be read.
     """
-    facts = facts_of(data, plan.format.name)
+    facts = codec_of(plan.format.name).facts_of(data)
     sizes = tuple(frame.size for frame in frames)
     if len(facts.sizes) != len(sizes):
         raise FormatError(f"the file written holds {len(facts.sizes)} pictures, not {len(sizes)}")
@@ -101,9 +100,9 @@ _TAGS_OF_STORAGE = frozenset(str(tag) for tag in OF_STORAGE)
 def _timing(facts: Facts, plan: Plan, frames: Sequence[Frame], coding: Coding) -> Iterator[Entry]:
     if len(frames) < 2 or plan.format.sequence != "animation":
         return
-    told = any(entry.part == "timing" for entry in plan.receipt)
-    most = 0.05 + (_ROUNDING_MS.get(plan.format.name, 0.0) if told else 0.0)
-    shown = frames[1:] if coding.still_first and plan.format.name == "PNG" else frames
+    rounded = any(entry.part == "timing" for entry in plan.receipt)
+    most = 0.05 + (plan.format.time_step_ms / 2 if rounded else 0.0)
+    shown = frames[1:] if coding.still_first and plan.format.still_first else frames
     wanted = [100.0 if frame.duration_ms is None else frame.duration_ms for frame in shown]
     if len(facts.durations) != len(wanted):
         yield converted("timing", "the file written does not say how long each frame is shown", lost=True)

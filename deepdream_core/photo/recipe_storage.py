@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.atomic import check_writable, write_whole
 from deepdream_core.errors import OutputError
-from deepdream_core.photo import container, xmp
+from deepdream_core.photo import xmp
+from deepdream_core.photo.container import png
+from deepdream_core.photo.formats import FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +37,8 @@ def sidecar_of(path: Path) -> Path:
 def with_recipe(blocks: Blocks, recipe: str, format: str) -> Blocks:
     """Return the blocks of a file of `format` with the recipe; raises `ValueError` where the XMP cannot be edited."""
     blocks = replace(blocks, xmp=xmp.with_recipe(blocks.xmp, recipe))
-    if format == "PNG":
-        blocks = replace(blocks, others=(*blocks.others, container.text_chunk(_KEYWORD, recipe)))
+    if FORMATS[format].text_chunks:
+        blocks = replace(blocks, others=(*blocks.others, png.text_chunk(_KEYWORD, recipe)))
     return blocks
 
 
@@ -53,7 +55,7 @@ def without_recipe(blocks: Blocks) -> Blocks:
 def recipe_in(blocks: Blocks) -> str | None:
     """Return the recipe that a file's blocks hold, or None."""
     found = xmp.recipe_of(blocks.xmp) if blocks.xmp is not None else None
-    return found if found is not None else container.text_of(blocks, _KEYWORD)
+    return found if found is not None else png.text_of(blocks, _KEYWORD)
 
 
 def recipe_beside(path: Path, sha256: str) -> str | None:

@@ -20,10 +20,10 @@ _A_BIT_ABOVE = 2  # a largest sample of up to so much is that of an HDR photogra
 _USUAL = (100, 255, 1023, 4095, 16_383, 65_535)
 
 
-def told_white(page: Any, colours: int) -> float:
-    """Return the white that a page of a TIFF tells, else 1."""
-    told = page.tags.valueof(LARGEST_SAMPLE, ())
-    values = told[:colours] if isinstance(told, tuple) else (told,)
+def white_of_page(page: Any, colours: int) -> float:
+    """Return the value of white that a page of a TIFF names, else 1."""
+    named = page.tags.valueof(LARGEST_SAMPLE, ())
+    values = named[:colours] if isinstance(named, tuple) else (named,)
     largest = max((float(value) for value in values if isinstance(value, (int, float))), default=1.0)
     return largest if math.isfinite(largest) and largest > _A_BIT_ABOVE else 1.0
 

@@ -20,14 +20,14 @@ from pydantic import (
 
 from deepdream_core import __version__
 from deepdream_core.errors import PictureError
-from deepdream_core.photo.file import recipe_text
+from deepdream_core.photo import recipe_text
 from deepdream_core.printable import printable
 from deepdream_core.settings import EARLIER, DreamSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepdream_core.photo.file import Photo
+    from deepdream_core.photo import Photo
     from deepdream_core.work.backend import Backend
 
 _LONGEST = 1 << 16  # bytes; a real recipe has a thousand

@@ -138,6 +138,11 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     return b"".join(edited(view, edits))
 
 
+def resolution_block(across: float, down: float) -> tuple[str, bytes]:
+    """Return a resolution in pixels per inch as an entry of `Blocks.others`: a JFIF header."""
+    return "APP0", b"JFIF\0\1\1\1" + struct.pack(">HH", round(across), round(down)) + b"\0\0"
+
+
 def segments_of(view: memoryview) -> tuple[list[Segment], int]:
     """Return the segments of the first picture, which follow one another without a gap, and the position of its end.
 

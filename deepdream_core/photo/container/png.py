@@ -86,6 +86,11 @@ def text_chunk(keyword: str, text: str) -> tuple[str, bytes]:
     return "iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode()
 
 
+def resolution_block(across: float, down: float) -> tuple[str, bytes]:
+    """Return a resolution in pixels per inch as an entry of `Blocks.others` (11.3.4.3)."""
+    return "pHYs", struct.pack(">IIB", round(across / 0.0254), round(down / 0.0254), 1)
+
+
 def text_of(blocks: Blocks, keyword: str) -> str | None:
     """Return the first readable text under `keyword` among the text chunks of a PNG, or None."""
     inflate = _Inflater()

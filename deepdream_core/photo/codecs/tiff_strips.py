@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import tifffile
 
 from deepdream_core.errors import PictureError
+from deepdream_core.photo.codecs.jpeg import check_jpeg
 from deepdream_core.photo.decoded import check_pixels, check_plausible
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.receipt import Entry, dropped
-from deepdream_core.photo.with_pillow import check_jpeg
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,10 +10,10 @@ import numpy as np
 import tifffile
 
 from deepdream_core.errors import PictureError
+from deepdream_core.photo.codecs.tiff_strips import samples_of
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.receipt import Entry, dropped
 from deepdream_core.photo.stacks import program_of, slices_of
-from deepdream_core.photo.tiff_strips import samples_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

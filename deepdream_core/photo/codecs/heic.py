@@ -15,16 +15,18 @@ from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.container.boxes import others_in_words
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels, orientation_of
 from deepdream_core.photo.exif import bare
+from deepdream_core.photo.facts import Facts
 from deepdream_core.photo.frame import Frame
 from deepdream_core.photo.receipt import Entry, dropped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _NCLX = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag")
 _QUALITY = 90
+_WITH_ALPHA = frozenset({"LA", "RGBA", "RGBa"})
 _PROPERTIES = 1 << 16
-"""Bytes from the start of a file among which its properties are."""
+"""Bytes from the start of a file that hold its properties."""
 
 _ITEM = re.compile(rb"infe(?:\x02.{7}|\x03.{9})(.{4})", re.DOTALL)
 _CODINGS = {
@@ -33,11 +35,10 @@ _CODINGS = {
 }  # fmt: skip
 
 
-def decode(data: bytes, max_megapixels: float) -> Decoded:
-    """Decode the main picture of a HEIC file.
+def decode(data: bytes, max_megapixels: float, white: float | None = None) -> Decoded:
+    """Decode the main picture; see `codecs.Codec`.
 
-    libheif has turned and mirrored it as the container says, which is all that counts: an orientation in the EXIF block
-    repeats it. A broken file raises nearly anything.
+    libheif turns and mirrors it as the container says. Only the container counts: an orientation in EXIF repeats it.
     """
     import pillow_heif
 
@@ -51,10 +52,8 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     info: Mapping[str, Any] = image.info
     bits = int(info.get("bit_depth") or 8)
     premultiplied = image.mode.split(";")[0].endswith("a")
-    exif = info.get("exif")
-    blocks = Blocks(info.get("icc_profile"), bare(exif) if exif else None, info.get("xmp") or None)
-    told = tuple(others_in_words(memoryview(data), animated=False))
-    blocks = replace(blocks, described=by_boxes(data), dropped=told)
+    others = tuple(others_in_words(memoryview(data), animated=False))
+    blocks = replace(_blocks_of(info), described=by_boxes(data), dropped=others)
     nclx = info.get("nclx_profile")
     changes: list[Entry] = []
     if nclx:
@@ -66,26 +65,35 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     frame = Frame(samples, float((1 << bits) - 1), premultiplied)
     turned = any(data.find(kind, 0, _PROPERTIES) >= 0 for kind in (b"irot", b"imir"))
     blocks, gone = fit_for_changed_pixels(blocks, orientation_of(blocks) if turned else 1)
-    described_so = {key: int(nclx[key]) for key in _NCLX if key in nclx} if nclx else None
-    return Decoded((frame,), blocks, Coding(lossless=False, nclx=described_so), (*changes, *gone))
+    code_points = {key: int(nclx[key]) for key in _NCLX if key in nclx} if nclx else None
+    return Decoded((frame,), blocks, Coding(lossless=False, nclx=code_points), (*changes, *gone))
+
+
+def _blocks_of(info: Mapping[str, Any]) -> Blocks:
+    exif = info.get("exif")
+    return Blocks(info.get("icc_profile"), bare(exif) if exif else None, info.get("xmp") or None)
 
 
 def _refuse_other_codings(data: bytes) -> None:
-    """Raise `PictureError` where no item is coded as HEVC, but one otherwise (ISO/IEC 23008-12): libheif finds nothing."""
+    """Raise `PictureError` for a file without HEVC but with another coding, in which libheif finds no picture.
+
+    Follows ISO/IEC 23008-12.
+    """
     kinds = set(_ITEM.findall(data, 0, _PROPERTIES))
     if b"hvc1" not in kinds and (others := sorted(_CODINGS[kind] for kind in kinds & _CODINGS.keys())):
         step = "export it as JPEG, or as TIFF with 16 bits"
         raise PictureError(f"is a HEIC coded as {' and '.join(others)}, which is not read", step)
 
 
-def encode(frame: Frame, coding: Coding, blocks: Blocks, quality: int | None) -> bytes:
-    """Encode a picture of uint8, or of uint16 with 10 or 12 bits, with its metadata."""
+def encode(frames: Sequence[Frame], coding: Coding, blocks: Blocks, quality: int | None) -> bytes:
+    """Encode a picture of uint8, or of uint16 with 10 or 12 bits, with its metadata; see `codecs.Codec`."""
     import pillow_heif
 
+    frame = frames[0]
     names = {1: "L", 2: "LA", 3: "RGB", 4: "RGBa" if frame.premultiplied else "RGBA"}
     mode = names[frame.samples.shape[2]]
     samples = frame.samples
-    if mode == "LA":  # libheif knows no gray with alpha of its own
+    if mode == "LA":  # libheif has no gray with alpha
         samples, mode = np.concatenate([samples[..., :1].repeat(3, 2), samples[..., 1:]], axis=2), "RGBA"
     bits = int(frame.white).bit_length()
     if bits > 8:
@@ -95,8 +103,17 @@ def encode(frame: Frame, coding: Coding, blocks: Blocks, quality: int | None) ->
         options |= {"color_primaries": coding.nclx.get("color_primaries", 1),
                     "transfer_characteristics": coding.nclx.get("transfer_characteristics", 13)}  # fmt: skip
     metadata: dict[str, Any] = {"icc_profile": blocks.icc, "exif": blocks.exif, "xmp": blocks.xmp}
-    pillow_heif.set_orientation(metadata)  # where it sees one that `exif` and `xmp` do not, it would turn the picture
+    pillow_heif.set_orientation(metadata)  # or it turns a picture whose orientation it finds elsewhere
     heif = pillow_heif.from_bytes(mode, frame.size, np.ascontiguousarray(samples).tobytes())
     encoded = io.BytesIO()
     heif.save(encoded, **options, **{key: value for key, value in metadata.items() if value})
     return encoded.getvalue()
+
+
+def facts_of(data: bytes | bytearray) -> Facts:
+    """Read back a file; see `codecs.Codec`."""
+    import pillow_heif
+
+    image = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
+    alpha = image.mode.split(";")[0] in _WITH_ALPHA
+    return Facts((image.size,) * len(image), (_blocks_of(image.info),), str(image.info.get("bit_depth")), alpha)

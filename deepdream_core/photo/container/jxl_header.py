@@ -1,35 +1,21 @@
-"""JPEG XL, decoded and encoded by libjxl (imagecodecs; its profile read by pillow_jxl).
-
-Read at every depth; written with 8 bits, since imagecodecs declares deeper samples to be linear, which ours are not.
-"""
+"""The codestream in the boxes of a JPEG XL, and its header; follows ISO/IEC 18181-1, annex D, and 18181-2."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from deepdream_core.errors import PictureError
-from deepdream_core.photo import colour
-from deepdream_core.photo.colour_tags import Description, refuse_hdr
-from deepdream_core.photo.container import blocks_of
-from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels
 from deepdream_core.photo.formats import FormatError
-from deepdream_core.photo.frame import Frame
-from deepdream_core.photo.icc import hdr_of
-from deepdream_core.photo.receipt import dropped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HEADER = 1 << 16
-"""Bytes of a codestream in which its header ends, however its channels are named."""
+BLACK = 4
+"""The kind of an extra channel that holds CMYK's black."""
 
+_ALPHA, _SPOT, _CFA = 0, 2, 5
 _LAST_PART = 1 << 31
-_ALPHA, _SPOT, _BLACK, _CFA = 0, 2, 4, 5
-_DISTANCE = 0.5
-"""How far a lossy picture may be from the original, in units of what one can just see."""
+_LONGEST_HEADER = 1 << 16  # bytes that a header takes at most, however its channels are named
 
 
 @dataclass(frozen=True)
@@ -52,80 +38,12 @@ class Header:
     others: tuple[int, ...] = ()
 
 
-def decode(data: bytes, max_megapixels: float) -> Decoded:
-    """Decode a JPEG XL; libjxl turns it as its codestream says, an orientation in the EXIF block repeats that.
-
-    Raises `PictureError` for an animation; a broken file raises nearly anything.
-    """
-    import imagecodecs
-
-    codestream = codestream_of(data)
-    header = header_of(codestream[:HEADER])
-    check_size(header.width, header.height, 1, max_megapixels)
-    if header.animated:
-        raise PictureError("is an animated JPEG XL, which is not read", "export it as GIF, WebP or PNG")
-    if _BLACK in header.others:
-        raise PictureError("is a CMYK JPEG XL, which is not read", "export it as RGB")
-    blocks = blocks_of(data, "JXL")
-    samples = imagecodecs.jpegxl_decode(codestream, numthreads=0)
-    fits = samples.shape[:2] in ((header.height, header.width), (header.width, header.height))
-    samples = samples if samples.ndim == 3 else samples[..., None]
-    if samples.shape[2] > 4 or (header.others and not fits):  # beside gray they come one behind the other
-        raise PictureError("has extra channels, which are not read", "export it without them")
-    if not fits:
-        raise FormatError("its size is not what its header says")
-    icc = _profile(codestream)
-    white = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
-    if icc:
-        refuse_hdr(hdr_of(icc))
-    own = icc if icc and not colour.is_srgb(icc) else None
-    blocks = replace(blocks, icc=own, described=Description("sRGB", "the codestream"))
-    blocks, gone = fit_for_changed_pixels(blocks, header.orientation)
-    if count := len(header.others):
-        gone = (*gone, dropped("extra channels", f"{count} besides colour and alpha, which are not read"))
-    frame = Frame(samples, white, header.premultiplied and samples.shape[2] % 2 == 0)
-    return Decoded((frame,), blocks, Coding(lossless=bool(header.lossless)), gone)
-
-
-def _profile(data: bytes) -> bytes | None:
-    import pillow_jxl
-
-    try:
-        found: bytes | None = pillow_jxl.Decoder(num_threads=1)(data)[3]
-    except BaseException as error:  # a panic in Rust is no Exception
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        raise FormatError("its colours cannot be read") from None
-    return bytes(found) if found else None
-
-
-def encode(frame: Frame, coding: Coding, quality: int | None) -> bytes:
-    """Encode a picture of uint8 without metadata; its colours are taken for sRGB.
-
-    `quality` 1…100 becomes a distance as in libjxl's own program; 100 is lossless.
-    """
-    import imagecodecs
-
-    samples = frame.samples if frame.samples.shape[2] > 1 else frame.samples[..., 0]
-    if quality == 100 or (quality is None and coding.lossless):
-        return bytes(imagecodecs.jpegxl_encode(samples, lossless=True, effort=4, numthreads=0))
-    return bytes(imagecodecs.jpegxl_encode(samples, distance=_distance(quality), effort=5, numthreads=0))
-
-
-def _distance(quality: int | None) -> float:
-    """Return the distance for a quality, after `JxlEncoderDistanceFromQuality` of libjxl."""
-    if quality is None:
-        return _DISTANCE
-    if quality >= 30:
-        return 0.1 + (100 - quality) * 0.09
-    return 53.0 / 3000.0 * quality * quality - 23.0 / 20.0 * quality + 25.0
-
-
-def codestream_of(data: bytes) -> bytes:
+def codestream_of(data: bytes | bytearray) -> bytes:
     """Return the codestream, a bare one or out of its boxes, so that decoders are not led astray by what else there is.
 
     Raises `ValueError` where it is not whole.
     """
+    data = bytes(data)
     if data[:2] == b"\xff\x0a":
         return data
     parts: list[bytes] = []
@@ -155,7 +73,7 @@ def header_of(codestream: bytes) -> Header:
     """Read size, animation and losslessness from the start of a codestream; raises `ValueError` for another start."""
     if codestream[:2] != b"\xff\x0a":
         raise FormatError("its codestream does not begin as one")
-    bits = _Bits(codestream[2:])
+    bits = _Bits(codestream[2:_LONGEST_HEADER])
     height, width = _size(bits)
     orientation = 1
     if bits.take(1):  # all_default: XYB colours, which are lossy
