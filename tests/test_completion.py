@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from small_project import ROOT
 
-from deepdream_core.cli import completion
 from deepdream_core.layers import LAYERS
 from deepdream_core.machine.folders import UserFolders
 from deepdream_core.photo import FORMATS, format_named
+from deepdream_core.photo.formats import WORDS
 
 sys.path.insert(0, str(ROOT / "install"))
 
@@ -84,7 +84,7 @@ def test_a_preset_of_one_s_own_is_completed_and_a_broken_file_says_nothing(tmp_p
 
 
 def test_all_formats_are_offered_and_understood() -> None:
-    assert {format_named(word) for word in completion.FORMATS} == set(FORMATS)
+    assert {format_named(word) for word in WORDS} == set(FORMATS)
 
 
 # Real shells

@@ -13,6 +13,7 @@ from deepdream_core.config import load_config
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 
+import make_formats  # noqa: E402
 import make_options  # noqa: E402
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,6 +57,11 @@ def test_the_tables_of_options_are_of_this_program() -> None:
     assert make_options.page() == make_options.PAGE.read_text("utf-8"), "run python docs/make_options.py"
     assert "| `--natural` `F` | `0.97` | how far steps" in make_options.tables()
     assert "| `--clamp`, `--no-clamp` | on |" in make_options.tables()
+
+
+def test_the_table_of_formats_is_of_this_program() -> None:
+    assert make_formats.page() == make_formats.PAGE.read_text("utf-8"), "run python docs/make_formats.py"
+    assert "| JPEG XL | `.jxl` | 8, 16, float | 8 | ✓ | becomes sRGB | ✓ | ✓ | |" in make_formats.table()
 
 
 def test_the_looks_page_and_the_readme_know_the_presets() -> None:

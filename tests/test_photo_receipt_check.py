@@ -100,7 +100,7 @@ def test_metadata_that_an_encoder_leaves_out_are_told_and_refused_when_strict(
         )  # fmt: skip
     else:
         module = codec_of(ENDINGS[f".{ending}"])
-        encode = module.encode
+        encode: Any = module.encode
 
         def forgetful(*arguments: Any) -> Any:
             *before, blocks, quality = arguments

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 Completion = tuple[str, str]
 """A word, and what it stands for."""
 
-FORMATS = ("jpg", "png", "tiff", "webp", "avif", "heic", "jxl", "gif", "bmp")
-
 
 def one_of(*words: str | Completion) -> Callable[[str], list[str | Completion]]:
     """Return what completes one of these words; a word may come with an explanation."""

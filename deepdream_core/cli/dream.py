@@ -26,6 +26,7 @@ from deepdream_core.cli.options import (
 )
 from deepdream_core.declaration import number_or_text
 from deepdream_core.errors import SettingsError, nearest
+from deepdream_core.photo.formats import WORDS, format_named, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,8 +71,8 @@ def dream(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="jpg, png, tiff, webp, avif, heic, jxl, gif or bmp",
-            autocompletion=completion.one_of(*completion.FORMATS),
+            help=listed(WORDS),
+            autocompletion=completion.one_of(*WORDS),
         ),
     ] = None,
     quality: Annotated[
@@ -144,12 +145,9 @@ def _format(word: str | None) -> str | None:
     """Return the name of the format that a person means; raises `SettingsError` for an unknown one."""
     if word is None:
         return None
-    from deepdream_core.photo import FORMATS, format_named
-
     name = format_named(word)
     if name is None:
-        known = (form.endings[0][1:] for form in FORMATS.values())
-        raise SettingsError(f"--format {word}: unknown format", nearest(word, known))
+        raise SettingsError(f"--format {word}: unknown format", nearest(word, WORDS))
     return name
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from deepdream_core.errors import DeepDreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _log = logging.getLogger(__name__)
 
@@ -140,12 +143,12 @@ WORDS: tuple[str, ...] = tuple(row.endings[0][1:] for row in FORMATS.values())
 """One short word for each format, as people type it: `jpg`, `png` …"""
 
 
-def listed(words: list[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     """Return words as a list in a sentence: `a, b or c`."""
     return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-NAMES = listed([row.title for row in FORMATS.values()])
+NAMES = listed(tuple(row.title for row in FORMATS.values()))
 """All formats, for a sentence."""
 
 RAW_ENDINGS = frozenset({
