@@ -20,7 +20,7 @@ from skimage import data
 
 from deepdream_core.photo.container import Blocks, blocks_of, mpf, with_blocks, with_xmp
 from deepdream_core.photo.container import blocks as container_blocks
-from deepdream_core.photo.container.png import text_chunk, text_of
+from deepdream_core.photo.container.png_text import text_chunk, text_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -505,7 +505,7 @@ def test_apples_index_of_pixel_parts_goes_when_a_packet_behind_it_changes() -> N
 
 
 def test_compressed_metadata_of_a_png_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepdream_core.photo.container.png.LONGEST_INFLATED", 1 << 20)
+    monkeypatch.setattr("deepdream_core.photo.container.png_text.LONGEST_INFLATED", 1 << 20)
     bomb = zlib.compress(bytes(5 << 20))
     chunks = png_chunk(b"iCCP", b"x\0\0" + bomb) + png_chunk(b"zTXt", b"XML:com.adobe.xmp\0\0" + bomb)
     found = blocks_of(behind_header("PNG", encoded("PNG"), chunks), "PNG")
@@ -721,7 +721,8 @@ def test_arbitrary_bytes_behind_the_first(format: str, tail: bytes) -> None:
     ],
 )  # fmt: skip
 def test_millions_of_empty_blocks_are_refused(format: str, block: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"deepdream_core.photo.container.{format.lower()}.MOST_BLOCKS", 100)
+    module = {"JPEG": "jpeg_segments", "PNG": "png_chunks"}.get(format, format.lower())
+    monkeypatch.setattr(f"deepdream_core.photo.container.{module}.MOST_BLOCKS", 100)
     assert container_blocks.MOST_BLOCKS > 100
     start = encoded("JXL", usecontainer=True) if format == "JXL" else encoded(format)
     with pytest.raises(ValueError, match="too many"):

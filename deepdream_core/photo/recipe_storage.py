@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from deepdream_core.atomic import check_writable, write_whole
 from deepdream_core.errors import OutputError
 from deepdream_core.photo import xmp
-from deepdream_core.photo.container import png
+from deepdream_core.photo.container.png_text import text_chunk, text_of
 from deepdream_core.photo.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def with_recipe(blocks: Blocks, recipe: str, format: str) -> Blocks:
     """Return the blocks of a file of `format` with the recipe; raises `ValueError` where the XMP cannot be edited."""
     blocks = replace(blocks, xmp=xmp.with_recipe(blocks.xmp, recipe))
     if FORMATS[format].text_chunks:
-        blocks = replace(blocks, others=(*blocks.others, png.text_chunk(_KEYWORD, recipe)))
+        blocks = replace(blocks, others=(*blocks.others, text_chunk(_KEYWORD, recipe)))
     return blocks
 
 
@@ -55,7 +55,7 @@ def without_recipe(blocks: Blocks) -> Blocks:
 def recipe_in(blocks: Blocks) -> str | None:
     """Return the recipe that a file's blocks hold, or None."""
     found = xmp.recipe_of(blocks.xmp) if blocks.xmp is not None else None
-    return found if found is not None else png.text_of(blocks, _KEYWORD)
+    return found if found is not None else text_of(blocks, _KEYWORD)
 
 
 def recipe_beside(path: Path, sha256: str) -> str | None:

@@ -1,18 +1,16 @@
 """The metadata segments of a JPEG file; behind `container`.
 
-Segments after ITU-T T.81 annex B, JFIF 1.02, Exif 2.32, XMP part 3, ICC.1 annex B.4.
+Follows JFIF 1.02, Exif 2.32, XMP part 3 and ICC.1 annex B.4.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from typing import NamedTuple
 
 from deepdream_core.photo.container.blocks import (
     DAMAGED_ICC,
     GAIN_MAP,
-    MOST_BLOCKS,
     OLD_THUMBNAIL,
     Blocks,
     Gathered,
@@ -21,19 +19,12 @@ from deepdream_core.photo.container.blocks import (
     holds_gain_map,
     rest_in_words,
 )
+from deepdream_core.photo.container.jpeg_segments import FRAME_HEADERS, Segment, segments_of
 from deepdream_core.photo.container.mpf import MPF_ID, listed_pictures, moved_index
 from deepdream_core.photo.container.photoshop import without_thumbnails
 from deepdream_core.photo.formats import FormatError
 
-_SOI, _EOI, _COM = 0xD8, 0xD9, 0xFE
-SOS = 0xDA
-_APP0 = 0xE0
-FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
-
-_MARKER = re.compile(rb"\xff[^\x00\xff]")
-_MARKER_AFTER_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # in a scan, FF 00 is data and FF D0…D7 a restart
-
+_APP0, _COM = 0xE0, 0xFE
 _EXIF_ID = b"Exif\0\0"
 _XMP_ID = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENSION_ID = b"http://ns.adobe.com/xmp/extension/\0"
@@ -63,15 +54,6 @@ _LONGEST_ICC_PART = _LONGEST - len(_ICC_ID) - 2
 # Phones of 2014…2018 put the unblurred picture and its depth, in base64, into the extended XMP.
 _PICTURE_IN_XMP = re.compile(rb"ns\.google\.com/photos/1\.0/(?:depthmap|image)/")
 _THUMBNAIL_IN_XMP = b"<xmpGImg:image"
-
-
-class Segment(NamedTuple):
-    """One marker with all that belongs to it: `start` with fill bytes, `body` after the length, a scan's data in `end`."""
-
-    marker: int
-    start: int
-    body: int
-    end: int
 
 
 def blocks_of(view: memoryview) -> Blocks:
@@ -141,40 +123,6 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
 def resolution_block(across: float, down: float) -> tuple[str, bytes]:
     """Return a resolution in pixels per inch as an entry of `Blocks.others`: a JFIF header."""
     return "APP0", b"JFIF\0\1\1\1" + struct.pack(">HH", round(across), round(down)) + b"\0\0"
-
-
-def segments_of(view: memoryview) -> tuple[list[Segment], int]:
-    """Return the segments of the first picture, which follow one another without a gap, and the position of its end.
-
-    Decoders do without the end marker, and some cameras wrote none; but a file without it may lack half of its picture.
-    """
-    if bytes(view[:2]) != b"\xff\xd8":
-        raise FormatError("not a JPEG file")
-    segments: list[Segment] = []
-    at, scanned = 2, False
-    while True:
-        found = _MARKER.search(view, at)
-        marker = view[found.end() - 1] if found else _SOI
-        if marker == _SOI:  # a second picture, or nothing at all, where this one should end
-            raise FormatError("the JPEG ends before its picture" if not scanned else "the JPEG is truncated")
-        body = end = found.end() if found else at
-        if marker not in (_EOI, *_WITHOUT_LENGTH):
-            length = int.from_bytes(view[body : body + 2], "big")
-            if length < 2 or body + length > len(view):
-                raise FormatError("the JPEG is truncated or damaged in a segment")
-            body, end = body + 2, body + length
-        if marker == SOS:
-            scanned = True
-            after = _MARKER_AFTER_SCAN.search(view, end)
-            end = after.start() if after else len(view)
-        segments.append(Segment(marker, at, body, end))
-        if marker == _EOI:
-            if not scanned:
-                raise FormatError("the JPEG holds no picture")
-            return segments, end
-        if len(segments) > MOST_BLOCKS:
-            raise FormatError("the JPEG consists of too many segments")
-        at = end
 
 
 def _kind(view: memoryview, segment: Segment) -> str:

@@ -6,7 +6,7 @@ import re
 import struct
 
 from deepdream_core.errors import PictureError
-from deepdream_core.photo.container.jpeg import FRAME_HEADERS, SOS, Segment, segments_of
+from deepdream_core.photo.container.jpeg_segments import FRAME_HEADERS, SOS, Segment, segments_of
 from deepdream_core.photo.formats import FormatError
 
 _DRI, _DNL = 0xDD, 0xDC

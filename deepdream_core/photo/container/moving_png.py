@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.photo.container.blocks import MOST_BLOCKS
 from deepdream_core.photo.container.moving import Disposal, Moving, Stored
-from deepdream_core.photo.container.png import as_chunk, chunks_of, is_intact
+from deepdream_core.photo.container.png_chunks import SIGNATURE, as_chunk, chunks_of, is_intact
 from deepdream_core.photo.formats import FormatError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _DISPOSALS: tuple[Disposal, ...] = ("keep", "clear", "restore")
 _CONTROL = struct.Struct(">IIIIIHHBB")
 _MOST = 65_535
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass
@@ -90,7 +89,7 @@ def _parts(view: memoryview) -> _Parts:
 def _file(parts: _Parts, size: tuple[int, int], data: list[memoryview]) -> bytes:
     pieces = [as_chunk("IHDR", struct.pack(">II", *size) + parts.header[8:])]
     pieces += [as_chunk(kind, payload) for kind, payload in parts.shared]
-    return b"".join([_SIGNATURE, *pieces, as_chunk("IDAT", b"".join(data)), as_chunk("IEND", b"")])
+    return b"".join([SIGNATURE, *pieces, as_chunk("IDAT", b"".join(data)), as_chunk("IEND", b"")])
 
 
 def file_of(moving: Moving) -> bytes:
@@ -99,7 +98,7 @@ def file_of(moving: Moving) -> bytes:
     first = moving.still if moving.still is not None else files[0]
     header = next(bytes(payload) for kind, _, _, payload in chunks_of(memoryview(first)) if kind == "IHDR")
     canvas = struct.pack(">II", moving.width, moving.height) + header[8:]
-    pieces = [_SIGNATURE, as_chunk("IHDR", canvas), as_chunk("acTL", struct.pack(">II", len(files), moving.plays))]
+    pieces = [SIGNATURE, as_chunk("IHDR", canvas), as_chunk("acTL", struct.pack(">II", len(files), moving.plays))]
     number = 0
     if moving.still is not None:
         pieces += [as_chunk("IDAT", bytes(data)) for data in _packed(moving.still)]

@@ -9,15 +9,12 @@ import re
 import struct
 import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
 
 from deepdream_core.photo.colour_tags import by_chunks
 from deepdream_core.photo.container.blocks import (
     CREDENTIALS,
     DAMAGED_ICC,
     GAIN_MAP,
-    LONGEST_INFLATED,
-    MOST_BLOCKS,
     OLD_THUMBNAIL,
     Blocks,
     Gathered,
@@ -25,18 +22,15 @@ from deepdream_core.photo.container.blocks import (
     rest_in_words,
 )
 from deepdream_core.photo.container.photoshop import without_thumbnails
+from deepdream_core.photo.container.png_chunks import SIGNATURE, Chunk, as_chunk, chunks_of, is_intact
+from deepdream_core.photo.container.png_text import TEXTS, Inflater, content_of, keyword_of
 from deepdream_core.photo.formats import FormatError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _RAW_PROFILE = "Raw profile type "
 _RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP, _RAW_ICC = ("exif", "app1"), ("xmp", "app1"), ("8bim", "iptc"), ("icc", "icm")
 
 _CODING = frozenset({"tRNS", "sBIT", "bKGD", "hIST", "sPLT", "acTL", "fcTL", "fdAT"})
-_TEXT = frozenset({"tEXt", "zTXt", "iTXt"})
 _ONCE = frozenset({"pHYs", "gAMA", "cHRM", "sRGB", "cICP", "mDCV", "cLLI", "tIME", "oFFs", "pCAL", "sCAL", "sTER"})
 _DROPPED = {"caBX": CREDENTIALS, "gmAP": GAIN_MAP, "gdAT": GAIN_MAP, "dSIG": "digital signature"}
 _HELD_TO_THEIR_PLACE = frozenset(
@@ -44,69 +38,15 @@ _HELD_TO_THEIR_PLACE = frozenset(
 )  # Apple's, says where in the file the pixels' parts begin; readers do without
 
 
-class Chunk(NamedTuple):
-    """One chunk: its type, its extent with length and checksum, and its payload."""
-
-    kind: str
-    start: int
-    end: int
-    payload: memoryview
-
-
-class _Inflater:
-    """Unpacks compressed metadata, all of one file together within a limit."""
-
-    def __init__(self) -> None:
-        self._left = LONGEST_INFLATED
-
-    def __call__(self, packed: bytes | memoryview) -> bytes:
-        """Return the unpacked bytes; raises `ValueError` for damaged ones and past the limit."""
-        unpacker = zlib.decompressobj()
-        try:
-            unpacked = unpacker.decompress(packed, self._left + 1)
-        except zlib.error:
-            raise FormatError("damaged compressed data") from None
-        self._left -= min(len(unpacked), self._left)
-        if not unpacker.eof:
-            raise FormatError("truncated or too much compressed data")
-        return unpacked
-
-
-def text_chunk(keyword: str, text: str) -> tuple[str, bytes]:
-    """Return a text as an entry of `Blocks.others` of a PNG.
-
-    Raises `ValueError` when the keyword is not 1…79 printable Latin-1 characters without spaces at its ends, or the text
-    holds a NUL.
-    """
-    fits = keyword == keyword.strip() and all(c.isprintable() and ord(c) < 256 for c in keyword)
-    if not (fits and 1 <= len(keyword) <= 79):
-        raise FormatError(f"not a keyword for a PNG text: {keyword!r}")
-    if "\0" in text:
-        raise FormatError("a PNG text cannot hold a NUL")
-    return "iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode()
-
-
 def resolution_block(across: float, down: float) -> tuple[str, bytes]:
     """Return a resolution in pixels per inch as an entry of `Blocks.others` (11.3.4.3)."""
     return "pHYs", struct.pack(">IIB", round(across / 0.0254), round(down / 0.0254), 1)
 
 
-def text_of(blocks: Blocks, keyword: str) -> str | None:
-    """Return the first readable text under `keyword` among the text chunks of a PNG, or None."""
-    inflate = _Inflater()
-    for name, payload in blocks.others:
-        if name in _TEXT and _keyword(payload) == keyword:
-            try:
-                return _text(name, payload, inflate).decode("utf-8" if name == "iTXt" else "latin-1")
-            except ValueError:
-                continue
-    return None
-
-
 def blocks_of(view: memoryview) -> Blocks:
     """Return the metadata of a PNG file; see `container.blocks_of`."""
     found = Gathered()
-    inflate = _Inflater()
+    inflate = Inflater()
     raw: list[tuple[str, bytes]] = []
     end = len(SIGNATURE)
     seen: set[str] = set()
@@ -132,7 +72,7 @@ def blocks_of(view: memoryview) -> Blocks:
     return replace(blocks, described=by_chunks(single, bits=view[24]))
 
 
-def _take(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: bytes, inflate: _Inflater) -> None:
+def _take(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: bytes, inflate: Inflater) -> None:
     if kind == "eXIf":
         found.take_exif(payload)
     elif kind == "iCCP":
@@ -140,7 +80,7 @@ def _take(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: byt
             found.take_icc(inflate(payload[payload.index(b"\0") + 2 :]))
         except ValueError:
             found.dropped.append(DAMAGED_ICC)
-    elif kind in _TEXT:
+    elif kind in TEXTS:
         _take_text(found, raw, kind, payload, inflate)
     elif (
         kind[3].isupper() and kind not in _ONCE
@@ -150,19 +90,19 @@ def _take(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: byt
         found.others.append((kind, payload))
 
 
-def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: bytes, inflate: _Inflater) -> None:
+def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: bytes, inflate: Inflater) -> None:
     """Take a text chunk: as XMP, as a raw profile with EXIF, XMP or Photoshop resources, else as what it is."""
-    keyword = _keyword(payload)
+    keyword = keyword_of(payload)
     profile = keyword.removeprefix(_RAW_PROFILE).lower() if keyword.startswith(_RAW_PROFILE) else ""
     try:
         if keyword == _XMP_KEYWORD:
-            found.take_xmp(_text(kind, payload, inflate))
+            found.take_xmp(content_of(kind, payload, inflate))
             return
         if profile in _RAW_ICC:
-            raw.append(("icc", _raw_profile(_text(kind, payload, inflate))))
+            raw.append(("icc", _raw_profile(content_of(kind, payload, inflate))))
             return
         if profile in _RAW_EXIF + _RAW_XMP:
-            block = _raw_profile(_text(kind, payload, inflate))
+            block = _raw_profile(content_of(kind, payload, inflate))
             if profile in _RAW_EXIF and block.startswith((b"Exif\0\0", b"II", b"MM")):
                 raw.append(("exif", block))
             elif profile in _RAW_XMP:  # with or without the identifier it has in a JPEG
@@ -171,7 +111,7 @@ def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload
                 raise FormatError("neither EXIF nor XMP")
             return
         if profile in _RAW_PHOTOSHOP:
-            text = _text(kind, payload, inflate)
+            text = content_of(kind, payload, inflate)
             resources = _raw_profile(text)
             kept = without_thumbnails(resources)
             if kept != resources:
@@ -222,7 +162,7 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
             place = (chunk.end, chunk.end)
         elif chunk.kind in _HELD_TO_THEIR_PLACE:
             held.append(chunk)
-        elif chunk.kind in _TEXT and _is_xmp(chunk):
+        elif chunk.kind in TEXTS and _is_xmp(chunk):
             edits.append((chunk.start, chunk.end, b""))
     held_void = [(chunk.start, chunk.end, b"") for chunk in held if edits and chunk.start < edits[-1][0]]
     if xmp is not None:
@@ -232,59 +172,8 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     return b"".join(edited(view, edits + held_void))
 
 
-def chunks_of(view: memoryview) -> Iterator[Chunk]:
-    """Yield all chunks from the first to IEND; raises `FormatError` when they do not make up a PNG."""
-    if view[:8] != SIGNATURE:
-        raise FormatError("not a PNG file")
-    at, count = 8, 0
-    met: set[str] = set()
-    while "IEND" not in met:
-        if at + 12 > len(view):
-            raise FormatError("the PNG is truncated")
-        length, name = struct.unpack_from(">I4s", view, at)
-        end = at + 12 + length
-        if end > len(view):
-            raise FormatError("the PNG is truncated")
-        if not name.isalpha():
-            raise FormatError("the PNG is damaged")
-        kind = name.decode("ascii")
-        if not met and kind not in ("IHDR", "CgBI"):  # the latter begins the PNGs inside apps for iPhones
-            raise FormatError("the PNG does not begin with its header")
-        count += 1
-        if count > MOST_BLOCKS:
-            raise FormatError("the PNG consists of too many chunks")
-        met.add(kind)
-        yield Chunk(kind, at, end, view[at + 8 : end - 4])
-        at = end
-    if not {"IHDR", "IDAT"} <= met:
-        raise FormatError("the PNG holds no picture")
-
-
 def _is_coding(kind: str) -> bool:
     return kind[0].isupper() or kind in _CODING
-
-
-def is_intact(view: memoryview, chunk: Chunk) -> bool:
-    """Return whether a chunk's checksum is right."""
-    return zlib.crc32(view[chunk.start + 4 : chunk.end - 4]) == int.from_bytes(view[chunk.end - 4 : chunk.end], "big")
-
-
-def _keyword(payload: bytes | memoryview) -> str:
-    head, separator, _ = bytes(payload[:80]).partition(b"\0")
-    return head.decode("latin-1") if separator else ""
-
-
-def _text(kind: str, payload: bytes, inflate: _Inflater) -> bytes:
-    """Return the text of a text chunk, unpacked but not decoded; raises `ValueError` for a malformed one."""
-    start = payload.index(b"\0") + 1
-    if kind == "tEXt":
-        return payload[start:]
-    if kind == "zTXt":
-        return inflate(payload[start + 1 :])
-    compressed = payload[start : start + 1] == b"\x01"
-    language_end = payload.index(b"\0", start + 2)
-    start = payload.index(b"\0", language_end + 1) + 1
-    return inflate(payload[start:]) if compressed else payload[start:]
 
 
 def _raw_profile(text: bytes) -> bytes:
@@ -298,15 +187,7 @@ def _raw_profile(text: bytes) -> bytes:
 
 def _is_xmp(chunk: Chunk) -> bool:
     """Return whether a text chunk holds XMP in the form of today or in ImageMagick's older one."""
-    return _keyword(chunk.payload) in (_XMP_KEYWORD, _RAW_PROFILE + "xmp")
-
-
-def as_chunk(kind: str, payload: bytes) -> bytes:
-    """Return a chunk with its length and checksum; raises `FormatError` where it would be too long."""
-    if len(payload) >= 1 << 31:
-        raise FormatError(f"the {kind} chunk is too long for a PNG: {len(payload):,} bytes")
-    named = kind.encode("ascii") + payload
-    return struct.pack(">I", len(payload)) + named + struct.pack(">I", zlib.crc32(named))
+    return keyword_of(chunk.payload) in (_XMP_KEYWORD, _RAW_PROFILE + "xmp")
 
 
 def _xmp_chunk(xmp: bytes) -> bytes:

@@ -10,7 +10,7 @@ import zlib
 from typing import NamedTuple
 
 from deepdream_core.errors import PictureError
-from deepdream_core.photo.container.png import SIGNATURE, as_chunk, chunks_of, is_intact
+from deepdream_core.photo.container.png_chunks import SIGNATURE, as_chunk, chunks_of, is_intact
 from deepdream_core.photo.formats import FormatError
 
 _LONGEST_IDAT = 1 << 30
