@@ -16,7 +16,8 @@ from deepdream_core.errors import PictureError
 from deepdream_core.photo import icc
 from deepdream_core.photo.container.bmff import code_points_of
 from deepdream_core.photo.icc import D65, SRGB_CURVE, SRGB_PRIMARIES, Chromaticities
-from deepdream_core.photo.ifd import below, directory_at, layout_of
+from deepdream_core.photo.ifd import below, first_directory
+from deepdream_core.photo.tags import COLOUR_SPACE, EXIF, GAMMA, INTEROPERABILITY, PRIMARY_CHROMATICITIES, WHITE_POINT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,8 +141,7 @@ def _narrow(exponent: float | None, bits: int) -> bytes:
     level = 1 << (bits - 8)
     signal = (np.linspace(0, 1, _LONGEST_TABLE) * ((1 << bits) - 1) - 16 * level) / (219 * level)
     signal = np.clip(signal, 0, 1)
-    linear = np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
-    return icc.table_curve(linear if exponent is None else signal**exponent)
+    return icc.table_curve(icc.srgb_light(signal) if exponent is None else signal**exponent)
 
 
 def by_chunks(chunks: Mapping[str, bytes], bits: int) -> Description | None:
@@ -182,7 +182,6 @@ def by_gamma(
     return Description(name, source, chromaticities, (curve,), only_in=only_in)
 
 
-_COLOUR_SPACE, _EXIF, _INTEROPERABILITY, _GAMMA, _WHITE, _PRIMARY = 40961, 34665, 40965, 42240, 318, 319
 _SRGB, _ADOBE_RGB = 1, 2
 
 
@@ -193,10 +192,9 @@ def by_exif(exif: bytes) -> Description | None:
     write 2 for it.
     """
     try:
-        layout = layout_of(exif)
-        first = directory_at(exif, layout.first, layout)
-        nested = below(exif, first, _EXIF, layout)
-        entry = nested.get(_COLOUR_SPACE) if nested else None
+        layout, first = first_directory(exif)
+        nested = below(exif, first, EXIF, layout)
+        entry = nested.get(COLOUR_SPACE) if nested else None
         space = entry.integer(exif, layout.order) if entry else None
         if space == _SRGB:
             return Description("sRGB", "EXIF")
@@ -204,16 +202,16 @@ def by_exif(exif: bytes) -> Description | None:
             (
                 found.read(exif)
                 for parent in (nested, first)
-                if parent and (inter := below(exif, parent, _INTEROPERABILITY, layout)) and (found := inter.get(1))
+                if parent and (inter := below(exif, parent, INTEROPERABILITY, layout)) and (found := inter.get(1))
             ),
             b"",
         )
         if space == _ADOBE_RGB or index.startswith(b"R03"):
             name = "compatible with Adobe RGB (1998)"
             return Description(name, "EXIF", _ADOBE, (icc.gamma_curve(_ADOBE_GAMMA),))
-        primaries = _rationals(exif, first, _PRIMARY, layout, 6)
-        white = _rationals(exif, first, _WHITE, layout, 2)
-        gamma = _rationals(exif, nested, _GAMMA, layout, 1) if nested else ()
+        primaries = _rationals(exif, first, PRIMARY_CHROMATICITIES, layout, 6)
+        white = _rationals(exif, first, WHITE_POINT, layout, 2)
+        gamma = _rationals(exif, nested, GAMMA, layout, 1) if nested else ()
     except ValueError:
         return None
     if not (primaries and white):
@@ -251,7 +249,6 @@ def with_transfer(
         drawn = np.interp(steps, np.linspace(0, 1, len(ordered)), ordered)
         if drawn[-1] <= drawn[0]:
             return described
-        srgb = np.where(steps <= 0.04045, steps / 12.92, ((steps + 0.055) / 1.055) ** 2.4)
-        curves.append(SRGB_CURVE if np.abs(drawn - srgb).max() < 0.01 else icc.table_curve(drawn))
+        curves.append(SRGB_CURVE if np.abs(drawn - icc.srgb_light(steps)).max() < 0.01 else icc.table_curve(drawn))
     chromaticities = described.chromaticities if described else SRGB_PRIMARIES
     return Description("a curve of its own", "TransferFunction", chromaticities, tuple(curves))

@@ -9,7 +9,18 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from deepdream_core.photo.ifd import below, directory_at, directory_offsets, layout_of
+from deepdream_core.photo.ifd import below, directory_at, directory_offsets, first_directory
+from deepdream_core.photo.tags import (
+    DESCRIPTION,
+    EXIF,
+    GPS,
+    INTEROPERABILITY,
+    LENGTH,
+    ORIENTATION,
+    PIXEL_DIMENSIONS,
+    RESOLUTIONS,
+    WIDTH,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,10 +28,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.ifd import Directory, Layout
 
 _PREFIX = b"Exif\0\0"
-_DESCRIPTION, _ORIENTATION = 270, 274
-_EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
-_TURNED = ((256, 257), (282, 283))  # ImageWidth and ImageLength, X and YResolution
-_TURNED_IN_EXIF = (40962, 40963)  # PixelX and PixelYDimension
+_TURNED = ((WIDTH, LENGTH), RESOLUTIONS)
 _PLACES = ((513, 514), (273, 279), (324, 325))  # where a thumbnail's bytes begin, and how many: JPEG, strips, tiles
 _LONGEST_CHAIN = 16
 _LONGEST_PADDING = 3
@@ -36,10 +44,10 @@ def bare(exif: bytes) -> bytes:
 def orientation_of(exif: bytes) -> int | None:
     """Return a bare block's orientation, 1…8 as EXIF numbers them; None where it has none or cannot be read."""
     try:
-        layout = layout_of(exif)
-        entry = directory_at(exif, layout.first, layout).get(_ORIENTATION)
+        layout, first = first_directory(exif)
     except ValueError:
         return None
+    entry = first.get(ORIENTATION)
     orientation = entry.integer(exif, layout.order) if entry else None
     return orientation if orientation in range(1, 9) else None
 
@@ -52,20 +60,19 @@ def upright(exif: bytes, *, swapped: bool) -> bytes:
     the picture after it.
     """
     try:
-        layout = layout_of(exif)
-        first = directory_at(exif, layout.first, layout)
+        layout, first = first_directory(exif)
     except ValueError:
         return exif
     patched = bytearray(exif)
     for entry in first.entries:  # all of them: where there are two, readers disagree about which one counts
-        if entry.tag == _ORIENTATION and entry.integer(exif, layout.order) is not None:
+        if entry.tag == ORIENTATION and entry.integer(exif, layout.order) is not None:
             size = entry.size // entry.count
             patched[entry.where : entry.where + size] = (1).to_bytes(size, "little" if layout.order == "<" else "big")
     if swapped:
         for pair in _TURNED:
             _exchange(patched, first, pair, layout)
-        if nested := below(exif, first, _EXIF, layout):
-            _exchange(patched, nested, _TURNED_IN_EXIF, layout)
+        if nested := below(exif, first, EXIF, layout):
+            _exchange(patched, nested, PIXEL_DIMENSIONS, layout)
     return bytes(patched)
 
 
@@ -74,18 +81,17 @@ def without_orientation(exif: bytes) -> bytes:
 
     For encoders that rewrite a block which names one, with MakerNote and texts the worse for it.
     """
-    return _without(exif, _ORIENTATION)
+    return _without(exif, ORIENTATION)
 
 
 def without_description(exif: bytes) -> bytes:
     """Return a bare block without ImageDescription; nothing but the entries behind it has moved."""
-    return _without(exif, _DESCRIPTION)
+    return _without(exif, DESCRIPTION)
 
 
 def _without(exif: bytes, tag: int) -> bytes:
     try:
-        layout = layout_of(exif)
-        first = directory_at(exif, layout.first, layout)
+        layout, first = first_directory(exif)
     except ValueError:
         return exif
     start = first.offset + struct.calcsize(layout.count_format)
@@ -115,8 +121,7 @@ def without_thumbnail(exif: bytes) -> tuple[bytes, bool]:
     not found. A block that cannot be read comes back as it is.
     """
     try:
-        layout = layout_of(exif)
-        first = directory_at(exif, layout.first, layout)
+        layout, first = first_directory(exif)
     except ValueError:
         return exif, False
     later = list(_directories_after(exif, first, layout))
@@ -159,8 +164,8 @@ def _spans(directory: Directory, layout: Layout) -> Iterator[_Span]:
 def _spans_of_first(exif: bytes, first: Directory, layout: Layout) -> Iterator[_Span]:
     """Yield the spans of all that the first directory leads to, and of the block's header."""
     yield 0, layout.first_at + layout.offset_size
-    nested = below(exif, first, _EXIF, layout)
-    parents = [(first, _GPS), (first, _INTEROPERABILITY)] + ([(nested, _INTEROPERABILITY)] if nested else [])
+    nested = below(exif, first, EXIF, layout)
+    parents = [(first, GPS), (first, INTEROPERABILITY)] + ([(nested, INTEROPERABILITY)] if nested else [])
     for directory in (first, nested, *(below(exif, parent, tag, layout) for parent, tag in parents)):
         if directory:
             yield from _spans(directory, layout)

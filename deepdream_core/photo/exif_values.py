@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import struct
 
-from deepdream_core.photo.ifd import Layout, Value, below, directory_at, layout_of, values_of
-
-_DESCRIPTION, _ORIENTATION, _RESOLUTION_UNIT = 270, 274, 296
-_RESOLUTIONS = (282, 283)
-_EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
+from deepdream_core.photo.ifd import Layout, Value, below, first_directory, values_of
+from deepdream_core.photo.tags import (
+    DESCRIPTION,
+    EXIF,
+    GPS,
+    INTEROPERABILITY,
+    ORIENTATION,
+    RESOLUTION_UNIT,
+    RESOLUTIONS,
+)
 
 
 def description_of(exif: bytes) -> str:
     """Return a bare block's ImageDescription; empty where it has none or cannot be read."""
     try:
-        layout = layout_of(exif)
-        entry = directory_at(exif, layout.first, layout).get(_DESCRIPTION)
+        _, first = first_directory(exif)
     except ValueError:
         return ""
+    entry = first.get(DESCRIPTION)
     return entry.read(exif).rstrip(b"\0").decode("utf-8", "replace") if entry else ""
 
 
 def resolution_of(exif: bytes) -> tuple[float, float] | None:
     """Return the resolution that a bare block names, in pixels per inch; None where it names none."""
     try:
-        layout = layout_of(exif)
-        first = directory_at(exif, layout.first, layout)
+        layout, first = first_directory(exif)
     except ValueError:
         return None
-    unit = first.get(_RESOLUTION_UNIT)
+    unit = first.get(RESOLUTION_UNIT)
     factor = {2: 1.0, 3: 2.54, None: 1.0}.get(unit.integer(exif, layout.order) if unit else None)
     sides = []
-    for tag in _RESOLUTIONS:
+    for tag in RESOLUTIONS:
         entry = first.get(tag)
         above, below = struct.unpack(layout.order + "II", entry.read(exif)[:8]) if entry and entry.size >= 8 else (0, 0)
         sides.append(above / below * (factor or 0) if below else 0.0)
@@ -55,13 +59,12 @@ def missing_tags(exif: bytes, written: bytes | None) -> list[str]:
 
 def _flat(exif: bytes) -> dict[tuple[str, int], Value]:
     """Return the values of a block and of the directories below it, without those that say where something lies."""
-    layout = layout_of(exif)
+    layout, first = first_directory(exif)
     target = Layout("<", big=False, first=8)
-    first = directory_at(exif, layout.first, layout)
     flat: dict[tuple[str, int], Value] = {}
-    nested = below(exif, first, _EXIF, layout)
-    for name, directory in (("", first), ("Exif ", nested), ("GPS ", below(exif, first, _GPS, layout))):
+    nested = below(exif, first, EXIF, layout)
+    for name, directory in (("", first), ("Exif ", nested), ("GPS ", below(exif, first, GPS, layout))):
         for tag, value in (values_of(exif, directory, layout, target) if directory else {}).items():
-            if tag not in (_ORIENTATION, _EXIF, _GPS, _INTEROPERABILITY):
+            if tag not in (ORIENTATION, EXIF, GPS, INTEROPERABILITY):
                 flat[name, tag] = value
     return flat

@@ -127,6 +127,12 @@ SRGB_CURVE = b"para" + bytes(4) + b"\0\3\0\0" + struct.pack(
 """The curve of sRGB (IEC 61966-2-1)."""
 
 
+def srgb_light(signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the light of an sRGB signal, both 0…1 (IEC 61966-2-1)."""
+    light: NDArray[np.float64] = np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+    return light
+
+
 def table_curve(light: NDArray[np.float64] | Sequence[float]) -> bytes:
     """Return a curve through light 0…1 at equal steps."""
     numbers = np.rint(np.clip(light, 0, 1) * np.float64(65_535)).astype(">u2")

@@ -164,6 +164,12 @@ def layout_of(buffer: Buffer) -> Layout:
     raise FormatError(f"neither TIFF nor BigTIFF: its number is {magic}")
 
 
+def first_directory(buffer: Buffer) -> tuple[Layout, Directory]:
+    """Return the layout and the first directory of a TIFF file or EXIF block; raises `ValueError` if it has none."""
+    layout = layout_of(buffer)
+    return layout, directory_at(buffer, layout.first, layout)
+
+
 def unpack(buffer: Buffer, form: str, at: int) -> tuple[int, ...]:
     """Return `struct`'s integers at an offset; raises `ValueError` where the buffer ends before."""
     if at + struct.calcsize(form) > len(buffer):

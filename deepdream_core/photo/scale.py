@@ -7,14 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import PictureError
+from deepdream_core.photo.tags import LARGEST_SAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from deepdream_core.photo.frame import Frame
-
-LARGEST_SAMPLE = 341
-"""SMaxSampleValue (TIFF 6.0, section 20), which says for each channel up to where its values go."""
 
 _A_BIT_ABOVE = 2  # a largest sample of up to so much is that of an HDR photograph, in which 1 is white
 _USUAL = (100, 255, 1023, 4095, 16_383, 65_535)

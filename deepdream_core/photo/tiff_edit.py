@@ -23,8 +23,19 @@ from deepdream_core.photo.ifd import (
     directory_at,
     directory_offsets,
     encoded,
+    first_directory,
     layout_of,
     values_of,
+)
+from deepdream_core.photo.tags import (
+    EXIF,
+    GPS,
+    INTEROPERABILITY,
+    ORIENTATION,
+    RESOLUTION_UNIT,
+    RESOLUTIONS,
+    SUB_IFDS,
+    XMP,
 )
 
 if TYPE_CHECKING:
@@ -32,14 +43,11 @@ if TYPE_CHECKING:
 
     from deepdream_core.photo.ifd import Buffer, Directory, Fields
 
-_ORIENTATION, _RESOLUTION_UNIT, _XMP = 274, 296, 700
-_RESOLUTIONS = (282, 283)
-_EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
-_POINTERS = (330, _EXIF, _GPS, _INTEROPERABILITY)  # their offsets, where they are LONG, would lead nowhere
+_POINTERS = (SUB_IFDS, EXIF, GPS, INTEROPERABILITY)  # their offsets, where they are LONG, would lead nowhere
 
 DESCRIPTIVE = frozenset({
-    269, 270, 271, 272, _ORIENTATION,           # DocumentName, ImageDescription, Make, Model
-    *_RESOLUTIONS, 285, _RESOLUTION_UNIT,       # PageName among what says how large it is on paper
+    269, 270, 271, 272, ORIENTATION,           # DocumentName, ImageDescription, Make, Model
+    *RESOLUTIONS, 285, RESOLUTION_UNIT,       # PageName among what says how large it is on paper
     305, 306, 315, 316,                         # Software, DateTime, Artist, HostComputer
     18246, 18249, 33432,                        # Rating, RatingPercent, Copyright
     33434, 33437, 34850, 34855, 36867,          # TIFF/EP's exposure, F number, program, speed and time, which stand in
@@ -82,7 +90,7 @@ def _exif_fields(buffer: Buffer, page: Directory, layout: Layout, target: Layout
     """Return the descriptive values of a page and the directories below it, for another file."""
     described = replace(page, entries=tuple(entry for entry in page.entries if entry.tag in DESCRIPTIVE))
     fields: dict[int, Value | Fields] = {**values_of(buffer, described, layout, target)}
-    for tag in (_EXIF, _GPS):
+    for tag in (EXIF, GPS):
         if folder := _folder(buffer, page, tag, layout, target):
             fields[tag] = folder
     return fields
@@ -98,8 +106,8 @@ def _folder(
     fields: dict[int, Value | Fields] = {**values_of(buffer, directory, layout, target)}
     for pointer in _POINTERS:
         fields.pop(pointer, None)
-    if tag == _EXIF and (folder := _folder(buffer, directory, _INTEROPERABILITY, layout, target)):
-        fields[_INTEROPERABILITY] = folder
+    if tag == EXIF and (folder := _folder(buffer, directory, INTEROPERABILITY, layout, target)):
+        fields[INTEROPERABILITY] = folder
     return fields or None
 
 
@@ -165,9 +173,9 @@ def with_exif(tiff: bytes | bytearray, exif_per_page: Sequence[bytes | None]) ->
         if exif is not None:
             block = layout_of(exif)
             change.update(_exif_fields(exif, directory_at(exif, block.first, block), block, layout))
-            change.pop(_ORIENTATION, None)
-            if change.keys() & set(_RESOLUTIONS):
-                change.setdefault(_RESOLUTION_UNIT, None)  # not the page's own unit: without one it is inches for both
+            change.pop(ORIENTATION, None)
+            if change.keys() & set(RESOLUTIONS):
+                change.setdefault(RESOLUTION_UNIT, None)  # not the page's own unit: without one it is inches for both
         changes.append(change)
     return with_tags(tiff, changes)
 
@@ -181,16 +189,16 @@ def with_resolution(exif: bytes | None, across: float, down: float) -> bytes:
     order = layout_of(block).order
     sides = (Value(RATIONAL, struct.pack(order + "II", round(side * 1000), 1000)) for side in (across, down))
     unit = Value(SHORT, struct.pack(order + "H", 2))
-    return bytes(with_tags(block, [{**dict(zip(_RESOLUTIONS, sides, strict=True)), _RESOLUTION_UNIT: unit}]))
+    return bytes(with_tags(block, [{**dict(zip(RESOLUTIONS, sides, strict=True)), RESOLUTION_UNIT: unit}]))
 
 
 def xmp_of(tiff: bytes | bytearray) -> bytes | None:
     """Return the XMP packet of a TIFF or BigTIFF file's first page, as it stands; raises `ValueError` as `with_tags`."""
-    layout = layout_of(tiff)
-    entry = directory_at(tiff, layout.first, layout).get(_XMP)
+    _, first = first_directory(tiff)
+    entry = first.get(XMP)
     return entry.read(tiff) if entry else None
 
 
 def with_xmp(tiff: bytes | bytearray, xmp: bytes) -> bytearray:
     """Return a TIFF or BigTIFF file whose first page has an XMP packet, as by `with_tags`."""
-    return with_tags(tiff, [{_XMP: Value(BYTE, xmp)}])
+    return with_tags(tiff, [{XMP: Value(BYTE, xmp)}])

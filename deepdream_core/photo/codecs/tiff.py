@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 
 from deepdream_core.errors import PictureError
-from deepdream_core.photo import ifd
+from deepdream_core.photo import ifd, tags
 from deepdream_core.photo.codecs import tiff_samples, tiff_strips
 from deepdream_core.photo.codecs.tiff_metadata import blocks_of, dpi_of
 from deepdream_core.photo.codecs.tiff_pages import Picture, pictures_of
@@ -39,7 +39,6 @@ __all__ = ["decode", "encode", "facts_of"]
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 
-_WIDTH, _LENGTH, _BITS, _ORIENTATION, _TRANSFER, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 256, 257, 258, 274, 301, 338, 339
 _COMPRESSIONS = {1: None, 5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits", 50000: "zstd"}
 """Compressions that a result keeps, by tifffile's names."""
 
@@ -92,7 +91,7 @@ def _decoded(
     white = (given_white or white_of_page(page, colours)) if floating else float((1 << bits) - 1)
     samples, kinds, premultiplied = tiff_samples.with_one_alpha(page, samples, colours, changes)
     blocks = blocks_of(picture, data, layout)
-    if table := ifd.directory_at(data, page.offset, layout).get(_TRANSFER):
+    if table := ifd.directory_at(data, page.offset, layout).get(tags.TRANSFER_FUNCTION):
         described = by_exif(blocks.exif) if blocks.exif else None
         light, inverted = table.integers(data, layout.order), photometric == WHITE_IS_ZERO
         blocks = replace(blocks, described=with_transfer(described, light, bits, inverted=inverted))
@@ -105,7 +104,7 @@ def _decoded(
     elif photometric in (CMYK, CIELAB, ICCLAB):
         samples, blocks = tiff_samples.as_rgb(photometric, samples, blocks, changes)
     samples, white = tiff_samples.widened(samples, white, bits, changes)
-    stored = page.tags.valueof(_ORIENTATION, picture.home.tags.valueof(_ORIENTATION, 0))
+    stored = page.tags.valueof(tags.ORIENTATION, picture.home.tags.valueof(tags.ORIENTATION, 0))
     orientation = int(stored) if 1 <= stored <= 8 else orientation_of(blocks)
     shown = samples.shape[2] - len(kinds)
     frame = checked_scale(Frame(upright(samples[..., :shown], orientation), white, premultiplied))
@@ -134,9 +133,9 @@ def facts_of(data: bytes | bytearray) -> Facts:
         return (entry.integer(data, layout.order) if entry else None) or default
 
     blocks = tuple(blocks_of_page(data, page, layout) for page in pages)
-    extras = [extra.integers(data, layout.order) if (extra := page.get(_EXTRA_SAMPLES)) else () for page in pages]
+    extras = [extra.integers(data, layout.order) if (extra := page.get(tags.EXTRA_SAMPLES)) else () for page in pages]
     alpha = any(kind in (1, 2) for extra in extras for kind in extra)
-    depth = "float" if number(pages[0], _SAMPLE_FORMAT, 1) == 3 else str(number(pages[0], _BITS, 1))
-    sizes = tuple((number(page, _WIDTH), number(page, _LENGTH)) for page in pages)
+    depth = "float" if number(pages[0], tags.SAMPLE_FORMAT, 1) == 3 else str(number(pages[0], tags.BITS_PER_SAMPLE, 1))
+    sizes = tuple((number(page, tags.WIDTH), number(page, tags.LENGTH)) for page in pages)
     dpi = resolution_of(blocks[0].exif) if blocks[0].exif else None
     return Facts(sizes, blocks, depth, alpha, dpi=dpi, extra=tuple(len(extra) for extra in extras))

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 from deepdream_core.photo import tiff_edit
 from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.container.photoshop import without_thumbnails
-from deepdream_core.photo.container.tiff import CARRIED, ICC, PHOTOSHOP, XMP
+from deepdream_core.photo.container.tiff import CARRIED
+from deepdream_core.photo.tags import ICC, PHOTOSHOP, PHOTOSHOP_LAYERS, RESOLUTION_UNIT, RESOLUTIONS, XMP
 
 if TYPE_CHECKING:
     from deepdream_core.photo.codecs.tiff_pages import Picture
     from deepdream_core.photo.ifd import Layout
-
-_LAYERS = 37724
 
 
 def blocks_of(picture: Picture, data: bytes, layout: Layout) -> Blocks:
@@ -33,7 +32,7 @@ def blocks_of(picture: Picture, data: bytes, layout: Layout) -> Blocks:
     for each in [page] if page is home else [page, home]:
         dropped += _repeated(each, data)
     codes = {tag.code for each in (page, home) for tag in each.tags}
-    if _LAYERS in codes:
+    if PHOTOSHOP_LAYERS in codes:
         dropped.append("Photoshop layers")
     lost = sorted(codes - tiff_edit.OF_STORAGE - tiff_edit.DESCRIPTIVE)
     if lost:
@@ -67,9 +66,9 @@ def _raw(page: Any, data: bytes, code: int) -> bytes | None:
 
 def dpi_of(page: Any) -> tuple[float, float] | None:
     """Return a page's resolution in pixels per inch, None if it has none (TIFF 6.0, ResolutionUnit)."""
-    unit = {2: 1.0, 3: 2.54}.get(int(page.tags.valueof(296, 2)))
+    unit = {2: 1.0, 3: 2.54}.get(int(page.tags.valueof(RESOLUTION_UNIT, 2)))
     try:
-        across, down = (page.tags.valueof(code)[0] / page.tags.valueof(code)[1] for code in (282, 283))
+        across, down = (page.tags.valueof(code)[0] / page.tags.valueof(code)[1] for code in RESOLUTIONS)
     except (TypeError, IndexError, ZeroDivisionError):
         return None
     if unit is None or not (1 < across * unit < 65_536 and 1 < down * unit < 65_536):

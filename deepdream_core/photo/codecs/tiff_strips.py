@@ -18,6 +18,7 @@ from deepdream_core.photo.codecs.jpeg import check_jpeg
 from deepdream_core.photo.decoded import check_pixels, check_plausible
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.receipt import Entry, dropped
+from deepdream_core.photo.tags import LENGTH, ROWS_PER_STRIP
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 _NUMBERS = ("imagewidth", "imagelength", "imagedepth", "bitspersample", "samplesperpixel", "tilewidth", "tilelength",
             "tiledepth", "rowsperstrip")  # fmt: skip
 _HEADER = 8
-_LENGTH, _ROWS_PER_STRIP = 257, 278
 _MOST_MORE_PIXELS = 1 << 22
 _NONE, _JPEG = 1, 7
 _MOST_PACKED = {_NONE: 1, 5: 3000, _JPEG: 2000, 8: 1040, 32946: 1040, 32773: 64, 34925: 8000, 50000: 40_000}
@@ -126,7 +126,7 @@ def samples_of(page: Any, data: bytes) -> tuple[NDArray[Any], list[Entry]]:
         if rows == page.imagelength:
             raise
     longer = bytearray(data)
-    tag = page.tags[_LENGTH]
+    tag = page.tags[LENGTH]
     kind = {3: "H", 4: "I", 16: "Q"}[int(tag.dtype)]
     struct.pack_into(page.parent.byteorder + kind, longer, tag.valueoffset, rows)
     with tifffile.TiffFile(io.BytesIO(longer)) as tiff:
@@ -139,7 +139,7 @@ def samples_of(page: Any, data: bytes) -> tuple[NDArray[Any], list[Entry]]:
 
 def _rows_stored(page: Any) -> int:
     """Return how many rows the strips hold if the last is as high as the others, and the picture's where they cannot."""
-    strip = page.tags.valueof(_ROWS_PER_STRIP)
+    strip = page.tags.valueof(ROWS_PER_STRIP)
     if page.is_tiled or not isinstance(strip, int) or strip < 1:
         return int(page.imagelength)
     rows = -(-page.imagelength // strip) * strip

@@ -12,8 +12,7 @@ import tifffile
 
 from deepdream_core.photo import ifd, stacks, tiff_edit
 from deepdream_core.photo.container import Blocks
-from deepdream_core.photo.container.tiff import ICC, XMP
-from deepdream_core.photo.scale import LARGEST_SAMPLE
+from deepdream_core.photo.tags import ICC, LARGEST_SAMPLE, XMP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.photo import ifd, tiff_edit
 from deepdream_core.photo.container.blocks import Blocks
+from deepdream_core.photo.tags import ICC, IPTC, PHOTOSHOP, XMP
 
 if TYPE_CHECKING:
     from deepdream_core.photo.ifd import Buffer, Directory, Layout
-
-ICC, XMP, IPTC, PHOTOSHOP = 34675, 700, 33723, 34377
-"""Tags of metadata with a place of their own."""
 
 CARRIED = (IPTC, PHOTOSHOP)
 """Tags that only a TIFF holds, and that are copied from one into another."""
@@ -19,8 +17,8 @@ CARRIED = (IPTC, PHOTOSHOP)
 
 def blocks_of(view: memoryview) -> Blocks:
     """Return the metadata of the first page; see `container.blocks_of`."""
-    layout = ifd.layout_of(view)
-    return blocks_of_page(view, ifd.directory_at(view, layout.first, layout), layout)
+    layout, page = ifd.first_directory(view)
+    return blocks_of_page(view, page, layout)
 
 
 def blocks_of_page(buffer: Buffer, page: Directory, layout: Layout) -> Blocks:
