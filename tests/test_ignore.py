@@ -83,7 +83,7 @@ def taken(root: Path, ignore: Sequence[str] = ()) -> tuple[set[str], set[str]]:
     planned = jobs.plan([root], None, ignore=ignore)
     return (
         {str(path.relative_to(root)) for path in files if not layout.passed_over(path, False)},
-        {str(job.source.relative_to(root)) for job in jobs if isinstance(job, batch.Job)},
+        {str(job.source.relative_to(root)) for job in planned if isinstance(job, jobs.Job)},
     )
 
 

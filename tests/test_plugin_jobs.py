@@ -23,7 +23,7 @@ from test_client import Helper as Pretender
 from test_client import Listener, http_answer, refusal, sse
 from test_wire import interpreter
 
-from deepdream_core.link import wire
+from deepdream_core.link.endpoint import Endpoint, new_token, write_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -345,8 +345,8 @@ def test_a_squatter_gets_neither_token_nor_picture_and_is_told_in_time(tmp_path:
         endpoint = tmp_path / f"run{number}" / "endpoint.json"
         endpoint.parent.mkdir(mode=0o700)
         with Listener(answer) as squatter:
-            token = wire.new_token()
-            wire.write_endpoint(endpoint, wire.Endpoint("127.0.0.1", squatter.port, token, 1, "0.1.0", 1, "/log"))
+            token = new_token()
+            write_endpoint(endpoint, Endpoint("127.0.0.1", squatter.port, token, 1, "0.1.0", 1, "/log"))
             known = facts_of(endpoint)
             for ask in (partial(connection.connect, start=False), jobs.last_result):
                 assert trouble(partial(ask, known)).code in ("no_helper", "hung")
@@ -359,9 +359,7 @@ def test_a_squatter_does_not_keep_the_helper_from_being_started(tmp_path: Path) 
     endpoint = tmp_path / "run" / "endpoint.json"
     endpoint.parent.mkdir(mode=0o700)
     with Listener(lambda _: None) as squatter:
-        wire.write_endpoint(
-            endpoint, wire.Endpoint("127.0.0.1", squatter.port, wire.new_token(), 1, "0.1.0", 1, "/log")
-        )
+        write_endpoint(endpoint, Endpoint("127.0.0.1", squatter.port, new_token(), 1, "0.1.0", 1, "/log"))
         running = connection.connect(facts_of(endpoint, *STARTABLE))
         assert running.endpoint.port != squatter.port
         running.shutdown()

@@ -109,8 +109,7 @@ def waited(pid: int, timeout: float) -> int:
 def serve() -> None:
     import deepdream_core.cli.main
     import deepdream_core.engine.engine
-    import deepdream_core.photo.file
-    import deepdream_core.photo.with_tifffile
+    import deepdream_core.photo.codecs.tiff
     import deepdream_core.work.batch  # noqa: F401
 
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not be forked"  # noqa: PTH208

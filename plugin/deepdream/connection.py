@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from facts import Facts
 
     from deepdream_core.link import client, service_endpoint, wire
+    from deepdream_core.link.endpoint import Endpoint
 else:  # the copy that lies beside this file
     from link import client, service_endpoint, wire
 
@@ -74,7 +75,7 @@ def _connected(facts: Facts, **options: Any) -> client.HelperClient:
     return found
 
 
-def _service(facts: Facts) -> wire.Endpoint | None:
+def _service(facts: Facts) -> Endpoint | None:
     """Return the background service's endpoint, None where none is installed.
 
     The service's file comes first, as it may be newer; a sandbox may hide it, so `deepdream.json` holds a copy.

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from facts import Facts
 
-    from deepdream_core.link import client, wire
+    from deepdream_core.link import client, npy
 else:  # the copy that lies beside this file
-    from link import client, wire
+    from link import client, npy
 
 SILENT_S = 15.0
 """A helper sends something once a second; after this much silence the job gives up."""
@@ -56,7 +56,7 @@ class Message(NamedTuple):
 class Dreaming(threading.Thread):
     """One picture that the helper dreams: call `start()`, then read `messages`.
 
-    `pixels`: samples of `dtype` (a key of `wire.DTYPES`) and `shape` (height, width, channels). `settings`: all settings.
+    `pixels`: samples of `dtype` (a key of `npy.DTYPES`) and `shape` (height, width, channels). `settings`: all settings.
     `priority`: interactive or preview. `label` names the picture for people. With `previews`, a message brings the picture
     so far about once a second and after each octave. With `forget`, the helper forgets the result once it is fetched;
     without, it keeps the result for "last result" until `acknowledge()`.
@@ -167,7 +167,7 @@ class Dreaming(threading.Thread):
             self._look(job)
 
     def _look(self, job: client.HelperJob) -> None:
-        samples = bytearray(wire.ArrayHeader(self._dtype, self._shape).nbytes)
+        samples = bytearray(npy.ArrayHeader(self._dtype, self._shape).nbytes)
         with contextlib.suppress(client.LinkError):  # the events report a lasting failure
             if job.so_far_into(samples) and samples != self._looked_like:
                 self._looked_like = samples
