@@ -41,7 +41,7 @@ def run(
     `white` is the value of white in floating-point pictures; None takes it from the file.
     """
     options = options or OutputOptions()
-    written: set[Path] = set()
+    written: set[tuple[int, int] | None] = set()
 
     def dream_one(job: Job, engine_of: Callable[[], Backend]) -> list[DeepDreamError] | None:
         started = time.monotonic()
@@ -49,7 +49,7 @@ def run(
         if photo is None:
             return None
         target = target_of(job, photo, options)
-        if target in written:
+        if (known := _identity(target)) and known in written:  # by the file: on many disks A.png and a.png are one
             raise OutputError(f"{target}: another picture of this run has that name", "dream them one by one")
         check_target(
             photo, target, options.write, overwrite=options.overwrite, recipe=options.recipe,
@@ -73,12 +73,21 @@ def run(
         text = recipe.text() if options.recipe else None
         receipt = write_photo(dreamed, target, options.write, recipe=text, overwrite=options.overwrite)
         del dreamed
-        written.add(target)
+        written.add(_identity(target))
         seconds = time.monotonic() - started
         reporter.done(Done(job.source, target, seconds, size, engine.device_name, engine.precision, receipt))
         return []
 
     return each(planned, dream_one, open_engine, reporter)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what identifies a file whatever its name, None when there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def each(
