@@ -314,7 +314,7 @@ class Machine:
             assert process.stdout is not None
             assert process.stdout.readline() == "\n"
             yield
-            process.communicate(timeout=10)  # its input ends, and so does cat
+            process.communicate(timeout=60)  # its input ends, and so does cat
         finally:
             _kill_tree(process)
 

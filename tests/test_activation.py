@@ -377,7 +377,7 @@ def test_a_stranger_gets_nothing_from_the_relay_either(tmp_path: Path) -> None:
     with running_helper(tmp_path), activating(tmp_path) as manager:
         manager.connect()
         for headers in ({}, {"Authorization": "Bearer " + "0" * 64}, {"Origin": "http://evil.example"}):
-            connection = http.client.HTTPConnection("127.0.0.1", manager.service.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", manager.service.port, timeout=60)
             connection.request("GET", "/v1/status", headers=headers)
             assert connection.getresponse().status in (401, 403)
             connection.close()

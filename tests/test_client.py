@@ -445,7 +445,7 @@ def test_a_squatter_never_gets_the_token(tmp_path: Path, answer: bytes | None) -
 
 def test_a_squatter_cannot_pass_on_what_the_helper_says(helper: Helper, tmp_path: Path) -> None:
     def relay(request: Request) -> bytes:
-        real = http.client.HTTPConnection("127.0.0.1", helper.port, timeout=5)
+        real = http.client.HTTPConnection("127.0.0.1", helper.port, timeout=60)
         real.request("GET", request.target)
         with contextlib.closing(real), real.getresponse() as answer:
             return http_answer(answer.status, answer.read())
@@ -823,12 +823,12 @@ def test_closing_the_generator_closes_the_connection(helper: Helper) -> None:
 
     helper.routes["GET /v1/jobs/j1/events"] = stream
     job = helper.job()
-    assert helper.ended.wait(5)  # the hello's connection
+    assert helper.ended.wait(60)  # the hello's connection
     helper.ended.clear()
     events = job.events()
     next(events)
     events.close()
-    assert helper.ended.wait(5)
+    assert helper.ended.wait(60)
     assert attaches(helper) == [None]
 
 

@@ -70,7 +70,7 @@ def address(helper: Helper) -> str:
 @pytest.fixture(scope="module")
 def document(helper: Helper) -> dict[str, Any]:
     asked = urllib.request.Request(address(helper) + "/v1/openapi.json", headers=bearer(helper))
-    with urllib.request.urlopen(asked, timeout=10) as answer:
+    with urllib.request.urlopen(asked, timeout=60) as answer:
         text: dict[str, Any] = json.load(answer)
     return text
 

@@ -110,7 +110,7 @@ def event_numbers(helper: Helper, job: client.HelperJob, after: int) -> list[int
     """Attach as any HTTP client would, tell what came `after`, and hang up after five more steps."""
     endpoint, numbers, steps = helper.endpoint, [], 0
     headers = {"Authorization": f"Bearer {endpoint.token}", "Last-Event-ID": str(after)}
-    with contextlib.closing(http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=10)) as connection:
+    with contextlib.closing(http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=60)) as connection:
         connection.request("GET", f"/v1/jobs/{job.id}/events", headers=headers)
         with connection.getresponse() as answer:
             assert answer.status == 200

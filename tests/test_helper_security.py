@@ -726,6 +726,7 @@ def test_garbage_behind_a_good_request_spoils_only_itself(helper: Helper) -> Non
 # Slow and silent ones
 
 
+@pytest.mark.slow("faults")
 @pytest.mark.alone
 def test_who_takes_their_time_is_given_up_after_ten_seconds_and_nobody_else_waits(helper: Helper) -> None:
     jobs = [announced(helper) for _ in range(2)]
@@ -782,6 +783,7 @@ def _ended_after(helper: Helper, cases: dict[str, tuple[bytes, bytes]], silent: 
     return ended
 
 
+@pytest.mark.slow("faults")
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
 def test_who_never_reads_a_result_is_given_up_and_the_memory_is_free_again(helper: Helper) -> None:
     """12 megapixels are more than fits into what lies between two sockets."""

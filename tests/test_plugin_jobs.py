@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STARTABLE = (sys.executable, "-m", "deepdream_core", "helper", "--on-demand")
-AT_ONCE_S = 5.0
+AT_ONCE_S = 20.0  # also on a busy machine; nobody waits for a timeout of 30 s
 SIDE = 32
 SHAPE = (SIDE, SIDE, 3)
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
@@ -168,7 +168,7 @@ def test_a_preview_of_one_octave_is_seen_while_it_grows(helper: Helper) -> None:
     one, other = first(job, "picture"), first(job, "picture")
     assert one.data != other.data
     job.cancel()
-    assert failure(job, 2.5).code == "cancelled"
+    assert failure(job).code == "cancelled"
     job.join(60)
 
 
@@ -198,7 +198,7 @@ def test_a_job_cancelled_before_it_began_never_reaches_the_helper(helper: Helper
     job = jobs.Dreaming(facts_of(helper.endpoint_file), b"", "uint8", SHAPE, {}, priority="preview")
     job.cancel()
     job.start()
-    assert failure(job, 2.5).code == "cancelled"
+    assert failure(job).code == "cancelled"
     job.join(60)
 
 
@@ -295,8 +295,8 @@ def test_a_cancel_ends_the_wait_for_a_helper_that_starts(tmp_path: Path) -> None
     job = dreaming(known)
     first(job, "starting")
     job.cancel()
-    assert failure(job, 2).code == "cancelled"
-    job.join(2)
+    assert failure(job).code == "cancelled"
+    job.join(60)
     assert not job.is_alive()
     stop = threading.Event()
     stop.set()
