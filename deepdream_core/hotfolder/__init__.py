@@ -1,1 +1,1 @@
-"""The drop folder: pictures put into it come out dreamed, each exactly once, and none is ever lost."""
+"""The hot folder: dreams each picture that is dropped into it exactly once, and never loses one."""

@@ -1,4 +1,4 @@
-"""Who may use what this program makes in a drop folder: the group that may use what it belongs to, whatever the umask."""
+"""Permissions of files and folders in a drop folder: the drop folder's group may use them, whatever the umask."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _ACL = "system.posix_acl_access"
 
 
 def share(path: Path, like: Path) -> None:
-    """Give the group of `like` the access to `path` that it has to `like`, and no other group more than everybody has.
+    """Give the group of `like` the same access to `path`, and other groups no more than everybody has.
 
-    A file is not made executable. What an access list rules is left to that, and a file system without permissions to
-    itself; raises nothing.
+    Files do not become executable. If an access list decides, or the file system has no permissions, nothing changes;
+    raises nothing.
     """
     if sys.platform == "win32" or _has_acl(like):
         return
     with contextlib.suppress(OSError):
         wanted, made = like.stat(), path.stat()
         same = wanted.st_gid == made.st_gid
-        if not same and not made.st_mode & stat.S_ISGID:  # that bit says that the folder's group is meant
+        if not same and not made.st_mode & stat.S_ISGID:  # with that bit the folder decides the group
             with contextlib.suppress(OSError):
                 os.chown(path, -1, wanted.st_gid)
                 same = True
@@ -38,7 +38,7 @@ def share(path: Path, like: Path) -> None:
 
 
 def _has_acl(path: Path) -> bool:
-    """Say whether an access list rules; the mode's bits for the group are its mask then."""
+    """Return whether an access list decides; the mode's group bits are then its mask."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             return bool(os.getxattr(path, _ACL))

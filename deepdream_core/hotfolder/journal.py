@@ -281,5 +281,5 @@ def _stored(value: Any) -> Any:
     if isinstance(value, str):  # sentences name files, whose names may be of any bytes
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, (tuple, list)):
-        return json.dumps([[os.fsencode(one.name).hex(), one.size, one.sha256] for one in value])
+        return json.dumps([[os.fsencode(file.name).hex(), file.size, file.sha256] for file in value])
     return value

@@ -1,8 +1,8 @@
-"""Which daemon works in a drop folder, where several could: two machines with one share, two users, two state folders.
+"""Which daemon works in a drop folder if several could: two machines with one share, two users, two state folders.
 
-Daemons with one state folder shut each other out by a lock. Others cannot see that lock, and one held open on a share would
-keep the disk from being unmounted. So whoever works in a folder leaves a hidden file there and renews it; one that finds
-another's waits until that has not changed for a while, by its own clock: those of two machines need not agree.
+Daemons with the same state folder exclude each other by a lock. Others cannot see that lock, and a lock held open on a
+share would keep the disk from being unmounted. So the daemon that works in a folder writes a hidden file there and renews
+it. A daemon that finds another's file waits until it has not changed for a while, by its own clock, as clocks may differ.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 LEASE = ".deepdream-folder-watched"
 RENEWED_EVERY_S = 300.0
 SILENT_S = 3 * RENEWED_EVERY_S
-"""Another's lease that has not changed for so long is taken over."""
+"""A daemon takes over another's lease that has not changed for so long."""
 _LONGEST = 512
 
 
 class Lease:
-    """The lease of one folder for the daemon whose state folder is called `identity`; times are monotonic seconds."""
+    """The lease of one folder for the daemon whose journal has this `identity`; times are monotonic seconds."""
 
     def __init__(self, root: Path, identity: str) -> None:
         self._path = root / LEASE
@@ -36,7 +36,7 @@ class Lease:
         self._other_since = 0.0
 
     def refused(self, now: float) -> str:
-        """Return who else works in the folder, "" when it is ours; renews the lease as far as it is time for that."""
+        """Return which other daemon works in the folder, "" if the lease is ours, which is renewed if it is time to."""
         if now < self._next:
             return ""
         held = self._read()
@@ -49,13 +49,13 @@ class Lease:
         self._other = ""
         self._next = now + RENEWED_EVERY_S
         self._renewals += 1
-        with contextlib.suppress(OSError):  # a disk may be full, and that has its own words
+        with contextlib.suppress(OSError):  # a full disk is reported elsewhere
             self._path.write_text(f"{self._identity} {self._renewals} {platform.node()}\n", "utf-8")
-            share(self._path, self._path.parent)  # who must not work here has to be able to read it
+            share(self._path, self._path.parent)  # daemons of other users must be able to read it
         return ""
 
     def release(self) -> None:
-        """Let others have the folder."""
+        """Give the lease up."""
         self._next = float("-inf")
         held = self._read()
         if held and held.split()[0] == self._identity:

@@ -1,4 +1,4 @@
-"""Whether a drop folder is really there: a disk that is not mounted leaves an empty folder in its place."""
+"""Whether a drop folder is really there: if a disk is not mounted, an empty folder is in its place."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from deepdream_core.hotfolder.journal import Journal
 
 MARK = ".deepdream-folder"
-"""A hidden file whose content the journal knows; it lies on the same disk as the pictures."""
+"""A hidden file whose content the journal knows; it is on the same disk as the pictures."""
 _LONGEST = 64
 
 
 def missing(journal: Journal, root: Path) -> str | None:
-    """Return why the folder is not there to be worked in, or None.
+    """Return why the folder is offline, None if it is not.
 
-    A folder that was never seen is made and marked; one that was moved or renamed is known by its mark. One that has lost
-    its mark, or bears another, is taken for a bare mount point unless pictures or our own folders lie in it. Raises
-    `OSError` when it cannot be made or read, `OutputError` as the journal.
+    A new folder is created and marked; a moved or renamed one is recognised by its mark. A known folder without its mark is
+    taken for an unmounted mount point if it is empty. Raises `OSError` if the folder cannot be created or read,
+    `OutputError` as the journal does.
     """
     known = journal.mark(root)
     if not root.is_dir():
@@ -52,9 +52,9 @@ def missing(journal: Journal, root: Path) -> str | None:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder and what is missing above it; in a group's folder they are the group's, whatever the umask says."""
+    """Create a folder and its missing parents; in a group's folder they belong to the group, whatever the umask."""
     if not folder.parent.is_dir():
         _make(folder.parent)
     folder.mkdir(exist_ok=True)
-    if folder.parent.stat().st_mode & stat.S_ISGID:  # one's home is nobody else's
+    if folder.parent.stat().st_mode & stat.S_ISGID:  # a home folder is not a group's
         share(folder, folder.parent)

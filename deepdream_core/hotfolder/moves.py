@@ -1,4 +1,4 @@
-"""Giving files another name without ever overwriting one, losing one or leaving two."""
+"""Moving files without ever overwriting, losing or doubling one."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ PIECE = 1 << 20
 
 
 def move(source: Path, target: Path) -> None:
-    """Give a file another name, also on another disk; what it is called is on disk afterwards.
+    """Move a file, also to another disk; its new name is on disk afterwards.
 
-    Raises `FileExistsError` when something has that name, other `OSError`s; the file is then where it was.
+    Raises `FileExistsError` if the name is taken, and other `OSError`s; the file is then where it was.
     """
     try:
         _renamed(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _carried(source, target)
+        _copy_across(source, target)
     flush_folder(target.parent)
     flush_folder(source.parent)
 
 
 def _renamed(source: Path, target: Path) -> None:
-    """Rename in one step where the system can, else by a second name; only the last resort looks first."""
+    """Rename in one step if the system can, else by a second name; only the last resort checks the name first."""
     rename = _rename_noreplace()
     if rename is not None:
         number = rename(os.fsencode(source), os.fsencode(target))
@@ -66,7 +66,7 @@ def _renamed(source: Path, target: Path) -> None:
 
 @cache
 def _rename_noreplace() -> Callable[[bytes, bytes], int] | None:
-    """Return Linux's renameat2(2) with RENAME_NOREPLACE, or None; it returns 0 or the error's number."""
+    """Return Linux's renameat2(2) with RENAME_NOREPLACE, or None; it returns 0 or the error number."""
     if sys.platform != "linux":
         return None
     try:
@@ -82,8 +82,8 @@ def _rename_noreplace() -> Callable[[bytes, bytes], int] | None:
     return rename
 
 
-def _carried(source: Path, target: Path) -> None:
-    """Copy a file to another disk, read it again there, and only then remove it here."""
+def _copy_across(source: Path, target: Path) -> None:
+    """Copy a file to another disk, compare the copy, and only then remove the original."""
     before = source.stat()
     temporary = unfinished_copy(target)
     try:
@@ -100,7 +100,7 @@ def _carried(source: Path, target: Path) -> None:
     try:
         source.unlink()
     except OSError:
-        if os.path.lexists(source):  # two would be one too many
+        if os.path.lexists(source):  # keep only one of the two
             with contextlib.suppress(OSError):
                 target.unlink()
         raise
@@ -111,7 +111,7 @@ def _remove_unfinished(temporary: Path) -> None:
 
 
 def unfinished_copy(target: Path) -> Path:
-    """Return what a copy to another disk is called until it is whole: the same after a kill, so that it can be removed."""
+    """Return the name of a copy to another disk until it is complete: the same after a kill, so that it can be removed."""
     return target.with_name(f".deepdream-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.tmp")
 
 
@@ -122,18 +122,18 @@ def sha256_of(path: Path) -> str:
 
 
 def make_folder(folder: Path, own: Path, counterpart: Path | None = None) -> Path:
-    """Make a folder below `own` (out/, done/ or failed/) and what is missing above it, on disk; return it.
+    """Create a folder below `own` (out/, done/ or failed/) and its missing parents, on disk; return it.
 
-    Each is open to those to whom its counterpart is, also to a group that the umask leaves out, and to no others; the
-    counterpart of `own` is the drop folder, or `counterpart`. Where a file has a folder's name, that is called `name (2)`.
-    Raises `OSError`, also when the drop folder is not there itself.
+    Each folder gets the permissions of its counterpart, whatever the umask; the counterpart of `own` is the drop folder, or
+    `counterpart`. If a file has a folder's name, the folder is called `name (2)`. Raises `OSError`, also if the drop folder
+    itself does not exist.
     """
     if not own.is_dir() and not _made(own, own.parent):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(own))
     made, like = own, counterpart or own.parent
     for part in folder.relative_to(own).parts:
         like /= part
-        made = next(one for one in _names(made / part) if one.is_dir() or _made(one, like))
+        made = next(path for path in _names(made / part) if path.is_dir() or _made(path, like))
     return made
 
 
@@ -143,7 +143,7 @@ def _names(wanted: Path) -> Iterator[Path]:
 
 
 def _made(folder: Path, like: Path) -> bool:
-    """Make one folder; say no when a file has its name."""
+    """Create one folder; return False if a file has its name."""
     try:
         mode = like.stat().st_mode | stat.S_IRWXU
     except OSError:

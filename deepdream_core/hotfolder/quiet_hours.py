@@ -1,4 +1,4 @@
-"""Hours of the day in which nothing is dreamed, by the clock on the wall."""
+"""Hours of the day in which nothing is dreamed, by the wall clock."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _LONGEST_MIN = 4 * 24 * 60
 
 
 def quiet(hours: str | None, at: datetime.datetime) -> bool:
-    """Return whether the clock, showing `at`, is within `hours` such as `22:00-07:00`; never within None.
+    """Return whether the wall clock's time `at` is within `hours` such as `22:00-07:00`; never within None.
 
-    The first minute belongs to the hours, the last does not. Raises `ValueError` for hours that are none.
+    The first minute belongs to the hours, the last does not. Raises `ValueError` for a text that is not hours.
     """
     if hours is None:
         return False
@@ -24,10 +24,10 @@ def quiet(hours: str | None, at: datetime.datetime) -> bool:
 
 
 def quiet_until(hours: str | None, at: datetime.datetime) -> datetime.datetime:
-    """Return the first moment from `at` on that is not within `hours`; `at` itself when it is not.
+    """Return the first moment from `at` on that is not within `hours`; `at` itself if it is not within them.
 
-    A time without a zone is this machine's own, as everywhere in Python; where clocks are put forward or back, what they
-    then show decides. Raises `ValueError` for hours that are none.
+    A time without a zone is in this machine's zone, as everywhere in Python; when clocks are put forward or back, the time
+    that they show decides. Raises `ValueError` for a text that is not hours.
     """
     if not quiet(hours, at):
         return at

@@ -1,4 +1,4 @@
-"""Looking through a folder: every regular file below it, never through a link, one at a time."""
+"""Scanning a folder: every regular file below it, one at a time, without following links."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BY_DESCRIPTOR = os.scandir in os.supports_fd and os.stat in os.supports_dir_fd
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A regular file as it was when it was looked at: size in bytes, time of the last change in ns, how many links.
+    """A regular file at the time of a look: size in bytes, time of the last change in ns, number of links.
 
-    File systems give times and inodes of any size; here they are the 64 bits, with a sign, that a database holds. They are
-    only ever compared with each other.
+    File systems have times and inodes of any size; here they are 64 bits with a sign, as a database stores them. They are
+    only compared with each other.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Found:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Size and time. The inode says less: some network file systems give a file another one at every look."""
+        """Size and time. The inode is less reliable: some network file systems show another one at every look."""
         return self.size, self.mtime_ns
 
 
@@ -49,30 +49,30 @@ def scan(
     """Yield the regular files below `root`, in no particular order, as they are found.
 
     `passed_over(path, is_folder)` leaves out a file, or a folder with all that is in it. Links, sockets, pipes and devices
-    are left out; other file systems mounted below `root` are looked through; `root` itself may be a link. Names are
-    as the system has them, bytes that are no UTF-8 as surrogates. A file that vanishes meanwhile is left out; a folder
-    that vanishes, cannot be read, or lies deeper than a path can be long is told to `unreadable`, as is a file that the
-    file system, or this program, fails to look at, and the rest goes on.
+    are left out; other file systems mounted below `root` are scanned, too; `root` itself may be a link. Names are as the
+    system has them, with surrogates for bytes that are not UTF-8. A file that vanishes meanwhile is left out. `unreadable`
+    gets a folder that vanishes, cannot be read, or is deeper than a path can be long, and a file that cannot be looked at
+    because of the file system or a fault of this program; the scan continues.
 
-    Raises OSError, at the first step or a later one, when `root` itself cannot be listed.
+    Raises OSError, at the first step or a later one, if `root` itself cannot be listed.
     """
-    tell = unreadable or (lambda _path, _error: None)
+    report = unreadable or (lambda _path, _error: None)
     folders = [root]
     while folders:
         folder = folders.pop()
         try:
-            yield from _files(folder, passed_over, folders, tell, follow=folder is root)
+            yield from _files(folder, passed_over, folders, report, follow=folder is root)
         except OSError as error:
             if folder is root:
                 raise
-            tell(folder, error)
+            report(folder, error)
 
 
 def look(path: Path, root: Path) -> Found | None:
-    """Return the regular file below `root` that has this name just now; None when that is none.
+    """Return the regular file that `path`, below `root`, is at the moment; None if it is not one.
 
-    None also for a link, for what lies behind one, and when the file system does not say: what is not seen now, a later
-    scan finds. Raises nothing.
+    None also for a link, for a path behind one, and if the file system gives no answer: a later scan will find the file.
+    Raises nothing.
     """
     try:
         for folder in path.relative_to(root).parents[:-1]:
@@ -87,11 +87,11 @@ def _files(
     folder: Path,
     passed_over: Callable[[Path, bool], bool],
     folders: list[Path],
-    tell: Callable[[Path, Exception], object],
+    report: Callable[[Path, Exception], object],
     *,
     follow: bool,
 ) -> Iterator[Found]:
-    """Yield one folder's files and note the folders in it."""
+    """Yield one folder's files and add its folders to `folders`."""
     with (
         _opened(folder, follow=follow) as descriptor,
         os.scandir(folder if descriptor is None else descriptor) as entries,
@@ -107,9 +107,9 @@ def _files(
                     continue
                 name = entry.path if descriptor is None else entry.name
                 found = _found(path, os.stat(name, dir_fd=descriptor, follow_symlinks=False))
-            except Exception as error:  # whatever it is about this one, the others are looked at
+            except Exception as error:  # whatever the problem is, the other files are scanned
                 if not isinstance(error, OSError) or error.errno not in _GONE:
-                    tell(path, error)
+                    report(path, error)
                 continue
             if found is not None:
                 yield found
@@ -117,7 +117,7 @@ def _files(
 
 @contextlib.contextmanager
 def _opened(folder: Path, *, follow: bool) -> Iterator[int | None]:
-    """Open the folder itself, even if a link takes its place at this moment; None where a system cannot list by that."""
+    """Open the folder itself, even if a link replaces it at this moment; None if the system cannot list a descriptor."""
     if sys.platform == "win32" or not _BY_DESCRIPTOR:
         yield None
         return

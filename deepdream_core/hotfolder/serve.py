@@ -34,11 +34,11 @@ RELOAD = getattr(signal, "SIGHUP", None)
 
 
 def watch(folders: Sequence[Path], config: Path | None, *, live: bool, log: Path | None = None) -> None:
-    """Watch the folders named, or those of the configuration, until Ctrl-C or SIGTERM; SIGHUP reads the configuration.
+    """Watch the named folders, or those of the configuration, until Ctrl-C or SIGTERM; SIGHUP reloads the configuration.
 
-    `live`: show a table instead of a line for each picture; `log`: write the lines into this file, also the one of the
-    error that ends it. Raises `SettingsError` for a folder that cannot be meant and for one that is watched already,
-    `OutputError` when the journal or the log cannot be used.
+    `live`: show a table instead of a line for each picture; `log`: write the lines into this file, including the error that
+    ends the daemon. Raises `SettingsError` for a folder that cannot be watched or is watched already, `OutputError` if the
+    journal or the log cannot be used.
     """
     if log is None:
         _watch(folders, config, partial(_screen, live))
@@ -57,11 +57,11 @@ def _watch(folders: Sequence[Path], config: Path | None, screen: Callable[[], Sc
     def load() -> tuple[Config, Sequence[FolderSettings]]:
         pulse.reloading()
         loaded = load_config(config)
-        wanted = [_named(path, loaded) for path in folders] or loaded.folders
+        wanted = [_settings_of(path, loaded) for path in folders] or loaded.folders
         if not wanted:
             raise SettingsError("no folder to watch", "name one, or give `folders` in config.yaml")
         check(wanted)
-        locks.hold([root_of(one) for one in wanted])
+        locks.hold([root_of(folder) for folder in wanted])
         return loaded, wanted
 
     journal = shared_state.open_journal()
@@ -69,10 +69,10 @@ def _watch(folders: Sequence[Path], config: Path | None, screen: Callable[[], Sc
     pulse = Pulse(say)
     if journal.notice:
         say(journal.notice)
-    watching = _Attention(config)
+    changes = _Changes(config)
 
     def shown(state: dict[str, Any]) -> None:
-        watching.turn(daemon, state)
+        changes.check(daemon, state)
         pulse.show(state)
         show(state)
 
@@ -99,8 +99,8 @@ def _watch(folders: Sequence[Path], config: Path | None, screen: Callable[[], Sc
         locks.release()
 
 
-class _Attention:
-    """What the daemon looks at once a second besides its folders: edits of the configuration, and `retry`."""
+class _Changes:
+    """What the daemon checks once a second besides its folders: edits of the configuration, and `deepdream retry`."""
 
     def __init__(self, config: Path | None) -> None:
         self._files = (builtin_config_path(), config or user_config_path())
@@ -117,8 +117,8 @@ class _Attention:
                 seen.append(None)
         return seen
 
-    def turn(self, daemon: Daemon, state: dict[str, Any]) -> None:
-        """Look, as far as it is time for that, and write down how things stand."""
+    def check(self, daemon: Daemon, state: dict[str, Any]) -> None:
+        """Check and write the state, if it is time to."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -133,19 +133,19 @@ class _Attention:
             daemon.nudge()
 
 
-def _named(path: Path, config: Config) -> FolderSettings:
-    """Return the settings of a folder named on the command line: its own in the configuration, or the defaults."""
+def _settings_of(path: Path, config: Config) -> FolderSettings:
+    """Return the settings of a folder from the command line: those in the configuration, or the defaults."""
     path = path.absolute()
-    for one in config.folders:
-        if root_of(one) == path:
-            return one
+    for folder in config.folders:
+        if root_of(folder) == path:
+            return folder
     return FolderSettings(path=str(path))
 
 
 def _signals(daemon: Daemon) -> dict[int, Any]:
-    """Let signals reach the daemon; return the handlers from before.
+    """Handle signals for the daemon; return the handlers from before.
 
-    What nohup or a script's & has us ignore stays ignored; SIGTERM always counts.
+    Signals that nohup or a script's & made us ignore stay ignored; SIGTERM always counts.
     """
     wanted: dict[int, Callable[[int, object], None]] = {
         signal.SIGTERM: lambda *_: daemon.stop(),
@@ -161,21 +161,21 @@ def _signals(daemon: Daemon) -> dict[int, Any]:
 
 
 def _opened_engine(before: Backend | None, config: Path | None) -> Backend:
-    """Return the helper in the engine's place, the one from `before` if there is one, started if none runs.
+    """Return the helper as an engine: `before` if there is one; the helper is started if none runs.
 
-    Raises `DeepDreamError` as that does.
+    Raises `DeepDreamError` as `remote` does.
     """
     from deepdream_core.work import remote
 
     if isinstance(before, remote.RemoteEngine):
         before.refresh()
         return before
-    # That others are before is usual, and told to nobody.
+    # Nobody needs to know that other jobs come first.
     return remote.RemoteEngine(lambda: remote.connect(start=True, config=config), lambda _text: None)
 
 
 def _screen(live: bool) -> Screen:
-    """Return how to tell a line, how to show the state, and how to end both."""
+    """Return functions that print a line, show the state, and end both."""
     if live:
         from deepdream_core.hotfolder.terminal import Table
 
@@ -189,7 +189,7 @@ def _screen(live: bool) -> Screen:
 
 
 def _logged(path: Path) -> Callable[[str], None]:
-    """Return what writes a line into a file that starts over when it has become long; raises `OutputError`."""
+    """Return a function that writes a line into a rotating log file; raises `OutputError`."""
     log = logging.getLogger("deepdream.hotfolder.lines")
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -200,5 +200,5 @@ def _logged(path: Path) -> Callable[[str], None]:
         raise OutputError(f"{path}: {error.strerror}", "give another file with --log") from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(handler)
-    logging.raiseExceptions = False  # a full disk is no reason to stop
+    logging.raiseExceptions = False  # a full disk must not stop the daemon
     return lambda text: log.info("%s", printable(text))

@@ -1,7 +1,7 @@
-"""What the daemon and the commands beside it know in common: the journal, locks, a pause, and how things stand.
+"""What the daemon shares with other commands: the journal, locks, the pause, and the daemon's state.
 
-All lie in folders of this user alone. No command talks to the daemon: it reads what the daemon last wrote, and leaves a
-mark that the daemon sees within a second.
+All of it is in private folders of this user. No command talks to the daemon: commands read the state that the daemon wrote
+last, and leave files that the daemon notices within a second.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.sqlite3"
 STALE_S = 10.0
-"""A state that was written longer ago is that of a daemon that hangs or has died."""
+"""The daemon hangs or has died if its state is older."""
 
 
 def state_folder() -> Path:
-    """Return the folder of journal and locks, made for this user alone; raises `SettingsError` and `OutputError`."""
+    """Return the private folder of journal and locks, created if missing; raises `SettingsError` and `OutputError`."""
     try:
         above = user_folders.state_folder()
     except wire.WireError as error:
-        raise _told(error, SettingsError) from None
+        raise _as_error(error, SettingsError) from None
     folder = above / "hotfolder"
     try:
         private_files.make_private_folder(above)
         private_files.make_private_folder(folder)
     except wire.WireError as error:
-        raise _told(error, OutputError) from None
+        raise _as_error(error, OutputError) from None
     return folder
 
 
-def _told(error: wire.WireError, kind: type[DeepDreamError]) -> DeepDreamError:
+def _as_error(error: wire.WireError, kind: type[DeepDreamError]) -> DeepDreamError:
     what, _, step = str(error).rpartition(" — ")
     return kind(what, step)
 
@@ -55,7 +55,7 @@ def open_journal() -> Journal:
 
 
 class Locks:
-    """One daemon for each drop folder, as long as this object lives; raises `SettingsError` where there is another."""
+    """Locks that allow one daemon for each drop folder; raises `SettingsError` for a folder that another daemon watches."""
 
     def __init__(self) -> None:
         self._held: dict[Path, FileLock] = {}
@@ -78,17 +78,17 @@ class Locks:
             self._held.pop(root).release()
 
     def release(self) -> None:
-        """Let go of all."""
+        """Release all locks."""
         self.hold([])
 
 
 def is_paused() -> bool:
-    """Say whether a person has paused the hot folders."""
+    """Return whether somebody has paused the hot folders."""
     return (state_folder() / "paused").exists()
 
 
 def set_paused(paused: bool) -> None:
-    """Pause all hot folders, or let them go on; that survives a restart. Raises `OutputError`."""
+    """Pause or resume all hot folders; a pause survives a restart. Raises `OutputError`."""
     mark = state_folder() / "paused"
     try:
         mark.touch() if paused else mark.unlink(missing_ok=True)
@@ -97,7 +97,7 @@ def set_paused(paused: bool) -> None:
 
 
 def nudge() -> None:
-    """Ask the daemons to try at once what waits; raises `OutputError`."""
+    """Ask the daemons to try all waiting files at once; raises `OutputError`."""
     mark = state_folder() / "nudge"
     try:
         mark.write_text(f"{time.time_ns()}\n", "ascii")
@@ -106,14 +106,14 @@ def nudge() -> None:
 
 
 def nudged() -> str:
-    """Return a text that is another one after each `nudge`."""
+    """Return a text that changes with each `nudge`."""
     with contextlib.suppress(OSError):
         return (state_folder() / "nudge").read_text("ascii")
     return ""
 
 
 def write_state(state: dict[str, Any]) -> None:
-    """Keep how things stand where `states` finds it; a disk that is full is no reason to stop."""
+    """Write the daemon's state for `states`; a full disk does not matter."""
     path = state_folder() / f"state-{os.getpid()}.json"
     temporary = path.with_suffix(".tmp")
     with contextlib.suppress(OSError):
@@ -122,13 +122,13 @@ def write_state(state: dict[str, Any]) -> None:
 
 
 def remove_state() -> None:
-    """Forget how things stand: this daemon ends."""
+    """Remove the state of this daemon, which ends."""
     with contextlib.suppress(OSError):
         (state_folder() / f"state-{os.getpid()}.json").unlink(missing_ok=True)
 
 
 def states() -> list[dict[str, Any]]:
-    """Return how things stand in every daemon that runs; what dead ones left is removed."""
+    """Return the state of every running daemon, and remove those of dead ones."""
     found = []
     for path in sorted(state_folder().glob("state-*.json")):
         try:

@@ -56,9 +56,9 @@ class SpareMemory:
 
 
 def free_memory_mb(settings: EngineSettings) -> float | None:
-    """Return the free memory in MB of the emptiest device in use, or None when it cannot be known.
+    """Return the free memory in MB of the emptiest device in use, or None if it is unknown.
 
-    Asked of nvidia-smi where devices are CUDA's, else of the system: a CPU and Apple's GPU share its memory.
+    nvidia-smi knows it for CUDA devices, else the system: a CPU and Apple's GPU use its memory.
     """
     names = [settings.device] if settings.devices == "auto" else list(settings.devices)
     cuda = [name for name in names if name.startswith(("cuda", "auto"))]

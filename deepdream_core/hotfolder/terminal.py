@@ -23,7 +23,7 @@ RUNNING_SHOWN = 3
 
 
 class Table:
-    """A live table on stderr; lines that are told stand above it."""
+    """A live table on stderr, with lines above it."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -33,11 +33,11 @@ class Table:
         self._live.start()
 
     def say(self, text: str) -> None:
-        """Tell a line."""
+        """Print a line above the table."""
         self._console.print(escape(printable(text)), soft_wrap=True)
 
     def show(self, state: dict[str, Any]) -> None:
-        """Show how things stand."""
+        """Show the daemon's state."""
         self._live.update(Group(*drawn(state)))
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ def _no_echo_of_control() -> Iterator[None]:
 
 
 def drawn(state: dict[str, Any]) -> Iterator[Grid | Text]:
-    """Return the folders and what is being done in them, as rich can print it."""
+    """Yield the folders and the pictures in work, for rich to print."""
     grid = Grid(box=None, pad_edge=False, header_style="dim")
     for title in ("folder", "waiting", "done", "failed", "now"):
         grid.add_column(title, justify="right" if title in ("waiting", "done", "failed") else "left", overflow="fold")
@@ -80,13 +80,13 @@ def drawn(state: dict[str, Any]) -> Iterator[Grid | Text]:
         )  # fmt: skip
     yield grid
     for folder in state["folders"]:
-        for one in folder["running"][:RUNNING_SHOWN]:
-            percent = f"{100 * one['fraction']:3.0f} %" if one["stage"] == "dreaming" else ""
-            path = Path(one["path"])
+        for picture in folder["running"][:RUNNING_SHOWN]:
+            percent = f"{100 * picture['fraction']:3.0f} %" if picture["stage"] == "dreaming" else ""
+            path = Path(picture["path"])
             above = path.parent.relative_to(folder["folder"])
             where = f" (in {printable(str(above))})" if above.parts else ""
-            told = f"  {printable(path.name)}: {one['stage']} {percent} {clock(one['seconds'])}{where}"
-            yield Text(told, overflow="ellipsis", no_wrap=True)
+            line = f"  {printable(path.name)}: {picture['stage']} {percent} {clock(picture['seconds'])}{where}"
+            yield Text(line, overflow="ellipsis", no_wrap=True)
         for why, count in folder.get("left_alone_why", {}).items():
             yield Text(f"  {count} left alone: {printable(why)}; see `deepdream explain FILE`", overflow="fold")
         if folder["known"]:
@@ -99,7 +99,7 @@ def _now(state: dict[str, Any], folder: dict[str, Any]) -> str:
     if state.get("hangs"):
         return "the daemon does not answer"
     if state["paused"]:
-        return "paused; `deepdream resume` goes on"
+        return "paused; `deepdream resume` ends that"
     if state["busy"]:
         return printable(str(state["busy"]))
     if folder["resting"]:

@@ -1,8 +1,8 @@
-"""What lies beside a picture until all of it has come: the download that will take its place, or a note about it.
+"""Files beside a picture that is not complete: the download that will replace it, or a note about the download.
 
 Firefox makes an empty `photo.jpg` and fills `photo.jpg.part` or, in later versions, `photo.Ab12Cd34.jpg.part`. Others
 write `Unconfirmed 123456.crdownload` (Chrome), `photo.jpg.1a2b3c4d.partial` (rclone), `.syncthing.photo.jpg.tmp`.
-aria2 and lftp fill the file itself and keep a note beside it.
+aria2 and lftp write into the file itself and keep a note beside it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _RANDOM = r"(\.[\w-]{6,12})?"
 
 
 def note_beside(path: Path) -> Path | None:
-    """Return the note that says that a file is not whole yet, None where none lies beside it."""
+    """Return the note beside a file which says that it is not complete, None if there is none."""
     return next((note for end in NOTES if os.path.lexists(note := path.with_name(path.name + end))), None)
 
 
 def download_beside(path: Path) -> Path | None:
-    """Return the unfinished download that will take a file's place, None where none lies beside it."""
+    """Return the unfinished download beside a file that will replace it, None if there is none."""
     stem, ending = re.escape(path.stem.lower()), re.escape(path.suffix.lower())
     own = re.compile(rf"(\.syncthing\.|~syncthing~)?{stem}({_RANDOM}{ending}{_RANDOM})?")
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:

@@ -1,4 +1,4 @@
-"""Whether a program still writes to a file, as far as the system tells."""
+"""Whether a program is still writing to a file, as far as the system knows."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def has_writer(path: Path) -> bool | None:
-    """Say whether any process has the file open for writing; None where that cannot be known.
+    """Return whether any process has the file open for writing; None if that is unknown.
 
-    Raises nothing: a file that is gone, not a regular one (a link counts as itself) or may not be read gives None.
+    Raises nothing: the answer is None for a file that is gone, is not regular (links are not followed) or cannot be read.
 
-    Linux: the kernel refuses a read lease (fcntl(2), F_SETLEASE) while the file is open for writing, by whichever way.
-    A writable mapping counts as long as it lasts, also when its descriptor was closed long ago. The lease is given back
-    at once; whoever opens the file for writing in the microseconds between waits for that, or gets EWOULDBLOCK with
-    O_NONBLOCK. Only the file's owner (or root) is given leases; many network and FUSE file systems give none, and a
-    writer on another machine is not known here.
+    Linux: the kernel refuses a read lease (fcntl(2), F_SETLEASE) while the file is open for writing in any way. A writable
+    mapping counts as long as it lasts, even if its descriptor was closed long ago. The lease is released at once; a program
+    that opens the file for writing in the microseconds between waits for that, or gets EWOULDBLOCK with O_NONBLOCK. Only
+    the file's owner (or root) gets leases; many network and FUSE file systems give none, and writers on other machines
+    are unknown.
 
-    Windows: opening the file without letting others write fails while somebody may; so it does when somebody has it open
-    and lets nobody read. macOS and others have no such question: None.
+    Windows: opening the file without sharing it for writing fails while a program has it open for writing, or has it open
+    without sharing it for reading. macOS and other systems have no such call: None.
     """
     if sys.platform == "linux":
         return _lease_refused(path)
@@ -40,22 +40,22 @@ if sys.platform == "linux":
 
     def _lease_refused(path: Path) -> bool | None:
         try:
-            # Opening a pipe or a device has effects of its own, so ask before; and again, of what was opened.
+            # Opening a pipe or a device has side effects, so check first, and check again what was opened.
             if not stat.S_ISREG(path.lstat().st_mode):
                 return None
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
-        except BlockingIOError:  # somebody holds a write lease: only one that has it open for writing can
+        except BlockingIOError:  # a program holds a write lease, so it has the file open for writing
             return True
         except (OSError, ValueError):
             return None
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
-            # A writer that comes while we hold the lease makes the kernel send SIGIO, which ends a process that has no
-            # handler for it. SIGURG is ignored by default, and is never turned back into SIGIO as a real-time one can be.
+            # A writer that comes while we hold the lease makes the kernel send SIGIO, which ends a process without a
+            # handler for it. SIGURG is ignored by default, and unlike a real-time signal is never replaced by SIGIO.
             fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-            with contextlib.suppress(OSError):  # closing gives it back in any case
+            with contextlib.suppress(OSError):  # closing releases it in any case
                 fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
         except OSError as error:
             return True if error.errno == errno.EAGAIN else None
