@@ -117,7 +117,9 @@ def test_the_refusals_are_those_of_the_code() -> None:
 
 
 def test_the_failures_are_those_of_the_code() -> None:
-    given = {code for call in calls_to("_end_failed") for code in constants(call)[1:2] if isinstance(code, str)}
+    codes = [word.value for call in calls_to("apply") for word in call.keywords if word.arg == "code"]
+    given = {code.value for code in codes if isinstance(code, ast.Constant)}
+    assert given
     assert {row[0] for row in table("failure")} == {*worker.CODES.values(), "internal", *given}
 
 

@@ -273,9 +273,13 @@ def test_status_waits_for_a_helper_that_just_starts_or_ends(
     try:
         silent = deepdream("status", "--json")
         assert silent.returncode == 8
-        assert silent.stderr == "error: a helper starts or ends, and does not answer — try again in a minute\n"
+        assert silent.stderr == "error: a helper is starting or ending, and does not answer — try again in a minute\n"
         told = json.loads(silent.stdout)
-        assert told == {"helper": "silent", "why": "a helper starts or ends, and does not answer", "watching": []}
+        assert told == {
+            "helper": "silent",
+            "why": "a helper is starting or ending, and does not answer",
+            "watching": [],
+        }
         with started(tmp_path, own, "status", "--json") as asking:
             time.sleep(2.0)
             assert asking.poll() is None

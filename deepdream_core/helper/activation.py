@@ -1,6 +1,6 @@
-"""Sockets that a service manager listens on for the helper: systemd's socket activation, sd_listen_fds(3).
+"""Sockets that a service manager listens on for the helper. Follows systemd's socket activation, sd_listen_fds(3).
 
-They stay the manager's: they are never shut down nor unlinked, and what we close is our copy of them.
+The sockets stay the manager's: we never shut them down nor unlink them, and close only our copies.
 """
 
 from __future__ import annotations
@@ -16,52 +16,62 @@ if TYPE_CHECKING:
     from deepdream_core.link.endpoint import Endpoint
 
 FIRST = 3
-"""The number of the first file that is handed over."""
-_MEND = "run `python3 install service` again"
+"""The descriptor of the first socket that is passed."""
+_INSTALL_AGAIN = "run `python3 install service` again"
 
 
 def inherited() -> list[socket.socket]:
-    """Return the sockets handed over to this very process, [] when it was started in another way.
+    """Return the sockets passed to this very process, [] if it was started in another way.
 
-    They are made non-blocking, as a client may be gone by the time it is let in, and closed to programs that we start.
-    Raises `HelperError` for what is no socket that listens on this machine's loopback address.
+    They become non-blocking, as a client may have disconnected before it is accepted, and programs that we start do not
+    inherit them. Raises `HelperError` for anything but a socket that listens on this machine's loopback address.
     """
     pid, count = os.environ.get("LISTEN_PID", ""), os.environ.get("LISTEN_FDS", "")
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         os.environ.pop(name, None)
     if pid != str(os.getpid()) or not count.isdigit():
         return []
-    found = []
+    sockets = []
     for number in range(FIRST, FIRST + int(count)):
         try:
             os.set_inheritable(number, False)
-            one = socket.socket(fileno=number)
-            listens = one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            found = socket.socket(fileno=number)
+            listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         except OSError as error:
-            raise HelperError(f"file {number}, which was handed over, is no socket: {error.strerror}", _MEND) from None
-        if one.family not in (socket.AF_INET, socket.AF_INET6) or not listens:
-            raise HelperError(f"the socket handed over as file {number} does not listen for TCP connections", _MEND)
-        if one.getsockname()[0] not in wire.LOOPBACK:
-            raise HelperError(f"a socket handed over listens at {one.getsockname()[0]}, for other machines", _MEND)
-        one.setblocking(False)
-        found.append(one)
-    if len({one.getsockname()[1] for one in found}) > 1:
-        raise HelperError("the sockets handed over listen on several ports", _MEND)
-    return found
+            raise HelperError(
+                f"descriptor {number}, which was passed to the helper, is not a socket: {error.strerror}",
+                _INSTALL_AGAIN,
+            ) from None
+        if found.family not in (socket.AF_INET, socket.AF_INET6) or not listens:
+            raise HelperError(
+                f"the socket passed as descriptor {number} does not listen for TCP connections", _INSTALL_AGAIN
+            )
+        if found.getsockname()[0] not in wire.LOOPBACK:
+            raise HelperError(
+                f"a passed socket listens at {found.getsockname()[0]}, where other machines reach it", _INSTALL_AGAIN
+            )
+        found.setblocking(False)
+        sockets.append(found)
+    if len({found.getsockname()[1] for found in sockets}) > 1:
+        raise HelperError("the passed sockets listen on several ports", _INSTALL_AGAIN)
+    return sockets
 
 
 def address(sockets: list[socket.socket]) -> tuple[Endpoint, str]:
-    """Return the service's endpoint at the port of these sockets, and a sentence about what is not as it should be.
+    """Return the service's endpoint at the port of these sockets, and a sentence about a problem with it.
 
-    Raises `HelperError` when there is no service file and none can be made.
+    Raises `HelperError` if there is no service file and none can be written.
     """
     port = sockets[0].getsockname()[1]
     try:
-        found, said = service_endpoint.prepared(service_endpoint.service_path(), port)
+        found, notice = service_endpoint.prepared(service_endpoint.service_path(), port)
     except wire.WireError as error:
         raise HelperError(*str(error).split(" — ", 1)) from None
-    if said:
-        return found, f"{said}; run `python3 install gimp` again, so that GIMP knows the new one"
+    if notice:
+        return found, f"{notice}; run `python3 install gimp` again, so that GIMP gets the new address"
     if found.port != port:
-        return found, f"the service listens on port {port}, programs look for it on port {found.port} — {_MEND}"
+        return (
+            found,
+            f"the service listens on port {port}, but programs look for it on port {found.port} — {_INSTALL_AGAIN}",
+        )
     return found, ""

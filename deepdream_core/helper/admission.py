@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 LONGEST_RETRY_S = 60
 FETCH_WITHIN_S = 10.0
-"""A result makes no room for others before its client had so long to fetch it."""
+"""A result makes no room for others until its client had so long to fetch it."""
 
 
 def make_room(
     queue: Queue, job: Job, replaced: list[Job], limits: HelperSettings, forget: Callable[[Job], None], turn_s: float
 ) -> None:
-    """Have the oldest results forgotten until a new job fits. Raises `RefusalError` when it cannot, and then forgets none.
+    """Forget the oldest results until a new job fits. Raises `RefusalError` if it cannot fit, and then forgets none.
 
-    `replaced`: jobs that will make place for it. `turn_s`: seconds until a place is likely to become free.
+    `replaced`: jobs that the new one replaces. `turn_s`: seconds until another job is likely to end.
     """
     now = time.monotonic()
     limit = limits.max_memory_mb * 1_000_000
@@ -52,5 +52,5 @@ def make_room(
 
 
 def _may_go(job: Job, now: float) -> bool:
-    """Say whether a job has ended and its client, if it is still there, has had the time to fetch the result."""
+    """Return whether a job has ended and its client has had the time to fetch the result."""
     return job.ended_at is not None and job.holders == 0 and now - job.ended_at > FETCH_WITHIN_S

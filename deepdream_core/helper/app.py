@@ -1,4 +1,4 @@
-"""The application behind the door: HTTP calls become calls of the dispatcher."""
+"""The application behind the door: it translates HTTP calls into calls of the dispatcher."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def build(
         description="One local process that owns the GPU. Loopback only; bearer token from the endpoint file.",
         redirect_slashes=False,
     )  # fmt: skip
-    _refuse_in_one_form(app)
-    _say_who_may_call(app)
+    _use_one_error_body(app)
+    _document_token(app)
 
     @app.get("/v1/hello", responses=_refusals(422))
     async def hello(nonce: Annotated[str | None, Query(pattern=r"^(?:[0-9a-f]{2}){16,64}$")] = None) -> Hello:
@@ -98,7 +98,7 @@ def build(
 
 
 def _add_incoming(app: FastAPI, dispatcher: Dispatcher) -> None:
-    """Add the calls by which a picture comes in."""
+    """Add the calls that send a picture."""
 
     @app.post("/v1/jobs", status_code=201, responses=_refusals(408, 411, 413, 422, 429, 503))
     async def create(request: JobRequest, response: Response) -> JobCreated:
@@ -114,7 +114,7 @@ def _add_incoming(app: FastAPI, dispatcher: Dispatcher) -> None:
     async def upload(job_id: JobId, kind: Literal["pixels", "mask", "start"], request: Request) -> None:
         """Send an array that was announced, as NPY 1.0 with a Content-Length."""
         job = dispatcher.find(job_id)
-        for _ in range(BREAKS_OFF_POLLS):  # an upload that has just broken off may not have been noticed yet
+        for _ in range(BREAKS_OFF_POLLS):  # the end of a broken upload may not be noticed yet
             if kind not in job.uploading:
                 break
             await asyncio.sleep(0.05)
@@ -135,11 +135,11 @@ def _add_incoming(app: FastAPI, dispatcher: Dispatcher) -> None:
 
 
 def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
-    """Add the calls by which a client learns of its job, gets its picture, and ends it."""
+    """Add the calls that follow a job, fetch its picture and end it."""
 
     @app.get("/v1/jobs/{id}", responses=_refusals(404, 422))
     async def job_status(job_id: JobId) -> JobStatus:
-        """Say where a job stands."""
+        """Return the state of a job."""
         return JobStatus(**job_view(dispatcher.find(job_id), dispatcher.queue))
 
     @app.get(
@@ -148,9 +148,9 @@ def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
     )  # fmt: skip
     async def events(
         job_id: JobId,
-        last_event_id: Annotated[int | None, Header(ge=0, description="tell what came after this")] = None,
+        last_event_id: Annotated[int | None, Header(ge=0, description="send only events after this one")] = None,
     ) -> Response:
-        """Tell what happens to the job, until it ends. This connection is the client's lease on the job."""
+        """Send the job's events until it ends. This connection is the client's lease on the job."""
         return EventStream(dispatcher, dispatcher.find(job_id), last_event_id or 0)
 
     @app.get(
@@ -160,7 +160,7 @@ def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
     async def result(
         job_id: JobId, so_far: Annotated[bool, Query(description="the picture so far of a job that runs")] = False
     ) -> Response:
-        """Return the picture, of the size and type of the one sent."""
+        """Return the picture, in the size and type of the sent one."""
         job = dispatcher.find(job_id)
         if so_far and not job.state.ended:
             try:
@@ -187,11 +187,11 @@ def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
 
 
 def _add_housekeeping(app: FastAPI, dispatcher: Dispatcher, stop: Callable[[], None]) -> None:
-    """Add the calls that are about the helper."""
+    """Add the calls about the helper itself."""
 
     @app.get("/v1/status", responses=_refusals())
     async def status() -> Status:
-        """Say what runs where, what memory is held and what waits."""
+        """Return the workers, the memory in use and the jobs."""
         return Status(version=__version__, **helper_view(dispatcher))
 
     @app.post("/v1/warm", responses={**_refusals(408, 411, 413, 422, 503), 202: {"model": Warm}})
@@ -210,13 +210,13 @@ def _add_housekeeping(app: FastAPI, dispatcher: Dispatcher, stop: Callable[[], N
 
     @app.post("/v1/shutdown", status_code=202, responses=_refusals())
     async def shutdown() -> Response:
-        """End the helper: running jobs are cancelled and their clients told."""
+        """End the helper; it cancels running jobs and informs their clients."""
         stop()
         return Response(status_code=202)
 
 
-def _say_who_may_call(app: FastAPI) -> None:
-    """Let the OpenAPI document tell of the token, which the door asks for."""
+def _document_token(app: FastAPI) -> None:
+    """Add the token, which the door checks, to the OpenAPI document."""
     plain = app.openapi
 
     def with_token() -> dict[str, Any]:
@@ -229,8 +229,8 @@ def _say_who_may_call(app: FastAPI) -> None:
     app.openapi = with_token  # type: ignore[method-assign]
 
 
-def _refuse_in_one_form(app: FastAPI) -> None:
-    """Give every refusal the same body, whoever refuses."""
+def _use_one_error_body(app: FastAPI) -> None:
+    """Give all refusals and errors the same body."""
 
     def answer(refusal: RefusalError, request: Request) -> JSONResponse:
         unread = {"Connection": "close"} if request.method == "PUT" else {}
@@ -257,4 +257,4 @@ def _refuse_in_one_form(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
-        return answer(RefusalError(500, "internal", "something broke in the helper", "look into its log"), request)
+        return answer(RefusalError(500, "internal", "the helper has a fault", "look into its log"), request)

@@ -1,4 +1,4 @@
-"""One helper per user: the lock, the sockets, and the file that tells clients where and with what token."""
+"""One helper per user: the lock, the sockets, and the endpoint file."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ LOCK = "helper.lock"
 
 @dataclass(frozen=True)
 class Lock:
-    """The lock that makes a process this user's helper: where its endpoint file lies, and which file is locked."""
+    """The lock that makes a process this user's helper: the endpoint file that belongs to it, and the locked file."""
 
     endpoint: Path
     held: FileLock
     inode: int
 
     def lost(self, endpoint: Endpoint) -> bool:
-        """Say whether clients no longer find this helper; a missing endpoint file is written again.
+        """Return whether clients no longer find this helper; write a missing endpoint file again.
 
-        Somebody may have emptied the folder, or removed it; another helper could then start beside this one. That
-        something cannot be read or written just now, for want of open files or disk, is no such case.
+        Somebody may have emptied or removed the folder; another helper could then start beside this one. A file that
+        cannot be read or written at the moment, for lack of open files or disk space, does not mean that.
         """
         try:
             if self.endpoint.with_name(LOCK).stat().st_ino != self.inode:
@@ -51,7 +51,7 @@ class Lock:
 
 
 def place() -> Path:
-    """Return where the endpoint file lies; raises `HelperError` when that cannot be said."""
+    """Return the path of the endpoint file; raises `HelperError` if there is no folder for it."""
     try:
         return user_folders.endpoint_path()
     except wire.WireError as error:
@@ -59,9 +59,9 @@ def place() -> Path:
 
 
 def lock_endpoint(path: Path) -> Lock | None:
-    """Take the lock that belongs to an endpoint file, or return None when another helper has it.
+    """Take the lock that belongs to an endpoint file, or return None if another helper has it.
 
-    The system frees it when the process ends, however it ends. Raises `HelperError` when the folder cannot be used.
+    The system releases it when the process ends, however it ends. Raises `HelperError` if the folder cannot be used.
     """
     try:
         private_files.make_private_folder(path.parent)
@@ -73,11 +73,11 @@ def lock_endpoint(path: Path) -> Lock | None:
     except wire.WireError as error:
         raise HelperError(str(error)) from None
     except OSError as error:
-        raise HelperError(f"{path.parent}: {error.strerror}", "mend that, or set DEEPDREAM_RUNTIME_DIR") from None
+        raise HelperError(f"{path.parent}: {error.strerror}", "fix that, or set DEEPDREAM_RUNTIME_DIR") from None
 
 
 def is_locked(path: Path) -> bool:
-    """Say whether a helper has the lock that belongs to an endpoint file; raises like `lock_endpoint`."""
+    """Return whether a helper has the lock that belongs to an endpoint file; raises like `lock_endpoint`."""
     if not path.with_name(LOCK).exists():
         return False
     lock = lock_endpoint(path)
@@ -88,26 +88,26 @@ def is_locked(path: Path) -> bool:
 
 
 def check_silent(path: Path) -> None:
-    """Raise `HelperError` when a helper has the lock, though nobody answers."""
+    """Raise `HelperError` if a helper has the lock, though nobody answers."""
     if is_locked(path):
         raise silent(path)
 
 
 def silent(path: Path) -> HelperError:
-    """Return the error that a helper which has the lock and does not answer stands for."""
+    """Return the error about a helper that has the lock and does not answer."""
     try:
         found = read_endpoint(path)
     except wire.WireError:
         found = None
     if found is None:
-        return HelperError("a helper starts or ends, and does not answer", "try again in a minute")
+        return HelperError("a helper is starting or ending, and does not answer", "try again in a minute")
     return HelperError(f"the helper, process {found.pid}, does not answer", f"end it: kill -9 {found.pid}")
 
 
 def bind(port: int) -> list[socket.socket]:
-    """Return sockets bound to 127.0.0.1 and, where there is IPv6, to ::1 at the same port; 0: a free one.
+    """Return sockets bound to 127.0.0.1 and, if there is IPv6, to ::1 at the same port; 0 means a free port.
 
-    Raises `HelperError` when the port is taken.
+    Raises `HelperError` if the port is taken.
     """
     first = _bound(socket.AF_INET, "127.0.0.1", port)
     try:
@@ -120,7 +120,7 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     try:
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
-        raise HelperError(f"no socket: {error.strerror}", "check the network") from None
+        raise HelperError(f"the system gives no socket: {error.strerror}", "check the network") from None
     try:
         if os.name == "posix":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -146,7 +146,7 @@ def describe(port: int, log: Path) -> Endpoint:
 
 
 def polls(seconds: float, pause_s: float = 0.05) -> Iterator[None]:
-    """Yield again and again until the time is over."""
+    """Yield every `pause_s` until the time is over."""
     until = time.monotonic() + seconds
     yield
     while time.monotonic() < until:

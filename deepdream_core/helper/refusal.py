@@ -1,4 +1,4 @@
-"""What a client is told when its call is refused."""
+"""The answer to a call that is refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class RefusalError(Exception):
-    """An HTTP status with a code for programs, and what happened and what to do next for people."""
+    """An HTTP status, a code for programs, and for people what happened and what to do next."""
 
     def __init__(self, status: int, code: str, what: str, next_step: str, **more: Any) -> None:
         what, next_step = (_sendable(text) for text in (what, next_step))
@@ -16,11 +16,11 @@ class RefusalError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """`Retry-After` where the body says `retry_after`."""
+        """`Retry-After` if the body has `retry_after`."""
         after = self.body["error"].get("retry_after")
         return {} if after is None else {"Retry-After": str(after)}
 
 
 def _sendable(text: str) -> str:
-    """Return a text without halves of characters, and not endless."""
+    """Return a text that can be sent: without lone surrogates, and not too long."""
     return text[:600].encode("utf-8", "backslashreplace").decode()

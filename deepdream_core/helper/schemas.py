@@ -1,4 +1,4 @@
-"""What goes over the wire as JSON, as checked objects; the OpenAPI document is made of them."""
+"""The JSON of the protocol as checked objects; the OpenAPI document comes from them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ State = Literal["created", "queued", "running", "paused", "stopping", "done", "f
 
 
 def _printable(text: str) -> str:
-    """Return the text; raises `ValueError` when it holds what a terminal would obey instead of showing it."""
+    """Return the text; raises `ValueError` if it contains control characters, which a terminal would obey."""
     if not text.isprintable():
-        raise ValueError("holds characters that cannot be printed")
+        raise ValueError("contains characters that cannot be printed")
     return text
 
 
 class JobRequest(BaseModel):
-    """A picture to dream: how, and what will be sent."""
+    """A picture to dream: the settings, and the arrays that will be sent."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    client: str = Field(pattern=r"^[ -~]{1,64}$", max_length=64, description="who asks, the same for one program run")
+    client: str = Field(
+        pattern=r"^[ -~]{1,64}$", max_length=64, description="the client's name, the same for one run of a program"
+    )
     label: Annotated[str, AfterValidator(_printable)] = Field(
-        "", max_length=200, description="what people know the picture by"
+        "", max_length=200, description="the picture's name for people"
     )
     priority: Literal["interactive", "preview", "batch"] = "batch"
     preset: str | None = Field(None, max_length=200, description="a preset's name; none: the defaults")
@@ -46,12 +48,12 @@ class JobRequest(BaseModel):
     dtype: Dtype
     mask: Dtype | None = Field(None, description="type of the H×W×1 strength map that will be sent; none: no mask")
     start: bool = Field(False, description="whether a float32 H×W×3 difference to start from will be sent")
-    previews: bool = Field(False, description="whether events tell of finished octaves")
+    previews: bool = Field(False, description="whether to send an event for each finished octave")
 
     def dream(self, config: Config) -> tuple[DreamSettings, str]:
-        """Return the whole settings and one word about them; raises `RefusalError`.
+        """Return the complete settings, and the preset or layers as a word about them; raises `RefusalError`.
 
-        A client that names all settings an earlier version had, as one of that version does, gets what that version did.
+        A client of an earlier version names all settings of that version, and gets the same picture as from it.
         """
         given = self.settings if self.preset is not None else as_it_was(self.settings)
         try:
@@ -61,11 +63,11 @@ class JobRequest(BaseModel):
         return settings, self.preset or "+".join(settings.layers)
 
     def announced(self, max_megapixels: float) -> dict[str, ArrayHeader]:
-        """Return what will be sent, by name; raises `RefusalError` when it is no picture or too large."""
+        """Return the arrays that will be sent, by name; raises `RefusalError` for a wrong or too large shape."""
         height, width, channels = self.shape
         if not (1 <= channels <= 4 and 1 <= height <= 1_000_000 and 1 <= width <= 1_000_000):
             raise RefusalError(
-                422, "invalid", f"shape {self.shape} is no picture", "send [height, width, 1 to 4 channels]"
+                422, "invalid", f"shape {self.shape} is not a picture's", "send [height, width, 1 to 4 channels]"
             )
         megapixels = height * width / 1e6
         if megapixels > max_megapixels:
@@ -121,7 +123,7 @@ class WeightsInfo(BaseModel):
 
 
 class JobStatus(JobCreated):
-    """Where a job stands. Seconds; `progress` is the last progress event's data."""
+    """The state of a job. Times are in seconds; `progress` is the data of the last progress event."""
 
     client: str
     label: str
@@ -138,7 +140,7 @@ class JobStatus(JobCreated):
 
 
 class WorkerStatus(BaseModel):
-    """One device and the process that owns it. `memory_bytes`: what that process holds of the device's memory."""
+    """A device and the process that owns it. `memory_bytes`: the process's part of the device's memory."""
 
     device: str
     name: str | None
@@ -153,7 +155,7 @@ class WorkerStatus(BaseModel):
 
 
 class Status(BaseModel):
-    """What runs where. `memory_bytes`: shared memory for pictures that wait, run or are finished."""
+    """The helper's status. `memory_bytes`: shared memory for pictures that wait, run or are finished."""
 
     version: str
     pid: int
@@ -174,7 +176,7 @@ class WarmRequest(BaseModel):
 
 
 class Engine(BaseModel):
-    """Where and with what is dreamed."""
+    """The device, precision and weights in use."""
 
     device: str
     name: str
@@ -184,6 +186,6 @@ class Engine(BaseModel):
 
 
 class Warm(BaseModel):
-    """The workers that have loaded their model; empty when the answer did not wait."""
+    """The workers that have loaded their model; empty if the answer did not wait."""
 
     workers: list[Engine]

@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 ANSWER_WITHIN_S = 10.0
 LOCK_WITHIN_S = 2.0
-"""One that is ending has gone by then; to another one, calls are handed on."""
+"""A helper that is ending has gone by then; to one that stays, calls are passed on."""
 SERVICE_IDLE_S = 7.0
-"""A service lives at least so long: systemd takes more than ten starts in a minute, as its unit says, for a fault."""
+"""A service lives at least so long: its unit takes more than ten starts in a minute for a fault."""
 
 log = logging.getLogger("deepdream.helper")
 
 
 def serve(load: Callable[[], Config], *, on_demand: bool, say: Callable[[str], None]) -> None:
-    """Be this user's helper until told to stop; return at once when there is one already.
+    """Be this user's helper until a signal or a call stops it; return at once if a helper runs already.
 
-    Where a service manager listens for us, its sockets are used, and then we end when idle. `load` reads the
-    configuration. Raises what that raises; `HelperError` when it cannot start, and when the one there is does not answer.
+    If a service manager listens for the helper, the helper uses its sockets and ends when idle. `load` reads the
+    configuration. Raises what `load` raises; `HelperError` if it cannot start, or a running helper does not answer.
     """
     if "LISTEN_FDS" in os.environ:
         from deepdream_core.helper import activation
@@ -54,7 +54,7 @@ def serve(load: Callable[[], Config], *, on_demand: bool, say: Callable[[str], N
             return
     config = load()
     path = place()
-    for _ in polls(ANSWER_WITHIN_S):  # one that is ending gives the place free, one that is starting answers soon
+    for _ in polls(ANSWER_WITHIN_S):  # a helper that is ending releases the lock, one that is starting answers soon
         lock = lock_endpoint(path)
         if lock is not None:
             break
@@ -74,17 +74,17 @@ def serve(load: Callable[[], Config], *, on_demand: bool, say: Callable[[str], N
 
 
 def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket]) -> None:
-    """Be the helper that a service manager has started because a client connected to these sockets.
+    """Be the helper that a service manager started because a client connected to these sockets.
 
-    As that client waits for an answer, it gets one in any case: from us, from the helper that has the lock already, or why
-    there can be none; what is wrong is raised only when nobody asks any more.
+    The client gets an answer in any case: from us, from the helper that has the lock already, or the reason why there is
+    no helper. A problem is raised only when nobody calls any more.
     """
     from deepdream_core.helper import activation, stand_in
 
     logfile = _start_log(on_demand=False)
-    service, said = activation.address(sockets)
-    if said:
-        log.warning("%s", said)
+    service, notice = activation.address(sockets)
+    if notice:
+        log.warning("%s", notice)
     endpoint = replace(describe(service.port, logfile), host=sockets[0].getsockname()[0], token=service.token)
     path = place()
     lock = None
@@ -98,7 +98,7 @@ def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket])
         config = load()
         _allow_many_files()
         remove_left_behind()
-        copies = [one.dup() for one in sockets]
+        copies = [inherited.dup() for inherited in sockets]
         asyncio.run(_serve(config, copies, endpoint, lock, on_demand=True, inherited=sockets))
     except DeepDreamError as error:
         if lock is not None:
@@ -106,18 +106,18 @@ def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket])
 
         by_configuration = isinstance(error, SettingsError)
 
-        def mended() -> bool:
+        def solved() -> bool:
             with contextlib.suppress(DeepDreamError):
                 load()
                 return by_configuration
             return False
 
-        if not stand_in.refused(error, endpoint, sockets, mended):
+        if not stand_in.refused(error, endpoint, sockets, solved):
             raise
 
 
 def _make_way(path: Path) -> None:
-    """End a helper of another version that has nothing to do and nothing to keep: programs would not talk to it."""
+    """End a helper of another version that has no jobs: programs of this version do not use it."""
     with contextlib.suppress(client.LinkError):
         other = client.connect(endpoint_file=path)
         if other.version != __version__ and not other.status()["jobs"]:
@@ -125,7 +125,7 @@ def _make_way(path: Path) -> None:
 
 
 def stop_running(say: Callable[[str], None]) -> None:
-    """End this user's helper, and return when it is gone; raises `HelperError` when it does not answer or end."""
+    """End this user's helper, and return when it has ended; raises `HelperError` if it does not answer or end."""
     path = place()
     try:
         running = client.connect(endpoint_file=path)
@@ -156,7 +156,7 @@ def _allow_many_files() -> None:
 
 
 def _start_log(*, on_demand: bool) -> Path:
-    """Write the log to a rotating file, and to stderr unless a client started us: nobody would read it there."""
+    """Log to a rotating file, and to stderr unless a client started us, as nobody reads it then."""
     folder = user_folders.state_folder()
     path = folder / "helper.log"
     log.setLevel(logging.INFO)
@@ -176,8 +176,8 @@ def _start_log(*, on_demand: bool) -> Path:
         for other in ("uvicorn", "asyncio"):
             logging.getLogger(other).addHandler(handler)
             logging.getLogger(other).propagate = False
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what anybody can cause is not worth a line
-    logging.raiseExceptions = False  # a full disk is no reason to fill another one with complaints
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what any client can cause is not worth a line
+    logging.raiseExceptions = False  # a full disk must not fill stderr with tracebacks
     return path
 
 
@@ -190,7 +190,7 @@ async def _serve(
     on_demand: bool,
     inherited: Sequence[socket.socket] = (),
 ) -> None:
-    """Serve on `sockets`, which are closed at the end; `inherited` are those that a service manager holds open too."""
+    """Serve on `sockets` and close them at the end; `inherited` are those that a service manager holds open too."""
     dispatcher = Dispatcher(config, on_demand=on_demand)
     server: Server
 
@@ -202,7 +202,7 @@ async def _serve(
     door = Door(endpoint.token, endpoint.port, load)
     server = Server(door, dispatcher.stop)
     door.open()
-    if inherited:  # who has connected already looks there as soon as it is answered
+    if inherited:  # a client that has connected already reads the file once it is answered
         _publish(lock, endpoint)
     ticking = asyncio.ensure_future(_tick(dispatcher, server, door, sockets, inherited, endpoint, lock))
     ticking.add_done_callback(lambda _: server.stop())
@@ -215,7 +215,9 @@ async def _serve(
         dispatcher.close()
         log.info("helper stopped")
     if isinstance(outcome, Exception):
-        log.error("it ended because of this", exc_info=None if isinstance(outcome, HelperError) else outcome)
+        log.error(
+            "the helper ended because of an error", exc_info=None if isinstance(outcome, HelperError) else outcome
+        )
         raise outcome
 
 
@@ -237,9 +239,9 @@ async def _tick(
     endpoint: Endpoint,
     lock: Lock,
 ) -> None:
-    """Publish the endpoint once the sockets listen; then look after what time brings, four times a second.
+    """Publish the endpoint once the sockets listen; then do what is due, four times a second.
 
-    Returns when the helper shall end. Raises `HelperError` when it cannot go on.
+    Returns when the helper is to end. Raises `HelperError` if it cannot continue.
     """
     await server.listening(sockets)
     if not inherited:
@@ -266,7 +268,7 @@ async def _tick(
 
 
 async def _may_end(dispatcher: Dispatcher, server: Server, inherited: Sequence[socket.socket]) -> bool:
-    """Say whether it has been idle for long enough; if a service manager listens for us, nobody is let in from then on."""
+    """Return whether the helper has been idle long enough; with a service manager, it then accepts nobody any more."""
     limit_s = dispatcher.limits.idle_exit_s
     if not inherited:
         return dispatcher.idle_s > limit_s

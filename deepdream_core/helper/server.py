@@ -1,4 +1,4 @@
-"""uvicorn's server as the helper needs it: it ends in order, and it can end while clients come without losing one."""
+"""uvicorn's server as the helper needs it: it ends in order, and loses no client that connects meanwhile."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from deepdream_core.helper.door import Door, TimedProtocol
+from deepdream_core.helper.timed_protocol import TimedProtocol
 from deepdream_core.machine.notify import notify
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
+    from deepdream_core.helper.door import Door
+
 KEEP_ALIVE_S = 30
 STOP_WITHIN_S = 1
 ACCEPTED_AT_ONCE, WAITING = 32, 2048
-"""Connections taken in one turn of the event loop, before `TimedProtocol` can turn any away: each is an open file; and
-those that the system keeps waiting for their turn."""
+"""Connections accepted in one turn of the event loop, before `TimedProtocol` can turn any away: each is an open file; and
+connections that the system keeps waiting."""
 ACCEPTING_TURNS = 10
-"""Turns of the event loop after which whoever was let in last has shown up among the connections; asyncio takes three."""
+"""After so many turns of the event loop, the last accepted client is among the connections; asyncio takes three."""
 
 
 class Server(uvicorn.Server):
-    """A server behind a door, which calls `farewell` before it ends, and for which a signal to stop is no failure."""
+    """A server behind a door; it calls `farewell` before it ends. `signalled`: a signal stopped it, which is no failure."""
 
     def __init__(self, door: Door, farewell: Callable[[], Awaitable[None]]) -> None:
         super().__init__(
@@ -37,28 +39,28 @@ class Server(uvicorn.Server):
             )
         )  # fmt: skip
         self._farewell = farewell
-        self.told_to_stop = False
+        self.signalled = False
 
     def stop(self) -> None:
         """End the main loop soon."""
         self.should_exit = True
 
-    def _told(self) -> None:
-        self.told_to_stop = True
+    def _on_signal(self) -> None:
+        self.signalled = True
         self.stop()
 
     async def listening(self, sockets: Sequence[socket.socket]) -> None:
-        """Wait until the sockets listen; let the system keep many waiting."""
+        """Wait until the sockets listen; let the system keep many connections waiting."""
         while not self.started:
             await asyncio.sleep(0.001)
-        for one in sockets:
-            one.listen(WAITING)  # asyncio takes as many at once as it lets wait
+        for listening in sockets:
+            listening.listen(WAITING)  # asyncio accepts as many at once as it lets wait
 
     async def rest(self, inherited: Sequence[socket.socket]) -> bool:
-        """Let nobody in any more, and return True; but go on and return False while anybody is in.
+        """Stop accepting connections and return True; but if there are any, continue and return False.
 
-        `inherited` are the sockets that a service manager holds open too: it keeps whoever comes from now on waiting, and
-        starts the next helper for them.
+        `inherited` are the sockets that a service manager holds open too: it keeps new clients waiting, and starts the next
+        helper for them.
         """
         if self.server_state.connections:
             return False
@@ -69,11 +71,9 @@ class Server(uvicorn.Server):
         if not self.server_state.connections:
             return True
         loop = asyncio.get_running_loop()
-        for one in inherited:
-            copy = one.dup()
-            self.servers.append(
-                await loop.create_server(self._protocol, sock=copy, backlog=ACCEPTED_AT_ONCE)
-            )  # fmt: skip
+        for listening in inherited:
+            copy = listening.dup()
+            self.servers.append(await loop.create_server(self._protocol, sock=copy, backlog=ACCEPTED_AT_ONCE))
             copy.listen(WAITING)
         return False
 
@@ -82,13 +82,13 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Take signals as the wish to stop; a second one changes nothing, it takes less than five seconds.
+        """Stop at a signal; a second signal changes nothing, as that takes less than five seconds.
 
-        What nohup or a script's & has us ignore stays ignored; SIGTERM always counts.
+        Signals that nohup or a script's & made us ignore stay ignored; SIGTERM always counts.
         """
         numbers = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
         wanted = [signal.SIGTERM, *(number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN)]
-        before = {number: signal.signal(number, lambda *_: self._told()) for number in wanted}
+        before = {number: signal.signal(number, lambda *_: self._on_signal()) for number in wanted}
         try:
             yield
         finally:
@@ -96,7 +96,7 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell clients, end workers, and then let uvicorn close what is open."""
+        """Inform clients, end workers, and then let uvicorn close all connections."""
         notify("STOPPING=1")
         for server in self.servers:
             server.close()

@@ -1,7 +1,7 @@
-"""Pixels in memory that the helper and a worker both see, so that no picture is pickled or sent through a pipe.
+"""Pixels in memory that the helper and a worker share, so that no picture is pickled or sent through a pipe.
 
-The helper makes every array and is the only one that removes it; should it be killed, Python's resource tracker does. Where
-shared memory is short, as the 64 MB of a container are, a file among the temporary ones takes its place.
+Only the helper makes and removes arrays; if it is killed, Python's resource tracker removes them. If shared memory is full,
+for example the 64 MB of a container, a temporary file takes its place.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ log = logging.getLogger("deepdream.helper")
 
 
 class MappedFile:
-    """A file that two processes map, with what `SharedMemory` has of it. Raises `OSError`.
+    """A file that two processes map, with the interface of `SharedMemory`. Raises `OSError`.
 
-    It is made if `size` is given, in bytes, and has all its room on the disk then.
+    With a `size`, in bytes, the file is created and all its space on the disk is reserved.
     """
 
     def __init__(self, path: str, size: int = 0) -> None:
@@ -51,12 +51,12 @@ class MappedFile:
         self.buf = memoryview(self._map)
 
     def close(self) -> None:
-        """Let go of it; raises `BufferError` while something looks at it."""
+        """Unmap the file; raises `BufferError` while a view of it is in use."""
         self.buf.release()
         self._map.close()
 
     def unlink(self) -> None:
-        """Remove the file; who has it mapped keeps it."""
+        """Remove the file; processes that have mapped it keep it."""
         Path(self.name).unlink()
 
 
@@ -64,7 +64,7 @@ Memory = SharedMemory | MappedFile
 
 
 class SharedArray:
-    """An array in shared memory, made by the helper. Raises `MemoryError` when the system has no room for it.
+    """An array in shared memory, made by the helper. Raises `MemoryError` if the system has no room for it.
 
     `close` removes it, at once or when the last `hold` on it ends.
     """
@@ -80,11 +80,11 @@ class SharedArray:
 
     @property
     def name(self) -> str:
-        """What a worker finds it by."""
+        """The name by which a worker opens it."""
         return self._memory.name
 
     def view(self) -> memoryview:
-        """Return its bytes, writable, without the padding that a page may have; release it before `close`."""
+        """Return its bytes, writable, without the padding of the last page; release the view before `close`."""
         assert self._memory.buf is not None
         return self._memory.buf[: self.header.nbytes]
 
@@ -99,7 +99,7 @@ class SharedArray:
             self._remove()
 
     def close(self) -> None:
-        """Remove it; those who hold it now keep it until they are done."""
+        """Remove the array, if it is held after the last hold ends."""
         if not self._closing:
             self._closing = True
             if self._holds == 0:
@@ -107,12 +107,12 @@ class SharedArray:
 
     def _remove(self) -> None:
         self._memory.unlink()
-        with contextlib.suppress(BufferError):  # a view not yet released: the memory goes with it
+        with contextlib.suppress(BufferError):  # a view is not yet released: the memory is freed with it
             self._memory.close()
 
 
 def _made(size: int) -> Memory:
-    """Return new memory of so many bytes, a file where there is no room for more in shared memory. Raises `OSError`."""
+    """Return new memory of so many bytes, a file if shared memory is full. Raises `OSError`."""
     name = _new_name()
     try:
         memory = SharedMemory(name, create=True, size=size)
@@ -133,22 +133,22 @@ def _made(size: int) -> Memory:
 
 
 def _reserve(file: int, size: int) -> None:
-    """Have the room given now: a full /dev/shm is an error here, and would kill the process at the first write."""
+    """Reserve the space now: a full /dev/shm is an error here, but would kill the process at the first write."""
     if sys.platform == "linux" and file >= 0:
         os.posix_fallocate(file, 0, size)
 
 
 def _new_name() -> str:
-    """Return a name that tells whose it is; macOS allows 30 characters."""
+    """Return a name that contains the process's number; macOS allows 30 characters."""
     return f"{_PREFIX}{os.getpid()}_{secrets.token_hex(6)}"
 
 
 def remove_left_behind() -> None:
-    """Remove what helpers left that were killed together with Python's resource tracker; on Windows nothing stays."""
+    """Remove the arrays of helpers that were killed together with Python's resource tracker; Windows leaves none."""
     if sys.platform == "win32":
         return
     folders = [Path("/dev/shm")]
-    with contextlib.suppress(OSError):  # a system without a place for temporary files
+    with contextlib.suppress(OSError):  # a system without a folder for temporary files
         folders.append(Path(tempfile.gettempdir()))
     for path in (path for folder in folders if folder.is_dir() for path in folder.glob(f"{_PREFIX}*")):
         pid = path.name.removeprefix(_PREFIX).partition("_")[0]
@@ -158,9 +158,9 @@ def remove_left_behind() -> None:
 
 
 def attach(name: str) -> Memory:
-    """Open in a worker what the helper made; raises `FileNotFoundError` when it is gone.
+    """Open in a worker an array that the helper made; raises `FileNotFoundError` if it is gone.
 
-    The resource tracker must not hear of it: it would count the array twice and complain of one never removed.
+    The resource tracker must not notice: it would count the array twice and complain of one that was never removed.
     """
     if os.path.isabs(name):  # noqa: PTH117
         return MappedFile(name)

@@ -1,4 +1,4 @@
-"""Bodies that are not JSON: pixels that come in and go out in pieces, and the stream of a job's events."""
+"""Bodies that are not JSON: pixels that are read and sent in pieces, and the stream of a job's events."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 PIECE_WITHIN_S = 10.0
 SLOWEST_BYTES_PER_S = 1e6
 PING_S = 1.0
-"""A stream of events is silent for no longer, so that a client notices a helper that is gone."""
+"""A stream of events is never silent for longer, so that a client notices the end of the helper."""
 _PIECE = 1 << 20
 
 
 def announced_length(request: Request, header: ArrayHeader) -> int:
-    """Return the body's length, checked against what was announced before a byte of it is read; raises `RefusalError`."""
+    """Return the body's length, checked against the announced size before a byte is read; raises `RefusalError`."""
     text = request.headers.get("content-length")
     if text is None or "transfer-encoding" in request.headers:
         raise RefusalError(
@@ -47,7 +47,7 @@ def announced_length(request: Request, header: ArrayHeader) -> int:
 async def read_array(request: Request, header: ArrayHeader) -> SharedArray:
     """Read an NPY body piece by piece into shared memory; it must be exactly what was announced.
 
-    Raises `RefusalError` for anything else, for a body that takes too long, and when there is no memory.
+    Raises `RefusalError` for anything else, for a body that takes too long, and if there is no memory.
     """
     length = announced_length(request, header)
     try:
@@ -91,7 +91,7 @@ async def _fill(request: Request, header: ArrayHeader, length: int, view: memory
                 raise RefusalError(400, "bad_pixels", str(error), "send NPY 1.0 as numpy.save writes it") from None
             if found != header or length != offset + header.nbytes:
                 raise RefusalError(
-                    400, "bad_pixels", f"{found.dtype} {found.shape} comes unannounced", "send what was announced"
+                    400, "bad_pixels", f"{found.dtype} {found.shape} was not announced", "send what was announced"
                 )
             piece, position = beginning[offset:], 0
         view[position : position + len(piece)] = piece
@@ -101,7 +101,7 @@ async def _fill(request: Request, header: ArrayHeader, length: int, view: memory
 
 
 class ArrayAnswer(Response):
-    """An NPY body sent from shared memory in pieces; a client that does not read is given up."""
+    """An NPY body sent from shared memory in pieces; a client that does not read is disconnected."""
 
     media_type = "application/octet-stream"
 
@@ -110,7 +110,7 @@ class ArrayAnswer(Response):
         self._npy = npy_header(array.header.dtype, array.header.shape)
         length = str(len(self._npy) + array.header.nbytes)
         super().__init__(headers={"content-length": length, "cache-control": "no-store", **(headers or {})})
-        array.__enter__()  # held from now on, also while the answer waits to be sent
+        array.__enter__()  # held from now on, also until the answer is sent
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send it."""
@@ -130,7 +130,7 @@ class ArrayAnswer(Response):
 
 
 class EventStream(Response):
-    """A job's events as server-sent events, and its lease: while this answer is being sent, somebody wants the job."""
+    """A job's events as server-sent events, and the lease on the job: while this answer is sent, a client wants the job."""
 
     media_type = "text/event-stream"
 
@@ -140,7 +140,7 @@ class EventStream(Response):
         del self.headers["content-length"]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Send events until the last one, or until the client is gone."""
+        """Send events until the last one, or until the client disconnects."""
         job = self._job
         job.attached = True
         job.hold()
@@ -159,7 +159,7 @@ class EventStream(Response):
             job.release(time.monotonic())
 
     async def _send_events(self, send: Any, changed: asyncio.Event) -> None:
-        """Send what has been told since `after`, then what is told from now on, and a ping when nothing is."""
+        """Send the events since `after`, then each new event, and a ping when there is none."""
         job, position = self._job, None
         while True:
             changed.clear()
@@ -185,7 +185,7 @@ class EventStream(Response):
 
 
 async def _gone(receive: Any) -> None:
-    """Return when the client has closed the connection."""
+    """Return when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
