@@ -278,5 +278,5 @@ def test_text_that_a_gif_draws_over_its_picture_is_told(tmp_path: Path) -> None:
     text = b"\x21\x01\x0c" + struct.pack("<HHHHBBBB", 0, 0, 2, 1, 1, 1, 1, 2) + b"\2hi\0"
     (tmp_path / "a.gif").write_bytes(file[:at] + text + file[at:])
     photo = read(tmp_path / "a.gif")
-    assert [entry.part for entry in photo.changes] == ["text to be drawn over the picture"]
+    assert [entry.part for entry in photo.changes] == ["text to draw over the picture"]
     assert shown(photo) == [[RED, GREEN]]

@@ -557,7 +557,7 @@ def test_what_a_pngs_chunks_say_of_colours_is_kept(tmp_path: Path, case: str, en
     assert ("colour description" in words) == (not plain)
     assert "ICC" not in words
     if not plain and ending in ("bmp", "jxl"):
-        assert words["colour description"].startswith("colour description converted: colours turned to sRGB (")
+        assert words["colour description"].startswith("colour description converted: colours converted to sRGB (")
     elif not plain:
         assert words["colour description"].startswith("colour description converted: to an ICC profile: ")
 
@@ -570,7 +570,7 @@ def test_gamma_counts_in_deep_and_in_gray_pngs(tmp_path: Path, pixels: Pixels) -
         target, receipt = written(source, ending)
         assert_alike(shown(target), meant(gray, STANDARD, 1.0), 3)
         turned = pixels.dtype == np.uint16 and ending != "bmp"
-        assert ("as 8 bits need" in told(receipt)["colour description"]) == turned
+        assert ("which 8 bits need" in told(receipt)["colour description"]) == turned
 
 
 @pytest.mark.parametrize(("pixels", "ending"), [(ASTRONAUT, "jpg"), (GRAYS, "jpg"), (GRAYS, "webp")])
@@ -797,7 +797,7 @@ def test_a_profile_in_imagemagicks_older_form_counts(tmp_path: Path) -> None:
 def test_inks_with_a_profile_for_something_else_say_so(tmp_path: Path) -> None:
     Image.fromarray(ASTRONAUT).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=WIDE)
     _, receipt = written(tmp_path / "a.jpg", "jpg")
-    assert "without the profile, which is for no inks" in next(
+    assert "without the profile, which is not for CMYK" in next(
         entry.detail for entry in receipt if entry.part == "colours"
     )
 

@@ -232,7 +232,7 @@ def test_a_last_strip_whose_size_is_rounded_up_beyond_the_end_is_read(tmp_path: 
     parts = strips(1, last=8)
     photo = read(tmp_path, "a.tif", tiff(parts, counts=[*(len(part) for part in parts[:2]), 1 << 16]))
     assert np.array_equal(photo.frames[0].samples, SCENE)
-    assert told(photo) == ["sizes of strips dropped: they are wrong, and calculated"]
+    assert told(photo) == ["sizes of strips dropped: they are wrong, so DeepDream calculated them"]
 
 
 def test_the_only_strip_may_say_nothing_of_its_size(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_text_that_speaks_of_slices_that_are_not_there_goes_and_is_told(tmp_pa
     with pytest.raises(OutputError, match="ImageJ's description dropped"):
         check_target(photo, tmp_path / "b.tif", WriteOptions(strict=True), overwrite=False)
     receipt = write_photo(photo, tmp_path / "b.tif", overwrite=False)
-    assert "ImageJ's description dropped: it speaks of other pictures than these" in [str(entry) for entry in receipt]
+    assert "ImageJ's description dropped: it describes other pictures than these" in [str(entry) for entry in receipt]
     with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
         assert tiff.pages.first.description == ""
 
@@ -166,7 +166,7 @@ def test_a_picture_below_its_thumbnail_is_the_picture(tmp_path: Path) -> None:
         photo = read(tmp_path / name)
         assert len(photo.frames) == 1
         assert np.array_equal(photo.frames[0].samples, np.rot90(large, -1))  # the page above says how to turn it
-        assert "reduced copies dropped: they showed the picture before" in [str(entry) for entry in photo.changes]
+        assert "reduced copies dropped: they showed the old picture" in [str(entry) for entry in photo.changes]
         write_photo(changed(photo), tmp_path / f"b-{name}", WriteOptions(strict=True), overwrite=False)
         with tifffile.TiffFile(tmp_path / f"b-{name}") as tiff:
             assert tiff.pages.first.shape == (256, 192, 3)

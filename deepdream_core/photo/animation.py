@@ -1,4 +1,4 @@
-"""Animations as a viewer shows them: stored frames laid onto a canvas, and frames reduced to what has changed in them.
+"""Animations as a viewer shows them: stored frames on a canvas, and frames reduced to the part that has changed.
 
 Blending and disposal follow PNG, third edition (W3C, 2025), 13.16 and 11.3.6.2; GIF89a, section 23; WebP, RFC 9649, 2.7.1.
 """
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def frames_of(moving: Moving, still: Callable[[bytes], NDArray[Any]], *, unused_alpha: bool) -> list[Frame]:
     """Return what a viewer shows of an animation, all frames with the same channels.
 
-    `still` decodes a picture file to uint8 or uint16 [H, W, C]. `unused_alpha`: a transparency that all stored frames have
-    stays even where every pixel is opaque. Raises `FormatError` where a frame is not as large as it says.
+    `still` decodes a picture file to uint8 or uint16 [H, W, C]. `unused_alpha`: keep alpha if all stored frames have it,
+    even if every pixel is opaque. Raises `FormatError` for a frame that is not as large as its header says.
     """
     stored = [_checked(still(frame.file), frame) for frame in moving.frames]
     first = [still(moving.still)] if moving.still is not None else []
@@ -35,12 +35,12 @@ def frames_of(moving: Moving, still: Callable[[bytes], NDArray[Any]], *, unused_
     shown = list(_composited(moving, [widened(samples, channels) for samples in stored]))
     full = np.iinfo(stored[0].dtype).max
     needed = (unused_alpha and all(samples.shape[2] % 2 == 0 for samples in (*first, *stored))) or any(
-        (samples[..., -1] != full).any() for samples in (*shown, *(one for one in first if one.shape[2] % 2 == 0))
+        (samples[..., -1] != full).any() for samples in (*shown, *(own for own in first if own.shape[2] % 2 == 0))
     )
     channels -= not needed
     frames = [Frame(widened(samples, channels), float(full)) for samples in first]
     timed = len(moving.frames) > 1 or first
-    for frame in moving.frames:  # each canvas goes as soon as it is taken
+    for frame in moving.frames:  # frees each canvas as soon as it is converted
         duration = frame.duration_ms if timed else None
         frames.append(Frame(widened(shown.pop(0), channels), float(full), duration_ms=duration))
     return frames
@@ -48,12 +48,12 @@ def frames_of(moving: Moving, still: Callable[[bytes], NDArray[Any]], *, unused_
 
 def _checked(samples: NDArray[Any], frame: Stored) -> NDArray[Any]:
     if samples.shape[:2] != (frame.height, frame.width):
-        raise FormatError("a frame of it is not as large as it says")
+        raise FormatError("a frame is not as large as its header says")
     return samples
 
 
 def _composited(moving: Moving, stored: Sequence[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """Yield the canvas after each frame, [H, W, C] with alpha; it begins transparent and cuts off what lies beyond it."""
+    """Yield the canvas after each frame, [H, W, C] with alpha; it begins transparent and cuts off what is outside."""
     canvas = np.zeros((moving.height, moving.width, stored[0].shape[2]), stored[0].dtype)
     for frame, whole in zip(moving.frames, stored, strict=True):
         place = canvas[frame.top : frame.top + frame.height, frame.left : frame.left + frame.width]
@@ -68,9 +68,9 @@ def _composited(moving: Moving, stored: Sequence[NDArray[Any]]) -> Iterator[NDAr
 
 
 def over(source: NDArray[Any], backdrop: NDArray[Any]) -> NDArray[Any]:
-    """Return `source` laid over `backdrop`, both uint8 or uint16 [H, W, C] with alpha last and not multiplied into colours.
+    """Return `source` laid over `backdrop`, both uint8 or uint16 [H, W, C] with straight alpha last.
 
-    Porter and Duff's "over", rounded to the nearest. Where the source is transparent, the backdrop stays to the bit.
+    Porter and Duff's "over", rounded to the nearest. Where the source is transparent, the backdrop stays bit for bit.
     """
     full = int(np.iinfo(source.dtype).max)
     laid = np.where(source[..., -1:] == 0, backdrop, source)
@@ -86,7 +86,7 @@ def over(source: NDArray[Any], backdrop: NDArray[Any]) -> NDArray[Any]:
 
 
 def widened(samples: NDArray[Any], channels: int) -> NDArray[Any]:
-    """Return samples with other channels: gray becomes RGB, what has no alpha is opaque; an alpha not asked for goes."""
+    """Return samples with another number of channels: gray becomes RGB, alpha is added as opaque or removed."""
     have = samples.shape[2]
     if have == channels:
         return samples
@@ -104,9 +104,9 @@ def reduced(
     frames: Sequence[Frame], still: Callable[[Frame], bytes], *, plays: int, still_first: bool, step: int = 1,
     whole: bool = False,
 ) -> Moving:  # fmt: skip
-    """Return an animation of one stored frame for each of `frames`, equal ones too, each no larger than what has changed.
+    """Return an animation with a stored frame for each of `frames`, even equal ones, no larger than what has changed.
 
-    `still` encodes a picture file, `step` is what places must be multiples of; `whole` frames are each shown alone.
+    `still` encodes a picture file. Positions are multiples of `step`. `whole`: each frame replaces the one before.
     """
     width, height = frames[0].size
     shown = frames[1:] if still_first else frames
@@ -124,7 +124,7 @@ def reduced(
 
 
 def _changed(before: NDArray[Any], after: NDArray[Any], step: int) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of what differs between pictures; a pixel where nothing does."""
+    """Return left, top, right and bottom of the part that differs between pictures; one pixel if nothing does."""
     differs = (before != after).any(axis=2)
     rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
     if not rows.size:

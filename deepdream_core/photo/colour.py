@@ -1,4 +1,4 @@
-"""Colours that are no RGB, and profiles that a format cannot hold: converted with LittleCMS (imagecodecs), 16 bits deep."""
+"""Conversions of colours that are not RGB, and from profiles that a format cannot hold; LittleCMS (imagecodecs)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def srgb_profile() -> bytes:
 
 
 def undated(profile: bytes) -> bytes:
-    """Return a profile without its creation date and ID, which would make equal runs differ (ICC.1:2022, 7.2)."""
+    """Return a profile without its creation date and ID, which would differ from run to run (ICC.1:2022, 7.2)."""
     fixed = bytearray(profile)
     fixed[24:36] = b"\x07\xea\0\1\0\1\0\0\0\0\0\0"
     fixed[84:100] = bytes(16)
@@ -46,7 +46,7 @@ def _lab_profile() -> bytes:
 
 
 def is_whole(profile: bytes) -> bool:
-    """Say whether colours can be converted from a gray or RGB profile."""
+    """Return whether colours can be converted from a gray or RGB profile."""
     try:
         to_srgb(np.zeros((1, 1, 1 if space_of(profile) == "GRAY" else 3), np.uint8), profile)
     except ValueError:
@@ -55,7 +55,7 @@ def is_whole(profile: bytes) -> bool:
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Say whether a profile turns all colours into themselves in sRGB, up to rounding in 8 bits."""
+    """Return whether a profile maps all colours to the same values in sRGB, up to rounding in 8 bits."""
     if space_of(profile) == "GRAY":
         probe = np.arange(256, dtype=np.uint8).reshape(1, -1, 1)
     else:
@@ -71,12 +71,14 @@ def is_srgb(profile: bytes) -> bool:
 def to_srgb(samples: NDArray[Any], profile: bytes, target: bytes | None = None) -> NDArray[Any]:
     """Convert RGB or gray samples, uint8 or uint16 [H, W, 1|3], from their profile to sRGB, or `target`, of the same type.
 
-    Raises `ValueError` when the profile is broken or for other colours.
+    Raises `ValueError` if the profile is broken or is for other colours.
     """
     space = {"RGB": "rgb", "GRAY": "gray"}.get(space_of(profile))
     if space is None or (space == "gray") != (samples.shape[2] == 1):
         raise FormatError("the profile is not for these colours")
-    if space == "gray":  # each value once, by the curve itself: LittleCMS else draws it with a few straight lines
+    if (
+        space == "gray"
+    ):  # each value once, unoptimised: otherwise LittleCMS approximates the curve by a few straight lines
         every = np.arange(np.iinfo(samples.dtype).max + 1, dtype=samples.dtype).reshape(-1, 256)
         gray: NDArray[Any] = _transform(every, profile, space, flags=_UNOPTIMIZED, target=target)[..., 1].reshape(-1)[
             samples
@@ -86,17 +88,17 @@ def to_srgb(samples: NDArray[Any], profile: bytes, target: bytes | None = None) 
 
 
 def press_of(profile: bytes | None) -> tuple[bytes | None, str]:
-    """Return the profile that CMYK samples are turned through, None for the plain formula, and that in words."""
+    """Return the profile to convert CMYK samples with, None for the plain formula, and a description of it."""
     if profile is not None and space_of(profile) == "CMYK":
         return profile, "CMYK to sRGB through its own profile"
-    why = "without a profile" if profile is None else "without the profile, which is for no inks"
+    why = "without a profile" if profile is None else "without the profile, which is not for CMYK"
     return None, f"CMYK to sRGB {why}, so by the plain formula"
 
 
 def cmyk_to_srgb(samples: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
     """Convert CMYK, uint8 or uint16 [H, W, 4] with 0 for no ink, to sRGB of the same type, [H, W, 3].
 
-    Without a profile the plain formula is taken, RGB = (1 - CMY) · (1 - K).
+    Without a profile it uses the plain formula, RGB = (1 - CMY) · (1 - K).
     """
     if profile is not None:
         return _transform(np.ascontiguousarray(samples), profile, "cmyk")
@@ -111,7 +113,7 @@ def cmyk_to_srgb(samples: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
 def lab_to_srgb(lab: Callable[[slice], NDArray[np.float32]], shape: tuple[int, int], dtype: Any) -> NDArray[Any]:
     """Convert CIE L*a*b* (D50) to sRGB of `dtype` uint8 or uint16, [H, W, 3].
 
-    `lab` returns some rows as float32 [rows, W, 3]: L* 0…100, a* and b* -128…127.
+    `lab` returns rows as float32 [rows, W, 3]: L* 0…100, a* and b* -128…127.
     """
     result = np.empty((*shape, 3), dtype)
     rows = max(1, _BAND // shape[1])
@@ -122,7 +124,7 @@ def lab_to_srgb(lab: Callable[[slice], NDArray[np.float32]], shape: tuple[int, i
 
 
 def luminance(profile: bytes, steps: int) -> NDArray[np.float64]:
-    """Return the light, 0…1, of the grays of a gray or RGB profile at equal steps; raises `ValueError` for a broken one."""
+    """Return the light, 0…1, of a gray or RGB profile's grays at equal steps; raises `ValueError` for a broken profile."""
     space = "gray" if space_of(profile) == "GRAY" else "rgb"
     ramp = np.rint(np.linspace(0, 65_535, steps)).astype(np.uint16).reshape(1, -1, 1)
     linear = icc.gray_profile("light", icc.gamma_curve(1))
@@ -155,12 +157,12 @@ def _converted(
             samples, profile, target, colorspace=space, outcolorspace=target_space, outdtype=dtype, intent=_RELATIVE,
             flags=_BLACK_POINT | flags,
         )  # fmt: skip
-    except Exception:  # imagecodecs raises types of its own
+    except Exception:  # imagecodecs has its own exceptions
         raise FormatError("its colour profile is broken") from None
     return turned
 
 
 def profile_of_primaries(primaries: int) -> bytes | None:
-    """Return an ICC profile for the primaries of ITU-T H.273, table 2, with sRGB's curve; None for sRGB's own."""
+    """Return an ICC profile for the primaries of ITU-T H.273, table 2, with sRGB's curve; None for sRGB's."""
     described = by_code_points(primaries, 13, "")
     return described.profile(gray=False) if described else None

@@ -1,7 +1,7 @@
-"""What files say of their colours elsewhere than in an ICC profile, and the profile that means the same.
+"""Colours that files describe without an ICC profile, and the profile that means the same.
 
-PNG's chunks after the PNG specification, third edition, 4.3; code points after ITU-T H.273; EXIF after EXIF 2.32 and DCF
-2.0; TIFF after TIFF 6.0, section 20.
+PNG's chunks follow the PNG specification, third edition, 4.3; code points ITU-T H.273; EXIF follows EXIF 2.32 and DCF 2.0;
+TIFF follows TIFF 6.0, section 20.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ _LONGEST_TABLE = 4096
 
 @dataclass(frozen=True)
 class Description:
-    """Colours told without a profile.
+    """Colours described without a profile.
 
-    `name`: what they are called, or who says it. `source`: where it stands. `curves`: one for all, or one each for red,
-    green and blue. `over_icc`: it counts even where there is a profile. `only_in`: the format that keeps it among
-    its own blocks.
-    `embedded`: the profile over which it counted.
+    `name`: what they are called. `source`: where the file describes them. `curves`: one for all channels, or three for red,
+    green and blue. `over_icc`: it overrides a profile, which is then `embedded`. `only_in`: the format whose own blocks
+    describe it, so that it needs no profile there.
     """
 
     name: str
@@ -53,19 +52,19 @@ class Description:
 
     @property
     def needs_depth(self) -> bool:
-        """Whether 8 bits would leave a dark picture a few shades, as those of linear light do."""
+        """Whether 8 bits are too few for dark shades, as in linear light."""
         exponent = icc.exponent_of(self.curves[0])
         return exponent is not None and exponent < _NEEDS_DEPTH
 
     def for_8_bits(self, *, gray: bool) -> bytes:
-        """Return an ICC profile of the same primaries with the curve of sRGB, also where that is sRGB."""
+        """Return an ICC profile of the same primaries with the curve of sRGB, even if that is sRGB itself."""
         if gray:
             return icc.gray_profile("gray with the curve of sRGB", SRGB_CURVE)
         name = "sRGB" if _is_near(self.chromaticities, SRGB_PRIMARIES) else "the same primaries with the curve of sRGB"
         return icc.rgb_profile(name, self.chromaticities, (SRGB_CURVE,))
 
     def profile(self, *, gray: bool) -> bytes | None:
-        """Return an ICC profile of these colours, or None where they are sRGB, or no colours at all."""
+        """Return an ICC profile of these colours; None for sRGB, and for values that are not a colour space."""
         standard = all(curve == SRGB_CURVE for curve in self.curves)
         if gray:
             return None if standard else icc.gray_profile(self.name, self.curves[0])
@@ -77,8 +76,8 @@ class Description:
             return None
 
 
-def _is_near(one: Chromaticities, other: Chromaticities) -> bool:
-    return all(abs(a - b) <= _NEAR for a, b in zip(one, other, strict=True))
+def _is_near(first: Chromaticities, second: Chromaticities) -> bool:
+    return all(abs(a - b) <= _NEAR for a, b in zip(first, second, strict=True))
 
 
 _PRIMARIES: dict[int, tuple[str, Chromaticities]] = {
@@ -95,7 +94,7 @@ _PRIMARIES: dict[int, tuple[str, Chromaticities]] = {
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
 _HDR = {16: "PQ", 18: "HLG"}
 _ADOBE: Chromaticities = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *D65)
-_ADOBE_GAMMA = 563 / 256  # as the profile that Adobe distributes has it
+_ADOBE_GAMMA = 563 / 256  # as in Adobe's own profile
 
 
 def refuse_hdr(kind: str | None) -> None:
@@ -110,7 +109,7 @@ def refuse_hdr_code(transfer: int) -> None:
 
 
 def by_boxes(data: bytes) -> Description | None:
-    """Return the colours that code points in the boxes of a HEIC or AVIF tell; raises `PictureError` for PQ and HLG."""
+    """Return the colours named by code points in the boxes of a HEIC or AVIF; raises `PictureError` for PQ and HLG."""
     found = [by_code_points(*codes, "code points") for codes in code_points_of(data)]
     return next((described for described in found if described), None)
 
@@ -118,10 +117,10 @@ def by_boxes(data: bytes) -> Description | None:
 def by_code_points(
     primaries: int, transfer: int, source: str, *, full_range: bool = True, bits: int = 8, png: bool = False
 ) -> Description | None:
-    """Return the colours of code points of ITU-T H.273, tables 2 and 3; None for such as say nothing or are not known.
+    """Return the colours of code points of ITU-T H.273, tables 2 and 3; None for unspecified and unknown ones.
 
-    Curves of video cameras are taken for sRGB's, as browsers do. Raises `PictureError` for PQ and HLG. `full_range` is
-    False where black and white are 16 and 235 (times 1, 256 …), and the samples are still to be read so.
+    Curves of video cameras count as sRGB's, as in browsers. Raises `PictureError` for PQ and HLG. `full_range` is False if
+    black and white are 16 and 235 (times 1, 256 …) in samples that have not been scaled.
     """
     refuse_hdr_code(transfer)
     if primaries not in _PRIMARIES:
@@ -145,7 +144,7 @@ def _narrow(exponent: float | None, bits: int) -> bytes:
 
 
 def by_chunks(chunks: Mapping[str, bytes], bits: int) -> Description | None:
-    """Return the colours that a PNG's chunks tell: cICP, which counts more than a profile, or sRGB, or gAMA and cHRM."""
+    """Return the colours that a PNG's chunks describe: cICP, which overrides a profile, or sRGB, or gAMA and cHRM."""
     code = chunks.get("cICP", b"")
     if len(code) == 4:
         found = by_code_points(code[0], code[1], "cICP", full_range=code[3] != 0, bits=max(8, bits), png=True)
@@ -157,16 +156,16 @@ def by_chunks(chunks: Mapping[str, bytes], bits: int) -> Description | None:
     gamma = int.from_bytes(chunks["gAMA"], "big") if len(chunks.get("gAMA", b"")) == 4 else 0
     white, primaries = [number / 100_000 for number in numbers[:2]], [number / 100_000 for number in numbers[2:]]
     chromaticities = cast("Chromaticities", (*primaries, *white)) if numbers else SRGB_PRIMARIES
-    source = " and ".join(name for name, there in (("gAMA", gamma), ("cHRM", numbers)) if there)
+    source = " and ".join(name for name, value in (("gAMA", gamma), ("cHRM", numbers)) if value)
     return by_gamma(100_000 / gamma if gamma else None, chromaticities, source, only_in="PNG") if source else None
 
 
 def by_gamma(
     exponent: float | None, chromaticities: Chromaticities, source: str, only_in: str = ""
 ) -> Description | None:
-    """Return the colours of primaries and a gamma; None where they cannot be meant.
+    """Return the colours of primaries and a gamma; None for an implausible gamma.
 
-    sRGB is written as gamma 1/0.45455, 2.2 or so with its primaries, and means its own curve then.
+    Files describe sRGB as a gamma of about 2.2 with its primaries. That means sRGB's own curve.
     """
     standard = _is_near(chromaticities, SRGB_PRIMARIES)
     if exponent is None or (standard and 2.17 < exponent < 2.23):
@@ -186,9 +185,9 @@ _SRGB, _ADOBE_RGB = 1, 2
 
 
 def by_exif(exif: bytes) -> Description | None:
-    """Return the colours that a bare EXIF block tells: sRGB, Adobe RGB, or primaries and gamma; None where it says nothing.
+    """Return the colours that a bare EXIF block describes: sRGB, Adobe RGB, or primaries and gamma; None if it has none.
 
-    Adobe RGB is DCF's optional colour space: no colour space that EXIF knows, and `R03` for interoperability. Some cameras
+    Adobe RGB is DCF's optional colour space: an uncalibrated one in EXIF, with `R03` for interoperability. Some cameras
     write 2 for it.
     """
     try:
@@ -236,7 +235,7 @@ def with_transfer(
 ) -> Description | None:
     """Return the colours with the curves of a TIFF's TransferFunction: the light of each sample value, 0…65,535.
 
-    One table for all channels, or three of equal length. `inverted`: the samples have been turned to mean black by 0.
+    One table for all channels, or three of equal length. `inverted`: the samples were inverted so that 0 is black.
     """
     light = np.asarray(table, np.float64) / 65_535
     parts = len(light) >> bits
@@ -246,9 +245,9 @@ def with_transfer(
     for part in light.reshape(parts, -1):
         ordered = part[::-1] if inverted else part
         steps = np.linspace(0, 1, min(len(ordered), _LONGEST_TABLE))
-        drawn = np.interp(steps, np.linspace(0, 1, len(ordered)), ordered)
-        if drawn[-1] <= drawn[0]:
+        curve = np.interp(steps, np.linspace(0, 1, len(ordered)), ordered)
+        if curve[-1] <= curve[0]:
             return described
-        curves.append(SRGB_CURVE if np.abs(drawn - icc.srgb_light(steps)).max() < 0.01 else icc.table_curve(drawn))
+        curves.append(SRGB_CURVE if np.abs(curve - icc.srgb_light(steps)).max() < 0.01 else icc.table_curve(curve))
     chromaticities = described.chromaticities if described else SRGB_PRIMARIES
     return Description("a curve of its own", "TransferFunction", chromaticities, tuple(curves))

@@ -1,4 +1,4 @@
-"""Fitting a photograph into a format: first the plan and its receipt, before any work, then the samples themselves."""
+"""Fitting a photograph into a format: a plan with its receipt before any work, then the samples themselves."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from deepdream_core.photo.frame import Frame
 
 _DEPTHS = ("8", "10", "12", "16", "32", "float")
-OF_NO_NOTE = frozenset({"pHYs", "sRGB", "tIME", "APP0", "sTER", "oFFs"})  # resolution has an entry of its own
-"""Blocks that no receipt speaks of."""
+OF_NO_NOTE = frozenset({"pHYs", "sRGB", "tIME", "APP0", "sTER", "oFFs"})  # resolution has its own entry
+"""Blocks that receipts do not mention."""
 
 SCREEN_DPI = (72, 96)
-"""Resolutions that mean no more than that there is none."""
+"""Resolutions that programs write if there is none."""
 
 _COLOURS = frozenset({"sRGB", "gAMA", "cHRM", "cICP"})
 _COLOUR_AND_SIZE = _COLOURS | {"pHYs", "mDCV", "cLLI", "APP0"}
@@ -36,14 +36,14 @@ WORDS = {
     "tEXt": "text", "zTXt": "text", "iTXt": "text", "COM": "comment", "APP13": "IPTC", "33723": "IPTC",
     "34377": "IPTC", "gAMA": "colour description", "cHRM": "colour description", "cICP": "colour description",
 }  # fmt: skip
-"""What a receipt calls blocks of one format."""
+"""What a receipt calls the blocks of a format."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done to a photograph for a format, and the receipt for it.
+    """What to do to a photograph for a format, and the receipt for it.
 
-    `turned_to`: the profile that colours are converted to, None where they stay.
+    `count` pictures are written from number `first` on. `turned_to`: the profile to convert the colours to, or None.
     """
 
     format: Format
@@ -59,7 +59,7 @@ class Plan:
 def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -> Plan:
     """Plan how a decoded photograph of the format `source` goes into `target`.
 
-    `strip` leaves out what may be private: all metadata but what says how the pixels are shown.
+    `strip` leaves out what may be private: all metadata except those that say how to show the pixels.
     """
     wanted, first = FORMATS[target], photo.frames[0]
     receipt = list(photo.changes)
@@ -82,7 +82,7 @@ def plan_for(photo: Decoded, source: str, target: str, *, strip: bool = False) -
 def _depth(first: Frame, source: str, wanted: Format, receipt: list[Entry]) -> str:
     depth, exactly = first.depth, first.samples.shape[2] == 1  # a palette holds all grays
     if any(entry.part == "depth" for entry in receipt) and depth in wanted.depths:
-        return depth  # told already, by the decoder
+        return depth  # the decoder has already reported it
     words = f"{depth} bits" if depth != "float" else "floating point"
     if depth in wanted.depths:
         if wanted.palette and not exactly:
@@ -91,7 +91,7 @@ def _depth(first: Frame, source: str, wanted: Format, receipt: list[Entry]) -> s
         else:
             receipt.append(kept("depth", words))
         return depth
-    deeper = [one for one in wanted.depths if _DEPTHS.index(one) > _DEPTHS.index(depth)]
+    deeper = [known for known in wanted.depths if _DEPTHS.index(known) > _DEPTHS.index(depth)]
     nearest = deeper[0] if deeper else wanted.depths[-1]
     why = f"the next that {wanted.title} holds" if deeper else f"{wanted.title} is written with no more"
     receipt.append(converted("depth", f"{words} to {nearest}: {why}", lost=not deeper))
@@ -105,7 +105,7 @@ def _count(photo: Decoded, source: Format, wanted: Format, receipt: list[Entry])
         return 0, 1
     words = f"{count} pages" if source.sequence == "pages" else f"{count} frames"
     if source.sequence == wanted.sequence and photo.coding.still_first and source.name != wanted.name:
-        receipt.append(dropped("still picture", "only a PNG shows one where animations are not known"))
+        receipt.append(dropped("still picture", "only a PNG has one for programs that show no animation"))
         receipt.append(kept("frames", f"{count - 1} frames"))
         return 1, count - 1
     if source.sequence == wanted.sequence:
@@ -171,11 +171,11 @@ def _is_soft(frame: Frame) -> bool:
 
 
 def _described(blocks: Blocks, source: str, wanted: Format, receipt: list[Entry]) -> Blocks:
-    """Tell what becomes of EXIF, XMP and the blocks that only the source's format has."""
+    """Return the metadata that fit the format, and write what becomes of them into the receipt."""
     exif = _with_room(blocks.exif, "EXIF", wanted.exif, wanted.longest_exif, wanted, receipt)
     packet = _with_room(blocks.xmp, "XMP", wanted.xmp, wanted.longest_xmp, wanted, receipt)
     same = source == wanted.name
-    quiet = OF_NO_NOTE if same else OF_NO_NOTE | _COLOURS  # what they say is in the profile
+    quiet = OF_NO_NOTE if same else OF_NO_NOTE | _COLOURS  # the profile says the same
     parts = dict.fromkeys(WORDS.get(name, f"block {name}") for name, _ in blocks.others if name not in quiet)
     for part in parts:
         receipt.append(kept(part) if same else dropped(part, f"only {FORMATS[source].title} has this place for it"))
@@ -202,7 +202,7 @@ def _with_room(
 def _untrue_descriptions(frames: Sequence[Frame], blocks: Blocks) -> list[Entry]:
     runs = stacks.runs([replace(frames[0], blocks=blocks), *frames[1:]])
     untrue = dict.fromkeys(program for _, _, program in runs if program)
-    return [dropped(f"{program}'s description", "it speaks of other pictures than these") for program in untrue]
+    return [dropped(f"{program}'s description", "it describes other pictures than these") for program in untrue]
 
 
 def _stripped(blocks: Blocks, same: bool, receipt: list[Entry]) -> Blocks:
@@ -215,7 +215,7 @@ def _stripped(blocks: Blocks, same: bool, receipt: list[Entry]) -> Blocks:
 
 
 def fitted(frames: Sequence[Frame], plan: Plan, icc: bytes | None) -> list[Frame]:
-    """Return the pictures as the plan's format holds them; `icc` is the profile that their colours are in."""
+    """Return the pictures as the plan's format holds them; `icc` is the profile of their colours."""
     ready: list[Frame] = []
     for frame in frames[plan.first : plan.first + plan.count]:
         fit = frame
@@ -224,7 +224,7 @@ def fitted(frames: Sequence[Frame], plan: Plan, icc: bytes | None) -> list[Frame
         if plan.alpha == "lay over white":
             fit = _over_white(fit)
         depth = fit.depth if fit.depth in plan.format.depths else plan.depth
-        if plan.turned_to and icc is not None:  # before depth is lost, as linear light needs it
+        if plan.turned_to and icc is not None:  # before the depth goes down, because linear light needs it
             fit = fit if fit.depth == "8" else _with_depth(fit, "16")
             fit = replace(fit, samples=_turned(fit, icc, plan.turned_to))
         fit = _with_depth(fit, depth)
@@ -259,7 +259,7 @@ def _over_white(frame: Frame) -> Frame:
 
 
 def _with_depth(frame: Frame, depth: str) -> Frame:
-    """Return the frame with channels of `depth`; whole numbers are rounded, floating point cut to 0…1 for them."""
+    """Return the frame with channels of `depth`, rounded; whole numbers clip floating point to 0…1."""
     if frame.depth == depth:
         return frame
     if depth == "float":

@@ -1,4 +1,4 @@
-"""What every decoder returns, and the steps that all of them share: size limit, orientation, blocks that no longer fit."""
+"""What every decoder returns, and the steps they share: size limit, orientation, metadata that no longer fit."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from deepdream_core.photo.frame import Frame
 
 NO_BLOCKS = Blocks(icc=None, exif=None, xmp=None)
-_ONE_TOO_MANY = re.compile(r"second (colour profile|EXIF block|XMP packet|extended XMP|\w{4} chunk|TIFF tag \d+)")
+_REPEATED = re.compile(r"second (colour profile|EXIF block|XMP packet|extended XMP|\w{4} chunk|TIFF tag \d+)")
 
 
 @dataclass(frozen=True)
 class Coding:
-    """How a file was coded, so that it can be coded so again; what does not apply stays at its default.
+    """How a file was coded, so that a result can be coded the same way; what does not apply has its default.
 
-    `plays`: how often an animation runs, 0 for ever. `still_first`: an APNG's first picture is only for programs that know
+    `plays`: how often an animation runs, 0 for ever. `still_first`: an APNG's first picture is only for programs that show
     no animation. `dpi`: pixels per inch, horizontal and vertical.
     """
 
@@ -78,11 +78,11 @@ def check_plausible(announced: int, held: int, most: int) -> None:
 
 
 def orientation_of(blocks: Blocks) -> int:
-    """Return the EXIF orientation 1…8 from the EXIF block, or from XMP where EXIF says nothing."""
-    told = exif_block.orientation_of(blocks.exif) if blocks.exif else None
-    if told is None and blocks.xmp:
-        told = xmp.orientation_of(blocks.xmp)
-    return told or 1
+    """Return the orientation, 1…8 as in EXIF, from the EXIF block, otherwise from XMP; 1 if neither has it."""
+    orientation = exif_block.orientation_of(blocks.exif) if blocks.exif else None
+    if orientation is None and blocks.xmp:
+        orientation = xmp.orientation_of(blocks.xmp)
+    return orientation or 1
 
 
 def upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -96,17 +96,17 @@ def upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 def _left_out(part: str) -> Entry:
     if "thumbnail" in part:
-        return dropped("thumbnail", "it showed the picture before", lost=False)
-    if _ONE_TOO_MANY.fullmatch(part):
+        return dropped("thumbnail", "it showed the old picture", lost=False)
+    if _REPEATED.fullmatch(part):
         return dropped(part, "the first one counts")
     known = "damaged" in part or part.startswith(("TIFF tags", "linked"))
     return dropped(part, "" if known else "it no longer fits the dreamed picture")
 
 
 def fit_for_changed_pixels(blocks: Blocks, orientation: int) -> tuple[Blocks, tuple[Entry, ...]]:
-    """Return the metadata without what shows or presumes the old pixels, the orientation reset, and what went.
+    """Return the metadata without what shows or presumes the old pixels, with orientation 1, and the receipt's entries.
 
-    `orientation` is the one that the decoder has applied.
+    `orientation` is what the decoder has applied.
     """
     changes = [_left_out(part) for part in blocks.dropped]
     exif, packet = blocks.exif, blocks.xmp
@@ -115,7 +115,7 @@ def fit_for_changed_pixels(blocks: Blocks, orientation: int) -> tuple[Blocks, tu
         exif, thumbnail = exif_block.without_thumbnail(exif)
         exif = exif_block.upright(exif, swapped=orientation >= 5)
     if packet:
-        with contextlib.suppress(ValueError):  # what is no XMP stays as it is
+        with contextlib.suppress(ValueError):  # a packet that is not XMP stays as it is
             if xmp.has_gain_map(packet):
                 packet = xmp.without_gain_map(packet)
                 if not any("gain map" in part for part in blocks.dropped):

@@ -1,7 +1,8 @@
 """EXIF blocks changed in place, so that nothing in them moves.
 
-A camera's MakerNote holds offsets from the block's beginning, in a form known to its maker; a block that is written again
-loses them. So bytes are only exchanged, set to zero or cut off at the end. Tags after EXIF 2.32 (CIPA DC-008-2019).
+A camera's MakerNote holds offsets from the block's beginning, in a form that only its maker knows. Rewriting the block
+would break them. So this module only replaces bytes, zeroes them, or cuts them off at the end. Follows EXIF 2.32 (CIPA
+DC-008-2019).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _PREFIX = b"Exif\0\0"
 _TURNED = ((WIDTH, LENGTH), RESOLUTIONS)
-_PLACES = ((513, 514), (273, 279), (324, 325))  # where a thumbnail's bytes begin, and how many: JPEG, strips, tiles
+_PLACES = ((513, 514), (273, 279), (324, 325))  # start and length of a thumbnail's bytes: JPEG, strips, tiles
 _LONGEST_CHAIN = 16
 _LONGEST_PADDING = 3
 
@@ -42,7 +43,7 @@ def bare(exif: bytes) -> bytes:
 
 
 def orientation_of(exif: bytes) -> int | None:
-    """Return a bare block's orientation, 1…8 as EXIF numbers them; None where it has none or cannot be read."""
+    """Return a bare block's orientation, 1…8 as EXIF numbers them; None if it has none or cannot be read."""
     try:
         layout, first = first_directory(exif)
     except ValueError:
@@ -55,16 +56,16 @@ def orientation_of(exif: bytes) -> int | None:
 def upright(exif: bytes, *, swapped: bool) -> bytes:
     """Return a bare block for the picture turned upright: its orientation is 1, nothing else has changed or moved.
 
-    `swapped`: it was turned by a quarter, so what is said of its width and of its height is exchanged: pixels in the first
-    and in the Exif directory, and resolution. A block that cannot be read comes back as it is, as nobody can have turned
-    the picture after it.
+    `swapped`: the picture was turned by a quarter, so width and height change places: pixels in the first and in the Exif
+    directory, and resolution. A block that cannot be read comes back as it is: no decoder can have read an orientation
+    from it.
     """
     try:
         layout, first = first_directory(exif)
     except ValueError:
         return exif
     patched = bytearray(exif)
-    for entry in first.entries:  # all of them: where there are two, readers disagree about which one counts
+    for entry in first.entries:  # every one, because readers disagree about which of two counts
         if entry.tag == ORIENTATION and entry.integer(exif, layout.order) is not None:
             size = entry.size // entry.count
             patched[entry.where : entry.where + size] = (1).to_bytes(size, "little" if layout.order == "<" else "big")
@@ -77,15 +78,15 @@ def upright(exif: bytes, *, swapped: bool) -> bytes:
 
 
 def without_orientation(exif: bytes) -> bytes:
-    """Return a bare block that names no orientation in its first directory; nothing but the entries behind it has moved.
+    """Return a bare block without an orientation in its first directory; only the entries after it have moved.
 
-    For encoders that rewrite a block which names one, with MakerNote and texts the worse for it.
+    For encoders that rewrite a block with an orientation, which damages MakerNote and texts.
     """
     return _without(exif, ORIENTATION)
 
 
 def without_description(exif: bytes) -> bytes:
-    """Return a bare block without ImageDescription; nothing but the entries behind it has moved."""
+    """Return a bare block without ImageDescription; only the entries after it have moved."""
     return _without(exif, DESCRIPTION)
 
 
@@ -103,22 +104,22 @@ def _without(exif: bytes, tag: int) -> bytes:
 
 
 def _exchange(patched: bytearray, directory: Directory, pair: tuple[int, int], layout: Layout) -> None:
-    """Exchange two entries but for their tags: that is possible even where one is SHORT and the other LONG."""
-    one, other = directory.get(pair[0]), directory.get(pair[1])
-    if one and other:
+    """Exchange the contents of two entries, but not their tags; one may be SHORT and the other LONG."""
+    width, height = directory.get(pair[0]), directory.get(pair[1])
+    if width and height:
         length = layout.entry_size - 2
-        first, second = one.at + 2, other.at + 2
-        ours = patched[first : first + length]
+        first, second = width.at + 2, height.at + 2
+        contents = patched[first : first + length]
         patched[first : first + length] = patched[second : second + length]
-        patched[second : second + length] = ours
+        patched[second : second + length] = contents
 
 
 def without_thumbnail(exif: bytes) -> tuple[bytes, bool]:
-    """Return a bare block without its thumbnail, which shows the picture before it was changed, and whether it had one.
+    """Return a bare block without its thumbnail, which shows the old picture, and whether it had one.
 
-    The directories after the first one are unlinked; they and their pictures are cut off where they end the block, and
-    filled with zeros where something may follow them. Everything else stays where it is. Previews within a MakerNote are
-    not found. A block that cannot be read comes back as it is.
+    Unlinks the directories after the first one. Cuts them and their pictures off if they end the block, otherwise fills
+    them with zeros. Everything else stays in place. Previews inside a MakerNote stay. A block that cannot be read comes
+    back as it is.
     """
     try:
         layout, first = first_directory(exif)
@@ -135,14 +136,14 @@ def without_thumbnail(exif: bytes) -> tuple[bytes, bool]:
     end = _cut(exif, kept, dropped)
     for start, stop in dropped:
         patched[start:stop] = bytes(min(stop, len(exif)) - start)
-    for start, stop in kept:  # a broken thumbnail may claim to lie over them
+    for start, stop in kept:  # a broken thumbnail may overlap them
         patched[start:stop] = exif[start:stop]
     struct.pack_into(layout.offset_format, patched, first.next_at, 0)
     return bytes(patched[:end]), True
 
 
 def _directories_after(exif: bytes, first: Directory, layout: Layout) -> Iterator[Directory]:
-    """Yield the readable directories that follow the first one; more than a few are not from a camera."""
+    """Yield the readable directories after the first one, but not more than a camera writes."""
     try:
         for number, offset in enumerate(directory_offsets(exif, layout)):
             if number > _LONGEST_CHAIN:
@@ -162,7 +163,7 @@ def _spans(directory: Directory, layout: Layout) -> Iterator[_Span]:
 
 
 def _spans_of_first(exif: bytes, first: Directory, layout: Layout) -> Iterator[_Span]:
-    """Yield the spans of all that the first directory leads to, and of the block's header."""
+    """Yield the spans of everything that the first directory leads to, and of the block's header."""
     yield 0, layout.first_at + layout.offset_size
     nested = below(exif, first, EXIF, layout)
     parents = [(first, GPS), (first, INTEROPERABILITY)] + ([(nested, INTEROPERABILITY)] if nested else [])
@@ -173,7 +174,7 @@ def _spans_of_first(exif: bytes, first: Directory, layout: Layout) -> Iterator[_
 
 def _pictures(exif: bytes, directory: Directory, layout: Layout) -> Iterator[_Span]:
     for begin, length in _PLACES:
-        starts, lengths = (  # all of them: where there are two, none may stay
+        starts, lengths = (  # every one, so that none stays
             [number for entry in directory.entries if entry.tag == tag for number in entry.integers(exif, layout.order)]
             for tag in (begin, length)
         )
@@ -182,7 +183,7 @@ def _pictures(exif: bytes, directory: Directory, layout: Layout) -> Iterator[_Sp
 
 
 def _merged(spans: Iterable[_Span]) -> list[_Span]:
-    """Return spans in their order, those that touch or overlap as one: each byte is then looked at once."""
+    """Return spans in order, merging those that touch or overlap, so that each byte is looked at once."""
     merged: list[_Span] = []
     for start, stop in sorted(spans):
         if merged and start <= merged[-1][1]:
@@ -193,7 +194,7 @@ def _merged(spans: Iterable[_Span]) -> list[_Span]:
 
 
 def _cut(exif: bytes, kept: list[_Span], dropped: list[_Span]) -> int:
-    """Return where the block may end: before the dropped spans that end it, but for padding; a MakerNote may use gaps."""
+    """Return where the block may end: before the dropped spans at its end and padding; a MakerNote may use other gaps."""
     end = len(exif)
     for start, stop in reversed(dropped):
         gap = exif[stop:end]

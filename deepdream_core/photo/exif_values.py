@@ -1,4 +1,4 @@
-"""What EXIF blocks say, as values: their description, their resolution, and what one says and another does not."""
+"""Values in EXIF blocks: description, resolution, and the tags that a block lacks against another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deepdream_core.photo.tags import (
 
 
 def description_of(exif: bytes) -> str:
-    """Return a bare block's ImageDescription; empty where it has none or cannot be read."""
+    """Return a bare block's ImageDescription; empty if it has none or cannot be read."""
     try:
         _, first = first_directory(exif)
     except ValueError:
@@ -27,7 +27,7 @@ def description_of(exif: bytes) -> str:
 
 
 def resolution_of(exif: bytes) -> tuple[float, float] | None:
-    """Return the resolution that a bare block names, in pixels per inch; None where it names none."""
+    """Return a bare block's resolution in pixels per inch; None if it has none."""
     try:
         layout, first = first_directory(exif)
     except ValueError:
@@ -43,9 +43,9 @@ def resolution_of(exif: bytes) -> tuple[float, float] | None:
 
 
 def missing_tags(exif: bytes, written: bytes | None) -> list[str]:
-    """Return the tags of a bare block that another one lacks or has with other values, by directory; not its orientation.
+    """Return the tags of a bare block that the written one lacks or has with other values, but not its orientation.
 
-    Raises `ValueError` where the first cannot be read.
+    Each is named with its directory. Raises `ValueError` if the first block cannot be read.
     """
     if exif == written:
         return []
@@ -58,7 +58,7 @@ def missing_tags(exif: bytes, written: bytes | None) -> list[str]:
 
 
 def _flat(exif: bytes) -> dict[tuple[str, int], Value]:
-    """Return the values of a block and of the directories below it, without those that say where something lies."""
+    """Return the values of a block and of the directories below it, without offsets."""
     layout, first = first_directory(exif)
     target = Layout("<", big=False, first=8)
     flat: dict[tuple[str, int], Value] = {}

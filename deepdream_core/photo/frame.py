@@ -1,4 +1,4 @@
-"""One picture's samples, and their way to float planes and back without touching what the dream left alone."""
+"""One picture's samples, and their conversion to float planes and back that leaves unchanged pixels untouched."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
     from deepdream_core.photo.container import Blocks
 
-_BEYOND = 2  # times white: an HDR photograph may go so far, and much further in places
+_BEYOND = 2  # times white: most of an HDR photograph stays below
 _BAND = 1 << 20  # pixels worked on at once, so that memory stays small
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what converting to gray has always meant in picture programs
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as picture programs convert to gray
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One upright picture: a whole file's only one, a frame of an animation or a page of a TIFF.
+    """One upright picture: a still, a frame of an animation or a page of a TIFF.
 
     `samples`: [H, W, C] of uint8, uint16, uint32, float16, float32 or float64 in the file's own encoding; C is 1 gray,
-    2 gray and alpha, 3 RGB, 4 RGB and alpha. `white` is the value that stands for 1.0. `premultiplied`: the colours are
-    already multiplied by alpha. `duration_ms` belongs to animations, `blocks` to a TIFF's pages. `extra`: a TIFF's samples
-    that are neither colour nor transparency, [H, W, N] of the samples' type, never changed; `extra_kinds`: its
-    names for them.
+    2 gray and alpha, 3 RGB, 4 RGB and alpha. `white` is the sample value of 1.0. `premultiplied`: the colours are already
+    multiplied by alpha. `duration_ms` is for animations, `blocks` for a TIFF's pages. `extra`: a TIFF's samples that are
+    neither colour nor transparency, [H, W, N] of the samples' type, never changed; `extra_kinds`: what the file calls
+    them.
     """
 
     samples: NDArray[Any]
@@ -45,7 +45,7 @@ class Frame:
 
     @property
     def gray(self) -> bool:
-        """Whether it has no colour, and gets none."""
+        """Whether the picture is gray, and stays gray."""
         return bool(self.samples.shape[2] < 3)
 
     @property
@@ -55,12 +55,12 @@ class Frame:
 
     @property
     def invisible(self) -> bool:
-        """Whether all of it is fully transparent."""
+        """Whether the whole picture is transparent."""
         return self.alpha is not None and not self.alpha.any()
 
     @property
     def beyond(self) -> float | None:
-        """The largest value where most are far beyond white, as on a scale that the file does not tell; None otherwise."""
+        """The largest value, if most values are far above white, as on another scale; None otherwise."""
         if self.samples.dtype.kind != "f":
             return None
         colours = self.samples[..., : 1 if self.gray else 3]
@@ -73,9 +73,9 @@ class Frame:
         return "float" if self.samples.dtype.kind == "f" else str(int(self.white).bit_length())
 
     def floats(self) -> NDArray[np.float32]:
-        """Return the colours as float32 [3, H, W], 1.0 for white; what is fully transparent takes the colours around it.
+        """Return the colours as float32 [3, H, W], 1.0 for white; transparent pixels get the colours around them.
 
-        Invisible pixels hold anything, often black. The network must not see an edge there that nobody sees.
+        Invisible pixels hold anything, often black. The network must not see an edge that people do not see.
         """
         planes = np.empty((3, *self.samples.shape[:2]), np.float32)
         for channel in range(1 if self.gray else 3):
@@ -93,22 +93,22 @@ class Frame:
     def with_floats(self, planes: NDArray[np.float32]) -> Frame:
         """Return this frame with other colours: float32 [3, H, W] in 0…1, rounded to the samples' type.
 
-        Where a value is what `floats` gave, and where the picture is fully transparent, the sample stays as it is to the
-        bit. Alpha is never changed.
+        A sample stays bit for bit if its value is what `floats` returned, or if the pixel is transparent. Alpha never
+        changes.
         """
         changed = replace(self, samples=self.samples.copy())
         changed.take_floats(planes)
         return changed
 
     def take_floats(self, planes: NDArray[np.float32]) -> None:
-        """Change this frame's own samples as `with_floats` does those of a new one."""
+        """Change this frame's own samples, as `with_floats` does in a copy."""
         rows = max(1, _BAND // max(1, self.samples.shape[1]))
         for top in range(0, self.samples.shape[0], rows):
             band = slice(top, top + rows)
             replace(self, samples=self.samples[band])._write_changed(planes[:, band])
 
     def _write_changed(self, planes: NDArray[np.float32]) -> None:
-        """Write what differs in `planes` from what this frame gave."""
+        """Write the values that differ from those `floats` returned."""
         alpha = self.alpha
         for channel in range(1 if self.gray else 3):
             before = self._plane(channel)
@@ -123,7 +123,7 @@ class Frame:
             np.copyto(self.samples[..., channel], self._rounded(plane), where=changed)
 
     def visible_brightness(self) -> NDArray[np.float32]:
-        """Return the luma as float32 [H, W], 1.0 for white; what is transparent counts as black."""
+        """Return the luma as float32 [H, W], 1.0 for white; transparent pixels count as black."""
         planes = [self._plane(channel) for channel in range(1 if self.gray else 3)]
         luma = planes[0] if self.gray else _luma(planes)
         if self.alpha is not None:
@@ -131,8 +131,8 @@ class Frame:
         return luma
 
     def _plane(self, channel: int) -> NDArray[np.float32]:
-        """Return one channel as float32 [H, W], 1.0 for white, divided by alpha where it was multiplied by it."""
-        with np.errstate(invalid="ignore", over="ignore"):  # what is no number stays none
+        """Return one channel as float32 [H, W], 1.0 for white, divided by alpha if premultiplied."""
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN stays NaN
             plane: NDArray[np.float32] = np.multiply(
                 self.samples[..., channel], np.float32(1 / self.white), dtype=np.float32
             )
@@ -164,7 +164,7 @@ def _luma(planes: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def spread_into(plane: NDArray[np.float32], holes: NDArray[np.bool_]) -> None:
-    """Fill the holes of a plane, float32 [H, W], in place with colours from around them, near ones first.
+    """Fill the holes of a plane, float32 [H, W], in place with the colours around them, the nearest first.
 
     Pull-push over a pyramid: Gortler et al., "The Lumigraph" (SIGGRAPH 1996), section 3.4. A plane that is one hole
     becomes 0.
@@ -176,7 +176,7 @@ def spread_into(plane: NDArray[np.float32], holes: NDArray[np.bool_]) -> None:
     coarse = _pooled(np.pad(plane, padding) if height % 2 or width % 2 else plane)
     np.divide(coarse, weight, out=coarse, where=weight > 0)
     coarse = _filled(coarse, np.minimum(weight, 1, out=weight))
-    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):  # the finest level in place, as it is the largest
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):  # the finest level in place, because it is the largest
         own = plane[row::2, column::2]
         np.copyto(own, coarse[: own.shape[0], : own.shape[1]], where=holes[row::2, column::2])
 

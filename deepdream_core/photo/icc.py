@@ -1,7 +1,6 @@
-"""ICC profiles as bytes: what one says of itself, and new ones from primaries and a curve.
+"""ICC profiles as bytes: reading their tags, and making profiles from primaries and a curve.
 
-After ICC.1:2022 (profile version 4.4). Matrix and curve profiles are computed as in its annexes E and F: colours adapted to
-D50 by Bradford's matrix.
+Follows ICC.1:2022 (profile version 4.4), annexes E and F: Bradford's matrix adapts colours to D50.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _HDR_CODES = {16: "PQ", 18: "HLG"}
 
 
 def space_of(profile: bytes) -> str:
-    """Return the colour space that a profile turns pixels of: `RGB`, `CMYK`, `GRAY`, `Lab` …; empty when it turns none."""
+    """Return the colour space of a profile's pixels: `RGB`, `CMYK`, `GRAY`, `Lab` …; empty if it is not for pixels."""
     if profile[36:40] != b"acsp" or profile[12:16] not in _OF_DEVICES:
         return ""
     return profile[16:20].decode("ascii", "replace").strip()
@@ -55,7 +54,7 @@ def tag(profile: bytes, name: bytes) -> bytes | None:
 def hdr_of(profile: bytes) -> str | None:
     """Return `PQ` or `HLG` for a profile of an HDR picture, else None.
 
-    Its `cicp` tag says so, and in profiles from before that tag (ICC.1:2022, 9.2.17) its name or its curve.
+    The `cicp` tag says so. Profiles older than that tag (ICC.1:2022, 9.2.17) are known by their name or curve.
     """
     code = tag(profile, b"cicp")
     if code and code[:4] == b"cicp" and len(code) >= 12:
@@ -66,7 +65,7 @@ def hdr_of(profile: bytes) -> str | None:
 
 
 def name_of(profile: bytes) -> str:
-    """Return a profile's name, or nothing where it has none that can be read."""
+    """Return a profile's name, empty if it has none that can be read."""
     data = tag(profile, b"desc") or b""
     try:
         if data[:4] == b"desc":
@@ -80,7 +79,7 @@ def name_of(profile: bytes) -> str:
 
 
 def _hdr_curve(curve: bytes) -> str | None:
-    """Say which of the curves of ITU-R BT.2100, tables 4 and 5, a table of numbers follows; no gamma comes near them."""
+    """Return which curve of ITU-R BT.2100, tables 4 and 5, a table of numbers follows; no gamma comes near them."""
     if curve[:4] != b"curv" or len(curve) < 12 + 2 * 16:
         return None
     count = min(int.from_bytes(curve[8:12], "big"), (len(curve) - 12) // 2)
@@ -109,12 +108,12 @@ def hlg(signal: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def gamma_curve(exponent: float) -> bytes:
-    """Return a curve: light is the sample to the power of `exponent`."""
+    """Return a curve in which light is the sample to the power of `exponent`."""
     return b"para" + bytes(8) + _fixed(exponent)
 
 
 def exponent_of(curve: bytes) -> float | None:
-    """Return the exponent of a curve that is nothing but a power, else None."""
+    """Return the exponent of a curve that is a plain power, else None."""
     if curve[:4] != b"para" or curve[8:10] != b"\0\0" or len(curve) < 16:
         return None
     exponent: int = struct.unpack_from(">i", curve, 12)[0]
@@ -140,7 +139,7 @@ def table_curve(light: NDArray[np.float64] | Sequence[float]) -> bytes:
 
 
 def curves_of(profile: bytes) -> list[bytes] | None:
-    """Return the curves of a profile that is nothing but a matrix and curves to XYZ, or a gray curve; else None."""
+    """Return the curves of a plain matrix and curve profile, or the curve of a gray one; else None."""
     if profile[20:24] != b"XYZ " or tag(profile, b"A2B0") or tag(profile, b"A2B1"):
         return None
     found = [tag(profile, name) for name in _CURVES.get(space_of(profile), ())]
@@ -148,9 +147,9 @@ def curves_of(profile: bytes) -> list[bytes] | None:
 
 
 def rgb_profile(name: str, chromaticities: Chromaticities, curves: Sequence[bytes]) -> bytes:
-    """Return a profile called `name` of RGB with these primaries and white, and one curve or three.
+    """Return an RGB profile called `name` with these primaries and white, and one curve or three.
 
-    Raises `ValueError` where the chromaticities are no colour space.
+    Raises `ValueError` if the chromaticities are not a colour space.
     """
     matrix, adapting = _matrix(chromaticities)
     tags = {called: b"XYZ " + bytes(4) + _fixed(*column) for called, column in
@@ -162,7 +161,7 @@ def rgb_profile(name: str, chromaticities: Chromaticities, curves: Sequence[byte
 
 
 def gray_profile(name: str, curve: bytes) -> bytes:
-    """Return a profile called `name` of gray with this curve."""
+    """Return a gray profile called `name` with this curve."""
     return _profile(name, b"GRAY", {b"kTRC": curve})
 
 
@@ -199,7 +198,7 @@ def _profile(name: str, space: bytes, tags: dict[bytes, bytes]) -> bytes:
     table, body = len(every).to_bytes(4, "big"), b""
     places: dict[bytes, int] = {}
     for called, data in every.items():
-        if data not in places:  # three equal curves are written once
+        if data not in places:  # writes equal curves once
             places[data] = at + len(body)
             body += data + bytes(-len(data) % 4)
         table += struct.pack(">4sII", called, places[data], len(data))

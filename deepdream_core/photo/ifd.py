@@ -1,9 +1,9 @@
-"""The directories that TIFF files and EXIF blocks are made of: reading them where they lie, and writing new ones.
+"""The directories of TIFF files and EXIF blocks: reading them in place, and writing new ones.
 
-After TIFF 6.0 (Adobe, 1992), section 2; the 8-byte form of BigTIFF (Aware Systems, 2004); the EXIF tags and the form of an
-EXIF block, which is a small TIFF file, after EXIF 2.32 (CIPA DC-008-2019); UTF-8 as a kind after EXIF 3.0.
+Follows TIFF 6.0 (Adobe, 1992), section 2; BigTIFF (Aware Systems, 2004); EXIF 2.32 (CIPA DC-008-2019), whose blocks are
+small TIFF files; EXIF 3.0 for the kind UTF-8.
 
-Nothing here trusts a number of the file: what does not lie within the buffer is left out, or is a `ValueError`.
+Nothing here trusts a number of the file: a value outside the buffer is left out, or is a `ValueError`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Buffer: TypeAlias = bytes | bytearray | memoryview | mmap.mmap
-"""A whole file, or an EXIF block, that can be looked into."""
+"""A whole file or an EXIF block."""
 
 Order: TypeAlias = Literal["<", ">"]
 """Byte order, as `struct` writes it: `<` is TIFF's II, `>` its MM."""
@@ -29,7 +29,7 @@ BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, FLOAT, IFD = 1, 2, 3, 4, 5, 7, 11
 LONG8, SLONG8, IFD8 = 16, 17, 18
 
 _UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
-"""Bytes that are turned round together when the byte order changes, by kind; a rational is two of them."""
+"""Bytes that swap together when the byte order changes, by kind; a rational is two of them."""
 
 _SIZES = {kind: unit * (2 if kind in (5, 10) else 1) for kind, unit in _UNITS.items()}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
@@ -48,17 +48,17 @@ class Layout:
 
     @property
     def offset_format(self) -> str:
-        """How `struct` reads an offset, which is also how it reads an entry's count."""
+        """How `struct` reads an offset, or an entry's count."""
         return self.order + ("Q" if self.big else "I")
 
     @property
     def offset_size(self) -> int:
-        """Bytes of an offset; a value of at most this size lies within its entry."""
+        """Bytes of an offset; a value of at most this size is inside its entry."""
         return 8 if self.big else 4
 
     @property
     def first_at(self) -> int:
-        """Where the header names the first directory."""
+        """Where the header holds the offset of the first directory."""
         return 8 if self.big else 4
 
     @property
@@ -79,10 +79,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a directory, whose value lies in the buffer whole.
+    """One entry of a directory, whose value is completely in the buffer.
 
-    `kind`: TIFF's type. `count`: number of elements. `at`: offset of the entry itself. `where`: offset of its value, within
-    the entry or elsewhere. The value is not copied until `read`: some are hundreds of megabytes.
+    `kind`: TIFF's type. `count`: number of elements. `at`: offset of the entry itself. `where`: offset of its value, in the
+    entry or elsewhere. Only `read` copies the value, because some are hundreds of megabytes.
     """
 
     tag: int
@@ -101,7 +101,7 @@ class Entry:
         return bytes(buffer[self.where : self.where + self.size])
 
     def integers(self, buffer: Buffer, order: Order) -> tuple[int, ...]:
-        """Return the value as integers; none where the kind is not one of integers."""
+        """Return the value as integers; empty for a kind of another type."""
         letter = _INTEGERS.get(self.kind)
         return struct.unpack(f"{order}{self.count}{letter}", self.read(buffer)) if letter else ()
 
@@ -126,13 +126,13 @@ class Directory:
     next_offset: int
 
     def get(self, tag: int) -> Entry | None:
-        """Return the first entry of a tag, as most readers do where there are several, or None."""
+        """Return the first entry of a tag, or None; most readers ignore further ones."""
         return next((entry for entry in self.entries if entry.tag == tag), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value to be written. `data`: its elements in the byte order of the file it goes to."""
+    """A value to write. `data`: its elements in the byte order of the new file."""
 
     kind: int
     data: bytes
@@ -147,7 +147,7 @@ class Value:
 
 
 Fields: TypeAlias = "Mapping[int, Value | Entry | Fields]"
-"""A directory to be written, by tag: new values, values that stay where they lie in the file, and directories below it."""
+"""A directory to write, by tag: new values, values that stay in place in the file, and directories below it."""
 
 
 def layout_of(buffer: Buffer) -> Layout:
@@ -171,17 +171,17 @@ def first_directory(buffer: Buffer) -> tuple[Layout, Directory]:
 
 
 def unpack(buffer: Buffer, form: str, at: int) -> tuple[int, ...]:
-    """Return `struct`'s integers at an offset; raises `ValueError` where the buffer ends before."""
+    """Return `struct`'s integers at an offset; raises `ValueError` if the buffer ends before."""
     if at + struct.calcsize(form) > len(buffer):
         raise FormatError(f"offset {at} lies beyond the end")
     return struct.unpack_from(form, buffer, at)
 
 
 def directory_at(buffer: Buffer, offset: int, layout: Layout) -> Directory:
-    """Return the directory at an offset, without entries of unknown kind or whose value is not in the buffer.
+    """Return the directory at an offset, without entries of unknown kind or with values outside the buffer.
 
-    A next offset that the buffer has no room for is 0: some cameras leave it out at the block's end. Raises `ValueError`
-    where the directory itself does not fit.
+    A missing next offset counts as 0: some cameras leave it out at the block's end. Raises `ValueError` if the directory
+    itself does not fit.
     """
     start, next_at = _extent(buffer, offset, layout)
     form = struct.Struct(f"{layout.order}HH{'Q' if layout.big else 'I'}")
@@ -197,7 +197,7 @@ def directory_at(buffer: Buffer, offset: int, layout: Layout) -> Directory:
 
 
 def _extent(buffer: Buffer, offset: int, layout: Layout) -> tuple[int, int]:
-    """Return where a directory's entries begin and where they end; raises `ValueError` where they do not fit."""
+    """Return where a directory's entries begin and end; raises `ValueError` if they do not fit."""
     if offset < layout.first_at + layout.offset_size:
         raise FormatError(f"a directory at {offset} would lie within the header")
     (number,) = unpack(buffer, layout.count_format, offset)
@@ -214,9 +214,9 @@ def _next_offset(buffer: Buffer, next_at: int, layout: Layout) -> int:
 
 
 def directory_offsets(buffer: Buffer, layout: Layout) -> Iterator[int]:
-    """Yield the offsets of the chain of directories, a file's pages; it ends where it comes to one a second time.
+    """Yield the offsets of the chain of directories, a file's pages, up to the first repetition.
 
-    Raises `ValueError` on reaching a directory that does not fit into the buffer.
+    Raises `ValueError` at a directory that does not fit into the buffer.
     """
     seen: set[int] = set()
     offset = layout.first
@@ -228,7 +228,7 @@ def directory_offsets(buffer: Buffer, layout: Layout) -> Iterator[int]:
 
 
 def below(buffer: Buffer, directory: Directory, tag: int, layout: Layout) -> Directory | None:
-    """Return the directory that an entry points to, or None where there is no such entry or no directory there."""
+    """Return the directory that an entry points to, or None if there is no such entry or directory."""
     entry = directory.get(tag)
     offset = entry.integer(buffer, layout.order) if entry else None
     try:
@@ -238,10 +238,10 @@ def below(buffer: Buffer, directory: Directory, tag: int, layout: Layout) -> Dir
 
 
 def value_of(buffer: Buffer, entry: Entry, layout: Layout, target: Layout) -> Value | None:
-    """Return an entry's value for another file: its byte order, and no 8-byte integers in a classic one.
+    """Return an entry's value for another file: in its byte order, and without 8-byte integers for a classic TIFF.
 
-    None where an 8-byte integer is too large for that. Bytes, ASCII and UNDEFINED stay as they are, although a few
-    UNDEFINED ones hold numbers (CFAPattern) or UTF-16 (UserComment): nothing says in which order.
+    None if an 8-byte integer is too large for that. Bytes, ASCII and UNDEFINED stay as they are. A few UNDEFINED ones hold
+    numbers (CFAPattern) or UTF-16 (UserComment), but nothing says in which order.
     """
     kind, data = entry.kind, entry.read(buffer)
     if kind in _NARROW and not target.big:
@@ -251,33 +251,33 @@ def value_of(buffer: Buffer, entry: Entry, layout: Layout, target: Layout) -> Va
         except struct.error:
             return None
         return Value(_NARROW[kind], data)
-    return Value(kind, data if layout.order == target.order else _turned_round(data, _UNITS[kind]))
+    return Value(kind, data if layout.order == target.order else _byteswapped(data, _UNITS[kind]))
 
 
-def _turned_round(data: bytes, unit: int) -> bytes:
-    turned = bytearray(len(data))
+def _byteswapped(data: bytes, unit: int) -> bytes:
+    swapped = bytearray(len(data))
     for place in range(unit):
-        turned[place::unit] = data[unit - 1 - place :: unit]
-    return bytes(turned)
+        swapped[place::unit] = data[unit - 1 - place :: unit]
+    return bytes(swapped)
 
 
 def values_of(buffer: Buffer, directory: Directory, layout: Layout, target: Layout) -> dict[int, Value]:
     """Return the values of a directory for another file, the first of each tag, without offsets of directories.
 
-    Raises `ValueError` where together they are longer than the buffer: they would have to lie over each other.
+    Raises `ValueError` if together they are longer than the buffer, so that they must overlap.
     """
     first = {entry.tag: entry for entry in reversed(directory.entries) if entry.kind not in (IFD, IFD8)}
     if sum(entry.size for entry in first.values()) > len(buffer):
-        raise FormatError("the values of a directory lie over each other")
+        raise FormatError("the values of a directory overlap")
     found = {tag: value_of(buffer, entry, layout, target) for tag, entry in first.items()}
     return {tag: value for tag, value in found.items() if value is not None}
 
 
 def encoded(fields: Fields, at: int, layout: Layout, next_offset: int = 0) -> tuple[bytes, int]:
-    """Return the bytes of a directory for offset `at`, and where in them its next offset is written.
+    """Return the bytes of a directory for offset `at`, and the position of its next offset in them.
 
-    Its values and the directories below it follow it. Raises `ValueError` where it does not fit into a classic file's
-    4 GiB, where a `Value` is not whole, or where an `Entry` is so short that its value lies in the entry itself.
+    Its values and the directories below follow it. Raises `ValueError` if it does not fit into a classic file's 4 GiB, if a
+    `Value` is not whole, or if an `Entry` is so short that its value is inside the entry.
     """
     form, size = layout.offset_format, layout.offset_size
     table = bytearray()
@@ -292,7 +292,7 @@ def encoded(fields: Fields, at: int, layout: Layout, next_offset: int = 0) -> tu
                 tail += encoded(field, place, layout)[0]
             elif isinstance(field, Entry):
                 if field.size <= size:
-                    raise FormatError(f"the value of tag {tag} has no place of its own")
+                    raise FormatError(f"the value of tag {tag} has no place outside its entry")
                 kind, count, data = field.kind, field.count, struct.pack(form, field.where)
             else:
                 kind, count, data = field.kind, field.count, field.data

@@ -1,4 +1,4 @@
-"""The profile that a decoded picture's colours are in: whoever tells it, and such that it fits the pixels."""
+"""The profile of a decoded picture's colours, wherever the file describes it, and made to fit the pixels."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _STEPS = 4096
 
 
 def settled(decoded: Decoded) -> Decoded:
-    """Return a decoded file whose profile is what its colours mean, sRGB without one, page by page.
+    """Return a decoded file with the profile of its colours, page by page; no profile means sRGB.
 
-    A gray picture may have an RGB profile, which `for_pixels` turns where it is written; no other profile stays that is not
-    for the pixels. `Blocks.described` stays where the profile was made from it. Raises `PictureError` for HDR.
+    A gray picture may have an RGB profile, which `for_pixels` converts on writing. Other profiles that do not fit the
+    pixels go. `Blocks.described` stays if the profile was made from it. Raises `PictureError` for HDR.
     """
     in_pages = decoded.frames[0].blocks is not None
     groups = [[frame] for frame in decoded.frames] if in_pages else [list(decoded.frames)]
@@ -32,35 +32,35 @@ def settled(decoded: Decoded) -> Decoded:
     changes = list(decoded.changes)
     first: Blocks | None = None
     for group in groups:
-        fit, blocks, told = _settled(group, group[0].blocks or decoded.blocks)
+        fit, blocks, entries = _settled(group, group[0].blocks or decoded.blocks)
         first = first or blocks
         frames += [replace(frame, blocks=blocks) for frame in fit] if in_pages else fit
-        changes += [entry for entry in told if entry not in changes]
+        changes += [entry for entry in entries if entry not in changes]
     return replace(decoded, frames=tuple(frames), blocks=first or decoded.blocks, changes=tuple(changes))
 
 
 def _settled(frames: list[Frame], blocks: Blocks) -> tuple[list[Frame], Blocks, list[Entry]]:
     embedded, described = blocks.icc, blocks.described
-    told: list[Entry] = []
+    entries: list[Entry] = []
     if embedded is not None:
         refuse_hdr(icc.hdr_of(embedded))
         space, gray = icc.space_of(embedded), frames[0].gray
         if space == "GRAY" and not gray and all(_is_neutral(frame) for frame in frames):
             frames = [_as_gray(frame) for frame in frames]
         elif not space or (space in ("GRAY", "RGB") and not colour.is_whole(embedded)):
-            told.append(dropped("ICC", "it is damaged, or not for pixels"))
+            entries.append(dropped("ICC", "it is damaged, or not for pixels"))
             embedded = None
         elif space not in ("GRAY", "RGB") or (space == "GRAY" and not gray):
-            told.append(dropped("ICC", f"it is for {space}, and the picture is {'gray' if gray else 'RGB'}"))
+            entries.append(dropped("ICC", f"it is for {space}, and the picture is {'gray' if gray else 'RGB'}"))
             embedded = None
     if embedded is not None and not (described and described.over_icc):
-        return frames, replace(blocks, described=None), told
+        return frames, replace(blocks, described=None), entries
     if described is None and blocks.exif:
         described = by_exif(blocks.exif)
     made = described.profile(gray=frames[0].gray) if described else None
     counts = described is not None and (made is not None or described.over_icc)
     described = replace(described, embedded=embedded) if described and counts else None
-    return frames, replace(blocks, icc=made, described=described), told
+    return frames, replace(blocks, icc=made, described=described), entries
 
 
 def _is_neutral(frame: Frame) -> bool:
@@ -74,7 +74,7 @@ def _as_gray(frame: Frame) -> Frame:
 
 
 def for_pixels(profile: bytes, *, gray: bool) -> bytes | None:
-    """Return a profile for gray or for RGB pixels: itself, or one of the other kind of the same grays.
+    """Return a profile for gray or for RGB pixels: the same one, or one of the other kind with the same grays.
 
     None for a profile that is for neither.
     """
@@ -96,27 +96,27 @@ def for_pixels(profile: bytes, *, gray: bool) -> bytes | None:
 def planned(
     first: Frame, blocks: Blocks, wanted: Format, depth: str, receipt: list[Entry], *, with_alpha: bool
 ) -> tuple[bytes | None, bytes | None]:
-    """Return the profile that samples must be converted to for a format, if any, and the one to write; tell `receipt`."""
+    """Return the profile to convert samples to for a format, if any, and the profile to write; add to `receipt`."""
     own, described = blocks.icc, blocks.described
-    if described and described.only_in == wanted.name:  # its own blocks say it, and stay
+    if described and described.only_in == wanted.name:  # its own blocks describe it, and stay
         own, described = described.embedded, None
     if own is None:
         return None, None
     if wanted.icc:
         gray = first.gray and _has_gray(wanted, first, with_alpha=with_alpha)
         if described and described.needs_depth and depth == "8" != first.depth:
-            how = f"{described} to the curve of sRGB, as 8 bits need, with an ICC profile"
+            how = f"{described} to the curve of sRGB, which 8 bits need, with an ICC profile"
             receipt.append(converted("colour description", how))
             turned_to = colour.srgb_profile() if first.gray else described.for_8_bits(gray=False)
             return turned_to, described.for_8_bits(gray=gray)
         fit = for_pixels(own, gray=gray)
         replaced = any(entry.part == "colours" and entry.detail.find("to sRGB") > 0 for entry in receipt)
         if replaced:
-            receipt.append(converted("ICC", "sRGB, as the colours are now"))
+            receipt.append(converted("ICC", "sRGB, like the colours now"))
         elif described:
             receipt.append(converted("colour description", f"to an ICC profile: {described}"))
         elif fit != own:
-            how = "to gray, as the picture is" if gray else f"to RGB, as {wanted.title} holds no such gray"
+            how = "to gray, like the picture" if gray else f"to RGB, because {wanted.title} does not hold this gray"
             receipt.append(converted("ICC", how))
         elif not any(entry.part == "ICC" for entry in receipt):
             receipt.append(kept("ICC"))
@@ -125,7 +125,7 @@ def planned(
         receipt.append(dropped("ICC", f"it is sRGB, which {wanted.title} means anyway", lost=False))
         return None, None
     part, of = ("colour description", f" ({described})") if described else ("ICC", "")
-    how = f"colours turned to sRGB{of}: {wanted.title} is written without a profile"
+    how = f"colours converted to sRGB{of}: {wanted.title} is written without a profile"
     receipt.append(converted(part, how, lost=True))
     return colour.srgb_profile(), None
 

@@ -1,4 +1,4 @@
-"""What became of a photograph's parts on their way from file to file: kept, converted or dropped, and why."""
+"""What became of a photograph's parts from file to file: kept, converted or dropped, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ State = Literal["kept", "converted", "dropped"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One part of a photograph and its fate. `lost`: something a person may miss is gone."""
+    """One part of a photograph and what became of it. `lost`: something is gone that a person may miss."""
 
     part: str
     state: State
@@ -26,12 +26,12 @@ Receipt = tuple[Entry, ...]
 
 
 def kept(part: str, detail: str = "") -> Entry:
-    """Return an entry for a part that is as it was."""
+    """Return an entry for an unchanged part."""
     return Entry(part, "kept", detail)
 
 
 def converted(part: str, detail: str, *, lost: bool = False) -> Entry:
-    """Return an entry for a part that has another form now."""
+    """Return an entry for a part in another form."""
     return Entry(part, "converted", detail, lost)
 
 

@@ -1,4 +1,4 @@
-"""The receipt compared with the file that was written, so that it says what is there and not what was planned."""
+"""The receipt compared with the written file, so that it says what is in the file and not what was planned."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _NOT_THERE = "it is not in the file written"
 def checked(
     data: bytes | bytearray, plan: Plan, frames: Sequence[Frame], blocks: Sequence[Blocks], coding: Coding
 ) -> tuple[list[Entry], Facts]:
-    """Return the plan's receipt, corrected where the file says other things, and what the file says.
+    """Return the plan's receipt, corrected by what the file says, and the file's facts.
 
-    `frames` are what was encoded, `blocks` the metadata for the file or for each page of a TIFF. Raises `FormatError` where
-    pictures are missing or have another size, and nearly anything where the file cannot be read.
+    `frames` were encoded; `blocks` are the metadata of the file, or of each page of a TIFF. Raises `FormatError` if
+    pictures are missing or have another size, and nearly anything if the file cannot be read.
     """
     facts = codec_of(plan.format.name).facts_of(data)
     sizes = tuple(frame.size for frame in frames)
@@ -46,7 +46,7 @@ def checked(
         places = [number for number, entry in enumerate(receipt) if entry.part == correction.part]
         if any(receipt[number].state == "dropped" for number in places):
             continue
-        if not places or receipt[places[0]].lost:  # what was to be lost is lost too
+        if not places or receipt[places[0]].lost:  # the planned loss happened too
             receipt.append(correction)
         else:
             receipt[places[0]] = correction
@@ -67,7 +67,7 @@ def _samples(facts: Facts, frames: Sequence[Frame]) -> Iterator[Entry]:
 
 
 def _metadata(facts: Facts, blocks: Sequence[Blocks], planned: set[str]) -> Iterator[Entry]:
-    """Yield what became of metadata other than planned: XMP for a recipe alone, or EXIF for a resolution, is not."""
+    """Yield metadata with another fate than planned, except XMP only for a recipe and EXIF only for a resolution."""
     for number, (wanted, found) in enumerate(zip(blocks, facts.blocks, strict=True)):
         if wanted.icc != found.icc and wanted.icc is not None:
             yield dropped("ICC", _NOT_THERE)
@@ -94,7 +94,7 @@ def _exif(wanted: bytes, found: bytes | None) -> Iterator[Entry]:
 
 
 _TAGS_OF_STORAGE = frozenset(str(tag) for tag in OF_STORAGE)
-"""Tags that say how a file's pixels are stored, which is another file's business."""
+"""Tags that say how a file stores its pixels, which differs from file to file."""
 
 
 def _timing(facts: Facts, plan: Plan, frames: Sequence[Frame], coding: Coding) -> Iterator[Entry]:
@@ -118,7 +118,7 @@ def _resolution(facts: Facts, receipt: Sequence[Entry], coding: Coding) -> Itera
     block = facts.blocks[0].exif
     found = facts.dpi or (resolution_of(block) if block else None)
     wanted = coding.dpi
-    pairs = zip(sorted(wanted), sorted(found or (0, 0)), strict=True)  # a picture that was turned has them exchanged
+    pairs = zip(sorted(wanted), sorted(found or (0, 0)), strict=True)  # turning a picture exchanges them
     same = all(math.isclose(a, b, rel_tol=0.01, abs_tol=0.5) for a, b in pairs)
     if not same and round(wanted[0]) not in SCREEN_DPI:
         yield dropped("resolution", f"{wanted[0]:g} dpi, {_NOT_THERE}")

@@ -1,6 +1,6 @@
-"""Where a dream's recipe stands: in the XMP, in a PNG also as text, or beside the picture where there is no place.
+"""Where a dream's recipe is kept: in the XMP, in a PNG also as text, or in a file beside the picture.
 
-A recipe beside names the SHA-256 of the picture it belongs to, so that none is taken for another's.
+That file names the SHA-256 of its picture, so that it cannot be mistaken for another picture's recipe.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.container import Blocks
 
 SIDECAR = ".dream.yaml"
-"""What is added to the whole name of a picture whose format has no place for a recipe."""
+"""The ending added to the whole name of a picture whose format has no place for a recipe."""
 
 _KEYWORD = "deepdream recipe"
 _LONGEST = 1 << 20
@@ -30,12 +30,12 @@ _PICTURE = re.compile(r"^picture: ([0-9a-f]{64})\n", re.MULTILINE)
 
 
 def sidecar_of(path: Path) -> Path:
-    """Return where the recipe of a picture lies that cannot hold it itself."""
+    """Return the path of the recipe beside a picture that cannot hold it."""
     return path.with_name(path.name + SIDECAR)
 
 
 def with_recipe(blocks: Blocks, recipe: str, format: str) -> Blocks:
-    """Return the blocks of a file of `format` with the recipe; raises `ValueError` where the XMP cannot be edited."""
+    """Return the blocks of a file of `format` with the recipe; raises `ValueError` if the XMP cannot be edited."""
     blocks = replace(blocks, xmp=xmp.with_recipe(blocks.xmp, recipe))
     if FORMATS[format].text_chunks:
         blocks = replace(blocks, others=(*blocks.others, text_chunk(_KEYWORD, recipe)))
@@ -43,7 +43,7 @@ def with_recipe(blocks: Blocks, recipe: str, format: str) -> Blocks:
 
 
 def without_recipe(blocks: Blocks) -> Blocks:
-    """Return the blocks without the recipe of an earlier dream, which is not this one's."""
+    """Return the blocks without the recipe of an earlier dream."""
     packet = blocks.xmp
     if packet is not None and xmp.recipe_of(packet) is not None:
         packet = xmp.without_recipe(packet)
@@ -59,7 +59,7 @@ def recipe_in(blocks: Blocks) -> str | None:
 
 
 def recipe_beside(path: Path, sha256: str) -> str | None:
-    """Return the recipe beside a picture, or None when there is none or it belongs to other bytes than `sha256`'s."""
+    """Return the recipe beside a picture, or None if there is none or its picture has another SHA-256."""
     try:
         with sidecar_of(path).open("rb") as file:
             text = file.read(_LONGEST).decode("utf-8")
@@ -70,9 +70,9 @@ def recipe_beside(path: Path, sha256: str) -> str | None:
 
 
 def write_beside(path: Path, data: bytes | bytearray, recipe: str, *, overwrite: bool) -> None:
-    """Write a picture's bytes, and before them the recipe beside it, so that there is never a picture without.
+    """Write the recipe beside a picture, then the picture, so that the picture is never without it.
 
-    When the picture cannot be written, what lay beside it before lies there again. Raises as `write_whole`.
+    If the picture cannot be written, the earlier recipe is restored. Raises as `write_whole` does.
     """
     sidecar = sidecar_of(path)
     check_writable(path, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""What is white in floating-point pictures: 1, or what the file says, or what a person says."""
+"""The value of white in floating-point pictures: 1, or what the file or the user says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from deepdream_core.photo.frame import Frame
 
-_A_BIT_ABOVE = 2  # a largest sample of up to so much is that of an HDR photograph, in which 1 is white
+_A_BIT_ABOVE = 2  # the largest sample up to which a picture counts as an HDR photograph, in which 1 is white
 _USUAL = (100, 255, 1023, 4095, 16_383, 65_535)
 
 
@@ -27,16 +27,16 @@ def white_of_page(page: Any, colours: int) -> float:
 
 
 def checked_scale(frame: Frame) -> Frame:
-    """Return the frame; raises `PictureError` where its transparency is on another scale than its colours."""
+    """Return the frame; raises `PictureError` if transparency and colours have different scales."""
     alpha = frame.alpha
     if alpha is not None and frame.samples.dtype.kind == "f" and frame.white > 1 and 0 < float(alpha.max()) <= 1:
-        what = f"its colours go up to {frame.white:g} and its transparency to 1, which is not read"
+        what = f"its colours go up to {frame.white:g} but its transparency to 1, which is not read"
         raise PictureError(what, "export it without transparency, or with colours up to 1")
     return frame
 
 
 def with_white(frames: Iterable[Frame], white: float | None) -> tuple[Frame, ...]:
-    """Return floating-point frames with another white, where one is given; whole numbers know theirs."""
+    """Return floating-point frames with another white, if one is given; whole numbers keep theirs."""
     return tuple(
         checked_scale(replace(frame, white=white) if white and frame.samples.dtype.kind == "f" else frame)
         for frame in frames
@@ -44,11 +44,11 @@ def with_white(frames: Iterable[Frame], white: float | None) -> tuple[Frame, ...
 
 
 def beyond_white(largest: float, white: float) -> str:
-    """Say that a picture's values are on a scale that nobody has told."""
+    """Return the message for a picture whose values are on an unknown scale."""
     return f"its values reach {largest:g}, and {white:g} is white"
 
 
 def advice(largest: float) -> str:
-    """Say what to do about it."""
+    """Return what to do about an unknown scale."""
     scale = next((usual for usual in _USUAL if largest <= usual), largest)
     return f"say what is white with --white {scale:g}, or with white in a drop folder's config.yaml"

@@ -1,8 +1,8 @@
-"""Image descriptions in TIFF files that programs read: ImageJ's, tifffile's and OME's, which say where slices lie.
+"""Image descriptions in TIFF files that programs read: ImageJ's, tifffile's and OME's, which say where slices are.
 
-ImageJ looks at the first directory alone: the slices that its text counts lie behind the first one without a gap
-(ij.io.TiffDecoder, ImageJ 1.54). tifffile reads so what its `{"shape": …}` says where the first directory suffices. OME-XML
-(OME-TIFF 6.1) gives the planes' size and type. A text that is no longer true leads these programs astray.
+ImageJ only looks at the first directory: the slices that its text counts follow the first one without a gap
+(ij.io.TiffDecoder, ImageJ 1.54). tifffile reads its `{"shape": …}` the same way if the first directory suffices. OME-XML
+(OME-TIFF 6.1) gives the planes' size and type. A text that is no longer true misleads these programs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TRUNCATED = re.compile(rb',\s*"truncated":\s*true')
 
 
 def program_of(description: str) -> str:
-    """Return the program that reads a description, or nothing for a text that is for people."""
+    """Return the program that reads a description, empty for a text for people."""
     if description.startswith(("ImageJ=", "SCIFIO=")):
         return "ImageJ"
     if description.startswith("shape=") or (description.startswith("{") and '"shape":' in description):
@@ -35,17 +35,18 @@ def program_of(description: str) -> str:
 
 
 def slices_of(description: str, shape: Sequence[int]) -> int:
-    """Return how many slices a description speaks of that begin with a page of `shape`.
+    """Return how many slices a description counts from a page of `shape` on.
 
-    `shape` is in the order in which its samples lie. 1 where it is for people, 0 where it contradicts the page.
+    `shape` is in the order of the samples. 1 for a text for people, 0 for a text that contradicts the page.
     """
     program = program_of(description)
     if program == "ImageJ":
         values = dict(line.split("=", 1) for line in description.splitlines() if "=" in line)
         return max(1, _number(values.get("images", "1")))
     if program == "tifffile":
-        told, page = ([side for side in sides if side > 1] for sides in (_shape(description), shape))
-        return math.prod(told[: len(told) - len(page)]) if told[len(told) - len(page) :] == page else 0
+        stack, page = ([side for side in sides if side > 1] for sides in (_shape(description), shape))
+        count = len(stack) - len(page)
+        return math.prod(stack[:count]) if stack[count:] == page else 0
     if program == "OME":
         sizes = {"SizeX": str(shape[1]), "SizeY": str(shape[0])}
         return int(all(value == sizes.get(key, value) for key, value in _ome(description)))
@@ -72,9 +73,9 @@ def _ome(description: str) -> Iterator[tuple[str, str]]:
 
 
 def runs(pages: Sequence[Frame]) -> Iterator[tuple[int, int, str]]:
-    """Yield where slices begin, how many belong together, and the program whose text there is not true, if it is not.
+    """Yield where slices begin, how many belong together, and the program whose text there is untrue, if it is.
 
-    Pages without such a text are each alone.
+    Pages without such a text each stand alone.
     """
     layouts = [(*page.size, page.samples.shape[2] + len(page.extra_kinds), page.samples.dtype) for page in pages]
     at = 0
@@ -92,7 +93,7 @@ def runs(pages: Sequence[Frame]) -> Iterator[tuple[int, int, str]]:
 
 
 def with_true_descriptions(pages: Sequence[Frame]) -> list[Frame]:
-    """Return pages that each have a directory, without what descriptions say that is not true of them."""
+    """Return pages, each with a directory, without descriptions that are untrue of them."""
     kept = []
     for page in pages:
         exif = page.blocks.exif if page.blocks else None

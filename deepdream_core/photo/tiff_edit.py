@@ -1,7 +1,7 @@
-"""Between TIFF files and EXIF blocks: a page's EXIF as a block of its own, and a block's EXIF into a finished TIFF file.
+"""A TIFF page's EXIF as a separate block, and a block's EXIF in a finished TIFF file.
 
-Writers of TIFF files put pixels into them but hardly a nested directory. So a finished file gets what is missing by a new
-directory at its end, to which the chain of pages is led: TIFF 6.0 (Adobe, 1992), section 2, and BigTIFF. Not a pixel moves.
+TIFF writers store pixels but hardly any nested directories. So this module appends a new directory to a finished file and
+links it into the chain of pages. Pixels do not move. Follows TIFF 6.0 (Adobe, 1992), section 2, and BigTIFF.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 
     from deepdream_core.photo.ifd import Buffer, Directory, Fields
 
-_POINTERS = (SUB_IFDS, EXIF, GPS, INTEROPERABILITY)  # their offsets, where they are LONG, would lead nowhere
+_POINTERS = (SUB_IFDS, EXIF, GPS, INTEROPERABILITY)  # their offsets are those of another file
 
 DESCRIPTIVE = frozenset({
     269, 270, 271, 272, ORIENTATION,           # DocumentName, ImageDescription, Make, Model
-    *RESOLUTIONS, 285, RESOLUTION_UNIT,       # PageName among what says how large it is on paper
+    *RESOLUTIONS, 285, RESOLUTION_UNIT,       # PageName, and its size on paper
     305, 306, 315, 316,                         # Software, DateTime, Artist, HostComputer
     18246, 18249, 33432,                        # Rating, RatingPercent, Copyright
-    33434, 33437, 34850, 34855, 36867,          # TIFF/EP's exposure, F number, program, speed and time, which stand in
+    33434, 33437, 34850, 34855, 36867,          # TIFF/EP's exposure, F number, program, speed and time, which are in
     *range(37377, 37387), 37399,                # the page's own directory, as do its light, lens and sensor
     297, 318, 319,                              # PageNumber, WhitePoint, PrimaryChromaticities
     33550, 33922, 34264, *range(34735, 34738),  # GeoTIFF
@@ -58,8 +58,8 @@ DESCRIPTIVE = frozenset({
 })  # fmt: skip
 """Tags of a page's own directory that travel with its EXIF.
 
-They are named one by one, as any other may say how pixels are stored: a stray BitsPerSample or SubIFDs leads readers of the
-result astray, a lost private tag does not. What has a place of its own in each format (ICC, XMP, IPTC) is not among them.
+The list is explicit because any other tag may say how pixels are stored: a stray BitsPerSample or SubIFDs misleads readers
+of the result, a lost private tag does not. It leaves out what has its own place in each format (ICC, XMP, IPTC).
 """
 
 
@@ -67,16 +67,15 @@ OF_STORAGE = frozenset({
     *range(254, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294), 301, 317, *range(320, 326), 330,
     332, *range(338, 348), *range(512, 522), *range(529, 533), 34665, 34853, 40965, 34675, 700, 33723, 34377, 37724, 59932,
 })  # fmt: skip
-"""Tags that say how pixels are stored, or have a place of their own in `Blocks`."""
+"""Tags that say how pixels are stored, or have their own place in `Blocks`."""
 
 
 def exif_of_tiff(buffer: Buffer, directory_offset: int, layout: Layout) -> bytes | None:
-    """Return the EXIF of a TIFF page as a bare block in the file's byte order; None where the page has none.
+    """Return the EXIF of a TIFF page as a bare block in the file's byte order; None if the page has none.
 
     It holds the page's `DESCRIPTIVE` tags and its Exif, GPS and Interoperability directories. A MakerNote keeps its bytes
-    but not its place, so what its maker wrote as an offset from the file's beginning leads nowhere, as it does after any
-    program that makes another format from a TIFF. Raises `ValueError` where there is no directory, or where values would
-    have to lie over each other.
+    but not its position, so offsets from the file's beginning break in it, as they do in any program that converts a TIFF.
+    Raises `ValueError` if there is no directory, or if values must overlap.
     """
     block = Layout(layout.order, big=False, first=8)
     fields = _exif_fields(buffer, directory_at(buffer, directory_offset, layout), layout, block)
@@ -99,7 +98,7 @@ def _exif_fields(buffer: Buffer, page: Directory, layout: Layout, target: Layout
 def _folder(
     buffer: Buffer, parent: Directory, tag: int, layout: Layout, target: Layout
 ) -> dict[int, Value | Fields] | None:
-    """Return the values of a directory below another one, with its Interoperability directory; None where it is empty."""
+    """Return the values of a directory below another one, with its Interoperability directory; None if it is empty."""
     directory = below(buffer, parent, tag, layout)
     if not directory:
         return None
@@ -112,11 +111,11 @@ def _folder(
 
 
 def with_tags(tiff: bytes | bytearray, changes: Sequence[Mapping[int, Value | Fields | None]]) -> bytearray:
-    """Return a TIFF or BigTIFF file whose pages have other tags: `changes[k]` are page k's, None takes a tag away.
+    """Return a TIFF or BigTIFF file whose pages have other tags: `changes[k]` are page k's, None removes a tag.
 
-    A changed page gets a new directory at the file's end; what the old one pointed to stays where it is. A bytearray is
-    itself changed and returned, so that a large file is not copied. Raises `ValueError`, before anything has changed,
-    where the file has fewer pages or a broken chain of them, or where a classic one would grow beyond 4 GiB.
+    A changed page gets a new directory at the file's end; what the old one points to stays in place. A bytearray is changed
+    itself and returned, so that a large file is not copied. Raises `ValueError`, before anything has changed, if the file
+    has fewer pages or a broken chain of them, or if a classic TIFF would grow beyond 4 GiB.
     """
     layout = layout_of(tiff)
     offsets = list(itertools.islice(directory_offsets(tiff, layout), len(changes)))
@@ -146,9 +145,9 @@ def with_tags(tiff: bytes | bytearray, changes: Sequence[Mapping[int, Value | Fi
 def _changed(
     tiff: bytes | bytearray, directory: Directory, layout: Layout, change: Mapping[int, Value | Fields | None]
 ) -> dict[int, Value | Entry | Fields]:
-    """Return a directory's fields with a change applied; long values stay where they are."""
+    """Return a directory's fields with a change applied; long values stay in place."""
     fields: dict[int, Value | Entry | Fields] = {}
-    for entry in reversed(directory.entries):  # so that the first one of a tag stays
+    for entry in reversed(directory.entries):  # so that the first entry of a tag stays
         long = entry.size > layout.offset_size
         fields[entry.tag] = entry if long else Value(entry.kind, entry.read(tiff))
     for tag, field in change.items():
@@ -162,9 +161,9 @@ def _changed(
 def with_exif(tiff: bytes | bytearray, exif_per_page: Sequence[bytes | None]) -> bytearray:
     """Return a TIFF or BigTIFF file whose pages have the EXIF of bare blocks, in the file's byte order; None adds none.
 
-    A page gets the block's `DESCRIPTIVE` tags but its orientation, which the page knows better, and its Exif, GPS and
-    Interoperability directories. Whatever tells how its pixels are stored, its profile and its XMP stay its own. A
-    bytearray is itself changed, as by `with_tags`. Raises `ValueError` where the file or a block cannot be read.
+    A page gets the block's `DESCRIPTIVE` tags, except the orientation, which the page has itself, and its Exif, GPS and
+    Interoperability directories. The page keeps its own profile, XMP and storage tags. A bytearray is changed itself, as by
+    `with_tags`. Raises `ValueError` if the file or a block cannot be read.
     """
     layout = layout_of(tiff)
     changes: list[Mapping[int, Value | Fields | None]] = []
@@ -175,15 +174,15 @@ def with_exif(tiff: bytes | bytearray, exif_per_page: Sequence[bytes | None]) ->
             change.update(_exif_fields(exif, directory_at(exif, block.first, block), block, layout))
             change.pop(ORIENTATION, None)
             if change.keys() & set(RESOLUTIONS):
-                change.setdefault(RESOLUTION_UNIT, None)  # not the page's own unit: without one it is inches for both
+                change.setdefault(RESOLUTION_UNIT, None)  # not the page's own unit; without a unit both are in inches
         changes.append(change)
     return with_tags(tiff, changes)
 
 
 def with_resolution(exif: bytes | None, across: float, down: float) -> bytes:
-    """Return a bare EXIF block that names a resolution in pixels per inch; a new one where there is none.
+    """Return a bare EXIF block with a resolution in pixels per inch, or a new block.
 
-    Nothing in it moves. Raises `ValueError` as `with_tags`.
+    Nothing in it moves. Raises `ValueError` as `with_tags` does.
     """
     block = exif or b"MM\0*" + struct.pack(">IHI", 8, 0, 0)
     order = layout_of(block).order
@@ -193,7 +192,7 @@ def with_resolution(exif: bytes | None, across: float, down: float) -> bytes:
 
 
 def xmp_of(tiff: bytes | bytearray) -> bytes | None:
-    """Return the XMP packet of a TIFF or BigTIFF file's first page, as it stands; raises `ValueError` as `with_tags`."""
+    """Return the XMP packet of a TIFF or BigTIFF file's first page; raises `ValueError` as `with_tags` does."""
     _, first = first_directory(tiff)
     entry = first.get(XMP)
     return entry.read(tiff) if entry else None

@@ -33,7 +33,7 @@ class WriteOptions:
     """How to write.
 
     `quality`: 1…100 for lossy formats, None for as good as the source. `strip`: leave out private metadata. `strict`:
-    refuse what would lose anything.
+    refuse to lose anything.
     """
 
     quality: int | None = None
@@ -50,10 +50,10 @@ def check_target(
     recipe: bool = False,
     will_change: bool = True,
 ) -> None:
-    """Raise now what `write_photo` would raise after the work, as far as that can be known; a missing folder is made.
+    """Raise what `write_photo` would raise later, as far as that can be known before the work; makes a missing folder.
 
-    `recipe` says whether one is going to be written, `will_change` whether samples are going to change; nothing is lost
-    where they do not.
+    `recipe` says whether a recipe will be written. `will_change` says whether samples will change; otherwise nothing is
+    lost.
     """
     options = options or WriteOptions()
     target = FORMATS[ENDINGS[path.suffix.lower()]]
@@ -63,7 +63,7 @@ def check_target(
         raise OutputError(f"{path}: {longest}", "choose .png or .tif with -o, or --format")
     shown = photo.frames[plan.first :][: plan.count]
     if "float" not in target.depths and (beyond := max((frame.beyond or 0 for frame in shown), default=0)):
-        what = f"{beyond_white(beyond, shown[0].white)}, so that {target.title} would show little else"
+        what = f"{beyond_white(beyond, shown[0].white)}, so {target.title} would show little else"
         raise OutputError(f"{path}: {what}", f"{advice(beyond)}, or choose .tif")
     copied = not will_change and _can_be_copied(photo, target.name, options)
     if options.strict and not copied and (lost := lost_parts(plan.receipt)):
@@ -82,11 +82,11 @@ def write_photo(
 ) -> Receipt:
     """Encode a photo in the format of `path`'s ending, completely or not at all, and return what became of its parts.
 
-    Where no sample has changed and the format stays, the source's own bytes are taken and only the recipe is put in.
-    `recipe` goes into the file, or beside it (`bearing.SIDECAR`) where the format has no place for it. Written to a
-    temporary file in the same folder, flushed to disk, then renamed. The receipt is what the encoded file says when read
-    back. Raises `OutputError` when the file exists and may not be overwritten, when the folder, the disk or the format
-    refuses, when a picture is not in the encoded file, or, if `strict`, when anything else that was planned is not.
+    If no sample has changed and the format stays, copies the source's bytes and only adds the recipe. `recipe` goes into
+    the file, or beside it (`recipe_storage.SIDECAR`) if the format has no place for it. Writes a temporary file in the same
+    folder, flushes it to disk, then renames it. The receipt is what the encoded file says when read back. Raises
+    `OutputError` if the file exists and may not be overwritten, if the folder, the disk or the format refuses, if a picture
+    is missing in the encoded file, or, if `strict`, if anything else that was planned is missing.
     """
     options = options or WriteOptions()
     target = ENDINGS[path.suffix.lower()]
@@ -119,11 +119,11 @@ def _can_be_copied(photo: Photo, target: str, options: WriteOptions) -> bool:
 
 
 def _unchanged(photo: Photo, recipe: str | None) -> tuple[bytes, bool]:
-    """Return the source's bytes with the recipe in their XMP, and whether it must go beside instead."""
+    """Return the source's bytes with the recipe in the XMP, and whether the recipe must go beside them instead."""
     with errors_in_words(photo.path):
         data = photo.path.read_bytes()
         if hashlib.sha256(data).hexdigest() != photo.sha256:
-            raise PictureError("has changed while it was being dreamed", "dream it again")
+            raise PictureError("changed while it was being dreamed", "dream it again")
     if recipe is None:
         return data, False
     try:
@@ -136,7 +136,7 @@ def _unchanged(photo: Photo, recipe: str | None) -> tuple[bytes, bool]:
 def _encoded(
     photo: Photo, plan: Plan, options: WriteOptions, recipe: str | None
 ) -> tuple[bytes | bytearray, bool, list[Entry]]:
-    """Return the encoded file, whether the recipe found no place in it, and what became of the parts."""
+    """Return the encoded file, whether it has no place for the recipe, and what became of the parts."""
     name = plan.format.name
     coding = photo.coding if name == photo.format else replace(photo.coding, qtables=None, compression="adobe_deflate")
     frames = fitted(photo.frames, plan, photo.blocks.icc)

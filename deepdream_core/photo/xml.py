@@ -1,7 +1,7 @@
-"""XML with the place of each of its parts, so that one can be changed without the others being written again.
+"""XML with the position of each part, so that a part can change while the others keep their bytes.
 
-After XML 1.0 (fifth edition) and Namespaces in XML 1.0. Document type declarations, which is where entities come from, are
-refused; so is what is larger than any packet of a camera or editor. Elements are found without recursion, however deep.
+Follows XML 1.0 (fifth edition) and Namespaces in XML 1.0. Refuses document type declarations, which define entities, and
+anything larger than a packet of a camera or editor. Parses without recursion, however deep the elements are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LARGEST = 16 << 20
 """Bytes of the largest text that is read."""
 
-_MOST_ELEMENTS = 250_000  # an editor's thousands of brush strokes are some tens of thousands; this many take a second
+_MOST_ELEMENTS = 250_000  # thousands of brush strokes are tens of thousands of elements; this many take a second
 
 _ATTRIBUTE = re.compile(rb"""\s++([^\s=/>]++)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)')""")
 _TAG_END = re.compile(rb"\s*+/?>")
@@ -27,12 +27,15 @@ _NO_CHARACTER = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _XML = "http://www.w3.org/XML/1998/namespace"
 
 Edit = tuple[int, int, bytes]
-"""Where something begins and ends, and what stands there instead."""
+"""Start and end of a part, and its replacement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute: its name as `{namespace}local`, its value, and where that and the whole, with the space before, lie."""
+    """An attribute: its name as `{namespace}local`, its value, and the positions of the value and of the attribute.
+
+    `start` is before the space in front of it.
+    """
 
     name: str
     value: str
@@ -44,11 +47,11 @@ class Attribute:
 
 @dataclass(slots=True, eq=False)
 class Element:
-    """An element: its name as `{namespace}local` and as `written`, and where its tags begin and end.
+    """An element: its name as `{namespace}local` and as `written`, and the positions of its tags.
 
     `start`…`open_end` is the start tag, `close_start`…`end` the end tag; of `<a/>` all but `start` are the same.
-    `declared`: the namespace declarations in the start tag, named by their `xmlns…`, their value the namespace. `text` is
-    that of an element without others in it.
+    `declared`: the namespace declarations in the start tag, with `xmlns…` as names and the namespaces as values. `text` is
+    only set for an element without children.
     """
 
     name: str
@@ -65,11 +68,11 @@ class Element:
 
     @property
     def empty_tag(self) -> bool:
-        """Whether it is written as `<a/>`."""
+        """Whether the element is written as `<a/>`."""
         return self.close_start == self.open_end == self.end
 
     def ancestors(self) -> Iterator[Element]:
-        """Yield its parent, that one's parent and so on."""
+        """Yield the parent, its parent and so on."""
         element = self.parent
         while element:
             yield element
@@ -77,14 +80,14 @@ class Element:
 
 
 def as_utf8(text: bytes) -> bytes:
-    """Return UTF-8, UTF-16 or UTF-32, told apart by byte order mark or first character, as UTF-8; UTF-8 as it is.
+    """Return UTF-8, UTF-16 or UTF-32 text, recognised by byte order mark or first character, as UTF-8.
 
-    Raises `ValueError` where it is none of them or too large.
+    Raises `ValueError` for another encoding and for a text that is too large.
     """
     if len(text) > LARGEST:
         raise ValueError(f"{len(text)} bytes of XML, more than {LARGEST}")
     encoding = _encoding(text)
-    decoded = text.decode(encoding)  # of UTF-8 too, as a check; what it raises is a ValueError
+    decoded = text.decode(encoding)  # checks UTF-8 too; raises a ValueError
     if encoding == "utf-8":
         return text
     return _DECLARED.sub(r"\1\2UTF-8\2", decoded.removeprefix("\ufeff")).encode()
@@ -103,9 +106,9 @@ def _encoding(text: bytes) -> str:
 
 
 def elements_of(text: bytes) -> list[Element]:
-    """Return the elements of UTF-8 XML in the order of their start tags; raises `ValueError` where it is not well-formed.
+    """Return the elements of UTF-8 XML in the order of their start tags; raises `ValueError` if it is not well-formed.
 
-    NULs at the end are overlooked: some programs write them after a packet.
+    Ignores NULs at the end, which some programs write after a packet.
     """
     if len(text) > LARGEST:
         raise ValueError(f"{len(text)} bytes of XML, more than {LARGEST}")
@@ -114,7 +117,7 @@ def elements_of(text: bytes) -> list[Element]:
 
 @dataclass(slots=True)
 class _Reading:
-    """One reading of a text from begin to end."""
+    """The state of a parser in a text."""
 
     source: bytes
     elements: list[Element] = field(default_factory=list)
@@ -193,13 +196,13 @@ def _refuse_doctype(*_: object) -> None:
 
 def _matched(pattern: re.Pattern[bytes], source: bytes, at: int) -> re.Match[bytes]:
     match = pattern.match(source, at)
-    if not match:  # expat has read this tag, so this stands for an error here, not in the text
+    if not match:  # expat has read this tag, so the error is here, not in the text
         raise ValueError(f"no tag at byte {at}")
     return match
 
 
 def edited(source: bytes, edits: Iterable[Edit]) -> bytes:
-    """Return a text with parts replaced; of edits within each other the outermost counts."""
+    """Return a text with parts replaced; of nested edits, the outermost counts."""
     pieces, at = [], 0
     for start, end, replacement in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
         if start >= at:
@@ -209,7 +212,7 @@ def edited(source: bytes, edits: Iterable[Edit]) -> bytes:
 
 
 def removal(source: bytes, part: Element | Attribute) -> Edit:
-    """Return the edit that takes away an attribute, or an element and the white space before it."""
+    """Return the edit that removes an attribute, or an element and the white space before it."""
     if isinstance(part, Attribute):
         return part.start, part.end, b""
     start = part.start
@@ -219,15 +222,16 @@ def removal(source: bytes, part: Element | Attribute) -> Edit:
 
 
 def check_characters(text: str) -> None:
-    """Raise `ValueError` for what XML cannot say: control characters but tab and line breaks, and half characters."""
+    """Raise `ValueError` for characters that XML cannot hold: control characters except tab and line breaks, surrogates."""
     if match := _NO_CHARACTER.search(text):
         raise ValueError(f"U+{ord(match[0]):04X} at {match.start()} cannot be written in XML")
 
 
 def escaped(text: str, *, attribute: bool = False) -> bytes:
-    """Return a text for an element's content, or for an attribute in quotes of either kind, from which it is read exactly.
+    """Return a text escaped for an element's content, or for an attribute in quotes of either kind.
 
-    Readers turn a carriage return into a line feed, and within attributes tabs and line feeds into spaces.
+    Escapes what readers would change: a carriage return becomes a line feed, and in attributes tabs and line feeds become
+    spaces.
     """
     replaced: dict[str, str | int | None] = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"}
     if attribute:

@@ -1,11 +1,11 @@
-"""XMP packets: what is read from them, and changes to them that leave every other byte as it was.
+"""XMP packets: reading properties, and changing them without touching any other byte.
 
-After the XMP specification, part 1 (ISO 16684-1:2019): a packet is RDF/XML in which each simple property is an element or
-an attribute of a top-level `rdf:Description`, under any prefix. Properties within others, an ingredient's say, are left
+Follows the XMP specification, part 1 (ISO 16684-1:2019): a packet is RDF/XML in which each simple property is an element or
+an attribute of a top-level `rdf:Description`, under any prefix. Properties inside others, such as an ingredient's, are left
 alone.
 
-Packets may be UTF-8, UTF-16 or UTF-32, as the specification has it; one that is changed comes back as UTF-8. Readers answer
-None or False to what they cannot read: malformed, with a document type, or over 16 MiB. Editors raise `ValueError` for it.
+Packets may be UTF-8, UTF-16 or UTF-32; a changed packet is UTF-8. Readers return None or False for a packet that they
+cannot read: malformed, with a document type, or over 16 MiB. Editors raise `ValueError` for it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ NAMESPACE = "http://ns.deepdream.local/recipe/1.0/"
 """The namespace of our property: a name, not an address."""
 
 PREFIX = "deepdream"
-"""The prefix we write for it; other programs may write another one."""
+"""The prefix that we write; other programs may use another."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _DESCRIPTION, _LI = f"{{{_RDF}}}Description", f"{{{_RDF}}}li"
-_ABOUT = (f"{{{_RDF}}}about", "about")  # without a prefix in packets of the first years
+_ABOUT = (f"{{{_RDF}}}about", "about")  # early packets have no prefix
 _RECIPE = f"{{{NAMESPACE}}}recipe"
 _ORIENTATION = "{http://ns.adobe.com/tiff/1.0/}Orientation"
 _THUMBNAILS = "{http://ns.adobe.com/xap/1.0/}Thumbnails"
@@ -47,7 +47,7 @@ _GAIN_MAPS = ("http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRG
 _DIRECTORY = "{http://ns.google.com/photos/1.0/container/}Directory"
 _SEMANTIC = "{http://ns.google.com/photos/1.0/container/item/}Semantic"
 _MOTION = tuple(f"{{http://ns.google.com/photos/1.0/camera/}}{name}" for name in ("MotionPhoto", "MicroVideo"))
-_DEEPEST_ITEM = 6  # Directory, Seq, li, Item, Semantic, and one to spare
+_DEEPEST_ITEM = 6  # Directory, Seq, li, Item, Semantic, and a spare
 _SPACE = b" \t\r\n"
 
 _WHOLE = (
@@ -59,7 +59,7 @@ _WHOLE = (
 
 @dataclass(frozen=True, slots=True)
 class _Packet:
-    """A packet that was read: its UTF-8, all its elements, and of them the `rdf:RDF` and its top-level nodes."""
+    """A parsed packet: its UTF-8, all elements, the `rdf:RDF` among them, and its top-level nodes."""
 
     source: bytes
     elements: list[Element]
@@ -67,7 +67,7 @@ class _Packet:
     nodes: list[Element]
 
     def properties(self, name: str) -> list[Element | Attribute]:
-        """Return the elements and attributes that are top-level properties of a name."""
+        """Return the elements and attributes that are top-level properties called `name`."""
         found: list[Element | Attribute] = [a for node in self.nodes for a in node.attributes if a.name == name]
         found += [e for e in self.elements if e.name == name and e.parent and e.parent.parent is self.rdf]
         return found
@@ -83,7 +83,7 @@ def _read(xmp: bytes) -> _Packet:
 
 
 def _text(part: Element | Attribute) -> str | None:
-    """Return the value of a simple property; None of one that has a structure."""
+    """Return the value of a simple property, None for a structure."""
     if isinstance(part, Attribute):
         return part.value
     return None if part.children else part.text
@@ -100,7 +100,7 @@ def orientation_of(xmp: bytes) -> int | None:
 
 
 def with_orientation(xmp: bytes, value: int) -> bytes:
-    """Return a packet whose `tiff:Orientation`, where it has one, says `value`; nothing but the digit changes.
+    """Return a packet whose `tiff:Orientation`, if it has one, is `value`; only the digit changes.
 
     Raises `ValueError` for a value that is not 1…8.
     """
@@ -121,13 +121,13 @@ def with_orientation(xmp: bytes, value: int) -> bytes:
 
 
 def _changed(xmp: bytes, packet: _Packet, edits: Iterable[Edit]) -> bytes:
-    """Return the packet with edits; untouched, and not made UTF-8, where there are none."""
+    """Return the packet with edits; without any, in its own encoding."""
     edits = list(edits)
     return edited(packet.source, edits) if edits else xmp
 
 
 def recipe_of(xmp: bytes) -> str | None:
-    """Return our property `recipe`, under whatever prefix and in whatever form other programs have left it, or None."""
+    """Return our property `recipe`, under any prefix and in any form that other programs have left, or None."""
     try:
         texts = [_text(part) for part in _read(xmp).properties(_RECIPE)]
     except ValueError:
@@ -136,11 +136,11 @@ def recipe_of(xmp: bytes) -> str | None:
 
 
 def with_recipe(xmp: bytes | None, text: str) -> bytes:
-    """Return a packet with our property `recipe`, in the place of an older one or in a description of its own.
+    """Return a packet with our property `recipe`, replacing an older one or in its own description.
 
-    Without a packet (None, or nothing but space) the answer is a whole one. `text` comes back exactly, line breaks and tabs
-    included; but other programs may trim spaces at its ends. Raises `ValueError` for what XML cannot hold: control
-    characters but tab, line feed and carriage return, half characters, U+FFFE and U+FFFF.
+    Makes a new packet for None or white space. Readers get `text` back exactly, with line breaks and tabs, but other
+    programs may trim spaces at its ends. Raises `ValueError` for what XML cannot hold: control characters except tab, line
+    feed and carriage return, surrogates, U+FFFE and U+FFFF.
     """
     check_characters(text)
     if xmp is None or not xmp.strip(_SPACE + b"\0"):
@@ -168,7 +168,7 @@ def _description(prefix: bytes, about: bytes, text: str, *, declare: bool) -> by
 
 
 def _replacement(source: bytes, part: Element | Attribute, text: str) -> Edit | None:
-    """Return the edit that makes an old recipe a new one, or None where it has become more than a simple property."""
+    """Return the edit that replaces an old recipe, or None if it is more than a simple property."""
     if isinstance(part, Attribute):
         return part.value_start, part.value_end, escaped(text, attribute=True)
     if part.children or part.attributes:
@@ -179,7 +179,7 @@ def _replacement(source: bytes, part: Element | Attribute, text: str) -> Edit | 
 
 
 def _insertion(packet: _Packet, text: str) -> Edit:
-    """Return the edit that adds a description after the last one, about the same thing, as all of a packet have to be."""
+    """Return the edit that adds a description after the last one, about the same thing, as RDF requires."""
     rdf, source = packet.rdf, packet.source
     prefix, colon, _ = rdf.written.rpartition(":")
     abouts = [a.value for node in packet.nodes for a in node.attributes if a.name in _ABOUT]
@@ -193,7 +193,7 @@ def _insertion(packet: _Packet, text: str) -> Edit:
 
 
 def without_recipe(xmp: bytes) -> bytes | None:
-    """Return a packet without our property, and without a description of nothing else; None where nothing is left."""
+    """Return a packet without our property and its description, if that holds nothing else; None if nothing is left."""
     packet = _read(xmp)
     parts = packet.properties(_RECIPE)
     if not parts:
@@ -207,13 +207,13 @@ def without_recipe(xmp: bytes) -> bytes | None:
 
 
 def _says_nothing_but(node: Element, ours: int) -> bool:
-    """Return whether a top-level node has no properties but ours: that many elements, or attributes."""
+    """Return whether a top-level node only has our properties: `ours` elements, or attributes."""
     others = any(a.name not in (*_ABOUT, _RECIPE) for a in node.attributes)
     return node.name == _DESCRIPTION and node.children == ours and not others
 
 
 def has_gain_map(xmp: bytes) -> bool:
-    """Return whether a packet speaks of a gain map: Ultra HDR's, Apple's, or an item of Google's container directory."""
+    """Return whether a packet describes a gain map: Ultra HDR's, Apple's, or an item of Google's container directory."""
     try:
         return bool(_gain_map_parts(_read(xmp)))
     except ValueError:
@@ -221,13 +221,13 @@ def has_gain_map(xmp: bytes) -> bool:
 
 
 def without_gain_map(xmp: bytes) -> bytes:
-    """Return a packet that speaks of no gain map, without its properties, directory items and declared prefixes.
+    """Return a packet without a gain map's properties, directory items and declared prefixes.
 
-    The directory's other items stay, be it only the picture itself.
+    The directory's other items stay, even if only the picture is left.
     """
     packet = _read(xmp)
     parts = _gain_map_parts(packet)
-    if parts:  # nothing is named by these prefixes any more, and some readers look for no more than a declaration
+    if parts:  # the prefixes are unused now, and some readers only look for their declaration
         parts += [d for element in packet.elements for d in element.declared if d.value in _GAIN_MAPS]
     return _changed(xmp, packet, [removal(packet.source, part) for part in parts])
 
@@ -242,9 +242,9 @@ def _gain_map_parts(packet: _Packet) -> list[Element | Attribute]:
 
 
 def without_motion(xmp: bytes) -> bytes:
-    """Return a packet that speaks of no video behind the picture, without Google's properties and directory items for one.
+    """Return a packet without Google's properties and directory items for a video after the picture.
 
-    After the Motion Photo format specification 1.0 and its forerunner, whose properties begin with MicroVideo.
+    Follows the Motion Photo format specification 1.0 and its predecessor, whose properties begin with MicroVideo.
     """
     packet = _read(xmp)
     parts: list[Element | Attribute] = [element for element in packet.elements if element.name.startswith(_MOTION)]
@@ -254,7 +254,7 @@ def without_motion(xmp: bytes) -> bytes:
 
 
 def _items(packet: _Packet, semantic: str) -> list[Element]:
-    """Return the items of Google's container directory that have this meaning."""
+    """Return the items of Google's container directory with this meaning."""
     items = []
     for element in packet.elements:
         owner = element.parent if element.name == _SEMANTIC else element
@@ -270,7 +270,7 @@ def _namespace(name: str) -> str:
 
 
 def _item(owner: Element) -> Element | None:
-    """Return the item of a container directory that an element is part of: the `rdf:li`, as a rule. None outside of any."""
+    """Return the item of a container directory that an element is part of, usually the `rdf:li`, or None."""
     item = owner
     for ancestor in itertools.islice(owner.ancestors(), _DEEPEST_ITEM):
         if ancestor.name == _DIRECTORY:
@@ -281,7 +281,7 @@ def _item(owner: Element) -> Element | None:
 
 
 def without_thumbnails(xmp: bytes) -> tuple[bytes, bool]:
-    """Return a packet without `xmp:Thumbnails`, which show the picture before it was changed, and whether it had any."""
+    """Return a packet without `xmp:Thumbnails`, which show the old picture, and whether it had any."""
     packet = _read(xmp)
     parts = packet.properties(_THUMBNAILS)
     return _changed(xmp, packet, [removal(packet.source, part) for part in parts]), bool(parts)

@@ -61,7 +61,7 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     if count > 1:
         changes.append(dropped("further pictures", f"only the main one of {count} is dreamed"))
     if info.get("thumbnails"):
-        changes.append(dropped("thumbnail", "it showed the picture before", lost=False))
+        changes.append(dropped("thumbnail", "it showed the old picture", lost=False))
     frame = Frame(samples, float((1 << bits) - 1), premultiplied)
     turned = any(data.find(kind, 0, _PROPERTIES) >= 0 for kind in (b"irot", b"imir"))
     blocks, gone = fit_for_changed_pixels(blocks, orientation_of(blocks) if turned else 1)

@@ -1,6 +1,6 @@
 """JPEG XL, decoded and encoded by libjxl (imagecodecs; its profile read by pillow_jxl).
 
-Read at every depth; written with 8 bits, since imagecodecs declares deeper samples to be linear, which ours are not.
+Reads every depth. Writes 8 bits, because imagecodecs declares deeper samples as linear, which ours are not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.container import Blocks
 
 _DISTANCE = 0.5
-"""How far a lossy picture may be from the original, in units of what one can just see."""
+"""How far a lossy picture may be from the original, in just noticeable differences."""
 
 
 def decode(data: bytes, max_megapixels: float, white: float | None = None) -> Decoded:
@@ -50,7 +50,7 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     samples = imagecodecs.jpegxl_decode(codestream, numthreads=0)
     fits = samples.shape[:2] in ((header.height, header.width), (header.width, header.height))
     samples = samples if samples.ndim == 3 else samples[..., None]
-    if samples.shape[2] > 4 or (header.others and not fits):  # beside gray they come one behind the other
+    if samples.shape[2] > 4 or (header.others and not fits):  # next to gray they come one after another
         raise PictureError("has extra channels, which are not read", "export it without them")
     if not fits:
         raise FormatError("its size is not what its header says")
@@ -72,7 +72,7 @@ def _profile(data: bytes) -> bytes | None:
 
     try:
         found: bytes | None = pillow_jxl.Decoder(num_threads=1)(data)[3]
-    except BaseException as error:  # a panic in Rust is no Exception
+    except BaseException as error:  # a panic in Rust is not an Exception
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
         raise FormatError("its colours cannot be read") from None
@@ -94,7 +94,7 @@ def encode(frames: Sequence[Frame], coding: Coding, blocks: Blocks, quality: int
 
 
 def _distance(quality: int | None) -> float:
-    """Return the distance for a quality, after `JxlEncoderDistanceFromQuality` of libjxl."""
+    """Return the distance for a quality; follows `JxlEncoderDistanceFromQuality` of libjxl."""
     if quality is None:
         return _DISTANCE
     if quality >= 30:

@@ -1,7 +1,7 @@
 """PNG with 16 bits a channel, which Pillow reads as 8, decoded by libpng (imagecodecs).
 
-libpng tells the terminal of what it does not like, and takes a picture with samples missing for a warning's worth. So it is
-given nothing but header, transparency and samples, whose checksums and number have been checked before.
+libpng prints its complaints to the terminal, and only warns of missing samples. So it gets only header, transparency and
+samples, whose checksums and number have been checked before.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def decode(data: bytes | memoryview, *, surplus: bool = False) -> NDArray[np.uint16]:
-    """Decode a PNG of 16 bits a channel whose samples `has_surplus` has found to be all there, [H, W, C]."""
+    """Decode a PNG of 16 bits a channel, [H, W, C]; `has_surplus` must have checked its samples."""
     header, transparency, packed = picture_of(memoryview(data))
     width, height, bits, colours, *methods, interlaced = struct.unpack(">IIBBBBB", header)
     if bits != 16 or colours == 3 or colours not in CHANNELS or any(methods) or interlaced > 1:
@@ -34,7 +34,7 @@ def decode(data: bytes | memoryview, *, surplus: bool = False) -> NDArray[np.uin
 
 
 def _woven(width: int, height: int, colours: int, transparency: bytes, rows: bytes) -> NDArray[np.uint16]:
-    """Decode each pass of an interlaced picture as a picture of its own, and put them together."""
+    """Decode each pass of an interlaced picture separately, and interleave them."""
     whole = np.empty((height, width, 0), np.uint16)
     at = 0
     for left, top, step, step_down in ADAM7:

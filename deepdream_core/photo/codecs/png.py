@@ -41,7 +41,7 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     file, opaque, mended = for_decoders(view)
     changes: list[Entry] = []
     if opaque:
-        changes.append(dropped("transparency", "its chunk is damaged, and readers pass over it"))
+        changes.append(dropped("transparency", "its chunk is damaged, and readers ignore it"))
     if mended:
         changes.append(dropped("wrong checksum", "the samples themselves are whole", lost=False))
     stored = moving_png.moving_of(memoryview(file))

@@ -1,4 +1,4 @@
-"""Which pictures a TIFF holds: pages, larger pictures that hang below a thumbnail, slices that have no directory."""
+"""Which pictures a TIFF holds: pages, larger pictures below a thumbnail, slices without a directory."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 _REDUCED, _IS_MASK = 1, 4  # bits of NewSubfileType
 _MOST_PAGES = 10_000
 _LEAST_HIDDEN = 1 << 16
-"""Bytes that may lie around: directories that were written again, notes of the camera."""
+"""Unused bytes that are normal: rewritten directories, notes of the camera."""
 
 _DNG, _CFA, _LINEAR_RAW = 50706, 32803, 34892
 _STACKS = {33628: "MetaMorph", 33629: "MetaMorph", 43314: "NIH Image"}
-"""Tags of programs whose slices lie where only they and ImageJ look."""
+"""Tags of programs whose slices only they and ImageJ find."""
 
-_COPIES = dropped("reduced copies", "they showed the picture before", lost=False)
+_COPIES = dropped("reduced copies", "they showed the old picture", lost=False)
 _BELOW = dropped("pictures below a page", "only pages are dreamed")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a TIFF. `home`: the page that is described where the picture hangs below it, else `page` itself.
+    """A picture of a TIFF. `home`: the page with the metadata, if the picture is below another page, else `page` itself.
 
-    `slice`: its number, from 0, among those that lie behind each other and have one directory together.
+    `slice`: its number, from 0, among slices that share a directory.
     """
 
     page: Any
@@ -45,7 +45,7 @@ class Picture:
     slice: int = 0
 
     def samples(self, data: bytes) -> tuple[NDArray[Any], list[Entry]]:
-        """Return its samples as tifffile shapes a page's, and what is to be told of them; raises nearly anything."""
+        """Return the samples as tifffile shapes a page's, and the receipt's entries; raises nearly anything."""
         page = self.page
         if not self.slice:
             return samples_of(page, data)
@@ -56,48 +56,48 @@ class Picture:
 
 
 def pictures_of(tiff: tifffile.TiffFile, data: bytes, count: int) -> tuple[list[Picture], list[Entry]]:
-    """Return the pictures of a TIFF, and what is left out of it.
+    """Return the pictures of a TIFF, and the receipt's entries for what is left out.
 
-    `count` says how many pages there are, as tifffile passes over what it cannot read. Raises `PictureError` for camera RAW
-    and for stacks that are not read, and `ValueError` where a page cannot be read.
+    `count` is the number of pages, because tifffile skips what it cannot read. Raises `PictureError` for camera RAW and for
+    stacks that are not read, and `ValueError` if a page cannot be read.
     """
-    every = list(itertools.islice(_bounded(tiff), count + 1))  # it follows a circle for ever
+    every = list(itertools.islice(_bounded(tiff), count + 1))  # tifffile follows a circle for ever
     if len(every) != count:
         raise FormatError("one of its pages cannot be read")
     largest: list[Picture] = []
-    told: list[Entry] = []
+    entries: list[Entry] = []
     all_readable = True
     directories = list(every)
     for page in every:
         below, readable = _below(page)
         all_readable &= readable
         directories += below
-        chosen = max((page, *below), key=lambda one: (_area(one), not _is_reduced(one)))
+        chosen = max((page, *below), key=lambda each: (_area(each), not _is_reduced(each)))
         largest.append(Picture(chosen, page))
-        rest = [one for one in (page, *below) if one is not chosen]
-        if not readable or any(not _is_reduced(one) and _area(one) == _area(chosen) for one in rest):
-            told.append(_BELOW)
+        rest = [each for each in (page, *below) if each is not chosen]
+        if not readable or any(not _is_reduced(each) and _area(each) == _area(chosen) for each in rest):
+            entries.append(_BELOW)
         elif rest or page.subifds:
-            told.append(_COPIES)
-        for one in (page, *below):
-            _refuse_others(one)
-    pictures = [one for one in largest if not _is_reduced(one.page)]
+            entries.append(_COPIES)
+        for each in (page, *below):
+            _refuse_others(each)
+    pictures = [picture for picture in largest if not _is_reduced(picture.page)]
     if not pictures:
-        pictures = [max(largest, key=lambda one: _area(one.page))]
+        pictures = [max(largest, key=lambda picture: _area(picture.page))]
     if len(pictures) < len(largest):
-        told.append(_COPIES)
+        entries.append(_COPIES)
     found = list(_with_slices(pictures, len(data)))
     if all_readable and (hidden := _hidden(found, directories, len(data))):
-        told.append(dropped(f"{hidden:,} bytes that no directory leads to", "only pages are dreamed"))
-    return found, list(dict.fromkeys(told))
+        entries.append(dropped(f"{hidden:,} bytes that no directory leads to", "only pages are dreamed"))
+    return found, list(dict.fromkeys(entries))
 
 
 def _hidden(pictures: Sequence[Picture], directories: Sequence[Any], size: int) -> int:
-    """Return how many bytes belong to nothing, where another uncompressed picture may be among them; else 0."""
+    """Return how many bytes belong to no directory, if they may hold another uncompressed picture; else 0."""
     first = pictures[0].page
     known = sum(picture.page.nbytes for picture in pictures if picture.slice)
-    for one in directories:
-        known += sum(one.databytecounts) + sum(tag.valuebytecount for tag in one.tags)
+    for page in directories:
+        known += sum(page.databytecounts) + sum(tag.valuebytecount for tag in page.tags)
     return size - known if first.is_contiguous and size - known >= max(first.nbytes, _LEAST_HIDDEN) else 0
 
 
@@ -110,16 +110,21 @@ def _refuse_others(page: Any) -> None:
 
 
 def _below(page: Any) -> tuple[list[Any], bool]:
-    """Return the pictures that hang below a page, without masks, and whether all could be read."""
+    """Return the pictures below a page, without masks, and whether all could be read."""
     if not page.subifds:
         return [], True
     try:
-        inner = [one if isinstance(one, tifffile.TiffPage) else one.aspage() for one in page.pages]
-        for one in inner:
-            _area(one)
+        inner = [_whole(each) for each in page.pages]
+        for each in inner:
+            _area(each)
     except Exception:  # tifffile raises nearly anything for a broken directory
         return [], False
-    return [one for one in inner if not int(one.subfiletype) & _IS_MASK], True
+    return [each for each in inner if not int(each.subfiletype) & _IS_MASK], True
+
+
+def _whole(page: Any) -> Any:
+    """Return a page with all its tags; tifffile reads some as frames without."""
+    return page if isinstance(page, tifffile.TiffPage) else page.aspage()
 
 
 def _area(page: Any) -> int:
@@ -136,20 +141,20 @@ def _bounded(tiff: tifffile.TiffFile) -> Iterator[Any]:
             page = tiff.pages[number]
         except IndexError:
             return
-        yield page if isinstance(page, tifffile.TiffPage) else page.aspage()
+        yield _whole(page)
     raise PictureError(f"holds more than {_MOST_PAGES} pages", "split it")
 
 
 def _with_slices(pictures: Sequence[Picture], size: int) -> Iterator[Picture]:
-    """Yield the pictures, and behind a page the slices that its text tells of; directories of some are passed over."""
+    """Yield the pictures, and after a page the slices that its text counts, without their own directories."""
     at = 0
     while at < len(pictures):
         picture = pictures[at]
         page = picture.page
         count = max(1, _announced(page))
-        following = [one.page for one in pictures[at + 1 : at + count]]
+        following = [picture.page for picture in pictures[at + 1 : at + count]]
         alike = len(following) == count - 1 and all(
-            (one.shape, one.dtype) == (page.shape, page.dtype) for one in following
+            (next_page.shape, next_page.dtype) == (page.shape, page.dtype) for next_page in following
         )
         end = page.dataoffsets[0] + count * page.nbytes if count > 1 and page.is_final else size + 1
         if count == 1 or alike or end > size:
@@ -166,7 +171,7 @@ def _with_slices(pictures: Sequence[Picture], size: int) -> Iterator[Picture]:
 
 
 def _announced(page: Any) -> int:
-    """Return how many slices the text of a page speaks of, by whichever of its two descriptions is for programs."""
+    """Return how many slices the text of a page counts, in the first of its descriptions that is for programs."""
     text = page.imagej_description or page.shaped_description or ""
     sides = (page.imagelength, page.imagewidth)
     shape = (page.samplesperpixel, *sides) if int(page.planarconfig) == 2 else (*sides, page.samplesperpixel)

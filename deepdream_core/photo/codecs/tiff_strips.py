@@ -1,6 +1,6 @@
-"""The strips and tiles of a TIFF's page: whether they are all there, and what libtiff does with odd ones.
+"""The strips and tiles of a TIFF's page: checks that none is missing, and reads odd ones as libtiff does.
 
-tifffile fills holes with zeros without a word, and refuses what libtiff reads: counts of bytes that are missing or too
+tifffile fills holes with zeros without a warning, and refuses what libtiff reads: byte counts that are missing or too
 large, and a last strip with rows beyond the picture's end.
 """
 
@@ -29,23 +29,23 @@ _HEADER = 8
 _MOST_MORE_PIXELS = 1 << 22
 _NONE, _JPEG = 1, 7
 _MOST_PACKED = {_NONE: 1, 5: 3000, _JPEG: 2000, 8: 1040, 32946: 1040, 32773: 64, 34925: 8000, 50000: 40_000}
-"""The compressions that are read, and how many bytes one byte unfolds to at the most: 4096 from 12 bits in LZW.
+"""The compressions that are read, and how many bytes one byte unpacks to at most: 4096 from 12 bits in LZW.
 
-Fax compressions (2, 3, 4) are not among them: their decoder paints white what is missing, without a word.
+Fax compressions (2, 3, 4) are missing because their decoder fills gaps with white, without a warning.
 """
 
 
 def check_numbers(page: Any) -> None:
-    """Raise `FormatError` unless all is a number that has to be: tifffile returns bytes for a width of the kind BYTE.
+    """Raise `FormatError` unless all numbers are numbers: tifffile returns bytes for a width of the kind BYTE.
 
-    A number times bytes would be all memory.
+    A number times bytes would fill the memory.
     """
     if not all(type(getattr(page, name)) is int and getattr(page, name) >= 0 for name in _NUMBERS):
-        raise FormatError("its directory holds something else than numbers")
+        raise FormatError("its directory has something else instead of a number")
 
 
 def check_complete(page: Any, data: bytes, max_megapixels: float) -> list[Entry]:
-    """Mend a page's counts of bytes as libtiff does, and return what is to be told of that, and of strips left out.
+    """Correct a page's byte counts as libtiff does, and return the receipt's entries for that and for missing strips.
 
     Raises `FormatError` for missing samples, `PictureError` for a compression that is not read.
     """
@@ -57,38 +57,40 @@ def check_complete(page: Any, data: bytes, max_megapixels: float) -> list[Entry]
     if len(page.dataoffsets) < count:
         raise FormatError("some of its strips or tiles are missing")
     counts = _counts(page, size)
-    told = [dropped("sizes of strips", "they are wrong, and calculated", lost=False)] * (counts != page.databytecounts)
+    entries = []
+    if counts != page.databytecounts:
+        entries.append(dropped("sizes of strips", "they are wrong, so DeepDream calculated them", lost=False))
     page.databytecounts = counts
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     held = [(start, length) for start, length in parts if start or length]  # both 0: sparse, as GDAL writes it
     if not held or any(length == 0 for _, length in held):
         raise FormatError("some of its strips or tiles are missing")
     if max(start + length for start, length in held) > size:
-        raise FormatError("samples lie beyond the end of the file")
+        raise FormatError("samples are beyond the end of the file")
     if min(start for start, _ in held) < _HEADER:
-        raise FormatError("samples lie over its header")
+        raise FormatError("samples overlap its header")
     sparse = len(parts) - len(held)
-    one = math.prod(page.chunks) * page.bitspersample // 8
+    chunk = math.prod(page.chunks) * page.bitspersample // 8
     rowbytes = -(-page.imagewidth * page.samplesperpixel * page.bitspersample // 8)
-    announced = rowbytes * page.imagelength if not sparse else one * len(held)
+    announced = rowbytes * page.imagelength if not sparse else chunk * len(held)
     together = size if compression == _NONE else min(size, sum(length for _, length in held))
     check_plausible(announced, together, _MOST_PACKED[compression])
     check_pixels(math.prod(page.chunks), "a strip or tile of it", max_megapixels * page.samplesperpixel)
     longest = size if compression == _NONE else min(size, max(length for _, length in held))
-    check_plausible(one, longest, _MOST_PACKED[compression])
+    check_plausible(chunk, longest, _MOST_PACKED[compression])
     if compression == _JPEG:
         for start, length in held:
             _check_jpeg(page, data[start : start + length])
     if sparse:
         what = "tiles" if page.is_tiled else "strips"
-        told.append(dropped(f"{sparse} of {len(parts)} {what}", "not in the file, which means zeros", lost=False))
-    return told
+        entries.append(dropped(f"{sparse} of {len(parts)} {what}", "not in the file, which means zeros", lost=False))
+    return entries
 
 
 def _counts(page: Any, size: int) -> tuple[int, ...]:
-    """Return how many bytes each strip or tile has, calculated for a last strip whose number is too large, or missing.
+    """Return how many bytes each strip or tile has, calculated for a last strip whose count is too large or missing.
 
-    It may be missing where there is only one. It is calculated of samples that are not packed; others end by themselves.
+    It may be missing for a single strip. Only counts of uncompressed samples are calculated; others end by themselves.
     """
     offsets, counts = page.dataoffsets, list(page.databytecounts)
     lone = len(offsets) == 1
@@ -118,7 +120,7 @@ def _check_jpeg(page: Any, part: bytes) -> None:
 
 
 def samples_of(page: Any, data: bytes) -> tuple[NDArray[Any], list[Entry]]:
-    """Decode a page, and return what is to be told of rows that its last strip holds beyond the picture's end."""
+    """Decode a page, and return the receipt's entries for rows beyond the picture's end in its last strip."""
     try:
         return page.asarray(), []
     except Exception:  # tifffile raises nearly anything
@@ -138,10 +140,10 @@ def samples_of(page: Any, data: bytes) -> tuple[NDArray[Any], list[Entry]]:
 
 
 def _rows_stored(page: Any) -> int:
-    """Return how many rows the strips hold if the last is as high as the others, and the picture's where they cannot."""
+    """Return how many rows the strips hold if the last is as high as the others; the picture's rows if that is too many."""
     strip = page.tags.valueof(ROWS_PER_STRIP)
     if page.is_tiled or not isinstance(strip, int) or strip < 1:
         return int(page.imagelength)
     rows = -(-page.imagelength // strip) * strip
-    bearable = rows * page.imagewidth <= 2 * page.imagelength * page.imagewidth + _MOST_MORE_PIXELS
-    return int(rows if bearable else page.imagelength)
+    plausible = rows * page.imagewidth <= 2 * page.imagelength * page.imagewidth + _MOST_MORE_PIXELS
+    return int(rows if plausible else page.imagelength)

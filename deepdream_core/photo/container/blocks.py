@@ -1,4 +1,4 @@
-"""What the metadata of a picture file looks like when taken out of its container, and how bytes are put together again."""
+"""The metadata of a picture file outside its container, and editing of bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.colour_tags import Description
 
 MOST_BLOCKS = 1 << 18
-"""Blocks a file may consist of; real ones have thousands, a file of millions of empty ones is made to exhaust memory."""
+"""Blocks a file may have; real files have thousands, and millions of empty ones are an attack on memory."""
 
 LONGEST_INFLATED = 64 << 20
 """Bytes that the compressed metadata of one file may grow to."""
@@ -27,7 +27,7 @@ SECOND_ICC = "second colour profile"
 SECOND_EXIF = "second EXIF block"
 SECOND_XMP = "second XMP packet"
 
-# What Adobe, Apple and ISO 21496-1 each write into a gain map's own XMP or header.
+# What Adobe, Apple and ISO 21496-1 write into a gain map's own XMP or header.
 _GAIN_MAP = (b"hdrgm:Version", b"hdr-gain-map/", b"hdrgainmap", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
 _VIDEO = re.compile(rb"ftyp(?:mp4|iso|avc|hev|hvc|qt  |3gp|M4V|MSNV)")
 
@@ -36,11 +36,10 @@ _VIDEO = re.compile(rb"ftyp(?:mp4|iso|avc|hev|hvc|qt  |3gp|M4V|MSNV)")
 class Blocks:
     """The metadata of one picture file.
 
-    `icc`: the colour profile. `exif`: the bare block that begins with the TIFF header. `xmp`: the packet. `others`: what
-    else belongs to the picture but only has a place in the same format, as (name, payload) in file order; the names are
-    the format's own: "APP13", "COM", "pHYs", "iTXt" … `dropped`: in words for people, what the file holds but must not
-    travel to changed pixels, because it shows or vouches for the old ones, or because it is damaged. `described`: what the
-    file says of its colours elsewhere than in a profile.
+    `icc`: the colour profile. `exif`: the bare block that begins with the TIFF header. `xmp`: the packet. `others`: further
+    blocks that only the same format can hold, as (name, payload) in file order, with the format's own names: "APP13",
+    "COM", "pHYs", "iTXt" … `dropped`: descriptions of what must not be copied to changed pixels, because it shows or
+    certifies the old ones, or because it is damaged. `described`: the colours, if described without a profile.
     """
 
     icc: bytes | None = None
@@ -51,13 +50,13 @@ class Blocks:
     described: Description | None = None
 
     def for_another_format(self) -> Blocks:
-        """Return only what every format has a place for: profile, EXIF and XMP."""
+        """Return only the blocks that other formats can hold: profile, EXIF and XMP."""
         return replace(self, others=())
 
 
 @dataclass
 class Gathered:
-    """The blocks of a file while it is being read; the first EXIF, profile or packet counts."""
+    """The blocks of a file during reading; the first EXIF, profile or packet counts."""
 
     icc: bytes | None = None
     exif: bytes | None = None
@@ -66,7 +65,7 @@ class Gathered:
     dropped: list[str] = field(default_factory=list)
 
     def take_exif(self, block: bytes) -> None:
-        """Take an EXIF block with or without its JPEG identifier; one without a TIFF header is told as damaged."""
+        """Take an EXIF block with or without its JPEG identifier; without a TIFF header it counts as damaged."""
         bare = block.removeprefix(b"Exif\0\0")
         if bare[:2] not in (b"II", b"MM"):
             self.dropped.append(DAMAGED_EXIF)
@@ -90,42 +89,42 @@ class Gathered:
             self.dropped.append(SECOND_XMP)
 
     def blocks(self) -> Blocks:
-        """Return what was gathered, each thing dropped told once."""
-        told = tuple(dict.fromkeys(self.dropped))
-        return Blocks(self.icc, self.exif, self.xmp, tuple(self.others), told)
+        """Return the gathered blocks, with each dropped thing named once."""
+        dropped = tuple(dict.fromkeys(self.dropped))
+        return Blocks(self.icc, self.exif, self.xmp, tuple(self.others), dropped)
 
 
 def holds_gain_map(data: bytes) -> bool:
-    """Return whether something in `data` calls itself an HDR gain map."""
+    """Return whether something in `data` is called an HDR gain map."""
     return any(name in data for name in _GAIN_MAP)
 
 
 def rest_in_words(rest: memoryview) -> list[str]:
-    """Say what lies behind the end of a picture; padding is nothing."""
+    """Describe what follows the end of a picture; padding does not count."""
     data = bytes(rest)
-    told = []
+    found = []
     if holds_gain_map(data):
-        told.append(GAIN_MAP)
+        found.append(GAIN_MAP)
     if _VIDEO.search(data):
-        told.append(MOTION)
+        found.append(MOTION)
     if data.endswith(b"SEFT"):
-        told.append("camera data after the picture (Samsung)")
-    if not told and data.strip(b"\0\r\n\xff"):
-        told.append(f"{len(data):,} bytes after the picture")
-    return told
+        found.append("camera data after the picture (Samsung)")
+    if not found and data.strip(b"\0\r\n\xff"):
+        found.append(f"{len(data):,} bytes after the picture")
+    return found
 
 
 def credentials_in_words(box: bytes) -> str:
-    """Say what a JUMBF box is."""
+    """Describe a JUMBF box."""
     return CREDENTIALS if b"c2pa" in box else "JUMBF data"
 
 
 def edited(view: memoryview, edits: Iterable[tuple[int, int, bytes]]) -> list[bytes | memoryview]:
-    """Return the pieces of `view` after `edits`: (start, end, what stands there instead), none overlapping another."""
+    """Return the pieces of `view` after `edits`: (start, end, replacement), without overlaps."""
     pieces: list[bytes | memoryview] = []
     at = 0
-    for start, end, instead in sorted(edits, key=lambda edit: edit[:2]):
-        pieces += [view[at:start], instead]
+    for start, end, replacement in sorted(edits, key=lambda edit: edit[:2]):
+        pieces += [view[at:start], replacement]
         at = end
     pieces.append(view[at:])
     return pieces

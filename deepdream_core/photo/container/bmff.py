@@ -1,7 +1,7 @@
-"""What the boxes of a HEIC or AVIF file say of its main picture, after ISO/IEC 14496-12 and 23008-12.
+"""The colours of a HEIC or AVIF file's main picture, from its boxes; follows ISO/IEC 14496-12 and 23008-12.
 
-Decoders name one description of the colours, where there may be several: a profile and code points, for the picture and for
-its tiles, for a gain map and for the brighter rendition that it makes.
+Decoders report one description of the colours. A file may have several: a profile and code points, for the picture and its
+tiles, for a gain map and for the brighter rendition.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _SAMPLE_ENTRY = 78  # bytes of a VisualSampleEntry before the boxes in it
 
 
 def code_points_of(data: bytes) -> list[CodePoints]:
-    """Return the code points of the main picture, or its tiles where it has none, and of the tracks of an animation.
+    """Return the code points of the main picture, otherwise of its tiles, and of the tracks of an animation.
 
-    Where no box tells them, those in the coded picture count (ISO/IEC 23000-22, 7.3.6.4). What is damaged is left out.
+    If no box has them, those in the coded picture count (ISO/IEC 23000-22, 7.3.6.4). Skips what is damaged.
     """
     view = memoryview(data)
     found: list[CodePoints] = []
@@ -46,7 +46,7 @@ def _of_main_picture(meta: memoryview, file: memoryview) -> list[CodePoints]:
         for kind, body in _chosen(properties, associated.get(each, [])):
             if kind == b"hvcC":
                 code = of_hevc(bytes(body))
-            elif kind == b"av1C":  # what it does not hold begins the picture
+            elif kind == b"av1C":  # without them in the box, the picture begins with them
                 code = of_av1(bytes(body[4:])) or of_av1(_start_of(boxes.get(b"iloc", memoryview(b"")), each, file))
             else:
                 continue
@@ -55,7 +55,7 @@ def _of_main_picture(meta: memoryview, file: memoryview) -> list[CodePoints]:
 
 
 def _start_of(iloc: memoryview, item: int, file: memoryview) -> bytes:
-    """Return the first bytes of an item's data, none where they do not lie in the file as they are."""
+    """Return the first bytes of an item's data, empty if they are not stored in the file as they are."""
     if len(iloc) < 8:
         return b""
     version, sizes = iloc[0], (iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4, iloc[5] & 15 if iloc[0] else 0)
@@ -82,7 +82,7 @@ def _start_of(iloc: memoryview, item: int, file: memoryview) -> bytes:
 
 
 def _properties(iprp: memoryview) -> tuple[list[tuple[bytes, memoryview]], dict[int, list[int]]]:
-    """Return all properties, and by item the numbers of those it has, from 1."""
+    """Return all properties, and for each item the numbers of its properties, from 1."""
     properties: list[tuple[bytes, memoryview]] = []
     associated: dict[int, list[int]] = {}
     for kind, body in boxes_of(iprp):
@@ -115,7 +115,7 @@ def _code_points(colr: memoryview) -> list[CodePoints]:
 
 
 def _tiles(iref: memoryview, item: int) -> list[int]:
-    """Return the items that a picture is put together from."""
+    """Return the items that a picture consists of."""
     if len(iref) < 4:
         return []
     size = 4 if iref[0] else 2

@@ -1,6 +1,6 @@
-"""What else the boxes of a HEIC or AVIF file hold besides its picture; behind `container`.
+"""What the boxes of a HEIC or AVIF file hold besides its picture, and the times of its frames.
 
-Boxes follow ISO/IEC 14496-12 and 23008-12 (HEIF); `mpvd` Google's Motion Photo format 1.0, `sefd` is Samsung's.
+Follows ISO/IEC 14496-12 and 23008-12 (HEIF), and Google's Motion Photo format 1.0 for `mpvd`; `sefd` is Samsung's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OF_THE_PICTURE = frozenset({b"ftyp", b"styp", b"meta", b"mdat", b"idat", b"free", b"skip", b"wide", b"pdin", b"etyp"})
-_TOLD = {b"mpvd": MOTION, b"sefd": "camera data after the picture (Samsung)"}
+_NAMED = {b"mpvd": MOTION, b"sefd": "camera data after the picture (Samsung)"}
 _TRACKS = {b"pict": "image sequence", b"vide": "video", b"soun": "sound"}
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _ALPHA = (b"auxiliary:alpha", b"auxid:1")
@@ -39,7 +39,7 @@ class Box(NamedTuple):
 
 
 def boxes_of(view: memoryview) -> Iterator[Box]:
-    """Yield the boxes that follow one another in `view`; what is none comes last, without letters."""
+    """Yield the boxes in `view`; bytes that are not a box come last, without letters."""
     at = count = 0
     while at < len(view):
         size, start = int.from_bytes(view[at : at + 4], "big"), at + 8
@@ -57,27 +57,27 @@ def boxes_of(view: memoryview) -> Iterator[Box]:
 
 
 def others_in_words(view: memoryview, *, animated: bool) -> list[str]:
-    """Say what a HEIC or AVIF file holds besides its main picture, or besides the frames of one that is `animated`."""
-    told: list[str] = []
+    """Describe what a HEIC or AVIF file holds besides its main picture, or besides the frames if `animated`."""
+    found: list[str] = []
     for kind, content in boxes_of(view):
         if kind == b"meta":
-            told += _items_in_words(content[_FULL:])
+            found += _items_in_words(content[_FULL:])
         elif kind == b"moov":
             tracks = {_TRACKS[handler] for handler in _handlers(content) if handler in _TRACKS}
-            told += sorted(tracks - ({"image sequence"} if animated else set()))
+            found += sorted(tracks - ({"image sequence"} if animated else set()))
         elif kind == b"uuid":
-            told.append(CREDENTIALS if content[:16] == _C2PA else "data of another program (uuid box)")
+            found.append(CREDENTIALS if content[:16] == _C2PA else "data of another program (uuid box)")
         elif kind == b"jumb":
-            told.append(credentials_in_words(bytes(content)))
+            found.append(credentials_in_words(bytes(content)))
         elif kind == b"":
-            told += rest_in_words(content)
+            found += rest_in_words(content)
         elif kind not in _OF_THE_PICTURE:
-            told.append(_TOLD.get(kind) or f"{kind.decode('latin-1').strip()} box")
-    return list(dict.fromkeys(told))
+            found.append(_NAMED.get(kind) or f"{kind.decode('latin-1').strip()} box")
+    return list(dict.fromkeys(found))
 
 
 def _handlers(moov: memoryview) -> Iterator[bytes]:
-    """Yield what each track of a film is."""
+    """Yield the kind of each track of a film."""
     for track in _within(moov, b"trak"):
         for media in _within(track, b"mdia"):
             yield from (bytes(handler[8:12]) for handler in _within(media, b"hdlr"))
@@ -88,7 +88,7 @@ def _within(view: memoryview, kind: bytes) -> list[memoryview]:
 
 
 def _items_in_words(meta: memoryview) -> Iterator[str]:
-    """Say which items and auxiliary pictures are not carried over."""
+    """Describe the items and auxiliary pictures that are not carried over."""
     for item in _items(meta):
         if item.kind == b"tmap":
             yield GAIN_MAP
@@ -134,7 +134,7 @@ def picture_count(view: memoryview) -> int:
     parts: set[int] = set()
     for box in _within(view, b"meta"):
         meta = box[_FULL:]
-        pictures |= {one.number for one in _items(meta) if one.kind not in _NO_PICTURES and not one.hidden}
+        pictures |= {item.number for item in _items(meta) if item.kind not in _NO_PICTURES and not item.hidden}
         for references in _within(meta, b"iref"):
             width = 2 if bytes(references[:1]) == b"\0" else 4
             for kind, content in boxes_of(references[_FULL:]):
@@ -147,7 +147,7 @@ def picture_count(view: memoryview) -> int:
 
 
 def durations_of(view: memoryview) -> list[float]:
-    """Return how long each frame of an image sequence is shown, in ms; nothing where the file tells of none."""
+    """Return how long each frame of an image sequence is shown, in ms; empty if the file does not say."""
     found: list[float] = []
     for media in _within(_sequence(view), b"mdia"):
         heads = [(head, 20 if bytes(head[:1]) == b"\1" else 12) for head in _within(media, b"mdhd")]
@@ -162,9 +162,9 @@ def durations_of(view: memoryview) -> list[float]:
 
 
 def plays_of(view: memoryview) -> int:
-    """Return how often an image sequence runs, 0 for ever or where it does not say.
+    """Return how often an image sequence runs; 0 is for ever, also if it does not say.
 
-    The edit list's flag says that it repeats, the track's duration for how long (ISO/IEC 23000-22, 7.5.2.1).
+    The edit list's flag says that it repeats, the track's duration says for how long (ISO/IEC 23000-22, 7.5.2.1).
     """
     track = _sequence(view)
     for edits in _within(track, b"edts"):
@@ -179,17 +179,17 @@ def plays_of(view: memoryview) -> int:
 
 
 def _sequence(view: memoryview) -> memoryview:
-    """Return the track of an image sequence; empty where there is none."""
+    """Return the track of an image sequence, empty if there is none."""
     for film in _within(view, b"moov"):
         for track in _within(film, b"trak"):
             media = _within(track, b"mdia")
-            if any(bytes(handler[8:12]) == b"pict" for one in media for handler in _within(one, b"hdlr")):
+            if any(bytes(handler[8:12]) == b"pict" for inner in media for handler in _within(inner, b"hdlr")):
                 return track
     return memoryview(b"")
 
 
 def _number(box: memoryview, narrow_at: int, wide_at: int) -> int:
-    """Return the duration at one of two places: of 64 bits in version 1 of a box, of 32 in version 0."""
+    """Return a duration: 64 bits at `wide_at` in version 1 of a box, 32 bits at `narrow_at` in version 0."""
     wide = bytes(box[:1]) == b"\1"
     at = wide_at if wide else narrow_at
     return int.from_bytes(box[at : at + (8 if wide else 4)], "big")

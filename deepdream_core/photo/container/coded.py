@@ -1,7 +1,7 @@
-"""Code points of colour in coded pictures themselves, where no box of a HEIC or AVIF names any.
+"""Code points of colour in coded pictures, for HEIC and AVIF files whose boxes have none.
 
-AV1 after "AV1 Bitstream & Decoding Process Specification", 5.3 to 5.5; HEVC after ITU-T H.265, 7.3 and E.2.1, its
-configuration after ISO/IEC 14496-15, 8.3.3.1.
+Follows "AV1 Bitstream & Decoding Process Specification", 5.3 to 5.5; ITU-T H.265, 7.3 and E.2.1, for HEVC, and
+ISO/IEC 14496-15, 8.3.3.1, for its configuration.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 _SEQUENCE_HEADER = 1
 _SEQUENCE_PARAMETERS = 33
-_LONGEST = 4096  # bytes of a header that are looked at
+_LONGEST = 4096  # bytes of a header to look at
 
 
 class CodePoints(NamedTuple):
-    """Primaries and transfer curve in numbers of ITU-T H.273."""
+    """Primaries and transfer curve, as numbered in ITU-T H.273."""
 
     primaries: int
     transfer: int
 
 
 class _Bits:
-    """Reads numbers from bytes, highest bit first; raises `ValueError` behind their end."""
+    """Reads numbers from bytes, highest bit first; raises `ValueError` at their end."""
 
     def __init__(self, data: bytes) -> None:
         self._number, self._left = int.from_bytes(data, "big"), 8 * len(data)
@@ -42,7 +42,7 @@ class _Bits:
 
 
 def of_av1(obus: bytes) -> CodePoints | None:
-    """Return the code points in the sequence header among `obus`; None where there are none; `ValueError` if cut off."""
+    """Return the code points in the sequence header among `obus`, or None; raises `ValueError` if it is cut off."""
     at = 0
     while at < len(obus):
         kind, extended, sized = obus[at] >> 3 & 15, obus[at] >> 2 & 1, obus[at] >> 1 & 1
@@ -92,7 +92,7 @@ def _in_sequence_header(bits: _Bits) -> CodePoints | None:
 
 
 def of_hevc(configuration: bytes) -> CodePoints | None:
-    """Return the code points in the parameters of an `hvcC` box; None where there are none; `ValueError` if cut off."""
+    """Return the code points in the parameters of an `hvcC` box, or None; raises `ValueError` if they are cut off."""
     at = 23
     for _ in range(configuration[22] if len(configuration) > 22 else 0):
         kind, count = configuration[at] & 63, int.from_bytes(configuration[at + 1 : at + 3], "big")
@@ -122,7 +122,7 @@ def _in_sequence_parameters(bits: _Bits) -> CodePoints | None:
     _pass(bits, 3)
     _pass(bits, 3 * (layers + 1 if bits.take(1) else 1))
     _pass(bits, 6)
-    if bits.take(1) and bits.take(1):  # scaling lists of its own, which pictures do not have
+    if bits.take(1) and bits.take(1):  # its own scaling lists, which pictures do not have
         return None
     bits.take(2)
     if bits.take(1):  # PCM

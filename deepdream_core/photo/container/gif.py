@@ -1,6 +1,6 @@
-"""The metadata extensions of a GIF file, animated ones included; behind `container`.
+"""The metadata extensions of a GIF file, still or animated; behind `container`.
 
-Blocks after the GIF89a specification, XMP after its part 3, the profile after ICC's "Embedding in GIF".
+Follows the GIF89a specification, part 3 of the XMP specification, and ICC's "Embedding in GIF".
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _TEXT, _COMMENT, _APPLICATION = 0x01, 0xFE, 0xFF
 _XMP_ID, _ICC_ID, _CREDENTIALS_ID = b"XMP DataXMP", b"ICCRGBG1012", b"C2PA_GIF"
 _LOOPS = frozenset({b"NETSCAPE2.0", b"ANIMEXTS1.0"})
-# A reader that takes the packet for sub-blocks is led by these from wherever it lands to the two zeros at the end.
+# A reader that parses the packet as sub-blocks lands somewhere in these, which lead it to the two zeros at the end.
 _MAGIC_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"
 
 
 class _Block(NamedTuple):
-    """One extension or image: `kind` "coding", "XMP", "ICC", "COM" or "APP", sub-blocks from `body` on."""
+    """An extension or image: `kind` is "coding", "loop", "XMP", "ICC", "COM" or "APP"; sub-blocks begin at `body`."""
 
     kind: str
     start: int
@@ -52,7 +52,7 @@ def blocks_of(view: memoryview) -> Blocks:
             else:
                 found.others.append(("APP", identifier + _joined(view, block)))
         elif view[block.start] == _EXTENSION and view[block.start + 1] == _TEXT:
-            found.dropped.append("text to be drawn over the picture")
+            found.dropped.append("text to draw over the picture")
     found.dropped += rest_in_words(view[end:])
     return found.blocks()
 
@@ -90,9 +90,9 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
 
 
 def sections(view: memoryview) -> tuple[list[_Block], int]:
-    """Return all extensions and images, and the position behind the picture; raises `ValueError` if they make up no GIF.
+    """Return all extensions and images, and the end of the picture; raises `ValueError` if they are not a GIF.
 
-    Decoders do without the end mark, but a file without it may lack frames.
+    Decoders accept a file without the end mark, but it may lack frames.
     """
     if len(view) < 13 or bytes(view[:6]) not in (b"GIF87a", b"GIF89a"):
         raise FormatError("not a GIF file")
@@ -106,7 +106,7 @@ def sections(view: memoryview) -> tuple[list[_Block], int]:
             kind, pictured = "coding", True
         elif introducer == _EXTENSION and at + 2 < len(view):
             kind, body = _extension(view, at)
-        else:  # padding and other bytes that belong to nothing are passed over, as decoders do
+        else:  # skips padding and stray bytes, as decoders do
             at += 1
             continue
         end = _end_of_parts(view, body)
@@ -158,7 +158,7 @@ def _joined(view: memoryview, block: _Block) -> bytes:
 
 
 def _packet(view: memoryview, block: _Block) -> bytes:
-    """Return the packet, which stands as it is before the magic trailer; some writers made it sub-blocks instead."""
+    """Return the packet, which precedes the magic trailer as it is; some writers split it into sub-blocks instead."""
     raw = bytes(view[block.body : block.end])
     return raw.removesuffix(_MAGIC_TRAILER) if raw.endswith(_MAGIC_TRAILER) else _joined(view, block)
 
@@ -179,12 +179,12 @@ def _xmp_extension(xmp: bytes) -> bytes:
 
 
 def _place(own: list[_Block]) -> int:
-    """Return where metadata go: behind the loop count, which some players look for first, and before the first frame."""
+    """Return where metadata go: after the loop count, which some players expect first, and before the first frame."""
     return next((block.start for block in own if block.kind != "loop"), own[0].start)
 
 
 def _written(view: memoryview, edits: list[tuple[int, int, bytes]]) -> bytes:
     pieces = edited(view, edits)
-    if any(instead for _, _, instead in edits):  # GIF87a has no extensions
+    if any(replacement for _, _, replacement in edits):  # GIF87a has no extensions
         pieces = [b"GIF89a", pieces[0][6:], *pieces[1:]]
     return b"".join(pieces)

@@ -43,11 +43,11 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
     (0xE2, b"urn:iso:std:iso:ts:21496:-1\0", "gain map"),
     (0xEB, b"", "layer"),
     (0xED, _PHOTOSHOP_ID, "photoshop"),
-    (0xEE, b"Adobe", "coding"),  # says how the colours are coded, so it stays with the pixels it came with
+    (0xEE, b"Adobe", "coding"),  # says how the colours are coded, so it stays with its pixels
 )
 
 _LONGEST = 65_533
-_FULL = 60_000  # a segment that another may go on from is about as long as one can be
+_FULL = 60_000  # only a segment of nearly the full length continues in the next
 _TIFF_HEADERS = (b"II*\0", b"MM\0*")
 _LONGEST_ICC_PART = _LONGEST - len(_ICC_ID) - 2
 
@@ -79,9 +79,9 @@ def blocks_of(view: memoryview) -> Blocks:
             found.dropped.append(DAMAGED_ICC)
         else:
             found.take_icc(profile)
-    _settle_thumbnails(found, groups)
-    _settle_extensions(found, groups.get("extension", []))
-    _tell_other_pictures(found, groups, view[end:])
+    _remove_thumbnails(found, groups)
+    _check_extensions(found, groups.get("extension", []))
+    _name_other_pictures(found, groups, view[end:])
     return found.blocks()
 
 
@@ -109,7 +109,7 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     kinds = [_kind(view, segment) for segment in segments]
     edits = [(segment.start, segment.end, b"") for segment, kind in zip(segments, kinds, strict=True) if kind == "xmp"]
     if xmp is not None:
-        head = 0  # how many segments want to come first
+        head = 0  # how many segments must come first
         while kinds[head] in ("jfif", "jfxx", "exif"):
             head += 1
         place = edits.pop(0) if edits else (segments[head].start, segments[head].start, b"")
@@ -157,7 +157,7 @@ def _xmp_segment(xmp: bytes) -> bytes:
 
 
 def _joined_exif(payloads: list[bytes]) -> list[bytes]:
-    """Return the EXIF blocks: one longer than a segment goes on in the next one, which then begins without a header."""
+    """Return the EXIF blocks; a block longer than a segment continues in the next one, without a header."""
     blocks: list[bytes] = []
     for number, payload in enumerate(payloads):
         bare = payload.removeprefix(_EXIF_ID)
@@ -169,9 +169,9 @@ def _joined_exif(payloads: list[bytes]) -> list[bytes]:
 
 
 def _joined_profiles(payloads: list[bytes]) -> list[bytes | None]:
-    """Return the profiles from their numbered parts, None for one of which a part is missing.
+    """Return the profiles from their numbered parts, None for a profile with a missing part.
 
-    A number that was there already, or another number of parts, begins another profile.
+    A repeated number, or another count of parts, begins another profile.
     """
     profiles: list[dict[int, bytes]] = []
     counts: list[int] = []
@@ -202,10 +202,10 @@ def _is_jfif(name: str, payload: bytes) -> bool:
 
 
 def _jfif_to_write(view: memoryview, segments: list[Segment], blocks: Blocks) -> bytes | None:
-    """Return the JFIF header to write: the one given, except where it, or its lack, would change the colours.
+    """Return the JFIF header to write: the given one, unless it, or its absence, would change the colours.
 
-    A JFIF header means YCbCr to decoders; without one the Adobe segment and then the components' names are asked. One of
-    JFIF, EXIF and Adobe says what kind of JPEG this is, so the file's own header stays where it is the only one.
+    A JFIF header means YCbCr to decoders. Without it, the Adobe segment counts, then the components' names. One of JFIF,
+    EXIF and Adobe must say what kind of JPEG this is, so the file's own header stays if it is the only one.
     """
     own: bytes | None = None
     adobe: int | None = None
@@ -230,8 +230,8 @@ def _jfif_to_write(view: memoryview, segments: list[Segment], blocks: Blocks) ->
     return given if is_rgb(jfif=given is not None) == is_rgb(jfif=own is not None) else own
 
 
-def _settle_thumbnails(found: Gathered, groups: dict[str, list[bytes]]) -> None:
-    """Take the thumbnails out of the JFIF header and of Photoshop's resources, which go on from segment to segment."""
+def _remove_thumbnails(found: Gathered, groups: dict[str, list[bytes]]) -> None:
+    """Remove the thumbnails from the JFIF header and from Photoshop's resources, which continue from segment to segment."""
     thumbnail = bool(groups.get("jfxx"))
     if jfif := groups.get("jfif"):
         place = found.others.index(("APP0", jfif[0]))
@@ -253,22 +253,22 @@ def _settle_thumbnails(found: Gathered, groups: dict[str, list[bytes]]) -> None:
         found.dropped.append(OLD_THUMBNAIL)
 
 
-def _settle_extensions(found: Gathered, extensions: list[bytes]) -> None:
-    """Leave out extended XMP that shows the picture as it was, or belongs to another packet; its parts share a digest."""
+def _check_extensions(found: Gathered, extensions: list[bytes]) -> None:
+    """Leave out extended XMP that shows the old picture or belongs to another packet; its parts share a digest."""
     joined: dict[bytes, bytes] = {}
     for payload in extensions:
         digest = payload[_DIGEST]
-        joined[digest] = joined.get(digest, b"") + payload[_DIGEST.stop + 8 :]  # behind the whole length and the offset
+        joined[digest] = joined.get(digest, b"") + payload[_DIGEST.stop + 8 :]  # after the whole length and the offset
     for digest, text in joined.items():
         if _PICTURE_IN_XMP.search(text):
-            told = "depth map or unblurred picture (extended XMP)"
+            part = "depth map or unblurred picture (extended XMP)"
         elif _THUMBNAIL_IN_XMP in text:
-            told = OLD_THUMBNAIL
+            part = OLD_THUMBNAIL
         elif found.xmp and b"HasExtendedXMP" in found.xmp and digest not in found.xmp:
-            told = "second extended XMP"
+            part = "second extended XMP"
         else:
             continue
-        found.dropped.append(told)
+        found.dropped.append(part)
         found.others = [
             (name, payload)
             for name, payload in found.others
@@ -276,7 +276,8 @@ def _settle_extensions(found: Gathered, extensions: list[bytes]) -> None:
         ]
 
 
-def _tell_other_pictures(found: Gathered, groups: dict[str, list[bytes]], rest: memoryview) -> None:
+def _name_other_pictures(found: Gathered, groups: dict[str, list[bytes]], rest: memoryview) -> None:
+    """Name further pictures, videos and credentials, which do not fit changed pixels."""
     layers = groups.get("layer", [])
     if boxes := [payload for payload in layers if payload[:2] == b"JP" and payload[12:16] == b"jumb"]:
         found.dropped.append(credentials_in_words(b"".join(boxes)))
@@ -287,6 +288,6 @@ def _tell_other_pictures(found: Gathered, groups: dict[str, list[bytes]], rest: 
     if len(rest) and ("gain map" in groups or (found.xmp and holds_gain_map(found.xmp)) or GAIN_MAP in after):
         named.append(GAIN_MAP)
     pictures = listed_pictures(memoryview(groups["mpf"][0]))[1] if "mpf" in groups else 0
-    if len(rest) and pictures > 1 + len(named):  # a gain map is itself the second of two
+    if len(rest) and pictures > 1 + len(named):  # a gain map itself is the second of two
         named.append("second picture (MPF)")
     found.dropped += named + [words for words in after if not (named and "bytes after" in words)]

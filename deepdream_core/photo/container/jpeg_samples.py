@@ -1,4 +1,4 @@
-"""Whether a JPEG is of a kind that is read, and its samples are all there (ITU-T T.81, annexes A, B, E and G)."""
+"""Checks that a JPEG is of a kind that is read, and has all its samples (ITU-T T.81, annexes A, B, E and G)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
 
 def demanding(view: memoryview) -> bytes | memoryview:
-    """Return the first picture so that a decoder that waits for more data, as Pillow's does, fails where a scan is short.
+    """Return the first picture in a form that makes Pillow's decoder fail on a scan that is too short.
 
-    libjpeg paints gray what a scan lacks, if only there is an end marker. So a picture of one scan goes without it, as far
-    as its last samples and the few bytes that decoders look ahead. Where there are several scans, it is checked that they
-    bring all coefficients; in all of them restart markers are counted. Raises `FormatError` where something is missing,
-    `PictureError` for a kind of JPEG that is not read.
+    libjpeg fills a short scan with gray if there is an end marker. So a picture of one scan is cut before it, with a few
+    bytes that decoders look ahead. Checks that several scans together have all coefficients, and counts restart markers in
+    every scan. Raises `FormatError` if something is missing, `PictureError` for a kind of JPEG that is not read.
     """
     segments, _ = segments_of(view)
     frame = next((segment for segment in segments if segment.marker in (*FRAME_HEADERS, _JPEG_LS)), None)
@@ -38,7 +37,7 @@ def demanding(view: memoryview) -> bytes | memoryview:
 
 
 def _refuse_rare(view: memoryview, segments: list[Segment], frame: Segment) -> None:
-    """Raise `PictureError` for a kind of JPEG that decoders for photographs do not know (T.81, table B.1)."""
+    """Raise `PictureError` for a kind of JPEG that decoders for photographs do not support (T.81, table B.1)."""
     bits, height, _, components = struct.unpack_from(">BHHB", view, frame.body)
     if frame.marker == _JPEG_LS:
         kind = "is a JPEG-LS"
@@ -51,14 +50,14 @@ def _refuse_rare(view: memoryview, segments: list[Segment], frame: Segment) -> N
     elif components not in (1, 3, 4):
         kind = f"is a JPEG of {components} components"
     elif not height and any(segment.marker == _DNL for segment in segments):
-        kind = "is a JPEG that tells its height only at its end"
+        kind = "is a JPEG with its height at its end"
     else:
         return
     raise PictureError(f"{kind}, which is not read", "export it as JPEG of 8 bits, or as PNG or TIFF with 16")
 
 
 def _check_scans(view: memoryview, scans: list[Segment], frame: Segment) -> None:
-    """Raise `ValueError` unless the scans bring every coefficient of every component to its last bit (T.81, G.1.1)."""
+    """Raise `ValueError` unless the scans have every bit of every coefficient of every component (T.81, G.1.1)."""
     progressive = frame.marker in _PROGRESSIVE
     missing = {name: [True] * 64 if progressive else [True] for name in view[frame.body + 6 : frame.end : 3]}
     for scan in scans:
@@ -74,7 +73,7 @@ def _check_scans(view: memoryview, scans: list[Segment], frame: Segment) -> None
 
 
 def _check_restarts(view: memoryview, segments: list[Segment], frame: Segment) -> None:
-    """Raise `ValueError` where a scan has fewer restart markers than its size asks for (T.81, A.2 and E.1.4)."""
+    """Raise `ValueError` if a scan has fewer restart markers than its size requires (T.81, A.2 and E.1.4)."""
     height, width = struct.unpack_from(">HH", view, frame.body + 1)
     factors = {
         view[at]: (view[at + 1] >> 4 or 1, view[at + 1] & 15 or 1) for at in range(frame.body + 6, frame.end - 2, 3)

@@ -21,7 +21,7 @@ _MARKER_AFTER_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # in a scan, FF 0
 
 
 class Segment(NamedTuple):
-    """One marker with all that belongs to it: `start` with fill bytes, `body` after the length, a scan's data in `end`."""
+    """A marker and its data: `start` is before fill bytes, `body` is after the length, `end` is after a scan's data."""
 
     marker: int
     start: int
@@ -30,9 +30,9 @@ class Segment(NamedTuple):
 
 
 def segments_of(view: memoryview) -> tuple[list[Segment], int]:
-    """Return the segments of the first picture, which follow one another without a gap, and the position of its end.
+    """Return the segments of the first picture, without gaps, and the position of its end.
 
-    Decoders do without the end marker, and some cameras wrote none; but a file without it may lack half of its picture.
+    Decoders accept a file without the end marker, as some cameras wrote it, but it may lack half of its picture.
     """
     if bytes(view[:2]) != b"\xff\xd8":
         raise FormatError("not a JPEG file")
@@ -41,7 +41,7 @@ def segments_of(view: memoryview) -> tuple[list[Segment], int]:
     while True:
         found = _MARKER.search(view, at)
         marker = view[found.end() - 1] if found else _SOI
-        if marker == _SOI:  # a second picture, or nothing at all, where this one should end
+        if marker == _SOI:  # a second picture, or nothing, before the end of this one
             raise FormatError("the JPEG ends before its picture" if not scanned else "the JPEG is truncated")
         body = end = found.end() if found else at
         if marker not in (_EOI, *_WITHOUT_LENGTH):

@@ -1,7 +1,7 @@
 """The metadata boxes of a JPEG XL file; behind `container`.
 
-After ISO/IEC 18181-2. The colour profile is part of the codestream and none of this module's business. A file that was
-packed from a JPEG keeps what rebuilds it, but where EXIF or XMP are exchanged, the rebuilt JPEG is no longer the same.
+Follows ISO/IEC 18181-2. The colour profile is part of the codestream, not of the boxes. A file that was packed from a JPEG
+keeps the data to rebuild it. If EXIF or XMP change, the rebuilt JPEG changes too.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _FILE_TYPE = b"\0\0\0\x14ftypjxl \0\0\0\0jxl "
 _CODESTREAM = frozenset({b"jxlc", b"jxlp"})
 _CODING = _CODESTREAM | {b"JXL ", b"ftyp", b"jxll", b"jxli", b"jbrd"}
 _NO_ROOM = frozenset({b"Exif", b"xml ", b"jumb", b"jhgm"}) | _CODING
-_COST_OF_A_BOX = 1 << 16  # counted as unpacked, so that very many small ones come to an end as well
+_COST_OF_A_BOX = 1 << 16  # counts as unpacked data, which limits the number of small boxes
 
 
 class _Box(NamedTuple):
-    """One box: its four-letter name, with that of its content where that is compressed, and its extent."""
+    """A box: its four-letter name, or that of its content if `compressed`, and its extent."""
 
     name: bytes
     compressed: bool
@@ -39,15 +39,15 @@ class _Box(NamedTuple):
 
 
 class _Unpacker:
-    """Returns what boxes hold; what is unpacked of one file stays together within a limit."""
+    """Returns the content of boxes, with a limit on what one file unpacks to."""
 
     def __init__(self) -> None:
         self._left = LONGEST_INFLATED
 
     def __call__(self, view: memoryview, box: _Box) -> bytes:
-        """Return a box's content, unpacked where this module knows its name.
+        """Return a box's content, unpacked if this module knows its name.
 
-        Raises `ValueError` for damaged data, past the limit, and where the decoder is not installed.
+        Raises `ValueError` for damaged data, past the limit, and if the decoder is not installed.
         """
         content = bytes(view[box.body : box.end])
         if not (box.compressed and box.name in _NO_ROOM):
@@ -61,7 +61,7 @@ class _Unpacker:
             content = bytes(brotli_decode(content[4:], out=room))
         except ImportError:
             raise FormatError("imagecodecs is not installed") from None
-        except Exception:  # the decoder's own class, which exists only where the decoder does
+        except Exception:  # the exception's class only exists if the decoder does
             raise FormatError("damaged or too long") from None
         self._left = max(0, self._left - len(content))
         return content
@@ -81,7 +81,7 @@ def blocks_of(view: memoryview) -> Blocks:
             continue
         if box.name == b"Exif":
             start = 4 + int.from_bytes(content[:4], "big")
-            found.take_exif(content[start:] or content)  # some encoders forget to say where the block begins
+            found.take_exif(content[start:] or content)  # some encoders omit where the block begins
         elif box.name == b"xml " and _is_xmp(content):
             found.take_xmp(content)
         elif box.name == b"jumb":
@@ -138,7 +138,7 @@ def _wrapped(view: memoryview, written: list[bytes]) -> bytes:
 
 
 def _boxes(view: memoryview) -> list[_Box]:
-    """Return all boxes, none for a bare codestream; raises `ValueError` when they do not make up a JPEG XL."""
+    """Return all boxes, none for a bare codestream; raises `ValueError` if they are not a JPEG XL."""
     if view[:2] == _NAKED:
         return []
     if view[:12] != _SIGNATURE:
@@ -170,19 +170,19 @@ def _boxes(view: memoryview) -> list[_Box]:
 
 
 def _place(boxes: list[_Box]) -> int:
-    """Return where metadata go: before the picture, behind what must come first."""
+    """Return where metadata go: before the picture, after what must come first."""
     return next(box.start for box in boxes if box.name in _CODESTREAM | {b"jbrd", b"jxli"})
 
 
 def _is_xmp(xml: bytes) -> bool:
-    """Return whether an `xml ` box holds XMP, for it may hold any XML; XMP is RDF with or without a cover."""
+    """Return whether an `xml ` box holds XMP and not other XML; XMP is RDF with or without `x:xmpmeta`."""
     return b"adobe:ns:meta/" in xml or b"1999/02/22-rdf-syntax-ns#" in xml
 
 
 def _holds_xmp(unpack: _Unpacker, view: memoryview, box: _Box) -> bool:
     try:
         return _is_xmp(unpack(view, box))
-    except ValueError:  # not known, but nearly always so, and two packets would contradict each other
+    except ValueError:  # unknown, but probably XMP, and two packets would contradict each other
         return True
 
 

@@ -20,11 +20,10 @@ _LONGEST_HEADER = 1 << 16  # bytes that a header takes at most, however its chan
 
 @dataclass(frozen=True)
 class Header:
-    """What a codestream's first bits say (ISO/IEC 18181-1, annex D). `lossless` is None where that cannot be told.
+    """The header of a codestream (ISO/IEC 18181-1, annex D); `lossless`, `depth` and `alpha` are None if unknown.
 
-    `orientation` is what decoders have applied, 1…8 as EXIF numbers them. `depth` as in `Frame`; it and `alpha` are None
-    where that cannot be told. `premultiplied` as in `Frame`. `others`: the kinds of channels that are neither colour nor
-    the first alpha.
+    `orientation` is what decoders have applied, 1…8 as in EXIF. `depth` and `premultiplied` are as in `Frame`. `others`:
+    the kinds of channels that are neither colour nor the first alpha.
     """
 
     width: int
@@ -39,9 +38,9 @@ class Header:
 
 
 def codestream_of(data: bytes | bytearray) -> bytes:
-    """Return the codestream, a bare one or out of its boxes, so that decoders are not led astray by what else there is.
+    """Return the codestream, bare or from its boxes, so that other boxes do not confuse decoders.
 
-    Raises `ValueError` where it is not whole.
+    Raises `ValueError` if it is not whole.
     """
     data = bytes(data)
     if data[:2] == b"\xff\x0a":
@@ -70,9 +69,9 @@ def codestream_of(data: bytes | bytearray) -> bytes:
 
 
 def header_of(codestream: bytes) -> Header:
-    """Read size, animation and losslessness from the start of a codestream; raises `ValueError` for another start."""
+    """Read the header of a codestream; raises `ValueError` if it is not one."""
     if codestream[:2] != b"\xff\x0a":
-        raise FormatError("its codestream does not begin as one")
+        raise FormatError("its codestream has a wrong start")
     bits = _Bits(codestream[2:_LONGEST_HEADER])
     height, width = _size(bits)
     orientation = 1
@@ -108,13 +107,13 @@ def _depth(bits: _Bits) -> str:
 
 
 def _channel(bits: _Bits) -> tuple[int, bool]:
-    """Read an ExtraChannelInfo: its kind, and for alpha whether the colours are multiplied by it."""
+    """Read an ExtraChannelInfo: its kind, and for alpha whether the colours are premultiplied."""
     if bits.take(1):
         return _ALPHA, False
     kind = bits.choice((0, 0), (1, 0), (2, 4), (18, 6))
     _depth(bits)
-    bits.choice((0, 0), (3, 0), (4, 0), (1, 3))  # how much smaller it is
-    bits.take(8 * bits.choice((0, 0), (0, 4), (16, 5), (48, 10)))  # its name
+    bits.choice((0, 0), (3, 0), (4, 0), (1, 3))  # dim_shift
+    bits.take(8 * bits.choice((0, 0), (0, 4), (16, 5), (48, 10)))  # name
     associated = kind == _ALPHA and bits.take(1) == 1
     if kind == _SPOT:
         bits.take(4 * 16)
@@ -156,7 +155,7 @@ class _Bits:
         """Return the number in the next `count` bits."""
         return sum(next(self._bits) << place for place in range(count))
 
-    def choice(self, *offers: tuple[int, int]) -> int:
-        """Read two bits that choose one of four offers: a start, and how many bits to add to it."""
-        start, count = offers[self.take(2)]
+    def choice(self, *choices: tuple[int, int]) -> int:
+        """Read two bits that choose one of four: a start, and how many bits to add to it."""
+        start, count = choices[self.take(2)]
         return start + self.take(count)

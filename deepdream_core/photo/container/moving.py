@@ -1,4 +1,4 @@
-"""What the stored frames of an animated PNG, GIF or WebP look like, taken out of it as picture files of their own."""
+"""The stored frames of an animated PNG, GIF or WebP, each as a separate picture file."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 Disposal = Literal["keep", "clear", "restore"]
-"""What becomes of a frame's place before the next one: it stays, becomes transparent, or is as it was before the frame."""
+"""What happens to a frame's area before the next frame: it stays, becomes transparent, or is restored."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One stored frame: its place on the canvas in pixels, and `file`, a still picture of the animation's format.
+    """A stored frame: its place on the canvas in pixels, and `file`, a still picture of the animation's format.
 
-    `over`: laid over what is there, else put in its place.
+    `over`: blend it over the canvas; otherwise it replaces the canvas.
     """
 
     left: int
@@ -28,7 +28,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Moving:
-    """An animation. `plays`: how often it runs, 0 for ever. `still`: a picture for programs that know no animation."""
+    """An animation. `plays`: how often it runs, 0 for ever. `still`: a picture for programs that show no animation."""
 
     width: int
     height: int

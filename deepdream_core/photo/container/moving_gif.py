@@ -1,7 +1,4 @@
-"""The frames of a GIF, even of a still one, as that may be smaller than its canvas; behind `container`.
-
-Blocks after GIF89a.
-"""
+"""The frames of a GIF, even of a still one, because its picture may be smaller than its canvas; follows GIF89a."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ if TYPE_CHECKING:
 _CONTROL, _IMAGE, _TEXT, _TRAILER = b"\x21\xf9", 0x2C, b"\x21\x01", b"\x3b"
 _LOCAL, _INTERLACED = 0x80, 0x40
 _DISPOSALS: dict[int, Disposal] = {2: "clear", 3: "restore", 4: "restore"}
-"""4 is what some encoders write for 3, and how browsers read it."""
+"""Some encoders write 4 for 3, and browsers read it so."""
 
 _CODES: dict[Disposal, int] = {"keep": 1, "clear": 2, "restore": 3}
 _LOOPS = b"\x21\xff\x0bNETSCAPE2.0\x03\x01"
@@ -25,9 +22,9 @@ _MOST = 65_535
 
 
 def moving_of(view: memoryview) -> Moving:
-    """Return the pictures of a GIF; those after the first are cut off where the canvas ends, as browsers do.
+    """Return the pictures of a GIF; the first may enlarge the canvas, later ones are cut off at its edges, as in browsers.
 
-    Raises `FormatError` where the blocks do not make up a GIF.
+    Raises `FormatError` if the blocks are not a GIF.
     """
     width, height = struct.unpack_from("<HH", view, 6)
     shared = bytes(view[13 : 13 + palette_length(view[10])])
@@ -41,7 +38,7 @@ def moving_of(view: memoryview) -> Moving:
             plays = again and again + 1
         elif head == _CONTROL and view[start + 2] >= 4:
             control = bytes(view[start + 3 : start + 7])
-        elif head == _TEXT:  # shown by no program of today; its times and ways are not the next picture's
+        elif head == _TEXT:  # no program of today shows it, and its control block is not the next picture's
             control = None
         elif view[start] == _IMAGE:
             left, top, across, down = struct.unpack_from("<HHHH", view, start + 1)
@@ -57,7 +54,7 @@ def moving_of(view: memoryview) -> Moving:
 
 
 def _file(size: Sequence[int], flags: int, palette: bytes, control: bytes | None, data: bytes) -> bytes:
-    """Return a still GIF of one frame's data, which begin with the code size."""
+    """Return a still GIF of a frame's data, which begin with the code size."""
     depth = _LOCAL | (len(palette) // 3).bit_length() - 2 if palette else 0
     pieces = [b"GIF89a", struct.pack("<HHBBB", *size, depth, 0, 0), palette]
     if control:
@@ -66,7 +63,7 @@ def _file(size: Sequence[int], flags: int, palette: bytes, control: bytes | None
 
 
 def file_of(moving: Moving) -> bytes:
-    """Return the GIF; each frame has its own palette."""
+    """Return the GIF, in which each frame has its own palette."""
     pieces = [b"GIF89a", struct.pack("<HHBBB", moving.width, moving.height, 0, 0, 0)]
     if moving.plays != 1:
         pieces += [_LOOPS, min(max(moving.plays - 1, 0), _MOST).to_bytes(2, "little"), b"\0"]
@@ -75,8 +72,8 @@ def file_of(moving: Moving) -> bytes:
         palette = bytes(view[13 : 13 + palette_length(view[10])])
         own = sections(view)[0]
         image = next(section for section in own if view[section.start] == _IMAGE)
-        controls = [view[one.start + 3 : one.start + 7] for one in own if bytes(view[one.start :][:2]) == _CONTROL]
-        transparent, index = (controls[0][0] & 1, controls[0][3]) if controls else (0, 0)
+        starts = [section.start for section in own if bytes(view[section.start :][:2]) == _CONTROL]
+        transparent, index = (view[starts[0] + 3] & 1, view[starts[0] + 6]) if starts else (0, 0)
         time = min(round(frame.duration_ms / 10), _MOST)
         pieces += [_CONTROL, struct.pack("<BBHBB", 4, _CODES[frame.dispose] << 2 | transparent, time, index, 0)]
         flags = _LOCAL | view[10] & 7 | view[image.start + 9] & _INTERLACED

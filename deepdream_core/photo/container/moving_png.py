@@ -1,4 +1,4 @@
-"""The frames of an animated PNG; behind `container`. Chunks after PNG, third edition (W3C, 2025), 11.3.6."""
+"""The frames of an animated PNG; follows PNG, third edition (W3C, 2025), 11.3.6."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST = 65_535
 
 @dataclass
 class _Parts:
-    """What an animated PNG consists of, while its chunks are being read."""
+    """The parts of an animated PNG while its chunks are being read."""
 
     header: bytes = b""
     shared: list[tuple[str, bytes]] = field(default_factory=list)
@@ -35,7 +35,7 @@ class _Parts:
 
 
 def moving_of(view: memoryview) -> Moving | None:
-    """Return the animation of a PNG file, None where it is none; raises `FormatError` for one that breaks the rules."""
+    """Return the animation of a PNG file, None for a still one; raises `FormatError` for one that breaks the rules."""
     parts = _parts(view)
     if not parts.announced:
         return None
@@ -93,7 +93,7 @@ def _file(parts: _Parts, size: tuple[int, int], data: list[memoryview]) -> bytes
 
 
 def file_of(moving: Moving) -> bytes:
-    """Return the animated PNG; its frames' files are of one kind: colours, depth, no palette."""
+    """Return the animated PNG; its frames' files have the same colours and depth, and no palette."""
     files = [frame.file for frame in moving.frames]
     first = moving.still if moving.still is not None else files[0]
     header = next(bytes(payload) for kind, _, _, payload in chunks_of(memoryview(first)) if kind == "IHDR")
@@ -105,8 +105,8 @@ def file_of(moving: Moving) -> bytes:
     for frame in moving.frames:
         above, below = _fraction(frame.duration_ms)
         place = (frame.width, frame.height, frame.left, frame.top)
-        ways = (_DISPOSALS.index(frame.dispose), int(frame.over))
-        pieces.append(as_chunk("fcTL", _CONTROL.pack(number, *place, above, below, *ways)))
+        blending = (_DISPOSALS.index(frame.dispose), int(frame.over))
+        pieces.append(as_chunk("fcTL", _CONTROL.pack(number, *place, above, below, *blending)))
         number += 1
         is_still_too = number == 1 and moving.still is None
         for data in _packed(frame.file):

@@ -1,4 +1,4 @@
-"""The frames of an animated WebP; behind `container`. Chunks after RFC 9649, 2.7."""
+"""The frames of an animated WebP; follows RFC 9649, 2.7."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ALPHA, _ANIMATED = 0x10, 0x02
-_CLEAR, _INSTEAD = 1, 2
+_CLEAR, _REPLACE = 1, 2
 _CODED = frozenset({b"VP8 ", b"VP8L", b"ALPH"})
 _HEAD = 16
 _LONGEST_MS = (1 << 24) - 1
 
 
 def moving_of(view: memoryview) -> Moving | None:
-    """Return the animation of a WebP file, None where it is none; raises `FormatError` for a damaged one."""
+    """Return the animation of a WebP file, None for a still one; raises `FormatError` for a damaged one."""
     own = chunks_of(view)[0]
     stored = tuple(_stored(memoryview(chunk.payload)) for chunk in own if chunk.name == b"ANMF")
     if not stored:
         return None
     header, control = (
-        next((bytes(one.payload) for one in own if one.name == name), b"") for name in (b"VP8X", b"ANIM")
+        next((bytes(chunk.payload) for chunk in own if chunk.name == name), b"") for name in (b"VP8X", b"ANIM")
     )
     if len(header) < 10:
         raise FormatError("the WebP's header is damaged")
@@ -43,7 +43,7 @@ def _stored(payload: memoryview) -> Stored:
     coded = [chunk for chunk in _within(payload[_HEAD:]) if chunk.name in _CODED]
     file = written_file(coded, b"")
     dispose: Disposal = "clear" if flags & _CLEAR else "keep"
-    return Stored(2 * left, 2 * top, across + 1, down + 1, duration, dispose, not flags & _INSTEAD, file)
+    return Stored(2 * left, 2 * top, across + 1, down + 1, duration, dispose, not flags & _REPLACE, file)
 
 
 def _within(payload: memoryview) -> list[Chunk]:
@@ -52,7 +52,7 @@ def _within(payload: memoryview) -> list[Chunk]:
 
 
 def file_of(moving: Moving) -> bytes:
-    """Return the animated WebP; the places of its frames are even numbers."""
+    """Return the animated WebP, whose frames must have even positions."""
     parts: list[Chunk] = []
     alpha = 0
     for frame in moving.frames:
@@ -61,7 +61,7 @@ def file_of(moving: Moving) -> bytes:
         place = (frame.left // 2, frame.top // 2, frame.width - 1, frame.height - 1)
         numbers = (*place, min(round(frame.duration_ms), _LONGEST_MS))
         head = b"".join(number.to_bytes(3, "little") for number in numbers)
-        flags = (_CLEAR if frame.dispose == "clear" else 0) | (0 if frame.over else _INSTEAD)
+        flags = (_CLEAR if frame.dispose == "clear" else 0) | (0 if frame.over else _REPLACE)
         parts.append(Chunk(b"ANMF", b"".join([head, bytes([flags]), *_as_stored(coded)])))
     header = bytes([_ANIMATED | alpha, 0, 0, 0])
     header += (moving.width - 1).to_bytes(3, "little") + (moving.height - 1).to_bytes(3, "little")

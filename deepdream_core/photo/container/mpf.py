@@ -1,4 +1,4 @@
-"""The index of a JPEG file's further pictures, CIPA DC-007 (multi-picture format); behind `container`."""
+"""The index of a JPEG file's further pictures; follows CIPA DC-007 (multi-picture format)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ MPF_ID = b"MPF\0"
 
 
 def listed_pictures(index: memoryview) -> tuple[str, int, int]:
-    """Return the byte order of an MPF segment, how many pictures it lists and where in it the list begins.
+    """Return the byte order of an MPF segment, how many pictures it lists, and the position of the list.
 
-    Nothing can be wrong with the picture itself for a damaged index, so that lists none.
+    A damaged index lists none, because the picture itself may be intact.
     """
     none = ("", 0, 0)
     order = {b"II": "<", b"MM": ">"}.get(bytes(index[4:6]), "")
@@ -32,14 +32,14 @@ def listed_pictures(index: memoryview) -> tuple[str, int, int]:
 def moved_index(view: memoryview, body: int, end: int, edits: list[tuple[int, int, bytes]]) -> bytes:
     """Return an MPF segment's payload, in `view` from `body` to `end`, for a file whose bytes move by `edits`.
 
-    Offsets count from behind the identifier; that of the first picture is 0, and it grows by what the edits add.
+    Offsets count from after the identifier. The first picture's offset is 0, and its size grows by what the edits add.
     """
     index = bytearray(view[body:end])
     order, pictures, entries = listed_pictures(memoryview(index))
     base = body + len(MPF_ID)
     ordered = sorted(edits, key=lambda edit: edit[:2])
     ends = [stop for _, stop, _ in ordered]
-    shifts = list(accumulate((len(instead) - (stop - start) for start, stop, instead in ordered), initial=0))
+    shifts = list(accumulate((len(replacement) - (stop - start) for start, stop, replacement in ordered), initial=0))
 
     def moved(position: int) -> int:
         return position + shifts[bisect_right(ends, position)]

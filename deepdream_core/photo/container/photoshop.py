@@ -1,6 +1,6 @@
-"""Photoshop's image resources, which JPEG carries in APP13 and ImageMagick in PNG text; behind `container`.
+"""Photoshop's image resources, which JPEG has in APP13 and ImageMagick writes into PNG text.
 
-After Adobe's Photoshop file format specification, "Image Resource Blocks".
+Follows Adobe's Photoshop file format specification, "Image Resource Blocks".
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ _SIGNATURES = (b"8BIM", b"PHUT", b"AgHg", b"DCSR", b"MeSa")
 
 
 def without_thumbnails(resources: bytes) -> bytes:
-    """Return the resources without those that show the picture as it was; what cannot be parsed stays as it is."""
+    """Return the resources without those that show the old picture; what cannot be parsed stays as it is."""
     kept: list[bytes] = []
     at = 0
     while at + 12 <= len(resources) and resources[at : at + 4] in _SIGNATURES:

@@ -1,6 +1,6 @@
-"""The metadata chunks of a PNG file, animated ones included; behind `container`.
+"""The metadata chunks of a PNG file, still or animated; behind `container`.
 
-Chunks after the PNG specification, third edition; raw profiles as ImageMagick writes them.
+Follows the PNG specification, third edition; raw profiles are as ImageMagick writes them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ _RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP, _RAW_ICC = ("exif", "app1"), ("xmp", "app1"
 _CODING = frozenset({"tRNS", "sBIT", "bKGD", "hIST", "sPLT", "acTL", "fcTL", "fdAT"})
 _ONCE = frozenset({"pHYs", "gAMA", "cHRM", "sRGB", "cICP", "mDCV", "cLLI", "tIME", "oFFs", "pCAL", "sCAL", "sTER"})
 _DROPPED = {"caBX": CREDENTIALS, "gmAP": GAIN_MAP, "gdAT": GAIN_MAP, "dSIG": "digital signature"}
-_HELD_TO_THEIR_PLACE = frozenset(
-    {"iDOT"}
-)  # Apple's, says where in the file the pixels' parts begin; readers do without
+_POSITIONAL = frozenset({"iDOT"})  # Apple's, holds positions of pixel data in the file; readers do not need it
 
 
 def resolution_block(across: float, down: float) -> tuple[str, bytes]:
@@ -52,19 +50,19 @@ def blocks_of(view: memoryview) -> Blocks:
     seen: set[str] = set()
     for chunk in chunks_of(view):
         end = chunk.end
-        if chunk.kind in _HELD_TO_THEIR_PLACE or _is_coding(chunk.kind):
+        if chunk.kind in _POSITIONAL or _is_coding(chunk.kind):
             continue
         if not is_intact(view, chunk):
             found.dropped.append(f"damaged {chunk.kind} chunk")
-        elif told := _DROPPED.get(chunk.kind):
-            found.dropped.append(told)
+        elif words := _DROPPED.get(chunk.kind):
+            found.dropped.append(words)
         elif chunk.kind in _ONCE and chunk.kind in seen:
             if (chunk.kind, bytes(chunk.payload)) not in found.others:
                 found.dropped.append(f"second {chunk.kind} chunk")
         else:
             seen.add(chunk.kind)
             _take(found, raw, chunk.kind, bytes(chunk.payload), inflate)
-    for kind, profile in raw:  # the blocks proper count before their older form
+    for kind, profile in raw:  # the chunks of today count before the older form
         {"exif": found.take_exif, "xmp": found.take_xmp, "icc": found.take_icc}[kind](profile)
     found.dropped += rest_in_words(view[end:])
     blocks = found.blocks()
@@ -82,16 +80,14 @@ def _take(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: byt
             found.dropped.append(DAMAGED_ICC)
     elif kind in TEXTS:
         _take_text(found, raw, kind, payload, inflate)
-    elif (
-        kind[3].isupper() and kind not in _ONCE
-    ):  # the specification's own sign that a chunk is void once pixels change
+    elif kind[3].isupper() and kind not in _ONCE:  # the specification's sign that a chunk is void once pixels change
         found.dropped.append(f"{kind} chunk, which depends on the pixels")
     else:
         found.others.append((kind, payload))
 
 
 def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload: bytes, inflate: Inflater) -> None:
-    """Take a text chunk: as XMP, as a raw profile with EXIF, XMP or Photoshop resources, else as what it is."""
+    """Take a text chunk: as XMP, as a raw profile with EXIF, XMP or Photoshop resources, or as text."""
     keyword = keyword_of(payload)
     profile = keyword.removeprefix(_RAW_PROFILE).lower() if keyword.startswith(_RAW_PROFILE) else ""
     try:
@@ -105,7 +101,7 @@ def _take_text(found: Gathered, raw: list[tuple[str, bytes]], kind: str, payload
             block = _raw_profile(content_of(kind, payload, inflate))
             if profile in _RAW_EXIF and block.startswith((b"Exif\0\0", b"II", b"MM")):
                 raw.append(("exif", block))
-            elif profile in _RAW_XMP:  # with or without the identifier it has in a JPEG
+            elif profile in _RAW_XMP:  # with or without the identifier from a JPEG
                 raw.append(("xmp", block[block.index(b"<") :]))
             else:
                 raise FormatError("neither EXIF nor XMP")
@@ -143,12 +139,12 @@ def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     for name, payload in blocks.others:
         if not re.fullmatch(r"[a-z][A-Za-z]{3}", name) or _is_coding(name):
             raise FormatError(f"a PNG has no place for the block {name}")
-        if name == "sRGB" and blocks.icc is not None:  # a PNG says one or the other
+        if name == "sRGB" and blocks.icc is not None:  # a PNG has either
             continue
         written.append(as_chunk(name, payload))
     if blocks.xmp is not None:
         written.append(_xmp_chunk(blocks.xmp))
-    # Right behind the header is before PLTE and IDAT, where all of them may stand.
+    # Right after the header is before PLTE and IDAT, where all of them may be.
     return b"".join(edited(view, [(place, place, b"".join(written)), *edits, (end, len(view), b"")]))
 
 
@@ -156,20 +152,20 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
     """Return the PNG with another XMP packet; see `container.with_xmp`."""
     place = (0, 0)
     edits: list[tuple[int, int, bytes]] = []
-    held: list[Chunk] = []
+    positional: list[Chunk] = []
     for chunk in chunks_of(view):
         if chunk.kind == "IHDR":
             place = (chunk.end, chunk.end)
-        elif chunk.kind in _HELD_TO_THEIR_PLACE:
-            held.append(chunk)
+        elif chunk.kind in _POSITIONAL:
+            positional.append(chunk)
         elif chunk.kind in TEXTS and _is_xmp(chunk):
             edits.append((chunk.start, chunk.end, b""))
-    held_void = [(chunk.start, chunk.end, b"") for chunk in held if edits and chunk.start < edits[-1][0]]
+    void = [(chunk.start, chunk.end, b"") for chunk in positional if edits and chunk.start < edits[-1][0]]
     if xmp is not None:
         if edits:
             place = edits.pop(0)[:2]
         edits.append((*place, _xmp_chunk(xmp)))
-    return b"".join(edited(view, edits + held_void))
+    return b"".join(edited(view, edits + void))
 
 
 def _is_coding(kind: str) -> bool:
@@ -177,7 +173,7 @@ def _is_coding(kind: str) -> bool:
 
 
 def _raw_profile(text: bytes) -> bytes:
-    """Return what ImageMagick wrote as name, length and hexadecimal digits."""
+    """Return the block that ImageMagick wrote as name, length and hexadecimal digits."""
     _, length, digits = text.strip().split(maxsplit=2)
     block = bytes.fromhex(digits.decode("ascii"))
     if len(block) != int(length):
@@ -186,7 +182,7 @@ def _raw_profile(text: bytes) -> bytes:
 
 
 def _is_xmp(chunk: Chunk) -> bool:
-    """Return whether a text chunk holds XMP in the form of today or in ImageMagick's older one."""
+    """Return whether a text chunk holds XMP, in today's form or in ImageMagick's older one."""
     return keyword_of(chunk.payload) in (_XMP_KEYWORD, _RAW_PROFILE + "xmp")
 
 

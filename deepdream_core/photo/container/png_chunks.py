@@ -16,7 +16,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class Chunk(NamedTuple):
-    """One chunk: its type, its extent with length and checksum, and its payload."""
+    """A chunk: its type, its extent with length and checksum, and its payload."""
 
     kind: str
     start: int
@@ -25,7 +25,7 @@ class Chunk(NamedTuple):
 
 
 def chunks_of(view: memoryview) -> Iterator[Chunk]:
-    """Yield all chunks from the first to IEND; raises `FormatError` when they do not make up a PNG."""
+    """Yield all chunks from the first to IEND; raises `FormatError` if they are not a PNG."""
     if view[:8] != SIGNATURE:
         raise FormatError("not a PNG file")
     at, count = 8, 0
@@ -40,7 +40,7 @@ def chunks_of(view: memoryview) -> Iterator[Chunk]:
         if not name.isalpha():
             raise FormatError("the PNG is damaged")
         kind = name.decode("ascii")
-        if not met and kind not in ("IHDR", "CgBI"):  # the latter begins the PNGs inside apps for iPhones
+        if not met and kind not in ("IHDR", "CgBI"):  # PNGs in iPhone apps begin with CgBI
             raise FormatError("the PNG does not begin with its header")
         count += 1
         if count > MOST_BLOCKS:
@@ -58,7 +58,7 @@ def is_intact(view: memoryview, chunk: Chunk) -> bool:
 
 
 def as_chunk(kind: str, payload: bytes) -> bytes:
-    """Return a chunk with its length and checksum; raises `FormatError` where it would be too long."""
+    """Return a chunk with its length and checksum; raises `FormatError` if it is too long."""
     if len(payload) >= 1 << 31:
         raise FormatError(f"the {kind} chunk is too long for a PNG: {len(payload):,} bytes")
     named = kind.encode("ascii") + payload

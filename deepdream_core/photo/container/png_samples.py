@@ -1,6 +1,6 @@
-"""What decoders need of a PNG, and whether its samples are all there; what libpng and browsers pass over is passed over.
+"""What decoders need of a PNG, and checks that it has all its samples; ignores what libpng and browsers ignore.
 
-After the PNG specification, third edition, chapters 7, 8 and 13.
+Follows the PNG specification, third edition, chapters 7, 8 and 13.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (
 
 
 class Bare(NamedTuple):
-    """A PNG of nothing but what says how it looks.
+    """A PNG with only the chunks that say how it looks.
 
-    `opaque`: a transparency was damaged and went. `mended`: the samples had a wrong checksum around them.
+    `opaque`: a damaged transparency was removed. `mended`: a chunk of samples had a wrong checksum.
     """
 
     file: bytes
@@ -39,10 +39,10 @@ class Bare(NamedTuple):
 
 
 def for_decoders(view: memoryview) -> Bare:
-    """Return a PNG without the chunks that no decoder needs, and without those that libpng passes over as damaged.
+    """Return a PNG without the chunks that no decoder needs, and without those that libpng ignores as damaged.
 
-    Pillow refuses a file for a text with a wrong checksum or of more than a megabyte. Samples have a checksum of their own
-    within (`has_surplus`), so that around them a right one is put. Raises `FormatError` for a damaged part of an animation,
+    Pillow refuses a file for a text with a wrong checksum or of more than a megabyte. Samples contain their own checksum
+    (`has_surplus`), so a wrong one around them is corrected. Raises `FormatError` for a damaged part of an animation,
     `PictureError` for the kind of PNG that Xcode makes.
     """
     pieces: list[bytes | memoryview] = [SIGNATURE]
@@ -78,7 +78,7 @@ def for_decoders(view: memoryview) -> Bare:
 
 
 def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
-    """Return header, transparency (or nothing) and packed samples of a PNG; raises `FormatError` for a wrong checksum."""
+    """Return header, transparency (may be empty) and packed samples of a PNG; raises `FormatError` for a wrong checksum."""
     parts: dict[str, list[memoryview]] = {"IHDR": [], "tRNS": [], "IDAT": []}
     for chunk in chunks_of(view):
         if chunk.kind in parts:
@@ -90,14 +90,14 @@ def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
 
 
 def has_surplus(view: memoryview) -> bool:
-    """Return whether some picture of a PNG holds more samples than its size asks for, which readers pass over.
+    """Return whether a picture of a PNG has more samples than its size requires, which readers ignore.
 
-    Raises `FormatError` where samples are missing or their checksum is wrong: decoders stop once they have enough to show,
-    which is not to say that it was all there, or the right thing.
+    Raises `FormatError` if samples are missing or their checksum is wrong. Decoders do not check: they stop once they have
+    enough to show.
     """
     size, coding = (0, 0), (0, 0, 0)
     pictures: list[tuple[int, list[memoryview]]] = []
-    begun = ""  # kind of the chunks that go on with the last picture
+    begun = ""  # kind of the chunks that continue the last picture
     for chunk in chunks_of(view):
         if chunk.kind == "IHDR" and len(chunk.payload) == 13:
             *sides, bits, colours, _, _, interlaced = struct.unpack(">IIBBBBB", chunk.payload)
@@ -110,11 +110,11 @@ def has_surplus(view: memoryview) -> bool:
                 begun = chunk.kind
                 pictures.append((unfolded(*size, *coding), []))
             pictures[-1][1].append(chunk.payload[4:] if begun == "fdAT" else chunk.payload)
-    return sum(_unfolds_to_more(pieces, length) for length, pieces in pictures) > 0  # each is to be looked at
+    return sum(_unfolds_to_more(pieces, length) for length, pieces in pictures) > 0  # a sum, so that each is checked
 
 
 def unfolded(width: int, height: int, bits: int, colours: int, interlaced: int) -> int:
-    """Return how many bytes a picture has unpacked (PNG specification, 7.2 and 8.2)."""
+    """Return how many bytes a picture unpacks to (PNG specification, 7.2 and 8.2)."""
     passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
     sizes = [(-(-(width - left) // across), -(-(height - top) // down)) for left, top, across, down in passes]
     bits *= CHANNELS.get(colours, 1)
@@ -123,7 +123,7 @@ def unfolded(width: int, height: int, bits: int, colours: int, interlaced: int) 
 
 def _unfolds_to_more(pieces: list[memoryview], length: int) -> bool:
     unpacker = zlib.decompressobj()
-    most = -length - (1 << 20)  # to the end of what is too much, as only there is the checksum
+    most = -length - (1 << 20)  # reads a limited surplus to its end, where the checksum is
     for part in (
         piece[at : at + _INFLATED_AT_ONCE] for piece in pieces for at in range(0, len(piece), _INFLATED_AT_ONCE)
     ):
@@ -134,14 +134,14 @@ def _unfolds_to_more(pieces: list[memoryview], length: int) -> bool:
         if unpacker.unused_data:
             break
         if length < most:
-            raise FormatError("the PNG holds far more than its size asks for")
+            raise FormatError("the PNG holds far more than its size requires")
     if length > 0 or not unpacker.eof:
         raise FormatError("the PNG is truncated")
     return length < 0 or bool(unpacker.unused_data)
 
 
 def plain(header: bytes, transparency: bytes, samples: bytes) -> bytes:
-    """Return a PNG of nothing but these, as `picture_of` has them."""
+    """Return a PNG of these parts alone, as `picture_of` returns them."""
     pieces = [SIGNATURE, as_chunk("IHDR", header)]
     if transparency:
         pieces.append(as_chunk("tRNS", transparency))

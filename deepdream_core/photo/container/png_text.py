@@ -16,7 +16,7 @@ TEXTS = frozenset({"tEXt", "zTXt", "iTXt"})
 
 
 class Inflater:
-    """Unpacks compressed metadata, all of one file together within a limit."""
+    """Unpacks compressed metadata, with a limit for all of a file together."""
 
     def __init__(self) -> None:
         self._left = LONGEST_INFLATED
@@ -37,8 +37,8 @@ class Inflater:
 def text_chunk(keyword: str, text: str) -> tuple[str, bytes]:
     """Return a text as an entry of `Blocks.others` of a PNG.
 
-    Raises `ValueError` when the keyword is not 1…79 printable Latin-1 characters without spaces at its ends, or the text
-    holds a NUL.
+    Raises `ValueError` if the keyword is not 1…79 printable Latin-1 characters without spaces at its ends, or if the text
+    has a NUL.
     """
     fits = keyword == keyword.strip() and all(c.isprintable() and ord(c) < 256 for c in keyword)
     if not (fits and 1 <= len(keyword) <= 79):

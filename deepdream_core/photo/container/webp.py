@@ -1,7 +1,4 @@
-"""The metadata chunks of a WebP file, animated ones included; behind `container`.
-
-After the WebP container specification, RFC 9649.
-"""
+"""The metadata chunks of a WebP file, still or animated; behind `container`. Follows RFC 9649."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ _LONGEST = (1 << 32) - 10
 
 
 class Chunk(NamedTuple):
-    """One chunk: its four-letter name and its payload."""
+    """A chunk: its four-letter name and its payload."""
 
     name: bytes
     payload: bytes | memoryview
@@ -49,7 +46,7 @@ def blocks_of(view: memoryview) -> Blocks:
 def with_blocks(view: memoryview, blocks: Blocks) -> bytes:
     """Return the WebP with other metadata; see `container.with_blocks`."""
     chunks = [chunk for chunk in chunks_of(view)[0] if chunk.name in _CODING]
-    if blocks.icc is not None:  # the specification wants it before the picture and the others behind
+    if blocks.icc is not None:  # the specification requires it before the picture, the others after it
         extended = int(chunks[0].name == b"VP8X")
         chunks.insert(extended, Chunk(b"ICCP", blocks.icc))
     if blocks.exif is not None:
@@ -76,7 +73,7 @@ def with_xmp(view: memoryview, xmp: bytes | None) -> bytes:
 
 
 def chunks_of(view: memoryview) -> tuple[list[Chunk], int]:
-    """Return all chunks and the position behind them; raises `ValueError` when they do not make up a WebP."""
+    """Return all chunks and the position of their end; raises `ValueError` if they are not a WebP."""
     if len(view) < 12 or bytes(view[:4]) != b"RIFF" or bytes(view[8:12]) != b"WEBP":
         raise FormatError("not a WebP file")
     end = 8 + int.from_bytes(view[4:8], "little")
@@ -100,7 +97,7 @@ def chunks_of(view: memoryview) -> tuple[list[Chunk], int]:
 
 
 def written_file(chunks: list[Chunk], rest: bytes | memoryview) -> bytes:
-    """Return the file of these chunks, with the header that metadata need, if there are any, told which there are."""
+    """Return the file of these chunks, with the header that metadata need and its flags for them."""
     names = {chunk.name for chunk in chunks}
     if chunks[0].name == b"VP8X":
         header = bytes(chunks.pop(0).payload)
@@ -111,9 +108,9 @@ def written_file(chunks: list[Chunk], rest: bytes | memoryview) -> bytes:
     else:
         header = extended_header(chunks)
     if header:
-        told = header[0] & ~(_ICC_FLAG | _EXIF_FLAG | _XMP_FLAG)
-        told |= _ICC_FLAG * (b"ICCP" in names) | _EXIF_FLAG * (b"EXIF" in names) | _XMP_FLAG * (b"XMP " in names)
-        chunks.insert(0, Chunk(b"VP8X", bytes([told]) + header[1:]))
+        flags = header[0] & ~(_ICC_FLAG | _EXIF_FLAG | _XMP_FLAG)
+        flags |= _ICC_FLAG * (b"ICCP" in names) | _EXIF_FLAG * (b"EXIF" in names) | _XMP_FLAG * (b"XMP " in names)
+        chunks.insert(0, Chunk(b"VP8X", bytes([flags]) + header[1:]))
     pieces: list[bytes | memoryview] = [b"RIFF", b"", b"WEBP"]
     size = 4
     for name, payload in chunks:
@@ -126,7 +123,7 @@ def written_file(chunks: list[Chunk], rest: bytes | memoryview) -> bytes:
 
 
 def extended_header(chunks: list[Chunk]) -> bytes:
-    """Return the payload of a VP8X chunk for a file that has none: canvas size and transparency, from the picture's own."""
+    """Return the payload of a VP8X chunk for a file without one: canvas size and transparency, as the picture has them."""
     name, payload = next((chunk for chunk in chunks if chunk.name in _PICTURE), chunks[0])
     if name == b"VP8L" and len(payload) >= 5 and payload[0] == 0x2F:
         bits = int.from_bytes(payload[1:5], "little")
