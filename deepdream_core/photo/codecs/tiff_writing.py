@@ -30,7 +30,7 @@ _LONGEST_CLASSIC = 3_900_000_000  # bytes of samples beyond which a file is a Bi
 def encode(frames: Sequence[Frame], coding: Coding, blocks: Blocks, quality: int | None) -> bytearray:
     """Encode pages, each with its own `Frame.blocks`; see `codecs.Codec`.
 
-    Slices that a description counts (`stacks`) lie behind each other. Each has a directory too.
+    Slices that a description counts (`stacks`) follow one another. Each has a directory too.
     """
     encoded = io.BytesIO()
     own = [frame.blocks or Blocks() for frame in frames]

@@ -1,4 +1,4 @@
-"""The metadata extensions of a GIF file, still or animated; behind `container`.
+"""The metadata extensions of a GIF file, still or animated.
 
 Follows the GIF89a specification, part 3 of the XMP specification, and ICC's "Embedding in GIF".
 """

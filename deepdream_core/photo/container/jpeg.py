@@ -1,4 +1,4 @@
-"""The metadata segments of a JPEG file; behind `container`.
+"""The metadata segments of a JPEG file.
 
 Follows JFIF 1.02, Exif 2.32, XMP part 3 and ICC.1 annex B.4.
 """

@@ -1,4 +1,4 @@
-"""The metadata boxes of a JPEG XL file; behind `container`.
+"""The metadata boxes of a JPEG XL file.
 
 Follows ISO/IEC 18181-2. The colour profile is part of the codestream, not of the boxes. A file that was packed from a JPEG
 keeps the data to rebuild it. If EXIF or XMP change, the rebuilt JPEG changes too.

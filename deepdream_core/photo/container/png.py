@@ -1,4 +1,4 @@
-"""The metadata chunks of a PNG file, still or animated; behind `container`.
+"""The metadata chunks of a PNG file, still or animated.
 
 Follows the PNG specification, third edition; raw profiles are as ImageMagick writes them.
 """

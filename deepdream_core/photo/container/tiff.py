@@ -1,4 +1,4 @@
-"""The metadata of a TIFF's pages; behind `container`."""
+"""The metadata of a TIFF's pages."""
 
 from __future__ import annotations
 

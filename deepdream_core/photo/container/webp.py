@@ -1,4 +1,4 @@
-"""The metadata chunks of a WebP file, still or animated; behind `container`. Follows RFC 9649."""
+"""The metadata chunks of a WebP file, still or animated; follows RFC 9649."""
 
 from __future__ import annotations
 
