@@ -58,7 +58,7 @@ def open_it(self):
     return opened(self)
 
 def attempt(self):
-    if (marks / "a hand dies").exists():
+    if (marks / "a thread dies").exists():
         raise SystemExit
     return attempted(self)
 
@@ -154,7 +154,7 @@ def test_it_says_that_it_watches_lives_reads_anew_and_ends(tmp_path: Path, manag
         daemon.kill()
 
 
-@pytest.mark.parametrize("mark", ["journal hangs", "a hand dies", "observers die"])
+@pytest.mark.parametrize("mark", ["journal hangs", "a thread dies", "observers die"])
 def test_no_sign_of_life_is_given_when_something_has_died(
     tmp_path: Path, manager: Manager, helper: Helper, mark: str
 ) -> None:
@@ -164,7 +164,7 @@ def test_no_sign_of_life_is_given_when_something_has_died(
         for _ in range(2):
             manager.hears("WATCHDOG=1")
         (tmp_path / mark).touch()
-        if mark == "a hand dies":
+        if mark == "a thread dies":
             photograph(daemon.drop / "one.png")
             daemon.says("has died")
         elif mark == "observers die":

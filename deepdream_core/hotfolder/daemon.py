@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -21,19 +20,18 @@ from deepdream_core.hotfolder.left_alone import own_uid
 from deepdream_core.hotfolder.notification import announce
 from deepdream_core.hotfolder.order import chosen
 from deepdream_core.hotfolder.picture import Attempt
+from deepdream_core.hotfolder.picture_threads import THREADS, PictureThreads
 from deepdream_core.hotfolder.spare_memory import SpareMemory
-from deepdream_core.hotfolder.task import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from deepdream_core.hotfolder.journal import Journal
+    from deepdream_core.hotfolder.task import Outcome
     from deepdream_core.settings import Config, FolderSettings
     from deepdream_core.work.backend import Backend
 
-THREADS = 3
-"""Pictures worked on at once: one is decoded, one dreamed, one encoded."""
 TICK_S = SHOW_EVERY_S = 0.5
 END_S = 20.0
 """At its end the daemon waits so long for a picture that is being delivered, and `LET_GO_S` for others."""
@@ -64,18 +62,15 @@ class Daemon:
         wall_clock: Callable[[], float] = time.time,
         tick_s: float = TICK_S,
     ) -> None:
-        self._load, self._journal, self._engine = load, journal, engine
+        self._load, self._journal = load, journal
         self._say, self._show, self._paused, self._beat = say, show, paused, beat
         self._clock, self._wall_clock, self._tick_s = clock, wall_clock, tick_s
         # Signal handlers set these: an Event's lock would block the very thread that holds it.
         self._stopped = self._to_reload = self._was_nudged = False
-        self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
-        self._begun: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
+        self._threads = PictureThreads(engine, say)
         self._attempts: dict[Path, Attempt] = {}
         self._leaving: dict[Path, Folder] = {}
         self._waits: dict[Path, str] = {}
-        self._threads: list[threading.Thread] = []
-        self._own = threading.local()
         self._spare_memory, self._busy, self._last_error = SpareMemory(clock=clock), "", ""
         self._turn = 0
         self._show_at = float("-inf")
@@ -92,38 +87,29 @@ class Daemon:
     def stop(self) -> None:
         """End within one iteration."""
         self._stopped = True
-        self._wake()
+        self._threads.wake()
 
     def reload(self) -> None:
         """Read the configuration again."""
         self._to_reload = True
-        self._wake()
+        self._threads.wake()
 
     def nudge(self) -> None:
         """Try all files that wait at once."""
         self._was_nudged = True
-        self._wake()
-
-    def _wake(self) -> None:
-        """Let the loop look around at once."""
-        self._outcomes.put(None)
+        self._threads.wake()
 
     # --- the loop
 
     def run(self) -> None:
         """Work until `stop`."""
-        self._threads = [
-            threading.Thread(target=self._work, name=f"picture thread {number}", daemon=True)
-            for number in range(THREADS)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads.start()
         try:
             while not self._stopped:
                 with self._surviving():
                     self._run_turn(self._clock())
-                with self._surviving(), contextlib.suppress(queue.Empty):
-                    self._on_outcome(self._outcomes.get(timeout=self._tick_s))
+                with self._surviving():
+                    self._on_outcome(self._threads.outcome(self._tick_s))
         finally:
             self._end()
 
@@ -136,8 +122,8 @@ class Daemon:
             for folder in self._folders:
                 with self._surviving():
                     folder.try_all()
-        while not self._outcomes.empty():
-            self._on_outcome(self._outcomes.get())
+        for outcome in self._threads.outcomes():
+            self._on_outcome(outcome)
         for folder in self._folders:
             with self._surviving():
                 folder.look_around(now)
@@ -160,9 +146,8 @@ class Daemon:
         Checks the threads that work on pictures, those that bring the system's events, and the journal by reading and
         writing it, which hangs if the journal does.
         """
-        for thread in self._threads:
-            if not thread.is_alive():
-                return f"{thread.name}, which dreams and delivers pictures, has died"
+        if dead := self._threads.dead():
+            return f"{dead}, which dreams and delivers pictures, has died"
         for folder in self._folders:
             if folder.watcher_died:
                 return f"{folder.root}: the thread that notices changes has died"
@@ -197,9 +182,9 @@ class Daemon:
             if task is None:
                 return
             self._turn += 1
-            attempt = Attempt(task, self._journal, self._opened_engine, self._stopping(folder), self._say)
+            attempt = Attempt(task, self._journal, self._threads.engine, self._stopping(folder), self._say)
             self._attempts[arrival.path] = attempt
-            self._begun.put(attempt)
+            self._threads.begin(attempt)
 
     def _stopping(self, folder: Folder) -> Callable[[], bool]:
         """Return a function that says whether pictures of this folder are to be given up."""
@@ -237,30 +222,14 @@ class Daemon:
             title = f"DeepDream: {folder.root.name}"
             threading.Thread(target=announce, args=(title, text), name="announce", daemon=True).start()
 
-    def _work(self) -> None:
-        while (attempt := self._begun.get()) is not None:
-            try:
-                outcome = attempt.run()
-            except Exception as error:  # must not end the thread
-                outcome = Outcome(attempt.task, "alone", fault.log(self._say, attempt.task.found.path, error))
-            self._outcomes.put(outcome)
-
-    def _opened_engine(self) -> Backend:
-        """Return the thread's own engine, which is the helper."""
-        engine = self._engine(getattr(self._own, "engine", None))
-        self._own.engine = engine
-        return engine
-
     def _end(self) -> None:
-        for _ in self._threads:
-            self._begun.put(None)
+        self._threads.end()
         began = time.monotonic()
         while self._attempts:
             writing = any(attempt.stage == "writing" for attempt in self._attempts.values())
             if time.monotonic() - began > (END_S if writing else LET_GO_S):
                 break  # attempts that wait for the helper: it notices the end by itself
-            with contextlib.suppress(queue.Empty):
-                self._on_outcome(self._outcomes.get(timeout=0.1))
+            self._on_outcome(self._threads.outcome(0.1))
         for folder in self._folders:
             folder.close()
 
@@ -271,7 +240,7 @@ class Daemon:
 
     def _folder(self, layout: Layout) -> Folder:
         return Folder(
-            layout, self._journal, self._say, own_uid(), self._wake, self._clock, self._wall_clock, self._beat
+            layout, self._journal, self._say, own_uid(), self._threads.wake, self._clock, self._wall_clock, self._beat
         )
 
     def _reload_config(self) -> None:
