@@ -19,7 +19,7 @@ YOURS = ".yours"
 
 
 class Actions:
-    """Makes and removes files for one part of the `manifest`, telling on the screen `told`."""
+    """Makes and removes files for one part of the `manifest`, and prints on `output` what it does."""
 
     def __init__(self, manifest: Manifest, part: str, output: Screen, shown: set[Path] | None = None) -> None:
         self.manifest = manifest
@@ -27,7 +27,7 @@ class Actions:
         self.output = output
         self.dry_run = manifest.dry_run
         self._shown: set[Path] = set() if shown is None else shown
-        """Folders of which a dry run has told already."""
+        """Folders of which a dry run has printed already."""
 
     @property
     def part(self) -> Part:
@@ -62,7 +62,7 @@ class Actions:
         return missing[::-1]
 
     def folder(self, path: Path) -> None:
-        """Make a folder and those it lies in, as far as they are not there; raises InstallError and OSError."""
+        """Make a folder and its parents where they are missing; raises InstallError and OSError."""
         for folder in self.possible(path):
             if self.dry_run:
                 if folder not in self._shown:  # once is enough, though the next file needs it too
@@ -87,7 +87,7 @@ class Actions:
     def write(self, path: Path, content: bytes, mode: int = 0o644, *, ours: bool = False) -> bool:
         """Make a file hold this content, with its folder; return whether that changed anything.
 
-        `ours`: what lies there is known to be of our making. Raises InstallError for a file that is not, OSError.
+        `ours`: the file there is known to be ours. Raises InstallError for one that is not, OSError.
         """
         there = content_of(path)
         known = self.part.wrote(path, there) if there is not None else False
@@ -168,7 +168,7 @@ def content_of(path: Path) -> bytes | None:
 
 
 def not_ours(path: Path) -> InstallError:
-    """Return the trouble of something in the way that the installer has not made."""
+    """Return the error for something in the way that the installer has not made."""
     return InstallError(
         f"{path} is there already, and was not written by this installer",
         "move or delete it, then run this again",

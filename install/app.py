@@ -1,7 +1,7 @@
 """`python3 install app`: the program in a place of its own, where it needs the clone no more.
 
 Each version is one complete environment, `DATA/app/<name>`, that is made beside the one in use and takes its place in one
-step when it has shown that it runs. What it was made from lies in `source/` in it, installer and plug-in among it, so that
+step when it has shown that it runs. What it was made from is in `source/` in it, installer and plug-in among it, so that
 everything can be repaired and removed after the clone is gone.
 """
 
@@ -57,7 +57,7 @@ class App:
         self.wanted = replace(wanted, root=str(user.app), inputs=fingerprint(root))
 
     def is_current(self) -> bool:
-        """Return whether the version in use is this one, whole, and runs; what is wrong with it is told."""
+        """Return whether the version in use is this one, complete, and runs; prints what is wrong with it."""
         if self.before is None or not self._serves(self.before):
             return False
         if wrong := self._damage(self.before):
@@ -142,7 +142,7 @@ class App:
         self.actions.possible(self.user.bin)
 
     def _versions(self) -> list[Path]:
-        """Return the folders of all versions that are there, whole or not; what else lies there is not ours."""
+        """Return the folders of all versions that are there, complete or not; anything else there is not ours."""
         if not self.user.app.is_dir():
             return []
         found = (path for path in self.user.app.iterdir() if path.is_dir() and not path.is_symlink())

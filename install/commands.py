@@ -184,7 +184,7 @@ def split(argv: Sequence[str]) -> Request:
 
 
 def _misused(what: str) -> InstallError:
-    """Return the trouble of a command line that makes no sense."""
+    """Return the error for a command line that makes no sense."""
     return InstallError(what, "`python3 install --help` shows what there is", Exit.USAGE)
 
 
@@ -205,7 +205,7 @@ def _find(name: str) -> Command:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command line; return the exit code, troubles told on stderr in one line."""
+    """Run one command line; return the exit code; an error is one line on stderr."""
     screen = Screen()
     try:
         request = split(argv)

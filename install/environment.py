@@ -225,12 +225,12 @@ def _create(target: Target, log: TextIO) -> None:
             raise disk_full(venv, target.needs.likely)
         if any("ensurepip is not available" in line for line in done.lines):
             raise _no_venv()
-    said = next((line for line in reversed(done.lines) if line.strip()), f"exit code {done.code}")
-    raise InstallError(f"`python -m venv` failed: {said}", f"its output is in {venv / LOG}", Exit.ENVIRONMENT)
+    last = next((line for line in reversed(done.lines) if line.strip()), f"exit code {done.code}")
+    raise InstallError(f"`python -m venv` failed: {last}", f"its output is in {venv / LOG}", Exit.ENVIRONMENT)
 
 
 def _no_venv() -> InstallError:
-    """Return the trouble of a Python without the modules that make environments."""
+    """Return the error for a Python without the modules that make environments."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if sys.platform.startswith("linux"):
         todo = f"install it (Debian, Ubuntu: `sudo apt install python{version}-venv`), then run the same command again"

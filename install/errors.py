@@ -32,7 +32,7 @@ class Exit(IntEnum):
 
 
 class InstallError(Exception):
-    """A failure to tell a person about: `what` happened, what `todo` next, and the exit `code`."""
+    """An error as a person reads it: `what` happened, what `todo` next, and the exit `code`."""
 
     def __init__(self, what: str, todo: str, code: Exit) -> None:
         super().__init__(what)
@@ -58,7 +58,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def disk_full(folder: Path, needed: int) -> InstallError:
-    """Return the trouble of a disk too small for `needed` bytes at `folder`, with what is free there now."""
+    """Return the error for a disk too small for `needed` bytes at `folder`, with what is free there now."""
     return InstallError(
         f"the disk is too full: {in_gb(free_bytes(folder))} free at {folder}, about {in_gb(needed)} needed",
         "free some space or move this folder to a larger disk, then run the same command again",
@@ -81,7 +81,7 @@ def from_os_error(error: OSError, folder: Path, needed: int) -> InstallError:
 
 
 def not_writable(path: Path) -> InstallError:
-    """Return the trouble of a file or folder that this user may not write."""
+    """Return the error for a file or folder that this user may not write."""
     return InstallError(
         f"no permission to write {path}",
         "clone the project into a folder of your own, or change this folder's owner, then run the command again",

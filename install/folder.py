@@ -17,7 +17,7 @@ _NAMES = (
 
 
 def wanted(python: Path) -> list[Path]:
-    """Return the drop folders of the configuration; raises InstallError if the program does not tell."""
+    """Return the drop folders of the configuration; raises InstallError if the program does not say."""
     done = ask(python, "-I", "-X", "utf8", "-c", _NAMES, within_s=ASK_WITHIN_S)
     try:
         if done.code == 0:
@@ -25,7 +25,7 @@ def wanted(python: Path) -> list[Path]:
     except (ValueError, IndexError, TypeError):
         pass
     raise InstallError(
-        f"the program does not tell its drop folders: {done.last}",
+        f"the program does not say where its drop folders are: {done.last}",
         "fix what it names, then run `python3 install folder`",
         Exit.ENVIRONMENT,
     )

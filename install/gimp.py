@@ -1,4 +1,4 @@
-"""`python3 install gimp`: lay the plug-in into GIMP's folders, with what it needs of the package and `deepdream.json`."""
+"""`python3 install gimp`: put the plug-in into GIMP's folders, with what it needs of the package and `deepdream.json`."""
 
 import os
 import re
@@ -36,8 +36,8 @@ def run(
 ) -> int:
     """Install the plug-in of the project at `root`; return the exit code, that of the first folder that failed.
 
-    `python` gives the one that has the package, made if need be, or None in a dry run before there is one. That no GIMP is
-    there is said, and is no failure. Raises InstallError and OSError.
+    `python` gives the one that has the package, made if need be, or None in a dry run before there is one. A machine
+    without GIMP is no failure. Raises InstallError and OSError.
     """
     output = actions.output
     folders = list(request.into) or _found(user, actions.dry_run, output)
@@ -69,7 +69,7 @@ def run(
 
 
 def lay(plug_ins: Path, files: Files, actions: Actions) -> str:
-    """Install into one folder as `install` does, and write down what lies there then; return what that took."""
+    """Install into one folder as `install` does, and record what is there then; return `install`'s answer."""
     target = plug_ins / PLUG_IN
     kept = _yours(target, actions)
     outcome = install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}}, dry_run=True)
@@ -131,7 +131,7 @@ def _yours(target: Path, actions: Actions) -> dict[str, tuple[str, bytes]]:
 
 
 def recorded(actions: Actions) -> tuple[Path, ...]:
-    """Return the folders of plug-ins in which ours was laid, as far as they are still there."""
+    """Return the folders of plug-ins in which ours was put, as far as they still exist."""
     programs = (
         Path(path) for path in actions.part.files if Path(path).name == PROGRAM and Path(path).parent.name == PLUG_IN
     )
@@ -192,7 +192,7 @@ def _found(user: UserFolders, dry_run: bool, output: Screen) -> list[Path]:
 
 
 def facts(root: Path, python: Path) -> bytes:
-    """Return what the installed package tells the plug-in, as JSON; raises InstallError."""
+    """Return what the installed package has to say to the plug-in, as JSON; raises InstallError."""
     module = "deepdream_core.plugin_facts"
     todo = f"its output: `{python} -m {module}`"
     answer = ask(python, "-I", "-m", module, within_s=ASK_WITHIN_S, cwd=root)
@@ -205,7 +205,7 @@ def facts(root: Path, python: Path) -> bytes:
 
 
 def names(root: Path) -> list[str]:
-    """Return the names of what lies in the plug-in's folder, with `/`, as the project at `root` has them."""
+    """Return the names of the files in the plug-in's folder, with `/`, as the project at `root` has them."""
     return [*_paths(root), FACTS]
 
 
@@ -222,8 +222,8 @@ def _paths(root: Path) -> dict[str, Path]:
     return paths
 
 
-def wanted_files(root: Path, output: bytes | None) -> Files:
-    """Return what is to lie in the plug-in's folder; `told` is its deepdream.json. Raises InstallError if any is missing.
+def wanted_files(root: Path, facts_json: bytes | None) -> Files:
+    """Return the files of the plug-in's folder; `facts_json` is its deepdream.json. Raises InstallError if any is missing.
 
     None stands for what cannot be known yet: it equals no file.
     """
@@ -234,7 +234,7 @@ def wanted_files(root: Path, output: bytes | None) -> Files:
             if name not in paths:
                 raise FileNotFoundError(2, "No such file", str(path))
         return {name: path.read_bytes() for name, path in paths.items()} | {
-            FACTS: output if output is not None else b""
+            FACTS: facts_json if facts_json is not None else b""
         }
     except OSError as error:
         raise InstallError(

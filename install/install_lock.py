@@ -67,7 +67,7 @@ def install_lock(folder: Path, screen: Screen) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked(path: Path, screen: Screen) -> Iterator[int]:
     """Open the file at `path`, made if need be, and hold a lock on it; gives the open file."""
-    # For this user alone: whoever may open it may also hold it, for ever.
+    # For this user alone: a user who may open it could hold it for ever.
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     held = False
     try:

@@ -1,4 +1,4 @@
-"""The parts of an installation put together: in which order, what each needs of the others, and what is told."""
+"""The parts of an installation put together: their order, what each needs of the others, and what the user reads."""
 
 import contextlib
 import os
@@ -53,11 +53,11 @@ class Installation:
         """What is done when all else has been done."""
         self._shown: set[Path] = set()
         self.planned = False
-        """Whether a dry run has told already how the program would be made."""
+        """Whether a dry run has printed already how the program would be made."""
 
     @contextlib.contextmanager
     def opened(self, *, make: bool = True) -> Iterator["Installation"]:
-        """Hold the lock and the record; troubles of the system become an InstallError. `make`: DATA if it is not there."""
+        """Hold the lock and the record; errors of the system become an InstallError. `make`: DATA if it is not there."""
         refuse_another_home(self.user)
         try:
             with contextlib.ExitStack() as stack:
@@ -195,7 +195,7 @@ class Installation:
             app.remove_others(version)
 
     def _renew_plug_ins(self, *, new: bool) -> None:
-        """Bring the plug-in to this version wherever it was laid, also if an earlier run was killed before that."""
+        """Bring the plug-in to this version wherever it was put, also if an earlier run was killed before that."""
         actions = self.actions("gimp")
         folders = gimp.recorded(actions)
         if folders and (new or actions.part.facts.get("for") != self.manifest.app):
@@ -226,7 +226,7 @@ class Installation:
         return 0
 
     def service(self) -> int:
-        """Set the background service up, and tell GIMP's plug-in how to reach it; return the exit code."""
+        """Set the background service up, and let GIMP's plug-in know how to reach it; return the exit code."""
         python = self.user.python()
         if python is None and not self.options.dry_run:
             raise InstallError(
@@ -304,7 +304,7 @@ def refuse_another_home(user: UserFolders) -> None:
 
 
 def _told(error: OSError, folder: Path) -> InstallError:
-    """Return what an error of the system met in the user's folders stands for."""
+    """Return the InstallError for an error of the system in the user's folders."""
     output = from_os_error(error, folder, GB // 100)
     if output.code == Exit.NOT_WRITABLE:
         return InstallError(output.what, "make it writable for you, then run the same command again", output.code)

@@ -1,4 +1,4 @@
-"""The background service on macOS: a launchd agent for the hot folder. The helper is started by whoever needs it.
+"""The background service on macOS: a launchd agent for the hot folder. Programs that need the helper start it.
 
 launchd has nothing like systemd's exit codes that are not worth a restart: after a bad configuration it tries again once a
 minute, which costs nothing and finds the fixed one.
@@ -22,7 +22,7 @@ WATCH = "deepdream.watch"
 _WATCH = ("-I", "-X", "utf8", "-m", "deepdream_core", "watch", "--plain")
 WITHIN_S = 30.0
 UNLOADED_WITHIN_S = 10.0
-"""For so long an agent is waited for that was told to end: `ExitTimeOut` and some more."""
+"""How long to wait for an agent to end: `ExitTimeOut` and some more."""
 
 
 def agent(user: UserFolders, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -90,12 +90,12 @@ class Launchd:
                 done = actions.run("launchctl", "bootstrap", self._domain(), file, within_s=WITHIN_S)
             if done.code:
                 raise InstallError(
-                    f"the service does not start: {done.last}", f"`launchctl print {self._target(name)}` tells more",
+                    f"the service does not start: {done.last}", f"`launchctl print {self._target(name)}` says more",
                     Exit.SERVICE,
                 )  # fmt: skip
 
     def enable(self, actions: Actions, names: Sequence[str]) -> None:
-        """Nothing to do: what lies in LaunchAgents is loaded at login."""
+        """Nothing to do: a file in LaunchAgents is loaded at login."""
 
     def disable(self, actions: Actions, names: Sequence[str]) -> None:
         """End agents and unload them."""

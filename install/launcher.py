@@ -93,7 +93,7 @@ def lay(user: UserFolders, actions: Actions, *, renew: bool) -> bool:
 
 
 def _is_another_s(path: Path, actions: Actions) -> bool:
-    """Return whether what lies at a completion's place is neither ours nor was so once."""
+    """Return whether the file at a completion's place neither is ours nor ever was."""
     with contextlib.suppress(InstallError):
         there = content_of(path)
         return there is not None and str(path) not in actions.part.files and b"_DEEPDREAM_COMPLETE" not in there

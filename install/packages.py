@@ -77,7 +77,7 @@ def _is_whole(site: Path, info: Path) -> bool:
 
 @dataclass(frozen=True)
 class Target:
-    """What goes where: the `project` into the environment `venv`, which `needs` space, told on the `screen`.
+    """What goes where: the `project` into the environment `venv`, which `needs` space, shown on the `screen`.
 
     `editable`: the environment runs the project's own files; otherwise they are copied into it. `kept` are names in the
     environment's folder that are not the environment's. `cache`: where pip keeps what it fetches, until it is done; None

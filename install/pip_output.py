@@ -17,7 +17,7 @@ _PROCESSING = re.compile(r"^Processing .*?([A-Za-z0-9._]+)-\d[^/\\]*\.whl")
 _DOWNLOADING = re.compile(r"^\s*Downloading (?:.*/)?([A-Za-z0-9._]+)-(\d[^-]*)-\S+\.whl \(([\d.]+) (bytes|[kMG]B)\)")
 _INSTALLING = re.compile(r"^Installing collected packages: (.+)")
 _UNITS = {"bytes": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
-# The build of the project itself, in the order it happens; the words are what a person is told.
+# The build of the project itself, in the order it happens; the words are what a person reads.
 _STEPS = (
     ("Installing build dependencies", "getting the build tool"),
     ("Preparing editable metadata", "reading the project"),
@@ -28,7 +28,7 @@ _STEPS = (
 # Downloading takes about this part of an install, unpacking the rest.
 DOWNLOAD_SHARE = 0.6
 LEFT_AFTER_S = 5.0
-"""No earlier can be said how long it will take."""
+"""Before that, the rate says little."""
 
 
 def plain_name(name: str) -> str:
@@ -91,7 +91,7 @@ class PipProgress:
         return count + (self.current or "starting pip")
 
     def _left(self, downloaded: int, elapsed_s: float) -> str:
-        """Return how long the rest takes to fetch, in words, once that can be said."""
+        """Return how long the rest will take to fetch, in words, once the rate is known."""
         done = self.fetched + min(downloaded, self.current_bytes)
         if elapsed_s < LEFT_AFTER_S or done < self.download / 50 or done >= self.download:
             return ""
@@ -162,7 +162,7 @@ def diagnose(
 
 
 def _in_its_words(line: str, code: Exit, todo: str, log: Path) -> InstallError:
-    """Return the error that a line of pip's stands for."""
+    """Return the error for a line of pip's output."""
     words = without_addresses(line.removeprefix("ERROR: ").strip())
     return InstallError(f"pip failed: {words}", f"{todo}; pip's whole output is in {log}", code)
 

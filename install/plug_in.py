@@ -19,7 +19,7 @@ MARK = b"plug-in-deepdream-check"
 SIZE = 10_000_000
 
 Files = Mapping[str, bytes]
-"""What lies in an installed plug-in: the path in its folder, with `/`, and the content."""
+"""The files of an installed plug-in: the path in its folder, with `/`, and the content."""
 
 
 def are_facts(data: bytes) -> bool:
@@ -140,7 +140,7 @@ def _fill(folder: Path, files: Files, when: float) -> None:
 
 
 def _mode(name: str) -> int:
-    """Return the mode of a file: what is told to the plug-in holds the key to the helper and is for this user alone."""
+    """Return the mode of a file: deepdream.json holds the key to the helper and is for this user alone."""
     return 0o755 if name == PROGRAM else 0o600 if name.startswith(FACTS) else 0o644
 
 
@@ -174,7 +174,7 @@ def _remove_leftovers(plug_ins: Path) -> None:
 
 
 def _told(error: OSError, plug_ins: Path) -> InstallError:
-    """Return what an error of the operating system met in a folder of plug-ins stands for."""
+    """Return the InstallError for an error of the system in a folder of plug-ins."""
     parsed = from_os_error(error, plug_ins, SIZE)
     if parsed.code == Exit.NOT_WRITABLE:
         return InstallError(parsed.what, "change its owner, or name another folder with --into", Exit.NOT_WRITABLE)

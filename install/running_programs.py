@@ -1,4 +1,4 @@
-"""Which programs run from the installed version: the service's where no manager tells, and those started by hand."""
+"""The programs that run from the installed version: the service's where no manager answers, and those started by hand."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from deepdream_core.machine.command import clean_environment
 from deepdream_core.machine.folders import UserFolders
 
 DAEMONS = ("watch", "helper")
-"""The commands that go on by themselves until they are told to end."""
+"""The commands that run until they are asked to end."""
 ASK_WITHIN_S = 20.0
 END_WITHIN_S = 15.0
 KILL_AFTER_S = 10.0
@@ -33,7 +33,7 @@ class Running:
 
     @property
     def is_daemon(self) -> bool:
-        """Whether it goes on by itself until it is told to end."""
+        """Whether it runs until it is asked to end."""
         return self.words[:1] in [(name,) for name in DAEMONS]
 
     def __str__(self) -> str:

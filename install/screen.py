@@ -65,7 +65,7 @@ class Screen:
         self._drawn = len(row)
 
     def _columns(self) -> int:
-        """Return the width of the terminal that is written to, 80 if it does not tell."""
+        """Return the width of the terminal, 80 if it is unknown."""
         with contextlib.suppress(OSError, ValueError):
             return os.get_terminal_size(self.stream.fileno()).columns or 80
         return 80

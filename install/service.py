@@ -1,6 +1,6 @@
 """`python3 install service`: the hot folder and the helper in the background, by what each platform has for that.
 
-systemd's units for one user, a launchd agent or a task at logon; where none of them is, it is said how to start by hand.
+systemd's units for one user, a launchd agent or a task at logon; where there is none, it prints how to start by hand.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from deepdream_core.machine.folders import UserFolders
 
 ASK_WITHIN_S = 60.0
 BACK_WITHIN_S = 20.0
-"""For so long it is waited for a service that ran before and is to run again."""
+"""How long to wait for a service that ran before to run again."""
 MODULE = "deepdream_core.link.service_endpoint"
 
 
@@ -69,7 +69,7 @@ def supervisor(user: UserFolders) -> Supervisor | None:
 
 
 def install(python: Path, user: UserFolders, actions: Actions, *, linger: bool) -> list[str]:
-    """Set the service up and start it; return the lines that tell about it. Raises InstallError and OSError."""
+    """Set the service up and start it; return lines about it for the user. Raises InstallError and OSError."""
     found = supervisor(user)
     if found is None:
         return [
@@ -88,7 +88,7 @@ def install(python: Path, user: UserFolders, actions: Actions, *, linger: bool) 
     ran = found.running(names) if changed else []
     if changed:
         found.read_again(actions)
-    if ran:  # they go by what they were told before
+    if ran:  # they still use the old files
         found.stop(actions, ran)
     found.enable(actions, names)
     found.start(actions, names)
@@ -105,7 +105,7 @@ def _remove_file(path: Path, actions: Actions) -> None:
 
 
 def _linger(actions: Actions, found: Supervisor, *, wanted: bool) -> list[str]:
-    """Let the service run without a session if that is wanted, and note it if that was our doing; return what to tell."""
+    """Let the service run without a session if that is wanted, and record it if that was our doing; return lines for the user."""
     if not wanted:
         return []
     if found.kind != "systemd":
@@ -226,7 +226,7 @@ class Pause:
 
 
 def remove(user: UserFolders, actions: Actions) -> list[str]:
-    """Stop the service and have it started no more; return what to tell. The files are the caller's to remove."""
+    """Stop the service for good; return lines for the user. The files are the caller's to remove."""
     facts = actions.part.facts
     found = supervisor(user)
     names = [name for name in facts.get("units", []) if isinstance(name, str)]

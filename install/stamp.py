@@ -35,7 +35,7 @@ class Stamp:
         """Return the stamp of an environment as it should be now; raises OSError if an input cannot be read."""
         digest = hashlib.sha256()
         for name in INPUTS:
-            with contextlib.suppress(FileNotFoundError):  # told better by whoever needs what is in it
+            with contextlib.suppress(FileNotFoundError):  # the reader of the file reports it better
                 digest.update((root / name).read_bytes())
             digest.update(b"\0")
         python = f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -170,7 +170,7 @@ class Systemd:
     @staticmethod
     def _must(what: str, done: Answer) -> None:
         if done.code:
-            todo = "`systemctl --user status 'deepdream-*'` and `journalctl --user -u 'deepdream-*'` tell more"
+            todo = "`systemctl --user status 'deepdream-*'` and `journalctl --user -u 'deepdream-*'` say more"
             raise InstallError(f"{what}: {done.last}", todo, Exit.SERVICE)
 
 

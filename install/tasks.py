@@ -1,7 +1,7 @@
 """The background service on Windows: a task that the Task Scheduler starts when the user logs on, in their own session.
 
-Not a Windows service: those live in session 0, without the user's folders, drives and GPU. The helper is started by whoever
-needs it.
+Not a Windows service: those live in session 0, without the user's folders, drives and GPU. Programs that need the helper
+start it.
 """
 
 import os
@@ -96,5 +96,5 @@ class Tasks:
     @staticmethod
     def _must(what: str, done: Answer) -> None:
         if done.code:
-            todo = "`schtasks /Query /TN DeepDream\\watch /V` tells more"
+            todo = "`schtasks /Query /TN DeepDream\\watch /V` says more"
             raise InstallError(f"{what}: {done.last}", todo, Exit.SERVICE)

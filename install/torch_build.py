@@ -66,7 +66,7 @@ def _offers(index: str, project: Project) -> bool:
         try:
             with urllib.request.urlopen(f"{index}/torch/", timeout=WITHIN_S) as page:
                 pages.append(page.read().decode("utf-8", "replace"))
-        except Exception:  # whatever stands in the way, there is the usual index
+        except Exception:  # whatever went wrong, there is the usual index
             return
 
     asking = threading.Thread(target=ask, daemon=True)  # looking up the name alone may take longer

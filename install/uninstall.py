@@ -36,7 +36,7 @@ HELPER_STOPS_WITHIN_S = 60.0
 
 
 class Uninstall:
-    """One removal by the record in `manifest`; what is left, and why, is told as it goes."""
+    """One removal by the record in `manifest`; prints what is left, and why."""
 
     def __init__(self, user: UserFolders, manifest: Manifest, actions: Actions, *, purge: bool) -> None:
         self.user = user
@@ -47,7 +47,7 @@ class Uninstall:
         self.removed = 0
 
     def run(self) -> list[str]:
-        """Remove everything; return what to tell. Raises OSError."""
+        """Remove everything; return lines for the user. Raises OSError."""
         if self.manifest.damaged:
             self.actions.output.line(f"{self.manifest.path} cannot be read; what can be recognised is removed")
         if self.manifest.damaged or not self.manifest.path.exists():
@@ -99,7 +99,7 @@ class Uninstall:
         return list(dict.fromkeys([*(tree for tree in named if tree.parent == app), *recover.versions(app)]))
 
     def _end_running(self) -> list[str]:
-        """End what still runs of the program, by hand or under a manager that does not answer; return what to tell."""
+        """End what still runs of the program, by hand or under a manager that does not answer; return lines for the user."""
         output = []
         found = running_programs.of(self.user)
         daemons = [one for one in found if one.is_daemon]
@@ -158,7 +158,7 @@ class Uninstall:
     def _watched(self) -> list[Path]:
         """Return the drop folders that the journal knows, also after a removal without --purge, when no record does."""
         journal = self.user.state / "hotfolder" / "journal.sqlite3"
-        # Read as it lies there: otherwise SQLite would make files beside it, also in a dry run.
+        # Read without a lock: otherwise SQLite would make files beside it, also in a dry run.
         with contextlib.suppress(ImportError, OSError, ValueError):
             import sqlite3
 
@@ -185,7 +185,7 @@ class Uninstall:
                 self._remove_if_empty(folder)
 
     def _last(self, parts: list[Part]) -> None:
-        """Remove folders, the innermost first, then the record itself and what it lay in."""
+        """Remove folders, the innermost first, then the record itself and its folder."""
         made = {Path(folder) for part in parts for folder in part.folders} | {self.user.app}
         data = {folder for folder in made if self.user.data.is_relative_to(folder)}
         for folder in sorted(made - data, key=lambda path: len(path.parts), reverse=True):

@@ -1,4 +1,4 @@
-"""Waiting for systemd's units to start: as long as they may take and live, with a word to whoever waits."""
+"""Waiting for systemd's units to start: as long as they may take, with a word to the user."""
 
 import io
 import sys
@@ -13,7 +13,7 @@ from screen import Screen, Stage
 from deepdream_core.machine.command import NOT_FOUND, Answer, ask
 
 QUIET_S = 5.0
-"""For so long nothing is said: most starts are over by then."""
+"""Nothing is printed before: most starts are over by then."""
 ASK_EVERY_S = 2.0
 ASK_WITHIN_S = 20.0
 
@@ -23,7 +23,7 @@ class EnoughError(Exception):
 
 
 class Waiting:
-    """Looks every now and then at a `unit` that starts, and tells; `clock` returns seconds and is a parameter for tests."""
+    """Looks now and then at a `unit` that starts, and reports; `clock` returns seconds and is a parameter for tests."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Waiting:
             return
         if self.stage is None:
             self.output.line(
-                f"{self.unit} is starting: first it looks through all its folders, which takes minutes if much lies there"
+                f"{self.unit} is starting: first it looks through all its folders, which takes minutes if they hold much"
             )
             self.stage = Stage(self.output)
         if self.stage.due() and now - self.asked >= ASK_EVERY_S:
@@ -69,7 +69,7 @@ class Waiting:
         if done.code:
             raise InstallError(
                 "systemd does not answer any more while the service starts",
-                "`systemctl --user status` tells more; then run the same command again",
+                "`systemctl --user status` says more; then run the same command again",
                 Exit.SERVICE,
             )
         found = dict(line.partition("=")[::2] for line in done.lines)

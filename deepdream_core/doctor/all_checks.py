@@ -59,10 +59,10 @@ def _each(name: str, checks: Iterator[Check]) -> Iterator[Check]:
     try:
         yield from checks
     except Exception as error:
-        trouble = error
+        problem = error
 
         def look() -> Finding:
-            raise trouble
+            raise problem
 
         yield Check(name, look)
 
@@ -145,7 +145,7 @@ def _of_helper(user: UserFolders, config: Config | None) -> Iterator[Check]:
 
     def helper() -> Finding:
         found = reach.check_helper(user_folders.endpoint_path(), _prepared(), __version__)
-        # With a configuration that it cannot use it refuses everybody, and tells them why.
+        # With a configuration that it cannot use it refuses every client, and says why.
         return skipped("config.yaml is not valid, so none can start") if config is None and not found.ok else found
 
     yield Check("helper", helper, START_S)
@@ -225,7 +225,7 @@ def _config(file: Path | None) -> tuple[Config | None, Finding]:
 
 
 def _manifest(user: UserFolders) -> Manifest | None:
-    """Return the manifest, None also for a damaged one: the check of the program tells of that."""
+    """Return the manifest, None also for a damaged one: the check of the program reports that."""
     try:
         return manifest.read(user)
     except (manifest.ManifestError, OSError):

@@ -91,6 +91,8 @@ def _found(check: Check) -> Finding:
             f"could not be checked: {where}{error.strerror or error}", "check that place and its permissions"
         )
     except Exception as error:
-        said = " ".join(str(error).split())
-        return failing(f"could not be checked: {type(error).__name__}{': ' if said else ''}{said:.200}", INSTALL_AGAIN)
+        message = " ".join(str(error).split())
+        return failing(
+            f"could not be checked: {type(error).__name__}{': ' if message else ''}{message:.200}", INSTALL_AGAIN
+        )
     return found if not found.ok else replace(found, fix="", repair=None)

@@ -44,7 +44,7 @@ class ServiceFacts:
         self._error: Exception | None = None
 
     def known(self) -> dict[str, Any] | None:
-        """Return it, or None when it cannot be asked: the check of torch tells of that."""
+        """Return it, or None when it cannot be asked: the check of torch reports that."""
         try:
             return self()
         except Exception:
@@ -64,7 +64,7 @@ class ServiceFacts:
 
 
 def probed(python: Path, environ: Mapping[str, str], engine: EngineSettings) -> dict[str, Any]:
-    """Return what `probe.py` tells, run by that Python in that environment; raises `ProbeError`."""
+    """Return what `torch_facts.py` prints, run by that Python in that environment; raises `ProbeError`."""
     given = json.dumps({"device": engine.device, "precision": engine.precision, "weights": engine.weights})
     answer = ask(python, "-I", torch_facts.__file__, given, environ=environ, within_s=PROBE_S - 2)
     if answer.code != 0:

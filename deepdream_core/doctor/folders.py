@@ -62,7 +62,9 @@ def _not_there(root: Path, wanted: bool, is_known: Callable[[Path], bool], short
         return skipped(f"{short(root)} is not there; `deepdream watch` makes it")
     above, quoted = root.parent, shlex.quote(str(root))
     if not above.is_dir():
-        return failing(f"{short(root)} is not there, nor is what it lies in", f"mount its disk, or `mkdir -p {quoted}`")
+        return failing(
+            f"{short(root)} does not exist, nor does the folder above it", f"mount its disk, or `mkdir -p {quoted}`"
+        )
     repair = Repair(f"make {short(root)}", root.mkdir) if os.access(above, os.W_OK | os.X_OK) else None
     return failing(f"{short(root)} is not there", f"`mkdir {quoted}`", repair)
 
@@ -107,7 +109,7 @@ def known_to(journal: Path) -> Callable[[Path], bool]:
 
 
 def file_system(path: Path) -> str:
-    """Return the name of the file system that a path lies on, as the system calls it."""
+    """Return the name of the file system of a path, as the system calls it."""
     import psutil
 
     real = Path(os.path.realpath(path))
@@ -117,7 +119,7 @@ def file_system(path: Path) -> str:
 
 
 def check_events(root: Path, name: str, within_s: float = EVENT_WITHIN_S) -> Finding:
-    """Look whether the system tells of a file that is made in a drop folder; `name` is that file's, removed at once."""
+    """Look whether the system reports a file that is made in a drop folder; `name` is that file's, removed at once."""
     from deepdream_core.hotfolder.system_events import Events, in_plain_words, shared_with_others
 
     if not root.is_dir():
@@ -140,24 +142,24 @@ def check_events(root: Path, name: str, within_s: float = EVENT_WITHIN_S) -> Fin
             os.close(os.open(canary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         finally:
             canary.unlink(missing_ok=True)
-        told = heard.wait(within_s)
+        reported = heard.wait(within_s)
     finally:
         events.stop()
     shared = shared_with_others(root).partition(" unnoticed")[0]
-    if not told:
+    if not reported:
         step = "have the drop folder on a disk of this machine, or live with a search every poll_s seconds"
-        return failing(shared or "this file system tells of no changes", step)
+        return failing(shared or "this file system reports no changes", step)
     return passed(f"they arrive, but {shared} without one: it is searched as well" if shared else "they arrive")
 
 
 def check_inotify(roots: Iterable[Path], limits: Mapping[str, int], used: Mapping[str, int], watched: bool) -> Finding:
     """Look whether inotify can watch these folders; `watched` says that somebody does already.
 
-    `limits` and `used` are this user's for `watches` and `instances`, as `inotify_limits` and `inotify_used` tell.
+    `limits` and `used` are this user's for `watches` and `instances`, as of `inotify_limits` and `inotify_used`.
     """
     folders = [root for root in roots if root.is_dir()]
     needed = {"watches": sum(map(_folders_in, folders)), "instances": len(folders)}
-    said = []
+    parts = []
     for what, enough in (("watches", 524_288), ("instances", 1_024)):
         limit, taken, more = limits[what], used[what], 0 if watched else needed[what]
         if taken + more > limit:
@@ -167,8 +169,8 @@ def check_inotify(roots: Iterable[Path], limits: Mapping[str, int], used: Mappin
                 f"`echo fs.inotify.max_user_{what}={value} | sudo tee -a /etc/sysctl.d/60-deepdream.conf; "
                 "sudo sysctl --system`",
             )
-        said.append(f"{taken:,} of {limit:,} {what}")
-    return passed(f"{' and '.join(said)} used, {needed['watches']:,} needed for the drop folders")
+        parts.append(f"{taken:,} of {limit:,} {what}")
+    return passed(f"{' and '.join(parts)} used, {needed['watches']:,} needed for the drop folders")
 
 
 def _folders_in(root: Path) -> int:
@@ -200,6 +202,6 @@ def inotify_used(uid: int, proc: Path = Path("/proc")) -> dict[str, int]:
                 with contextlib.suppress(OSError):
                     if os.readlink(entry.path) == "anon_inode:inotify":  # noqa: PTH115
                         used["instances"] += 1
-                        told = (process / "fdinfo" / entry.name).read_text()
-                        used["watches"] += told.count("inotify wd:")
+                        info = (process / "fdinfo" / entry.name).read_text()
+                        used["watches"] += info.count("inotify wd:")
     return used

@@ -1,4 +1,4 @@
-"""A check of the packages that the program stands on: can each be loaded by the Python that runs it.
+"""A check of the packages that the program needs: can each be loaded by the Python that runs it.
 
 `python -m deepdream_core.doctor.packages [MORE ...]` is that for the installer: it names one that cannot, and ends with 1.
 """
@@ -26,13 +26,13 @@ NAMES = (
 
 _TELL = """
 import importlib, json, sys
-troubles = []
+problems = []
 for name in sys.argv[1:]:
     try:
         importlib.import_module(name)
     except Exception as error:
-        troubles.append([name, " ".join(f"{type(error).__name__}: {error}".split())])
-print(json.dumps(troubles))
+        problems.append([name, " ".join(f"{type(error).__name__}: {error}".split())])
+print(json.dumps(problems))
 """
 
 
@@ -40,24 +40,24 @@ def check_packages(python: Path, run: Callable[..., Answer]) -> Finding:
     """Look whether that Python can load every package; `run` asks a program."""
     answer = run(str(python), "-I", "-c", _TELL, *NAMES)
     try:
-        troubles = json.loads(answer.out.strip().splitlines()[-1])
+        problems = json.loads(answer.out.strip().splitlines()[-1])
     except (ValueError, IndexError):
         return failing(f"{python} does not run: {answer.last:.200}", INSTALL_AGAIN)
-    if not troubles:
+    if not problems:
         return passed(f"all {len(NAMES)} can be loaded")
-    name, said = troubles[0]
-    more = f", and {len(troubles) - 1} more" if len(troubles) > 1 else ""
-    return failing(f"{name} cannot be loaded: {said:.200}{more}", INSTALL_AGAIN)
+    name, why = problems[0]
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return failing(f"{name} cannot be loaded: {why:.200}{more}", INSTALL_AGAIN)
 
 
 def main(names: Sequence[str]) -> int:
-    """Load every package and `names` as well; return 0, or 1 after telling on stderr which one cannot be loaded."""
+    """Load every package and `names` as well; return 0, or 1 after naming on stderr the one that cannot be loaded."""
     for name in [*names, *NAMES]:
         try:
             importlib.import_module(name)
         except Exception as error:
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            sys.stderr.write(f"{name} cannot be loaded: {said:.200}\n")
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            sys.stderr.write(f"{name} cannot be loaded: {why:.200}\n")
             return 1
     return 0
 

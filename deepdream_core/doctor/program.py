@@ -1,4 +1,4 @@
-"""Checks of the installed program: its manifest, the environment it lies in, its command, and its Python."""
+"""Checks of the installed program: its manifest, its environment, its command, and its Python."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def check_leftovers(user: UserFolders, now: float) -> Finding:
     manifest, there = manifests.read(user), user.used()
     known = {Path(manifest.app or "").name if manifest else "", there.name if there else ""}
     recorded = manifest.part("app").trees if manifest else []
-    # What else lies there is the user's: the installer leaves it alone, and so it is no finding.
+    # Anything else there is the user's: the installer leaves it alone, and so it is no finding.
     ours = (path for path in sorted(app.iterdir()) if path.is_dir() and not path.is_symlink())
     ours = (path for path in ours if (path / STAMP).exists() or str(path) in recorded)
     left = [path for path in ours if path.name not in known]
@@ -135,7 +135,7 @@ def check_python(python: Path, version: tuple[int, ...], run: Callable[..., Answ
 
 
 def install_command(user: UserFolders, part: str) -> str:
-    """Return what a person types to install a part again: with the installer that lies in the program, if one does."""
+    """Return what a person types to install a part again: with the installer in the installed program, if there is one."""
     source = user.data / "app" / "current" / "source" / "install"
     if (source / "__main__.py").exists():
         return f"`python3 {shlex.quote(str(source))} {part}`"

@@ -66,7 +66,7 @@ def _by_service(endpoint: Path, service: Endpoint | None, version: str) -> Findi
 
 
 def _works(running: client.HelperClient, what: str) -> Finding:
-    """Ask for more than a hello, which also one says that stands in for a helper that cannot start."""
+    """Ask for more than a hello, which a stand-in for a helper that cannot start sends too."""
     try:
         running.status()
     except client.LinkError as error:
@@ -103,7 +103,7 @@ def check_port(endpoint: Path, service: Endpoint | None, chosen: int, install: s
 
 
 def listener(port: int) -> psutil.Process | None:
-    """Return who listens at a port, as far as the system tells: of other users' programs it usually does not."""
+    """Return who listens at a port, as far as the system says: it usually hides other users' programs."""
     import psutil
 
     with contextlib.suppress(psutil.Error, OSError):

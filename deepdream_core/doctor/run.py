@@ -1,4 +1,4 @@
-"""Looking at the checks one after the other, repairing where that is wanted, and telling what was found as it is known."""
+"""Runs the checks one after the other, repairs where that is wanted, and reports each finding at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PLAIN_SIGNS = {"✓": "+", "✗": "x", "–": "-"}
 
 
 class Report(Protocol):
-    """Who is told of the checks."""
+    """What reports the checks."""
 
     def begins(self, check: Check) -> None:
         """Tell that a check is looked at now."""
@@ -35,8 +35,8 @@ class Report(Protocol):
     def found(self, check: Check, finding: Finding) -> None:
         """Tell what it has found."""
 
-    def repaired(self, check: Check, name: str, trouble: str) -> None:
-        """Tell of a fix that was done, or met with trouble; the check follows once more."""
+    def repaired(self, check: Check, name: str, problem: str) -> None:
+        """Report a fix that was done, or the `problem` it met; the check follows once more."""
 
     def ends(self, failed: int, repairable: int) -> None:
         """Tell that all have been looked at, and how many failed, of which `--fix` can fix some."""
@@ -48,15 +48,15 @@ def examine(checks: Iterable[Check], report: Report, *, repair: bool) -> int:
     for check in checks:
         report.begins(check)
         finding = outcome(check)
-        done: set[str] = set()  # behind one trouble there may be another, that wants another fix
+        done: set[str] = set()  # behind one problem there may be another, that needs another fix
         while repair and finding.ok is False and finding.repair is not None and finding.repair.name not in done:
             report.found(check, finding)
             try:
                 finding.repair.do()
-                trouble = ""
+                problem = ""
             except Exception as error:
-                trouble = str(error) or type(error).__name__
-            report.repaired(check, finding.repair.name, trouble)
+                problem = str(error) or type(error).__name__
+            report.repaired(check, finding.repair.name, problem)
             done.add(finding.repair.name)
             finding = outcome(check)
         report.found(check, finding)
@@ -106,10 +106,10 @@ class TextReport:
         for number, line in enumerate(self._wrapped(fix, len(head) + 4) if fix else ()):
             self._write(" " * (len(head) + 2) + ("  " if number else self._coloured("→ ", "33")) + line)
 
-    def repaired(self, check: Check, name: str, trouble: str) -> None:
+    def repaired(self, check: Check, name: str, problem: str) -> None:
         """Print what was done."""
-        self._write(f"  {'fixing' if not trouble else 'could not fix'} {check.name}: {printable(name)}"
-                    f"{f': {printable(trouble)}' if trouble else ''}")  # fmt: skip
+        self._write(f"  {'fixing' if not problem else 'could not fix'} {check.name}: {printable(name)}"
+                    f"{f': {printable(problem)}' if problem else ''}")  # fmt: skip
 
     def ends(self, failed: int, repairable: int) -> None:
         """Print the sum."""
@@ -164,20 +164,20 @@ class JsonReport:
             "check": check.name, "ok": finding.ok, "what": finding.what, "fix": finding.fix if finding.ok is False else "",
         }  # fmt: skip
 
-    def repaired(self, check: Check, name: str, trouble: str) -> None:
+    def repaired(self, check: Check, name: str, problem: str) -> None:
         """Keep what was done."""
-        self._mended.append({"check": check.name, "did": name, "trouble": trouble})
+        self._mended.append({"check": check.name, "did": name, "trouble": problem})
 
     def ends(self, failed: int, repairable: int) -> None:
         """Print it all."""
-        told = {
+        summary = {
             "version": __version__, "failed": failed, "mendable": repairable,
             "checks": self._found, "mended": self._mended,
         }  # fmt: skip
-        self.out.write(json.dumps(told) + "\n")
+        self.out.write(json.dumps(summary) + "\n")
         self.out.flush()
 
 
 def report_for(as_json: bool) -> Report:
-    """Return what tells on stdout."""
+    """Return what reports on stdout."""
     return JsonReport(sys.stdout) if as_json else TextReport(sys.stdout)

@@ -25,9 +25,9 @@ def check_unit_files(manifest: Manifest | None, units: Path, install: str) -> Fi
     if manifest is None or not manifest.part("service").files:
         strange = [name for name in UNITS if (units / name).exists()]
         if strange:
-            return failing(f"{strange[0]} lies in {units}, and the installer knows nothing of it", install)
+            return failing(f"{strange[0]} is in {units}, and the installer did not write it", install)
         return skipped("no service is installed")
-    # What starts at login the user may choose: the checks of the units tell of that.
+    # The user may choose what starts at login: the checks of the units report that.
     service = manifest.part("service")
     if altered := manifests.first_of(file for file in service.altered() if ".wants" + os.sep not in file):
         return failing(altered, install)

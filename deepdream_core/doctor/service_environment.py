@@ -35,7 +35,7 @@ def service_environment(
 
 
 def _shown(text: str) -> dict[str, str]:
-    """Return what `systemctl show-environment` tells, in the form in which a shell would read it."""
+    """Return what `systemctl show-environment` prints, in the form in which a shell would read it."""
     found = {}
     for line in text.splitlines():
         escaped = _ANSI_C.fullmatch(line)
@@ -48,5 +48,5 @@ def _shown(text: str) -> dict[str, str]:
 
 
 def _unescaped(text: str) -> str:
-    r"""Return what stands between $' and ' for a shell: UTF-8, bytes of it perhaps as \NNN."""
+    r"""Return the text between $' and ' for a shell: UTF-8, bytes of it perhaps as \NNN."""
     return text.encode().decode("unicode_escape").encode("latin-1", "replace").decode("utf-8", "replace")

@@ -21,7 +21,7 @@ def check_space(places: Mapping[str, Path]) -> Finding:
 
     Where shared memory is short, pictures go through temporary files, which need that room as well then.
     """
-    needed, said = dict(NEEDED), []
+    needed, parts = dict(NEEDED), []
     shared = places.get("shared memory")
     if shared and shutil.disk_usage(shared).free < needed["shared memory"]:
         needed["temporary files"] += needed.pop("shared memory")
@@ -29,7 +29,7 @@ def check_space(places: Mapping[str, Path]) -> Finding:
         there = next(path for path in (place, *place.parents) if path.exists())
         free = shutil.disk_usage(there).free
         if name not in needed:
-            said.append(f"{name} {free / 1e6:.0f} MB, so that large pictures go through temporary files")
+            parts.append(f"{name} {free / 1e6:.0f} MB, so that large pictures go through temporary files")
             continue
         if free < needed[name]:
             what = f"{name}: {free / 1e6:.0f} MB are free in {there}, {needed[name] / 1e6:.0f} MB should be"
@@ -40,8 +40,8 @@ def check_space(places: Mapping[str, Path]) -> Finding:
             )
         if hasattr(os, "statvfs") and (entries := os.statvfs(there)).f_files and entries.f_favail < 1000:
             return failing(f"{name}: {entries.f_favail} more files fit in {there}", "remove files that nobody needs")
-        said.append(f"{name} {free / 1e9:.0f} GB")
-    return passed(f"free: {', '.join(said)}")
+        parts.append(f"{name} {free / 1e9:.0f} GB")
+    return passed(f"free: {', '.join(parts)}")
 
 
 def _fix(*, short: bool) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 
 def probe(device: str, precision: str, weights: str) -> dict[str, Any]:
-    """Return what there is; a part that fails is told as [what happened, what to do next] under `..._trouble`."""
+    """Return what there is; a part that fails is [what happened, what to do next] under `..._trouble`."""
     from deepdream_core.config import user_config_path
     from deepdream_core.link import user_folders
 
@@ -69,8 +69,8 @@ def _weights(name: str) -> dict[str, str]:
 
 
 def _trouble(error: Exception) -> list[str]:
-    said = " ".join(str(error).split())
-    what = getattr(error, "what", "") or f"{type(error).__name__}{': ' if said else ''}{said:.300}"
+    message = " ".join(str(error).split())
+    what = getattr(error, "what", "") or f"{type(error).__name__}{': ' if message else ''}{message:.300}"
     return [what, getattr(error, "next_step", "")]
 
 

@@ -74,12 +74,12 @@ def _each_once(folders: list[Path]) -> list[Path]:
 
 
 def on_path(environ: Mapping[str, str]) -> list[Program]:
-    """Return one GIMP 3 on PATH for each minor version, rather its console; asks those whose name does not tell."""
+    """Return one GIMP 3 on PATH for each minor version, preferably its console; asks a program whose name does not say."""
     found: dict[str, Program] = {}
     for path in sorted(_candidates(environ), key=lambda path: "console" not in path.name):
         match = _NAMED.fullmatch(path.name)
-        told = match[1] if match else None
-        version = told if told and "." in told else _asked(path)
+        named = match[1] if match else None
+        version = named if named and "." in named else _asked(path)
         if version and _VERSION.fullmatch(version):
             found.setdefault(version, Program(path, version))
     return list(found.values())
@@ -91,7 +91,7 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
     files: set[Path] = set()
     for folder in environ.get("PATH", "").split(os.pathsep):
         with contextlib.suppress(OSError):
-            # The longest name first: it tells its version without being asked.
+            # The longest name first: it says its version without being asked.
             for path in sorted(Path(folder).iterdir(), key=lambda path: -len(path.name)) if folder else ():
                 if not _NAMED.fullmatch(path.name) or path.name in names or not os.access(path, os.X_OK):
                     continue

@@ -34,7 +34,7 @@ class Part:
     """What one part of the installation has made.
 
     `files`: hash of what was written, by path; `replacing`: the hash of what is being replaced, by path; `folders`: made
-    by us, each after those it lies in, removed when empty; `links`: their targets, by path; `trees`: folders that are ours
+    by us, each after its parents, removed when empty; `links`: their targets, by path; `trees`: folders that are ours
     with all that is in them; `facts`: what else the part needs to know.
     """
 
@@ -83,7 +83,7 @@ class Part:
 
 
 class Manifest:
-    """The record at `path` of what lies in `home`; with `dry_run` it is never written."""
+    """The record at `path` of what was installed in `home`; with `dry_run` it is never written."""
 
     def __init__(self, path: Path, *, home: Path | None = None, dry_run: bool = False) -> None:
         self.path = path
@@ -190,7 +190,7 @@ def digest(content: bytes) -> str:
 
 
 def in_the_making(path: Path) -> Path:
-    """Return the name under which a file lies until it is whole: always the same, so that a killed run's is replaced."""
+    """Return the name of a file until it is complete: always the same, so that a killed run's is replaced."""
     return path.with_name(f".{path.name}.deepdream-new")
 
 

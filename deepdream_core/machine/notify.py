@@ -18,7 +18,7 @@ def notify(text: str) -> None:
         try:
             out.connect(address)
             out.sendall(text.encode())
-        except OSError:  # whoever started us no longer listens
+        except OSError:  # the manager no longer listens
             pass
 
 

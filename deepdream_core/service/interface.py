@@ -1,4 +1,4 @@
-"""What the background service consists of, and what one can ask of whoever looks after it on this system."""
+"""What the background service consists of, and what its manager on this system can be asked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOT_FOLDER, HELPER = "hot folder", "helper"
 
 @dataclass(frozen=True)
 class Part:
-    """One part and how it stands: since how many seconds, as which process, why, and what to do next."""
+    """The state of one part: for how many seconds, as which process, why, and what to do next."""
 
     name: str
     state: State

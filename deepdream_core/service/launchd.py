@@ -1,4 +1,4 @@
-"""The service under macOS' launchd: an agent for the hot folder; the helper is started by whoever needs it.
+"""The service under macOS' launchd: an agent for the hot folder; programs that need the helper start it.
 
 Follows launchctl(1) and launchd.plist(5); not run on a real macOS yet.
 """

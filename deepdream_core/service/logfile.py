@@ -23,8 +23,8 @@ def show(lines: int, *, follow: bool) -> None:
     except wire.WireError as error:
         raise ServiceError(*str(error).split(" — ", 1)) from None
     logs = [_Log(folder / name) for name in NAMES]
-    told = [log for log in logs if log.last(lines)]
-    if not told and not follow:
+    printed = [log for log in logs if log.last(lines)]
+    if not printed and not follow:
         print(f"nothing has been logged yet in {folder}")
     try:
         while follow:

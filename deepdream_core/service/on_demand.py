@@ -9,7 +9,7 @@ from deepdream_core.service.interface import HELPER, Part
 
 
 def part() -> Part:
-    """Return how it stands; it is not started for that."""
+    """Return its state; it is not started for that."""
     try:
         helper = client.connect()
         status = helper.status()

@@ -41,7 +41,7 @@ _WHY = {
     "service-start-limit-hit": "the helper was started too often in a row",
     "trigger-limit-hit": "the helper was asked for too often in a row",
     "resources": "the system lacks what it needs to start it",
-    "protocol": "ended without having said that it is ready",
+    "protocol": "ended before it was ready",
 }
 _KILLED, _DUMPED = "2", "3"  # of ExecMainCode, as of waitid(2)
 _TWO = str(SettingsError.exit_code)
@@ -72,7 +72,7 @@ class Systemd:
         for unit in (HELPER_UNIT, SOCKET_UNIT, WATCH_UNIT):
             self._systemctl("reset-failed", unit)  # one that has not failed is none of its business, and it says so
         for unit in there:
-            self._systemctl("start", unit, within_s=START_WITHIN_S)  # how that went, its state tells better
+            self._systemctl("start", unit, within_s=START_WITHIN_S)  # its state says how that went
 
     def stop(self) -> None:
         """Stop all; the socket first, which would start the helper again."""
@@ -113,7 +113,7 @@ class Systemd:
     def units(self) -> dict[str, Unit]:
         """Return what systemd knows of each of our units: properties as of systemctl(1), "" for one it does not name."""
         answer = checked(
-            self._systemctl("show", *UNITS, f"--property={','.join(_ASKED)}"), "systemd does not tell of the service"
+            self._systemctl("show", *UNITS, f"--property={','.join(_ASKED)}"), "systemd does not know the service"
         )
         units = {}
         for block in answer.out.strip().split("\n\n"):
@@ -148,7 +148,7 @@ class Systemd:
         return Part(HELPER, "stopped", since_s=_since(listening), next_step="`deepdream service start`")
 
     def _waiting(self, listening: Unit, unit: Unit) -> Part:
-        """Return how the helper stands while only its socket is there."""
+        """Return the helper's state while only its socket is there."""
         waits = f"it is started when a program needs it, at {listening['Listen'].split(' ')[0]}"
         if unit["ActiveState"] != "failed":
             return Part(HELPER, "waits", waits, _since(listening))
@@ -158,8 +158,8 @@ class Systemd:
         return replace(failed, about=f"{failed.about}; {waits}")
 
     def _failed(self, name: str, unit_name: str, unit: Unit) -> Part:
-        said = self.last_error(unit_name)
-        about = _ending(unit) + (f": {said}" if said else "")
+        error = self.last_error(unit_name)
+        about = _ending(unit) + (f": {error}" if error else "")
         again = "then `deepdream service start`"
         if unit["ExecMainStatus"] == _TWO and unit["Result"] != "signal":
             step = f"fix that in config.yaml, {again}"

@@ -1,4 +1,4 @@
-"""The service under Windows' Task Scheduler: a task at logon for the hot folder; whoever needs the helper starts it.
+"""The service under Windows' Task Scheduler: a task at logon for the hot folder; programs that need the helper start it.
 
 What schtasks prints is in the user's language, so only exit codes, and columns by their number, are read. Follows
 its documentation; not run on a real Windows yet.
