@@ -105,7 +105,7 @@ def _remove_file(path: Path, actions: Actions) -> None:
 
 
 def _linger(actions: Actions, found: Supervisor, *, wanted: bool) -> list[str]:
-    """Let the service run without a session if that is wanted, and record it if that was our doing; return lines for the user."""
+    """Let the service run without a session if that is wanted, and record it if we did that; return lines for the user."""
     if not wanted:
         return []
     if found.kind != "systemd":

@@ -99,7 +99,7 @@ class Uninstall:
         return list(dict.fromkeys([*(tree for tree in named if tree.parent == app), *recover.versions(app)]))
 
     def _end_running(self) -> list[str]:
-        """End what still runs of the program, by hand or under a manager that does not answer; return lines for the user."""
+        """End what still runs of the program; return lines for the user."""
         output = []
         found = running_programs.of(self.user)
         daemons = [one for one in found if one.is_daemon]
