@@ -157,6 +157,16 @@ class Frame:
         return scaled.astype(self.samples.dtype)
 
 
+def with_channels(samples: NDArray[Any]) -> NDArray[Any]:
+    """Return decoded samples as [H, W, C], if a library returns a single channel as [H, W]."""
+    return samples if samples.ndim == 3 else samples[..., None]
+
+
+def without_single_channel(samples: NDArray[Any]) -> NDArray[Any]:
+    """Return samples for an encoder that wants a single channel as [H, W]."""
+    return samples if samples.shape[2] > 1 else samples[..., 0]
+
+
 def _luma(planes: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     red, green, blue = (part * np.float32(share) for share, part in zip(_LUMA, planes, strict=True))
     total: NDArray[np.float32] = red + green + blue

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 from deepdream_core.photo.animation import widened
 from deepdream_core.photo.codecs import pillow
 from deepdream_core.photo.colour_tags import by_boxes
-from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.container.boxes import durations_of, others_in_words, picture_count, plays_of
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, orientation_of
-from deepdream_core.photo.exif import bare, without_orientation
+from deepdream_core.photo.exif import without_orientation
 from deepdream_core.photo.facts import Facts
-from deepdream_core.photo.frame import Frame
+from deepdream_core.photo.frame import Frame, with_channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from PIL import Image
+
+    from deepdream_core.photo.container import Blocks
 
 _QUALITY = 90
 
@@ -30,7 +31,7 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     with pillow.opened(data, "AVIF") as image:
         count = getattr(image, "n_frames", 1)
         check_size(image.width, image.height, count, max_megapixels)
-        blocks = _blocks_of(image)
+        blocks = pillow.blocks_of(image.info)  # Pillow puts the container's orientation, which counts, into the EXIF
         others = others_in_words(view, animated=count > 1)
         if count == 1 and picture_count(view) > 1:
             others.append("further pictures")
@@ -45,12 +46,6 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     return pillow.turned_upright(frames, blocks, coding, changes, orientation)
 
 
-def _blocks_of(image: Image.Image) -> Blocks:
-    """Return the metadata; Pillow has put the container's orientation, which counts, into the EXIF block."""
-    exif = image.info.get("exif")
-    return Blocks(image.info.get("icc_profile"), bare(exif) if exif else None, image.info.get("xmp"))
-
-
 def _bits_of(data: bytes) -> int:
     """Return the bits of a channel as the file holds them; Pillow decodes deeper files to 8 without a warning."""
     box = data.find(b"av1C", 0, 1 << 16)
@@ -61,8 +56,7 @@ def _bits_of(data: bytes) -> int:
 def _deep(data: bytes) -> NDArray[Any]:
     import imagecodecs
 
-    samples: NDArray[Any] = imagecodecs.avif_decode(data)
-    return samples if samples.ndim == 3 else samples[..., None]
+    return with_channels(imagecodecs.avif_decode(data))
 
 
 def _frames(image: Image.Image, count: int, view: memoryview) -> list[Frame]:
@@ -102,4 +96,6 @@ def facts_of(data: bytes | bytearray) -> Facts:
     with pillow.opened(data, "AVIF") as image:
         count = getattr(image, "n_frames", 1)
         durations = tuple(durations_of(memoryview(data))) if count > 1 else ()
-        return Facts((image.size,) * count, (_blocks_of(image),), alpha=image.mode == "RGBA", durations=durations)
+        return Facts(
+            (image.size,) * count, (pillow.blocks_of(image.info),), alpha=image.mode == "RGBA", durations=durations
+        )

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepdream_core.errors import PictureError
+from deepdream_core.photo.codecs import pillow
 from deepdream_core.photo.colour_tags import by_boxes, refuse_hdr_code
-from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.container.boxes import others_in_words
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels, orientation_of
-from deepdream_core.photo.exif import bare
 from deepdream_core.photo.facts import Facts
-from deepdream_core.photo.frame import Frame
+from deepdream_core.photo.frame import Frame, with_channels
 from deepdream_core.photo.receipt import Entry, dropped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from deepdream_core.photo.container import Blocks
+
 _NCLX = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag")
 _QUALITY = 90
-_WITH_ALPHA = frozenset({"LA", "RGBA", "RGBa"})
 _PROPERTIES = 1 << 16
 """Bytes from the start of a file that hold its properties."""
 
@@ -48,12 +48,12 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     image = heif[index]
     check_size(*image.size, 1, max_megapixels)
     samples = np.asarray(image)
-    samples = np.ascontiguousarray(samples if samples.ndim == 3 else samples[..., None])
+    samples = np.ascontiguousarray(with_channels(samples))
     info: Mapping[str, Any] = image.info
     bits = int(info.get("bit_depth") or 8)
     premultiplied = image.mode.split(";")[0].endswith("a")
     others = tuple(others_in_words(memoryview(data), animated=False))
-    blocks = replace(_blocks_of(info), described=by_boxes(data), dropped=others)
+    blocks = replace(pillow.blocks_of(info), described=by_boxes(data), dropped=others)
     nclx = info.get("nclx_profile")
     changes: list[Entry] = []
     if nclx:
@@ -67,11 +67,6 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     blocks, gone = fit_for_changed_pixels(blocks, orientation_of(blocks) if turned else 1)
     code_points = {key: int(nclx[key]) for key in _NCLX if key in nclx} if nclx else None
     return Decoded((frame,), blocks, Coding(lossless=False, nclx=code_points), (*changes, *gone))
-
-
-def _blocks_of(info: Mapping[str, Any]) -> Blocks:
-    exif = info.get("exif")
-    return Blocks(info.get("icc_profile"), bare(exif) if exif else None, info.get("xmp") or None)
 
 
 def _refuse_other_codings(data: bytes) -> None:
@@ -115,5 +110,5 @@ def facts_of(data: bytes | bytearray) -> Facts:
     import pillow_heif
 
     image = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
-    alpha = image.mode.split(";")[0] in _WITH_ALPHA
-    return Facts((image.size,) * len(image), (_blocks_of(image.info),), str(image.info.get("bit_depth")), alpha)
+    alpha = image.mode.split(";")[0] in pillow.WITH_ALPHA
+    return Facts((image.size,) * len(image), (pillow.blocks_of(image.info),), str(image.info.get("bit_depth")), alpha)

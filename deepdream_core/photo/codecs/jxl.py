@@ -18,7 +18,7 @@ from deepdream_core.photo.container.jxl_header import BLACK, codestream_of, head
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, fit_for_changed_pixels
 from deepdream_core.photo.facts import Facts
 from deepdream_core.photo.formats import FormatError
-from deepdream_core.photo.frame import Frame
+from deepdream_core.photo.frame import Frame, with_channels, without_single_channel
 from deepdream_core.photo.icc import hdr_of
 from deepdream_core.photo.receipt import dropped
 from deepdream_core.photo.scale import with_white
@@ -49,7 +49,7 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     blocks = jxl.blocks_of(memoryview(data))
     samples = imagecodecs.jpegxl_decode(codestream, numthreads=0)
     fits = samples.shape[:2] in ((header.height, header.width), (header.width, header.height))
-    samples = samples if samples.ndim == 3 else samples[..., None]
+    samples = with_channels(samples)
     if samples.shape[2] > 4 or (header.others and not fits):  # next to gray they come one after another
         raise PictureError("has extra channels, which are not read", "export it without them")
     if not fits:
@@ -86,8 +86,7 @@ def encode(frames: Sequence[Frame], coding: Coding, blocks: Blocks, quality: int
     """
     import imagecodecs
 
-    samples = frames[0].samples
-    samples = samples if samples.shape[2] > 1 else samples[..., 0]
+    samples = without_single_channel(frames[0].samples)
     if quality == 100 or (quality is None and coding.lossless):
         return bytes(imagecodecs.jpegxl_encode(samples, lossless=True, effort=4, numthreads=0))
     return bytes(imagecodecs.jpegxl_encode(samples, distance=_distance(quality), effort=5, numthreads=0))

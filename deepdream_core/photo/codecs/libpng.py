@@ -14,6 +14,7 @@ import numpy as np
 
 from deepdream_core.photo.container.png_samples import ADAM7, CHANNELS, picture_of, plain, unfolded
 from deepdream_core.photo.formats import FormatError
+from deepdream_core.photo.frame import with_channels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,5 +55,4 @@ def _decoded(width: int, height: int, colours: int, transparency: bytes, packed:
     import imagecodecs
 
     header = struct.pack(">IIBBBBB", width, height, 16, colours, 0, 0, 0)
-    samples: NDArray[np.uint16] = imagecodecs.png_decode(plain(header, transparency, packed))
-    return samples if samples.ndim == 3 else samples[..., None]
+    return with_channels(imagecodecs.png_decode(plain(header, transparency, packed)))

@@ -10,16 +10,18 @@ import numpy as np
 from PIL import Image
 
 from deepdream_core.errors import PictureError
+from deepdream_core.photo.container import Blocks
 from deepdream_core.photo.decoded import Coding, Decoded, fit_for_changed_pixels, upright
+from deepdream_core.photo.exif import bare
 from deepdream_core.photo.facts import Facts
+from deepdream_core.photo.frame import with_channels, without_single_channel
 from deepdream_core.photo.receipt import Entry, converted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from deepdream_core.photo.container import Blocks
     from deepdream_core.photo.frame import Frame
 
 Image.MAX_IMAGE_PIXELS = None  # `check_size` checks the header instead, with a message for users
@@ -47,8 +49,7 @@ def samples_of(image: Image.Image) -> NDArray[np.uint8]:
         mode = "LA" if mode == "L" else "RGBA"
     if mode == "LA" and image.mode == "P":  # Pillow has no such conversion
         return np.array(image.convert("RGBA"))[..., (0, 3)]
-    samples = np.array(image if image.mode == mode else image.convert(mode))
-    return samples if samples.ndim == 3 else samples[..., None]
+    return with_channels(np.array(image if image.mode == mode else image.convert(mode)))
 
 
 def _has_gray_palette(image: Image.Image) -> bool:
@@ -60,6 +61,12 @@ def _has_gray_palette(image: Image.Image) -> bool:
     if isinstance(hidden, int) and hidden < len(coloured):
         coloured[hidden] = False
     return not coloured.any()
+
+
+def blocks_of(info: Mapping[Any, Any]) -> Blocks:
+    """Return the metadata that a decoder has put into a picture's `info`."""
+    exif = info.get("exif")
+    return Blocks(info.get("icc_profile"), bare(exif) if exif else None, info.get("xmp") or None)
 
 
 def dpi_of(image: Image.Image) -> tuple[float, float] | None:
@@ -100,7 +107,7 @@ def turned_upright(
 
 def image_of(frame: Frame) -> Image.Image:
     """Return Pillow's picture of a frame of uint8."""
-    return Image.fromarray(frame.samples if frame.samples.shape[2] > 1 else frame.samples[..., 0])
+    return Image.fromarray(without_single_channel(frame.samples))
 
 
 def saved(image: Image.Image, format: str, **options: Any) -> bytes:

@@ -15,7 +15,7 @@ from deepdream_core.photo.container import moving_png, png
 from deepdream_core.photo.container.png_samples import for_decoders, has_surplus
 from deepdream_core.photo.decoded import Coding, Decoded, check_plausible, check_size, orientation_of
 from deepdream_core.photo.facts import Facts
-from deepdream_core.photo.frame import Frame
+from deepdream_core.photo.frame import Frame, without_single_channel
 from deepdream_core.photo.receipt import Entry, dropped
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ _MOST_PIXELS = 8 * 1040
 
 _BITS = {"LA": 16, "RGB": 24, "RGBA": 32, "I;16": 16}
 """Bits of a pixel, by Pillow's mode."""
-
-_METRE = 0.0254  # inches to metres
 
 
 def decode(data: bytes, max_megapixels: float, white: float | None = None) -> Decoded:
@@ -91,8 +89,7 @@ def _encoded(frame: Frame, *, dpi: tuple[float, float] | None) -> bytes:
     if frame.samples.dtype == np.uint16:
         import imagecodecs
 
-        samples = frame.samples if frame.samples.shape[2] > 1 else frame.samples[..., 0]
-        return bytes(imagecodecs.png_encode(samples, level=6))
+        return bytes(imagecodecs.png_encode(without_single_channel(frame.samples), level=6))
     return pillow.saved(pillow.image_of(frame), "PNG", **({"dpi": dpi} if dpi else {}))
 
 
@@ -106,7 +103,4 @@ def facts_of(data: bytes | bytearray) -> Facts:
         facts = moving.facts_of(stored, blocks, str(bits), alpha=alpha)
     else:
         facts = Facts(((width, height),), (blocks,), str(bits), alpha)
-    if physical := next((content for kind, content in blocks.others if kind == "pHYs"), None):
-        across, down, unit = struct.unpack(">IIB", physical)
-        facts = replace(facts, dpi=(across * _METRE, down * _METRE) if unit == 1 else None)
-    return facts
+    return replace(facts, dpi=png.resolution_of(blocks))

@@ -12,6 +12,7 @@ import tifffile
 
 from deepdream_core.photo import ifd, stacks, tiff_edit
 from deepdream_core.photo.container import Blocks
+from deepdream_core.photo.frame import without_single_channel
 from deepdream_core.photo.tags import ICC, LARGEST_SAMPLE, XMP
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _stored(frame: Frame) -> NDArray[Any]:
     """Return a page's samples, including those that are neither colour nor alpha; [H, W] for a single channel."""
     if frame.extra is not None:
         return np.concatenate([frame.samples, frame.extra], axis=2)
-    return frame.samples if frame.samples.shape[2] > 1 else frame.samples[..., 0]
+    return without_single_channel(frame.samples)
 
 
 def _write(writer: tifffile.TiffWriter, frames: Sequence[Frame], own: Blocks, coding: Coding) -> None:

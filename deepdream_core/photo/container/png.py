@@ -26,6 +26,7 @@ from deepdream_core.photo.container.png_chunks import SIGNATURE, Chunk, as_chunk
 from deepdream_core.photo.container.png_text import TEXTS, Inflater, content_of, keyword_of
 from deepdream_core.photo.formats import FormatError
 
+_INCH = 0.0254  # metres
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _RAW_PROFILE = "Raw profile type "
 _RAW_EXIF, _RAW_XMP, _RAW_PHOTOSHOP, _RAW_ICC = ("exif", "app1"), ("xmp", "app1"), ("8bim", "iptc"), ("icc", "icm")
@@ -38,7 +39,16 @@ _POSITIONAL = frozenset({"iDOT"})  # Apple's, holds positions of pixel data in t
 
 def resolution_block(across: float, down: float) -> tuple[str, bytes]:
     """Return a resolution in pixels per inch as an entry of `Blocks.others` (11.3.4.3)."""
-    return "pHYs", struct.pack(">IIB", round(across / 0.0254), round(down / 0.0254), 1)
+    return "pHYs", struct.pack(">IIB", round(across / _INCH), round(down / _INCH), 1)
+
+
+def resolution_of(blocks: Blocks) -> tuple[float, float] | None:
+    """Return the resolution in pixels per inch, None if there is none or only the shape of pixels."""
+    for kind, content in blocks.others:
+        if kind == "pHYs":
+            across, down, unit = struct.unpack(">IIB", content)
+            return (across * _INCH, down * _INCH) if unit == 1 else None
+    return None
 
 
 def blocks_of(view: memoryview) -> Blocks:
