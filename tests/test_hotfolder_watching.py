@@ -20,8 +20,9 @@ from helper_process import until
 from watchdog.events import FileModifiedEvent
 from watchdog.observers.inotify_c import InotifyFD
 
-from deepdream_core.hotfolder import watching
-from deepdream_core.hotfolder.watching import CANARY_EVERY_S, CANARY_S, Hint, Watcher
+from deepdream_core.hotfolder import hints, watching
+from deepdream_core.hotfolder.hints import Hint
+from deepdream_core.hotfolder.watching import CANARY_EVERY_S, CANARY_S, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -319,7 +320,7 @@ def test_a_storm_on_one_file_is_one_hint(watch: Callable[..., Watched]) -> None:
 def test_too_many_files_at_once_are_one_hint_to_look_everywhere(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "MOST_PATHS", 100)
+    monkeypatch.setattr(hints, "MOST_PATHS", 100)
     one = watch().started()
     for number in range(100):
         (one.root / f"{number}").touch()

@@ -8,18 +8,20 @@ import os
 import stat
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watchdog import events as kinds
 
+from deepdream_core.hotfolder.hints import Hints
 from deepdream_core.hotfolder.system_events import Events, in_plain_words, shared_with_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from watchdog.events import FileSystemEvent
+
+    from deepdream_core.hotfolder.hints import Hint
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +32,6 @@ TRY_AGAIN_S = 10.0
 """An observer that ends by itself is not restarted more often than this."""
 JUMP_S = 30.0
 """How far the wall clock may move against the monotonic clock: more means that the machine slept or the clock was set."""
-MOST_PATHS = 10_000
-"""If more paths than this wait, the whole folder is scanned instead."""
 
 _CANARY = ".deepdream-canary-"
 _WHY = {
@@ -42,15 +42,6 @@ _WHY = {
     kinds.EVENT_TYPE_ATTRIB: "its permissions or times have changed",
 }
 _NO_EVENTS = "this file system does not report changes made here; therefore"
-
-
-@dataclass(frozen=True)
-class Hint:
-    """Something may have changed at `path`, a file or a folder below `root`; None means anywhere below `root`."""
-
-    root: Path
-    path: Path | None
-    why: str
 
 
 class Watcher:
@@ -75,7 +66,7 @@ class Watcher:
         self.polled_every_s = polled_every_s
         self._passed_over = passed_over
         self._clock, self._wall_clock = clock, wall_clock
-        self._pending = _Pending(root, wake)
+        self._pending = Hints(root, wake)
         self._real = root
         self._identity: tuple[int, int] | None = None
         self._events: Events | None = None
@@ -285,42 +276,6 @@ class Watcher:
             if self._passed_over(folder, True):
                 return True
         return bool(steps) and self._passed_over(path, is_folder)
-
-
-class _Pending:
-    """The hints that wait, each path once; for any thread."""
-
-    def __init__(self, root: Path, wake: Callable[[], object]) -> None:
-        self._root = root
-        self._wake = wake
-        self._lock = threading.Lock()
-        self._paths: dict[Path, str] = {}
-        self._everything = ""
-
-    def add(self, path: Path, why: str) -> None:
-        with self._lock:
-            is_first = not self._paths and not self._everything
-            if not self._everything:
-                self._paths[path] = why
-            if len(self._paths) > MOST_PATHS:
-                self._paths, self._everything = {}, f"more than {MOST_PATHS} files have changed"
-        if is_first:
-            self._wake()
-
-    def everything(self, why: str) -> None:
-        with self._lock:
-            is_first = not self._paths and not self._everything
-            self._paths, self._everything = {}, self._everything or why
-        if is_first:
-            self._wake()
-
-    def drain(self) -> list[Hint]:
-        with self._lock:
-            paths, everything = self._paths, self._everything
-            self._paths, self._everything = {}, ""
-        if everything:
-            return [Hint(self._root, None, everything)]
-        return [Hint(self._root, path, why) for path, why in paths.items()]
 
 
 def _identity(root: Path) -> tuple[int, int] | None:
