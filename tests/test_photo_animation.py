@@ -161,7 +161,7 @@ def test_a_pngs_first_frame_may_be_restored_to_nothing_and_its_still_picture_is_
         lambda file: file.replace(struct.pack(">IIII", 2, 1, 2, 0), struct.pack(">IIII", 2, 1, 5, 0)),
         lambda file: file.replace(b"acTL" + struct.pack(">I", 5), b"acTL" + struct.pack(">I", 6)),
     ],
-    ids=["numbers in disorder", "beyond the canvas", "a frame too few"],
+    ids=["numbers in the wrong order", "beyond the canvas", "a frame too few"],
 )
 def test_an_animated_png_that_breaks_the_rules_is_told(damage: Any, tmp_path: Path) -> None:
     file = bytearray(damage(apng(6, PARTIAL)))

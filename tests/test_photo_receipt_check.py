@@ -202,7 +202,7 @@ def test_alpha_that_was_opaque_all_over_is_no_loss(tmp_path: Path) -> None:
     photo = read_photo(tmp_path / "a.png", max_megapixels=10)
     photo = photo.with_frames([frame.with_floats(frame.floats() * np.float32(0.9)) for frame in photo.frames])
     receipt = write_photo(photo, tmp_path / "b.webp", WriteOptions(strict=True), overwrite=False)
-    assert "alpha dropped: all of it was opaque" in entries(receipt)
+    assert "alpha dropped: every pixel was opaque" in entries(receipt)
 
 
 def test_a_recipe_that_the_encoder_leaves_out_lies_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def written(photo: Photo, tmp_path: Path) -> bytes:
 def test_the_first_counts_and_the_rest_is_told_and_gone(tmp_path: Path, name: str) -> None:
     what, _, ending = name.partition(".")
     photo = read(tmp_path, name, FILES[name](*VALUES[what]))
-    assert [entry.detail for entry in photo.changes if entry.part == TOLD[what]] == ["the first one counts"]
+    assert [entry.detail for entry in photo.changes if entry.part == TOLD[what]] == ["readers use the first"]
     result = written(photo, tmp_path)
     for gone in (SECOND, THUMBNAIL):
         assert gone not in result

@@ -210,7 +210,7 @@ def _stripped(blocks: Blocks, same: bool, receipt: list[Entry]) -> Blocks:
     parts = {"EXIF": blocks.exif, "XMP": blocks.xmp}
     gone = [part for part, content in parts.items() if content is not None]
     gone += dict.fromkeys(WORDS.get(name, name) for name, _ in blocks.others if name not in _COLOUR_AND_SIZE)
-    receipt += [dropped(part, "as asked for", lost=False) for part in gone]
+    receipt += [dropped(part, "as you asked", lost=False) for part in gone]
     return replace(blocks, exif=None, xmp=None, others=kept_blocks)
 
 

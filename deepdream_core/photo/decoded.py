@@ -98,7 +98,7 @@ def _left_out(part: str) -> Entry:
     if "thumbnail" in part:
         return dropped("thumbnail", "it showed the old picture", lost=False)
     if _REPEATED.fullmatch(part):
-        return dropped(part, "the first one counts")
+        return dropped(part, "readers use the first")
     known = "damaged" in part or part.startswith(("TIFF tags", "linked"))
     return dropped(part, "" if known else "it no longer fits the dreamed picture")
 

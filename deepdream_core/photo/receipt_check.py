@@ -60,7 +60,7 @@ def _samples(facts: Facts, frames: Sequence[Frame]) -> Iterator[Entry]:
     alphas = [frame.alpha for frame in frames]
     if facts.alpha is False and any(alpha is not None for alpha in alphas):
         opaque = all(alpha is None or (alpha == frame.white).all() for alpha, frame in zip(alphas, frames, strict=True))
-        yield dropped("alpha", "all of it was opaque" if opaque else _NOT_THERE, lost=not opaque)
+        yield dropped("alpha", "every pixel was opaque" if opaque else _NOT_THERE, lost=not opaque)
     extra = tuple(len(frame.extra_kinds) + (frame.alpha is not None) for frame in frames)
     if facts.extra and facts.extra != extra and any(frame.extra_kinds for frame in frames):
         yield dropped("extra channels", _NOT_THERE)

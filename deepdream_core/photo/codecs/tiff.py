@@ -120,7 +120,7 @@ def _refuse(picture: Picture) -> None:
     if page.imagedepth > 1 or photometric not in tiff_samples.READ:
         raise PictureError(f"holds colours of a kind that is not read ({page.photometric.name})", "export it as RGB")
     if page.sampleformat not in (1, 3, None):
-        raise PictureError("holds signed or complex numbers, which are no colours", "export it with 8 or 16 bits")
+        raise PictureError("holds signed or complex numbers, which are not colours", "export it with 8 or 16 bits")
 
 
 def facts_of(data: bytes | bytearray) -> Facts:

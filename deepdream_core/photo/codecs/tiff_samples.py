@@ -28,7 +28,7 @@ def with_channels_last(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
     """Return a page's samples as [H, W, C]; raises `FormatError` if they are too few or too many."""
     height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel
     if samples.size != height * width * channels:
-        raise FormatError("its samples do not fill it")
+        raise FormatError("it has too few or too many samples")
     if channels > 1 and int(page.planarconfig) == 2:
         return np.ascontiguousarray(samples.reshape(channels, height, width).transpose(1, 2, 0))
     return samples.reshape(height, width, channels)

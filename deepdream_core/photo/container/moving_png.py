@@ -49,7 +49,7 @@ def moving_of(view: memoryview) -> Moving | None:
     for control, data in zip(parts.controls[: parts.announced], parts.data, strict=False):
         _, across, down, left, top, above, below, disposal, over = control
         if not (across and down and left + across <= width and top + down <= height and disposal < 3 and over < 2):
-            raise FormatError("the animated PNG has a frame that is wrong")
+            raise FormatError("the animated PNG has a wrong frame")
         duration = float(Fraction(above * 1000, below or 100))
         place = (left, top, across, down)
         frames.append(Stored(*place, duration, _DISPOSALS[disposal], bool(over), _file(parts, (across, down), data)))
@@ -74,7 +74,7 @@ def _parts(view: memoryview) -> _Parts:
             parts.still.append(payload)
         elif kind in ("fcTL", "fdAT") and parts.announced:
             if int.from_bytes(payload[:4], "big") != number or (kind == "fcTL" and len(payload) != _CONTROL.size):
-                raise FormatError("the animated PNG has its frames in disorder")
+                raise FormatError("the animated PNG has its frames in the wrong order")
             number += 1
             if kind == "fcTL":
                 parts.controls.append(_CONTROL.unpack(payload))

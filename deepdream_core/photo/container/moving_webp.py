@@ -31,13 +31,13 @@ def moving_of(view: memoryview) -> Moving | None:
         raise FormatError("the WebP's header is damaged")
     width, height = _number(header[4:7]) + 1, _number(header[7:10]) + 1
     if any(frame.left + frame.width > width or frame.top + frame.height > height for frame in stored):
-        raise FormatError("the WebP has a frame that is wrong")
+        raise FormatError("the WebP has a wrong frame")
     return Moving(width, height, _number(control[4:6]), stored)
 
 
 def _stored(payload: memoryview) -> Stored:
     if len(payload) < _HEAD:
-        raise FormatError("the WebP has a frame that is damaged")
+        raise FormatError("the WebP has a damaged frame")
     left, top, across, down, duration = (_number(payload[at : at + 3]) for at in range(0, 15, 3))
     flags = payload[15]
     coded = [chunk for chunk in _within(payload[_HEAD:]) if chunk.name in _CODED]
