@@ -336,6 +336,7 @@ def test_a_shortage_of_memory_fails_one_picture_and_not_the_others(tmp_path: Pat
     script = (
         "import resource, torch, sys; from deepdream_core.cli.main import run;"
         "import deepdream_core.engine.engine, deepdream_core.work.batch;"
+        "import deepdream_core.photo.writing, deepdream_core.photo.codecs.png;"  # libraries do not count
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 900_000_000, resource.RLIM_INFINITY));"
         "sys.argv = ['deepdream', 'dream', 'large.png', 'small.png', '--finest', '64', '--iterations', '1'];"

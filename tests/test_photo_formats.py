@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from deepdream_core.errors import DamagedPictureError, PictureError
 from deepdream_core.photo import container, formats, read_photo, write_photo
 from deepdream_core.photo.codecs import Codec, codec_of, pillow
 from deepdream_core.photo.container import Blocks
@@ -89,3 +90,14 @@ def test_nobody_waits_for_the_library_of_another_format(tmp_path: Path) -> None:
         "assert not {'tifffile', 'imagecodecs', 'pillow_heif', 'pillow_jxl'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.png")], check=True)
+
+
+def test_a_library_that_is_missing_is_not_a_damaged_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PICTURE.save(tmp_path / "a.png")
+    write_photo(read_photo(tmp_path / "a.png", max_megapixels=10), tmp_path / "a.jxl", overwrite=False)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(
+        PictureError, match=r"a\.jxl: a library for its format cannot be loaded \(imagecodecs\)"
+    ) as caught:
+        read_photo(tmp_path / "a.jxl", max_megapixels=10)
+    assert not isinstance(caught.value, DamagedPictureError)

@@ -118,6 +118,9 @@ def errors_in_words(path: Path) -> Iterator[None]:
             raise PictureError(f"{path}: is a folder", "give a picture") from None
         except PermissionError:
             raise PictureError(f"{path}: no permission to read it", "change its permissions") from None
+        except ImportError as error:
+            what = f"{path}: a library for its format cannot be loaded ({error.name or 'unknown'})"
+            raise PictureError(what, "see deepdream doctor") from None
         except MemoryError:
             raise PictureError(f"{path}: not enough memory to decode it", "close other programs") from None
         except PictureError as error:
