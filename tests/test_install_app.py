@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import pytest
-from installation import user_folders
 from small_project import ROOT, House, listing
 from test_install import needs_mount, one_line
 
@@ -23,6 +22,7 @@ sys.path.insert(0, str(ROOT / "install"))
 import launcher
 from app import fingerprint
 from errors import InstallError
+from installation import user_folders
 
 from deepdream_core import config
 from deepdream_core.engine import fetch
