@@ -398,7 +398,7 @@ def test_what_the_helper_refuses_is_one_sentence_and_the_next_step(
         ("failed", {"code": "worker_died", "what": "it died", "next_step": "x"}, "worker_died", "It died. Try again"),
         ("failed", {"code": "weights", "what": "no weights", "next_step": "fetch"}, "weights", "No weights. Fetch."),
         ("cancelled", {"why": "stopping"}, "stopping", "The helper is stopping"),
-        ("cancelled", {"why": "replaced"}, "replaced", "The job made place"),
+        ("cancelled", {"why": "replaced"}, "replaced", "A newer job replaced this one"),
         ("progress", {"nothing": 1}, "internal", "KeyError: 'fraction'. This is a bug"),
     ],
 )  # fmt: skip
