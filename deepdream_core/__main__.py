@@ -27,7 +27,7 @@ def run() -> NoReturn:
     try:
         from deepdream_core.cli import streams
 
-        streams.settle()
+        streams.prepare()
         if not os.path.isabs(os.environ.get("HOME", os.sep)):  # noqa: PTH117
             del os.environ["HOME"]  # empty or relative it names no place; the system's list of users does
         from deepdream_core.cli import main

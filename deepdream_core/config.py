@@ -1,6 +1,6 @@
-"""`config.yaml` → settings: the built-in file, and over it a user's own, key by key.
+"""`config.yaml` → settings: the built-in file, overridden key by key by the user's own file.
 
-The built-in file lies at the top of the project; a user's own in the platform's config folder, or where `--config` says.
+The built-in file lies at the top of the project, the user's own in the platform's config folder or at `--config`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def builtin_config_path() -> Path:
-    """Return where the built-in config.yaml lies: beside this file when installed, at the project's top in a clone."""
+    """Return the path of the built-in config.yaml: beside this file when installed, at the project's top in a clone."""
     here = Path(__file__).resolve().parent
     installed = here / "config.yaml"
     return installed if installed.exists() else here.parent / "config.yaml"
 
 
 def user_config_path() -> Path:
-    """Return where a user's own config.yaml is looked for."""
+    """Return the path of the user's own config.yaml, which need not exist."""
     import platformdirs
 
     try:
@@ -45,7 +45,7 @@ def user_config_path() -> Path:
 
 
 def load_config(path: Path | None = None) -> Config:
-    """Read the built-in config.yaml and over it the one at `path`, or the user's own when there is one.
+    """Read the built-in config.yaml, overridden by the file at `path`, or by the user's own file if there is one.
 
     Raises `SettingsError` with the file, the key's path, the value, what is allowed and the nearest valid key.
     """
@@ -54,8 +54,10 @@ def load_config(path: Path | None = None) -> Config:
     config = _config(tree, str(builtin))
     own = path or user_config_path()
     if path is None and not own.exists():
-        if own.is_symlink():  # to a disk that is away perhaps: going on without what it holds would do something else
-            raise SettingsError(f"{own} is a link to {own.readlink()}, which is not there", "mend or remove the link")
+        if own.is_symlink():  # perhaps to an unmounted disk: without its content the result would differ
+            raise SettingsError(
+                f"{own} is a link to {own.readlink()}, which does not exist", "repair or remove the link"
+            )
         return config
     over = _read_yaml(own)
     if isinstance(dream := over.get("dream"), dict):
@@ -68,8 +70,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         tree = yaml.load(path.read_bytes(), Loader=_UniqueKeyLoader)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}", "give a readable config.yaml with --config") from None
-    except Exception as error:  # besides YAMLError its readers of numbers and dates raise nearly anything
-        raise SettingsError(f"{path}: not valid YAML: {_yaml_problem(error)}", _MEND) from None
+    except Exception as error:  # besides YAMLError, its number and date parsers raise nearly anything
+        raise SettingsError(f"{path}: not valid YAML: {_yaml_problem(error)}", _FIX) from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -80,7 +82,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
-_MEND = "mend that line; what begins with * ! @ or & needs quotes"
+_FIX = "correct that line; text that begins with * ! @ or & needs quotes"
 
 
 def _yaml_problem(error: Exception) -> str:
@@ -91,7 +93,7 @@ def _yaml_problem(error: Exception) -> str:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word; here it is an error."""
+    """A loader that refuses duplicate keys, of which YAML silently takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -109,11 +111,11 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def _overlaid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with the keys of `over` laid over it, sections merged; layers and lists are replaced as a whole."""
+    """Return `base` overridden by `over`: sections are merged; layers and lists are replaced as a whole."""
     merged = dict(base)
     for key, value in over.items():
         if value is None and isinstance(merged.get(key), dict | list):
-            continue  # a section without content changes nothing
+            continue  # an empty section changes nothing
         below = merged.get(key)
         both = isinstance(below, dict) and isinstance(value, dict) and "object" not in kinds_of(DreamSettings, key)
         merged[key] = _overlaid(below, value) if both and below is not None else value
@@ -147,7 +149,7 @@ def _config(tree: dict[str, Any], source: str) -> Config:
 
 
 def _patterns(given: object, where: str) -> tuple[str, ...]:
-    """Return the patterns of names to ignore, of a list of them or of a single one."""
+    """Return the patterns of names to ignore, from a list or a single pattern."""
     if given is None:
         return ()
     for place, pattern in enumerate(given if isinstance(given, list) else [given]):
@@ -157,13 +159,13 @@ def _patterns(given: object, where: str) -> tuple[str, ...]:
         if not pattern.removeprefix("!") or "/" in pattern:
             raise SettingsError(
                 f"{name}: {pattern!r:.80} is not the name of a file or folder",
-                'give a name alone, in which * and ? stand for letters, as "*-small.jpg"',
+                'give a name alone, in which * and ? stand for letters, such as "*-small.jpg"',
             )
     return tuple(given) if isinstance(given, list) else (str(given),)
 
 
 def _folders(given: object, presets: Collection[str], where: str) -> tuple[FolderSettings, ...]:
-    """Return the drop folders of a list of paths, or of mappings with more to each; `presets` are the known ones' names."""
+    """Return the drop folders from a list of paths or of mappings; `presets` are the names of the known presets."""
     if given is None:
         return ()
     if not isinstance(given, list):
@@ -200,7 +202,7 @@ def _folder(entry: object, presets: Collection[str], where: str) -> FolderSettin
 
 
 def _under(where: str) -> Callable[[str], str]:
-    """Return what turns a key into its path below `where`."""
+    """Return a function that turns a key into its path below `where`."""
     return lambda key: f"{where}.{key}"
 
 

@@ -3,16 +3,16 @@
 ::
 
     DeepDreamError          1
-    ├── SettingsError       2   an option, a key of config.yaml, a preset or layer name
-    ├── PictureError        3   the input: missing, of a kind that is not read, too large
-    │   └── DamagedPictureError 3  empty, truncated or damaged: perhaps not all of it is there yet
+    ├── SettingsError       2   a wrong option, key of config.yaml, preset or layer name
+    ├── PictureError        3   the input: missing, of an unknown kind, too large
+    │   └── DamagedPictureError 3  empty, truncated or damaged: perhaps still being written
     ├── OutputError         4   the output: exists, no room, no permission
     ├── WeightsError        5   the weights file: missing, truncated, altered, of another network
-    ├── DeviceError         6   the device or precision asked for is not there
+    ├── DeviceError         6   the requested device or precision is not available
     │   └── OutOfMemoryError 6  even the smallest tile does not fit
     ├── NumericError        7   the network returned NaN or infinity
-    ├── HelperError         8   the helper: none runs, cannot start, another version's, lost
-    └── ServiceError        9   the background service: not installed, failed, nobody to look after it
+    ├── HelperError         8   the helper: does not run, cannot start, has another version, was lost
+    └── ServiceError        9   the background service: not installed, failed, no service manager
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class DeepDreamError(Exception):
-    """Something a user can cause or mend, told in one line: `what` happened and what to do `next_step`."""
+    """Something a user can cause or repair, in one line: `what` happened and the `next_step`."""
 
     exit_code: ClassVar[int] = 1
 
@@ -48,7 +48,7 @@ class SettingsError(DeepDreamError):
 
 
 class PictureError(DeepDreamError):
-    """The input cannot be dreamed: missing, not a picture, broken, too large."""
+    """The input cannot be dreamed: it is missing, not a picture, broken or too large."""
 
     exit_code = 3
 
@@ -60,7 +60,7 @@ class DamagedPictureError(PictureError):
 class OutputError(DeepDreamError):
     """The output cannot be written: it exists, there is no room, no permission.
 
-    `errno` is the system's number of the error where it was the disk or the folder that refused, None where it was not.
+    `errno` is the system's error number if the disk or the folder refused, else None.
     """
 
     exit_code = 4
@@ -77,7 +77,7 @@ class WeightsError(DeepDreamError):
 
 
 class DeviceError(DeepDreamError):
-    """The device or precision asked for is not available."""
+    """The requested device or precision is not available."""
 
     exit_code = 6
 
@@ -93,7 +93,7 @@ class NumericError(DeepDreamError):
 
 
 class HelperError(DeepDreamError):
-    """There is no helper, it cannot start, is another version's, or was lost; `code` as in the helper's protocol."""
+    """The helper does not run, cannot start, has another version, or was lost; `code` as in the helper's protocol."""
 
     exit_code = 8
 
@@ -103,7 +103,7 @@ class HelperError(DeepDreamError):
 
 
 class ServiceError(DeepDreamError):
-    """The background service is not installed, has failed, or the system has nobody to look after it."""
+    """The background service is not installed, has failed, or the system has no service manager."""
 
     exit_code = 9
 

@@ -1,4 +1,4 @@
-"""What the GIMP plug-in is told when it is installed: where the helper is, how to start it, presets, layers, ranges.
+"""The facts that the GIMP plug-in gets when it is installed: where the helper is, how to start it, presets, controls.
 
 `python -m deepdream_core.plugin_facts` prints it as JSON, which `python3 install gimp` writes as `deepdream.json` beside
 the plug-in: GIMP's Python has neither this package nor pydantic, and a sandboxed GIMP sees other folders than the helper.
@@ -26,7 +26,7 @@ _BOUNDS = {"minimum": "minimum", "maximum": "maximum", "exclusiveMinimum": "abov
 
 
 def plugin_facts(config: Config) -> dict[str, Any]:
-    """Return the content of `deepdream.json`, which is secret: it lets its reader use the helper.
+    """Return the content of `deepdream.json`, which is secret: its reader can use the helper.
 
     Raises `WireError` for a user without folders, and for a damaged service file. Presets come with all their
     settings, those of the user's own config.yaml included.
@@ -54,13 +54,13 @@ def plugin_facts(config: Config) -> dict[str, Any]:
 
 
 def _service() -> dict[str, Any] | None:
-    """Return host, port and token of the helper as a service, None where none is installed."""
+    """Return host, port and token of the background service, None where it is not installed."""
     endpoint = service_endpoint.read_service(service_endpoint.service_path())
     return None if endpoint is None else service_endpoint.words_of(endpoint)
 
 
 def helper_command() -> list[str]:
-    """Return what starts the helper from anywhere; -I: no folder or variable there lends it modules."""
+    """Return the command that starts the helper from anywhere; -I keeps it from importing modules found there."""
     return [os.path.abspath(sys.executable), "-I", "-m", "deepdream_core", "helper", "--on-demand"]  # noqa: PTH100 - links kept
 
 
@@ -128,7 +128,7 @@ def _number(key: str, control: Control, *, whole: bool) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Print the facts; return 0, or the error's exit code when config.yaml is wrong, told in one line on stderr."""
+    """Print the facts; return 0, or the error's exit code when config.yaml is wrong, printed in one line on stderr."""
     try:
         print(json.dumps(plugin_facts(load_config()), indent=1))  # ASCII, whatever the terminal's encoding
     except (DeepDreamError, wire.WireError) as error:

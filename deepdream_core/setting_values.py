@@ -59,20 +59,20 @@ Devices = Annotated[
 ]
 
 
-def _from_the_top(path: str) -> str:
-    # Where ~ leads is asked when the folder is used: other commands need no home.
+def _absolute(path: str) -> str:
+    # ~ is resolved when the folder is used: other commands need no home.
     in_home = path == "~" or path.startswith(("~/", f"~{os.sep}"))
     if "\0" in path or not (in_home or Path(os.path.expanduser(path)).is_absolute()):
-        raise ValueError(f"{path!r:.80} is not a whole path — write it from the top, as ~/DeepDream or /data/drop")
+        raise ValueError(f"{path!r:.80} is not an absolute path — write it in full, such as ~/DeepDream or /data/drop")
     return path
 
 
-FolderPath = Annotated[str, Field(min_length=1), AfterValidator(_from_the_top)]
+FolderPath = Annotated[str, Field(min_length=1), AfterValidator(_absolute)]
 
 
 @cache
 def ends_of(hours: str) -> tuple[datetime.time, datetime.time]:
-    """Return when hours such as `22:00-07:00` begin and end; raises `ValueError` for what is not two times of day."""
+    """Return the begin and end of hours such as `22:00-07:00`; raises `ValueError` for anything but two times of day."""
     begin, end = (part.strip() for part in hours.split("-"))
     end = "00:00" if end == "24:00" else end
     return _time_of(begin), _time_of(end)
@@ -82,7 +82,7 @@ def _time_of(text: str) -> datetime.time:
     return datetime.datetime.strptime(text, "%H:%M").time()
 
 
-def _some_hours(hours: str) -> str:
+def _not_empty(hours: str) -> str:
     begin, end = ends_of(hours)
     if begin == end:
         raise ValueError(f"{hours!r} begins and ends at the same time — give it two different times, or null")
@@ -93,5 +93,5 @@ _TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
 Hours = Annotated[
     str,
     Field(pattern=f"^ *{_TIME} *- *({_TIME}|24:00) *$", description='hours in quotes, as "22:00-07:00"'),
-    AfterValidator(_some_hours),
+    AfterValidator(_not_empty),
 ]

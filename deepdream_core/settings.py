@@ -1,4 +1,4 @@
-"""Settings: every default, range and description declared once, as checked, frozen objects."""
+"""All settings as checked, frozen objects: each default, range and description is declared here once."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ Pooling = Literal["max", "average"]
 
 
 class DreamSettings(Strict):
-    """How to dream: everything that decides what the picture looks like, and nothing about the machine."""
+    """How to dream: everything that affects the picture, and nothing about the machine."""
 
     layers: Annotated[
         Layers,
         Group.LOOK,
         Flag("NAME[=WEIGHT]", tuple((layer.name, f"torchvision's {layer.index}") for layer in LAYERS)),
         Control(
-            "Layer of the _network", 1, argument="layer", description="early layers know textures, late ones things"
+            "Layer of the _network",
+            1,
+            argument="layer",
+            description="early layers give textures, late layers give things",
         ),
     ] = Field(
         {"pool4": 1.0}, description="layers whose activations grow, by name or torchvision index, each with a weight"
@@ -39,13 +42,13 @@ class DreamSettings(Strict):
         Control("_Forms (pooling)", 12, words={"max": "many small (max)", "average": "few large (average)"}),
     ] = Field(
         "max",
-        description="how the network's pools sum up: max, many small creatures; average, few large, flowing forms",
+        description="how the network pools: max gives many small creatures, average few large, flowing forms",
     )
     natural: Annotated[float, Group.COLOUR, Control("N_atural colours", 11, unless="keep_colours")] = Field(
-        0.97, ge=0, le=1, description="how far steps are kept to a photograph's own colours: 0 rainbow, 1 nearly gray"
+        0.97, ge=0, le=1, description="how closely the dream keeps to the photo's own colours: 0 rainbow, 1 nearly gray"
     )
     keep_colours: Annotated[bool, Group.COLOUR, Control("_Keep the photo's colours", 13)] = Field(
-        False, description="dream in lightness alone, whatever natural is; hue and chroma stay the photo's"
+        False, description="dream in lightness alone and keep the photo's hue and chroma; natural then has no effect"
     )
     octaves: Annotated[
         Annotated[int, Field(ge=1, le=40)] | Literal["auto"],
@@ -53,7 +56,7 @@ class DreamSettings(Strict):
         Control("Octa_ves", 3, most=40, right=12, arrow=1, numbers={"auto": 0}),
     ] = Field("auto", description="sizes to dream at; auto: as many as fit until the short side is about 120 px")
     octave_scale: Annotated[float, Group.PATTERN] = Field(
-        1.3, ge=1.05, le=4, description="how much larger each octave is than the one before"
+        1.3, ge=1.05, le=4, description="size of each octave relative to the previous one"
     )
     finest: Annotated[
         Annotated[int, Field(ge=32, le=100_000)] | Literal["full"],
@@ -65,7 +68,7 @@ class DreamSettings(Strict):
         description="short side in px at which dreaming stops; smaller is coarser and faster; full: the picture's own size",
     )
     upscale: Annotated[bool, Group.PATTERN] = Field(
-        False, description="also enlarge pictures smaller than finest to it while dreaming"
+        False, description="enlarge pictures smaller than finest while dreaming"
     )
     iterations: Annotated[int, Group.LOOK, Control("_Iterations", 4, most=1000, right=50, arrow=1)] = Field(
         10, ge=1, le=100_000, description="gradient steps in each octave; more is stronger"
@@ -77,7 +80,10 @@ class DreamSettings(Strict):
         "std", description="what each gradient is divided by: standard deviation, mean absolute value, nothing"
     )
     laplacian: Annotated[int, Group.PATTERN] = Field(
-        0, ge=0, le=10, description="bands of the gradient brought to equal strength, so that large shapes grow too"
+        0,
+        ge=0,
+        le=10,
+        description="frequency bands of the gradient with equal strength; more bands let larger shapes grow",
     )
     smooth: Annotated[float, Group.PATTERN, Control("S_moothing", 6, most=20, right=5, arrow=0.1)] = Field(
         0.3,
@@ -89,7 +95,7 @@ class DreamSettings(Strict):
         16, ge=0, le=10_000, description="largest random shift in px before each step"
     )
     tv: Annotated[float, Group.ADVANCED] = Field(
-        0.0, ge=0, le=100, description="total-variation weight: how strongly noise in the dream is calmed"
+        0.0, ge=0, le=100, description="total-variation weight; larger removes more noise from the dream"
     )
     soft_limit: Annotated[bool, Group.COLOUR] = Field(
         True, description="let steps fade toward black and white, so that nothing is clipped"
@@ -111,17 +117,17 @@ EARLIER: dict[str, Any] = {
     "keep_colours": False,
     "soft_limit": False,
 }
-"""What was done before there was a setting for it: what a recipe means that was made then and does not name it."""
+"""The values that older recipes imply: what the engine did before each of these settings existed."""
 
 
 def as_it_was(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings completed by `EARLIER` where they name all that there was before it: they were written then."""
+    """Return the settings; if they name every older setting, `EARLIER` fills in the newer ones that they lack."""
     whole = DreamSettings.model_fields.keys() - EARLIER.keys() <= given.keys()
     return {**EARLIER, **given} if whole else dict(given)
 
 
 class EngineSettings(Strict):
-    """Where and how to compute: what suits this machine."""
+    """Where and how this machine computes."""
 
     device: Annotated[str, Flag("auto|cpu|cuda[:N]|mps", ("auto", "cpu", "cuda", "cuda:0", "mps"))] = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps"
@@ -141,26 +147,31 @@ class EngineSettings(Strict):
         "auto", description="devices of the helper, each with a process of its own; auto: device, or all CUDA devices"
     )
     keep_free_mb: int = Field(
-        0, ge=0, le=10_000_000, description="drop folders pause while the device has less free memory in MB; 0: never"
+        0,
+        ge=0,
+        le=10_000_000,
+        description="drop folders pause while the device has less free memory than this, in MB; 0: never",
     )
 
 
 class HelperSettings(Strict):
-    """How the helper, the process that owns the devices, behaves."""
+    """How the helper behaves, the process that owns the devices."""
 
     port: int = Field(0, ge=0, le=65_535, description="port on the loopback address; 0: any free one")
     idle_unload_s: float = Field(
-        300.0, ge=0, le=1e7, description="seconds without a job after which a device's memory is given back"
+        300.0, ge=0, le=1e7, description="seconds without a job after which the helper frees a device's memory"
     )
     idle_exit_s: float = Field(
-        1800.0, ge=0, le=1e7, description="seconds without a job after which a helper started on demand ends"
+        1800.0, ge=0, le=1e7, description="seconds without a job after which a helper started on demand exits"
     )
-    max_queued: int = Field(64, ge=1, le=100_000, description="jobs that may wait; more are asked to come back later")
+    max_queued: int = Field(
+        64, ge=1, le=100_000, description="jobs that may wait; the helper tells further clients to come back later"
+    )
     max_memory_mb: int = Field(
-        8000, ge=16, le=10_000_000, description="memory in MB for pictures that wait, run or are finished"
+        8000, ge=16, le=10_000_000, description="memory in MB for waiting, running and finished pictures"
     )
     keep_results_s: float = Field(
-        3600.0, ge=0, le=1e7, description="seconds that a finished picture waits for a client that vanished"
+        3600.0, ge=0, le=1e7, description="seconds that the helper keeps a finished picture for a client that vanished"
     )
 
 
@@ -172,16 +183,18 @@ def _not_before_settled(give_up_s: float, info: ValidationInfo) -> float:
 
 
 class FolderSettings(Strict):
-    """One drop folder: where it is, which preset it applies, and what becomes of what is dropped."""
+    """One drop folder: its path, its preset, and what happens to dropped files."""
 
     path: FolderPath = Field(description="the folder that pictures are dropped into, as ~/DeepDream or /data/drop")
     preset: str | None = Field(
-        None, description="preset for pictures that lie in no preset's folder; null: the defaults"
+        None, description="preset for pictures outside the folders named like presets; null: the defaults"
     )
     originals: Literal["move", "keep", "trash"] = Field(
-        "move", description="what becomes of an original whose result is written: move it to done/, keep or trash it"
+        "move", description="what happens to an original once its result is written: move it to done/, keep or trash it"
     )
-    settle_s: float = Field(2.0, ge=0.1, le=3600, description="seconds that a file must rest before it is taken")
+    settle_s: float = Field(
+        2.0, ge=0.1, le=3600, description="seconds that a file must stay unchanged before it is dreamed"
+    )
     give_up_s: Annotated[float, AfterValidator(_not_before_settled)] = Field(
         600.0,
         ge=0.1,
@@ -191,26 +204,26 @@ class FolderSettings(Strict):
     )
     rescan_s: float = Field(60.0, ge=1, le=86_400, description="seconds between two searches of the whole folder")
     poll_s: float = Field(
-        10.0, ge=1, le=86_400, description="seconds between two searches where the system tells of no changes"
+        10.0, ge=1, le=86_400, description="seconds between two searches where the system reports no changes"
     )
     max_file_mb: float = Field(2000.0, gt=0, le=1_000_000, description="larger files in MB are refused before decoding")
     white: Annotated[float, Field(gt=0, le=1e30)] | None = Field(
-        None, description="value that is white in floating-point TIFFs, as 255; without it what the file says, else 1"
+        None, description="value of white in floating-point TIFFs, such as 255; default: what the file says, else 1"
     )
     quiet_hours: Hours | None = Field(
-        None, description="hours of the day in which nothing is dreamed, as 22:00-07:00; null: none"
+        None, description="hours of the day without dreaming, such as 22:00-07:00; null: none"
     )
     other_owners: bool = Field(
         False,
-        description="take files of other users, too, as of a scanner: only where you trust all who can write there",
+        description="also take files of other users, such as a scanner's; only where you trust all who can write there",
     )
     notify: bool = Field(False, description="a desktop notification when all that was dropped is done")
 
 
 class Preset(Strict):
-    """A named set of settings: one line that says what a person will see, and what differs from `dream`.
+    """A named set of settings: a line that says what the user will see, and the settings that differ from `dream`.
 
-    `family`: what it is listed under, as `animals`; None for a preset of the user's own that names none.
+    `family`: the heading that it is listed under, such as `animals`; None for a user's own preset without one.
     """
 
     description: str = Field(min_length=1)
@@ -229,23 +242,23 @@ class Config(Strict):
     ignore: tuple[str, ...] = ()
 
     def families(self) -> dict[str, list[str]]:
-        """Return the presets' names by family, in the order of the file; those without a family come last, as `other`."""
+        """Return the presets' names by family, in the order of the file; presets without a family come last, as `other`."""
         found: dict[str, list[str]] = {}
         for name in sorted(self.presets, key=lambda name: self.presets[name].family is None):
             found.setdefault(self.presets[name].family or "other", []).append(name)
         return found
 
     def engine_settings(self, overrides: Mapping[str, Any]) -> EngineSettings:
-        """Return the machine's settings overlaid by `overrides`; raises `SettingsError` naming the override."""
+        """Return the machine's settings with `overrides`; raises `SettingsError` naming the override."""
         return validated(EngineSettings, {**self.engine.model_dump(), **overrides}, as_option)
 
     def dream_settings(
         self, preset: str | None, overrides: Mapping[str, Any], name: Callable[[str], str] | None = None
     ) -> DreamSettings:
-        """Return the defaults overlaid by a preset, if one is named, and then by `overrides`.
+        """Return the defaults, overridden by the preset `preset`, if any, and then by `overrides`.
 
-        `name` is what the user calls a key, without it the option. Raises `SettingsError` naming the preset or the override
-        and what is allowed.
+        `name` turns a key into the user's name for it, by default the option. Raises `SettingsError` with the preset or the
+        override, and what is allowed.
         """
         if preset is not None and preset not in self.presets:
             raise SettingsError(f"unknown preset {preset!r}", nearest(preset, self.presets))

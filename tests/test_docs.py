@@ -55,7 +55,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 def test_the_tables_of_options_are_of_this_program() -> None:
     assert make_options.page() == make_options.PAGE.read_text("utf-8"), "run python docs/make_options.py"
-    assert "| `--natural` `F` | `0.97` | how far steps" in make_options.tables()
+    assert "| `--natural` `F` | `0.97` | how closely the dream" in make_options.tables()
     assert "| `--clamp`, `--no-clamp` | on |" in make_options.tables()
 
 

@@ -493,6 +493,6 @@ def test_in_german_gimp_the_plug_in_is_german() -> None:
     result = run_gimp(root, LABELS, plug_in_folder=plugin_folder.FOLDER, environ=GERMAN)
     (said,) = result.check()
     assert said["menu"] == "_DeepDream …"
-    assert said["blurb"].startswith("Lässt aus der Ebene wachsen")
+    assert said["blurb"].startswith("Lässt Muster, die ein neuronales Netz kennt")
     assert said["preset"] == "_Vorgabe"
     assert "[plug-in-deepdream" not in result.stderr

@@ -73,7 +73,7 @@ def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path: Path) -> None:
     answer = ran(*as_ordinary(*PROGRAM, "presets"), cwd=tmp_path, HOME=str(closed))
     assert answer.returncode == 1
     assert answer.stderr == (
-        f"error: {closed}/.config/deepdream/config.yaml: Permission denied — check that place and its permissions\n"
+        f"error: {closed}/.config/deepdream/config.yaml: Permission denied — check that path and its permissions\n"
     )
 
 

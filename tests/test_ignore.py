@@ -134,7 +134,10 @@ def test_a_config_may_say_more_or_nothing(tmp_path: Path) -> None:
         ("ignore: {a: b}", r"ignore: \{'a': 'b'\} is not a name"),
         ('ignore: ["old/"]', r"ignore\[0\]: 'old/' is not the name of a file or folder — give a name alone"),
         ('ignore: ["!"]', r"ignore\[0\]: '!' is not the name of a file or folder"),
-        ("ignore: [*.jpg]", r"line 1, column 11: .*— mend that line; what begins with \* ! @ or & needs quotes"),
+        (
+            "ignore: [*.jpg]",
+            r"line 1, column 11: .*— correct that line; text that begins with \* ! @ or & needs quotes",
+        ),
     ],
 )
 def test_patterns_that_cannot_be_meant_are_refused(tmp_path: Path, text: str, told: str) -> None:

@@ -452,7 +452,7 @@ def test_one_bad_picture_costs_the_others_nothing_and_sheets_are_no_pictures(
         (["a.png", "-o", "b.jpg"], 2, "-o b.jpg: is not a folder — give a folder"),
         (["a.png", "-o", "b.html"], 2, "-o b.html: is not a folder — give a folder"),
         (["a.png", "-o", "text.png/x"], 4, "cannot be written: Not a directory — choose another place with -o"),
-        (["a.png", "--layers", "--vary", "step=1,2"], 2, "--layers and --vary: each is a sheet of its own"),
+        (["a.png", "--layers", "--vary", "step=1,2"], 2, "--layers and --vary: each makes its own sheet"),
         (["a.png", "--preset", "eyes"], 2, "--preset eyes: the sheet shows every preset"),
         (["a.png", "--layers", "--preset", "eye"], 2, "unknown preset 'eye' — did you mean eyes?"),
         (["a.png", "--vary", "stepp=1,2"], 2, "--vary stepp: unknown key — did you mean step?"),

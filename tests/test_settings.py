@@ -151,7 +151,7 @@ def test_a_link_that_leads_nowhere_is_not_taken_for_no_configuration(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "deepdream").mkdir()
     (tmp_path / "deepdream" / "config.yaml").symlink_to(tmp_path / "away")
-    with pytest.raises(SettingsError, match=r"is a link to .*away, which is not there — mend or remove the link"):
+    with pytest.raises(SettingsError, match=r"is a link to .*away, which does not exist — repair or remove the link"):
         load_config()
 
 
@@ -229,12 +229,15 @@ def test_layers_by_name_index_or_with_weights(given: Any, expected: dict[str, fl
         ("folders: [{originals: keep}]", r"mine\.yaml: folders\[0\]\.path: is missing — give it: the folder that"),
         ("folders: [{path: ~}]", r"folders\[0\]\.path: None is not allowed — allowed: text"),
         ("folders: ['']", r"folders\[0\]\.path: '' is not allowed — allowed: text"),
-        ("folders: [drop]", r"folders\[0\]\.path: 'drop' is not a whole path — write it from the top, as ~/DeepDream"),
+        (
+            "folders: [drop]",
+            r"folders\[0\]\.path: 'drop' is not an absolute path — write it in full, such as ~/DeepDream",
+        ),
         (
             "folders: [~nobody-of-that-name/drop]",
-            r"folders\[0\]\.path: '~nobody-of-that-name/drop' is not a whole path",
+            r"folders\[0\]\.path: '~nobody-of-that-name/drop' is not an absolute path",
         ),
-        ('folders: ["/a\\0b"]', r"folders\[0\]\.path: '/a\\x00b' is not a whole path"),
+        ('folders: ["/a\\0b"]', r"folders\[0\]\.path: '/a\\x00b' is not an absolute path"),
         ("folders: [{path: /a, 1: 2}]", r"mine\.yaml: folders\[0\]\.1: the key 1 is not a name"),
         (
             "folders: [/a, {path: /b, orginals: keep}]",

@@ -12,22 +12,22 @@ from deepdream_core.cli.options import ConfigFile, Device, Precision, given_of
 def bench(
     device: Device = None,
     precision: Precision = None,
-    repeats: Annotated[int, typer.Option(min=1, help="runs of each; the fastest counts")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="runs of each measurement; the fastest counts")] = 3,
     memory: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="instead: dream one step of a picture of this size, tell peak memory"),
+        typer.Option(metavar="WxH", help="instead: dream one step of a picture of this size and print the peak memory"),
     ] = None,
     via_helper: Annotated[
         bool,
         typer.Option("--via-helper", help="instead: measure how long sending 12 megapixels through the helper takes"),
     ] = False,
     hot_folder: Annotated[
-        bool, typer.Option("--hot-folder", help="instead: how much of the engine's speed the hot folder keeps")
+        bool, typer.Option("--hot-folder", help="instead: measure how much of the engine's speed the hot folder keeps")
     ] = False,
-    pictures: Annotated[int, typer.Option(min=1, help="with --hot-folder: how many of 2 megapixels")] = 200,
+    pictures: Annotated[int, typer.Option(min=1, help="with --hot-folder: number of pictures of 2 megapixels")] = 200,
     side: Annotated[
         list[int] | None,
-        typer.Option(min=32, max=8192, metavar="PX", help="side of the square pictures measured; several are allowed"),
+        typer.Option(min=32, max=8192, metavar="PX", help="side of the square test pictures; may be repeated"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="print the table as one JSON object")] = False,
     config: ConfigFile = None,

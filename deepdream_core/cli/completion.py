@@ -1,4 +1,4 @@
-"""What may follow an option on the command line, for shells that complete words; where nothing does, they offer files."""
+"""The words that may follow an option, for shells that complete them; without any, shells offer files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Completion = tuple[str, str]
-"""A word, and what it stands for."""
+"""A word and its explanation."""
 
 
 def one_of(*words: str | Completion) -> Callable[[str], list[str | Completion]]:
@@ -24,20 +24,20 @@ def one_of(*words: str | Completion) -> Callable[[str], list[str | Completion]]:
 
 
 def preset(ctx: typer.Context, incomplete: str) -> list[Completion]:
-    """Return the presets whose name begins so, those of the user's configuration among them; none if that is not valid."""
+    """Return the matching presets, including the user's own; none if the configuration is not valid."""
     from deepdream_core.config import load_config
     from deepdream_core.errors import DeepDreamError
 
     given = ctx.params.get("config")
     try:
         known = load_config(Path(given) if given else None).presets
-    except (DeepDreamError, OSError):  # told when a command runs: here it would be written into what is being typed
+    except (DeepDreamError, OSError):  # shown when a command runs; here it would appear in the line being typed
         return []
-    return [(name, one.description) for name, one in known.items() if name.startswith(incomplete)]
+    return [(name, preset.description) for name, preset in known.items() if name.startswith(incomplete)]
 
 
 def setting(incomplete: str) -> list[Completion]:
-    """Return the settings whose name begins so, ready for values, with what each does."""
+    """Return the matching settings, each with = and its description."""
     from deepdream_core.settings import DreamSettings
 
     fields = DreamSettings.model_fields.items()

@@ -1,4 +1,4 @@
-"""The command line's part for `deepdream doctor`."""
+"""The command `deepdream doctor`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from deepdream_core.cli.options import ConfigFile  # noqa: TC001  # typer itself
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
-    fix: Annotated[bool, typer.Option("--fix", help="do the fixes that are safe, and look again")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="make the safe repairs and check again")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Look at everything the program needs, and say what to do; the exit code is the number of ✗. Changes nothing."""
+    """Check everything the program needs and say what to do; the exit code is the number of ✗. Changes nothing."""
     from deepdream_core.doctor.all_checks import all_checks
     from deepdream_core.doctor.run import examine, report_for
     from deepdream_core.machine.folders import UserFolders

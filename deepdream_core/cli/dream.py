@@ -51,7 +51,7 @@ def dream(
     ] = None,
     like: Annotated[
         Path | None,
-        typer.Option(metavar="IMAGE", readable=False, help="dream as this dreamed picture was: replay its recipe"),
+        typer.Option(metavar="IMAGE", readable=False, help="replay the recipe of this dreamed picture"),
     ] = None,
     dreaming: dict[str, Any] | None = None,
     mask: Annotated[
@@ -65,7 +65,7 @@ def dream(
     weights: WeightsOption = None,
     via_helper: ViaHelper = "auto",
     config: ConfigFile = None,
-    suffix: Annotated[str, typer.Option(metavar="TEXT", help="what a result's name gets before its ending")] = ".dream",
+    suffix: Annotated[str, typer.Option(metavar="TEXT", help="added to a result's name before its ending")] = ".dream",
     format: Annotated[
         str | None,
         typer.Option(
@@ -76,15 +76,16 @@ def dream(
         ),
     ] = None,
     quality: Annotated[
-        int | None, typer.Option(metavar="1-100", min=1, max=100, help="of lossy formats; default: the source's")
+        int | None,
+        typer.Option(metavar="1-100", min=1, max=100, help="quality of lossy formats; default: the source's"),
     ] = None,
     strip: Annotated[
         bool, typer.Option("--strip", help="leave out EXIF, GPS, XMP, captions and file names; colours stay right")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="refuse a result that would lose anything the input has")
+        bool, typer.Option("--strict", help="refuse to write a result that loses anything of the input")
     ] = False,
-    recipe: Annotated[bool, typer.Option("--recipe/--no-recipe", help="store in the result how it was made")] = True,
+    recipe: Annotated[bool, typer.Option("--recipe/--no-recipe", help="store the recipe in the result")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing results")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object per event")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print nothing but errors")] = False,
@@ -115,7 +116,7 @@ def dream(
     replayed = None if like is None else replay.replay_of(like, loaded, given_of(computing), masked=mask is not None)
     if replayed is not None:
         if preset is not None:
-            raise SettingsError("--like and --preset: both say how to dream", "give one of them")
+            raise SettingsError("--like and --preset: each says how to dream", "give only one")
         preset, settings = replayed.recipe.preset, replayed.settings(dreaming)
         preset_changed = replayed.recipe.preset_changed or settings != replayed.recipe.settings
         open_engine = partial(replayed.open_engine, reporter.note)
@@ -142,7 +143,7 @@ def dream(
 
 
 def _format(word: str | None) -> str | None:
-    """Return the name of the format that a person means; raises `SettingsError` for an unknown one."""
+    """Return the name of the format that a word means; raises `SettingsError` for an unknown word."""
     if word is None:
         return None
     name = format_named(word)

@@ -1,4 +1,4 @@
-"""The commands about the process that owns the devices: `status`, `helper`."""
+"""The commands for the process that owns the devices: `status`, `helper`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepdream_core.cli.options import ConfigFile  # noqa: TC001  # typer itself
 def status(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Show what the helper does – devices, memory held, jobs and their progress – and how the drop folders stand."""
+    """Show the helper's devices, memory, jobs and progress, and the state of the drop folders."""
     from deepdream_core.cli.status import print_status
 
     print_status(as_json=json)
@@ -22,9 +22,9 @@ def status(
 
 def helper(
     on_demand: Annotated[
-        bool, typer.Option("--on-demand", help="end when idle, and keep silent: how programs start it")
+        bool, typer.Option("--on-demand", help="exit when idle and print nothing; programs start it this way")
     ] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="end the one that runs")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="stop the running helper")] = False,
     config: ConfigFile = None,
 ) -> None:
     """Run the local process that owns the GPU for GIMP, the hot folder and other programs, until Ctrl-C."""

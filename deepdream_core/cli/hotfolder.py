@@ -1,4 +1,4 @@
-"""The command line's part for the hot folder: `watch`, `explain`, `retry`, `pause`, `resume`."""
+"""The commands for the hot folder: `watch`, `explain`, `retry`, `pause`, `resume`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from deepdream_core.cli.options import ConfigFile  # noqa: TC001  # typer itself
 def watch(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER]...", readable=False, help="drop folders; without: those of config.yaml"),
+        typer.Argument(metavar="[FOLDER]...", readable=False, help="drop folders; default: those of config.yaml"),
     ] = None,
     plain: Annotated[
-        bool, typer.Option("--plain", help="one line for each picture, as without a terminal, instead of a live table")
+        bool, typer.Option("--plain", help="print a line for each picture instead of a live table")
     ] = False,
     log: Annotated[
         Path | None,
         typer.Option(
-            "--log", metavar="FILE", readable=False, help="write the lines into this file: how services do it"
+            "--log", metavar="FILE", readable=False, help="write the lines into this file, as the service does"
         ),
     ] = None,
     config: ConfigFile = None,
@@ -38,7 +38,7 @@ def explain(
     path: Annotated[Path, typer.Argument(metavar="PATH", readable=False, help="a file in a drop folder")],
     config: ConfigFile = None,
 ) -> None:
-    """Say why a file in a drop folder is not done, or what it has become."""
+    """Say why a file in a drop folder is not done, or what became of it."""
     from deepdream_core.config import load_config
     from deepdream_core.hotfolder import explain as explaining
     from deepdream_core.hotfolder.shared_state import open_journal
@@ -46,8 +46,8 @@ def explain(
 
     journal = open_journal()
     try:
-        told = explaining.explained(path, explaining.watched(load_config(config)), journal)
-        print(f"{printable(str(path))}: {printable(told, lines=True)}")
+        text = explaining.explained(path, explaining.watched(load_config(config)), journal)
+        print(f"{printable(str(path))}: {printable(text, lines=True)}")
     finally:
         journal.close()
 
@@ -55,12 +55,12 @@ def explain(
 def retry(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", readable=False, help="files or folders in failed/, or that wait"),
+        typer.Argument(metavar="[PATH]...", readable=False, help="files or folders that failed or wait"),
     ] = None,
-    all_failed: Annotated[bool, typer.Option("--all", help="everything in failed/, and whatever waits")] = False,
+    all_failed: Annotated[bool, typer.Option("--all", help="everything in failed/, and every waiting file")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Put files from failed/ back, and try at once what waits."""
+    """Put files from failed/ back, and try waiting files at once."""
     from deepdream_core.config import load_config
     from deepdream_core.errors import OutputError, SettingsError
     from deepdream_core.hotfolder.explain import watched
@@ -72,31 +72,31 @@ def retry(
         raise SettingsError("retry: give files, or --all", "`deepdream status` shows how many failed")
     journal = open_journal()
     try:
-        told = retried(paths or [], watched(load_config(config)), journal)
+        results = retried(paths or [], watched(load_config(config)), journal)
     except OSError as error:
         raise OutputError(f"{error.filename}: {error.strerror}", "check the name and the permissions") from None
     finally:
         journal.close()
-    for path, what in told:
+    for path, what in results:
         print(f"{printable(str(path))}: {printable(what)}")
-    if all_failed and not told:
-        print("nothing had failed; what waits is tried at once")
+    if all_failed and not results:
+        print("nothing had failed; waiting files are tried at once")
 
 
 def pause() -> None:
-    """Let the hot folders rest until `deepdream resume`; the picture that is being dreamed is finished."""
+    """Pause the hot folders until `deepdream resume`; the current picture is still finished."""
     from deepdream_core.hotfolder.shared_state import set_paused
 
     set_paused(True)
-    print("the hot folders are paused; `deepdream resume` goes on")
+    print("the hot folders are paused; `deepdream resume` continues")
 
 
 def resume() -> None:
-    """Let the hot folders go on after `deepdream pause`."""
+    """Continue after `deepdream pause`."""
     from deepdream_core.hotfolder.shared_state import set_paused
 
     set_paused(False)
-    print("the hot folders go on")
+    print("the hot folders continue")
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""The commands that list what can be dreamed and how a picture was dreamed: `presets`, `recipe`, `layers`."""
+"""The commands that list presets and layers and show recipes: `presets`, `recipe`, `layers`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def recipe(
     json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Print how a dreamed picture was made."""
+    """Print the recipe of a dreamed picture."""
     from deepdream_core.config import load_config
     from deepdream_core.work.recipe import recipe_of
 
@@ -61,7 +61,7 @@ def recipe(
     elif json:
         from json import dumps
 
-        print(dumps(found.model_dump(mode="json")))  # ASCII: a program reads it, whatever the terminal's encoding
+        print(dumps(found.model_dump(mode="json")))  # ASCII: programs read it, in any encoding
     else:
         print(found.text(), end="")
 

@@ -1,4 +1,4 @@
-"""The command line's part for sheets to choose looks from: `looks`."""
+"""The command `deepdream looks`."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def looks(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUES",
-            help="instead of the presets: a setting's values, as step=1..4, step=1..4/7 or pooling=max,average; "
-            "of two settings, a table",
+            help="instead of the presets: a setting's values, such as step=1..4, step=1..4/7 or pooling=max,average; "
+            "two settings give a table",
             autocompletion=completion.setting,
         ),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="what --layers and --vary start from", show_default="classic",
+            metavar="NAME", help="the preset that --layers and --vary start from", show_default="classic",
             autocompletion=completion.preset,
         ),
     ] = None,
@@ -63,12 +63,12 @@ def looks(
     via_helper: ViaHelper = "auto",
     config: ConfigFile = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="replace files of these names that show something else")
+        bool, typer.Option("--overwrite", help="replace existing files that show something else")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object per event")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print nothing but errors")] = False,
 ) -> None:  # fmt: skip
-    """Show a picture in all presets, small: photo.looks.html and photo.looks.jpg beside it."""
+    """Show a picture in every preset, small, in photo.looks.html and photo.looks.jpg beside it."""
     from deepdream_core.config import load_config
     from deepdream_core.looks import report, run
     from deepdream_core.work import backend_choice, replay
@@ -82,13 +82,13 @@ def looks(
     words += [] if config is None else ["--config", str(config)]
     given |= another_engine(config, loaded)
     reporter = report.Json() if json else report.Quiet() if quiet else report.Text()
-    here = partial(replay.open_engine, machine)
-    remote = backend_choice.remote_opener(backend_choice.use_helper(via_helper), given, reporter.note, here)
+    local = partial(replay.open_engine, machine)
+    remote = backend_choice.remote_opener(backend_choice.use_helper(via_helper), given, reporter.note, local)
     order = run.Order(choice, side, tuple(words), overwrite, white)
     planned = run.plan(inputs, output, loaded.ignore)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        errors = run.run(planned, order, remote or here, reporter, max_megapixels=machine.max_megapixels)
+        errors = run.run(planned, order, remote or local, reporter, max_megapixels=machine.max_megapixels)
     except KeyboardInterrupt:
         reporter.interrupted()
         raise typer.Exit(INTERRUPTED) from None
@@ -100,7 +100,7 @@ def _choice(config: Config, preset: str | None, vary: list[str] | None, side: in
     from deepdream_core.looks.vary import of_variations
 
     if vary and layers:
-        raise SettingsError("--layers and --vary: each is a sheet of its own", "give one of them")
+        raise SettingsError("--layers and --vary: each makes its own sheet", "give only one")
     if vary:
         return of_variations(config, preset, vary, side)
     if layers:

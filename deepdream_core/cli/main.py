@@ -1,4 +1,4 @@
-"""The command `deepdream`. torch is imported only when dreaming starts, so that help and bad options answer at once."""
+"""The command `deepdream`. It imports torch only to dream, so that help and wrong options answer at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ for group in (dream, listings, weights, bench, helper, looks, hotfolder, doctor,
     group.register(app)
 
 COMPLETE = "_DEEPDREAM_COMPLETE"
-"""The variable by which a shell asks for what can follow, and the installer for the script that makes the shell ask."""
+"""A shell asks for completions through this variable, and the installer for the script that makes the shell ask."""
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's, which typer may carry inside itself
 
 
@@ -54,41 +54,41 @@ def _options(
 
 def run() -> int:
     """Run the command line and return its exit code; every error a user can cause is one line on stderr."""
-    if COMPLETE in os.environ:  # a shell asks; typer prepares for it only where it adds options of its own as well
+    if COMPLETE in os.environ:  # a shell asks; typer prepares for that only where it adds its own options
         from typer._completion_classes import completion_init
 
         completion_init()
     try:
         code = int(app(standalone_mode=False, prog_name="deepdream") or 0)
-        sys.stdout.flush()  # here, where what goes wrong with it can still be told
+        sys.stdout.flush()  # here, where an error can still be reported
         return code
     except DeepDreamError as error:
         return _complain(str(error), error.exit_code)
     except UsageError as error:
         help_was_shown = type(error).__name__ == "NoArgsIsHelpError"
-        told = getattr(error, "format_message", error.__str__)()
-        return SettingsError.exit_code if help_was_shown else _complain(f"{told} — see: deepdream --help", 2)
+        message = getattr(error, "format_message", error.__str__)()
+        return SettingsError.exit_code if help_was_shown else _complain(f"{message} — see: deepdream --help", 2)
     except (KeyboardInterrupt, typer.Abort):
         with contextlib.suppress(OSError):
             print("stopped", file=sys.stderr)
         return INTERRUPTED
-    except OSError as error:  # who reads a broken pipe wants no more
+    except OSError as error:  # a broken pipe has no reader to inform
         return 1 if isinstance(error, BrokenPipeError) else _complain(_in_words(error), 1)
     finally:
-        streams.let_go()
+        streams.flush()
 
 
 def _in_words(error: OSError) -> str:
-    """Return what the system refused: a file, or to take what was printed."""
+    """Return what the system refused: a file, or the output."""
     why = error.strerror or str(error)
     if error.filename is None:
         return f"output cannot be written: {why}"
-    return f"{printable(os.fsdecode(error.filename))}: {why} — check that place and its permissions"
+    return f"{printable(os.fsdecode(error.filename))}: {why} — check that path and its permissions"
 
 
 def _complain(text: str, code: int) -> int:
     with contextlib.suppress(OSError):
-        sys.stdout.flush()  # what was printed before comes before
+        sys.stdout.flush()  # earlier output comes first
     with contextlib.suppress(OSError):  # nobody reads it
         typer.secho("error: ", err=True, nl=False, fg=typer.colors.RED, bold=True)
         print(" ".join(text.split("\n")), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how those commands end."""
+"""Options that several commands share, and the exit of those commands."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def _weighted(key: str, given: list[str]) -> dict[str, float]:
 
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", readable=False, help="config.yaml over the built-in one")
+    Path | None,
+    typer.Option("--config", metavar="FILE", readable=False, help="your config.yaml, over the built-in one"),
 ]
 Device = Annotated[str | None, option_of(EngineSettings, "device")]
 Precision = Annotated[str | None, option_of(EngineSettings, "precision")]
@@ -107,7 +108,7 @@ ViaHelper = Annotated[
     str,
     typer.Option(
         metavar="auto|yes|no",
-        help="let the helper compute; auto: when it runs",
+        help="let the helper compute the dream; auto: if it runs",
         autocompletion=completion.one_of("auto", "yes", "no"),
     ),
 ]
@@ -115,7 +116,7 @@ ViaHelper = Annotated[
 
 def _checked_white(white: float | None) -> float | None:
     if white is not None and not 0 < white <= 1e30:
-        raise SettingsError(f"--white {white:g} is not allowed", "give the value that is white, as 255")
+        raise SettingsError(f"--white {white:g} is not allowed", "give the value of white, such as 255")
     return white
 
 
@@ -126,7 +127,7 @@ White = Annotated[
 
 
 def another_engine(config: Path | None, loaded: Config) -> dict[str, Path]:
-    """Return the configuration file as an option of computing, if its engine is not the usual one's."""
+    """Return the configuration file as an option that says how to compute, if its engine settings are unusual."""
     from deepdream_core.config import load_config
 
     return {} if config is None or loaded.engine == load_config(None).engine else {"config": config}
@@ -138,7 +139,7 @@ def given_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exit_with(errors: Collection[DeepDreamError]) -> None:
-    """End the program with the exit code of the errors, if there are any: 1 where they have several."""
+    """Exit with the code of the errors, or 1 if their codes differ; do nothing without errors."""
     codes = {error.exit_code for error in errors}
     if codes:
         raise typer.Exit(codes.pop() if len(codes) == 1 else DeepDreamError.exit_code)

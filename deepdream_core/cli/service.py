@@ -1,4 +1,4 @@
-"""The command line's part for the background service: `deepdream service start|stop|status|logs`."""
+"""The commands for the background service: `service start`, `stop`, `status`, `logs`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from deepdream_core.service.interface import Manager, Part
 
-service = typer.Typer(no_args_is_help=True, help="The background service: hot folder and helper, whatever the system.")
+service = typer.Typer(no_args_is_help=True, help="The background service: hot folder and helper, on every system.")
 
 
 def _manager() -> Manager:
@@ -20,15 +20,15 @@ def _manager() -> Manager:
 
 @service.command()
 def start() -> None:
-    """Start it, also after the system has given it up; it starts by itself at login."""
+    """Start the service, even after the system gave up on it; it starts by itself at login."""
     manager = _manager()
     manager.start()
-    _tell(manager.parts())
+    _print(manager.parts())
 
 
 @service.command()
 def stop() -> None:
-    """Stop it until the next login or start; nothing is lost."""
+    """Stop the service until the next login or start; nothing is lost."""
     _manager().stop()
     print("stopped; it starts again at the next login, or with `deepdream service start`")
 
@@ -38,20 +38,20 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Say what runs, since when, what failed and what to do about it."""
-    _tell(_manager().parts(), as_json=json)
+    _print(_manager().parts(), as_json=json)
 
 
 @service.command()
 def logs(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with what comes, until Ctrl-C")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=100_000, help="how many of the last")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="keep printing new lines until Ctrl-C")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=100_000, help="number of lines")] = 100,
 ) -> None:
     """Print the service's log."""
     _manager().logs(lines, follow=follow)
 
 
-def _tell(parts: list[Part], *, as_json: bool = False) -> None:
-    """Print how the parts stand; raises `ServiceError` when not all is well."""
+def _print(parts: list[Part], *, as_json: bool = False) -> None:
+    """Print the state of the parts; raises `ServiceError` when a part is unhealthy."""
     import dataclasses
     import json
 
@@ -66,12 +66,14 @@ def _tell(parts: list[Part], *, as_json: bool = False) -> None:
     else:
         for part in parts:
             print(printable(_line(part)))
-    ill = [part for part in parts if not part.healthy]
-    if ill and as_json:
+    unhealthy = [part for part in parts if not part.healthy]
+    if unhealthy and as_json:
         raise typer.Exit(ServiceError.exit_code)
-    if ill:
-        needs = "needs" if len(ill) == 1 else "need"
-        raise ServiceError(f"the {' and the '.join(part.name for part in ill)} {needs} help", ill[0].next_step)
+    if unhealthy:
+        needs = "needs" if len(unhealthy) == 1 else "need"
+        raise ServiceError(
+            f"the {' and the '.join(part.name for part in unhealthy)} {needs} help", unhealthy[0].next_step
+        )
 
 
 def _line(part: Part) -> str:

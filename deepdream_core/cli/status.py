@@ -1,4 +1,4 @@
-"""`deepdream status`: what the helper and the hot folders do, for people and for programs."""
+"""`deepdream status`: the state of the helper and the hot folders, for people and for programs."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STARTS_WITHIN_S = 5.0
-"""How long a helper that has the lock, and cannot be found yet, is waited for: it starts or ends just now."""
+"""How long to wait for a helper that holds the lock and cannot be found yet: it is starting or ending."""
 
 
 def print_status(*, as_json: bool) -> None:
-    """Print what the helper, its workers and jobs do, and how the drop folders stand; that none runs is an answer.
+    """Print the state of the helper, its workers and jobs, and the drop folders. No running helper is a state, too.
 
-    Raises `HelperError`, once the drop folders are printed, when one runs and does not answer, or is of another protocol.
+    Raises `HelperError`, after printing the drop folders, when a helper does not answer or has another protocol.
     """
     folders = shared_state.states()
     folders += unwatched(folders)
     try:
-        helper = _found()
+        helper = _connect()
         status = helper.status()
     except client.NoHelper as error:
         _print_none(error.what, as_json=as_json, folders=folders)
@@ -49,16 +49,14 @@ def print_status(*, as_json: bool) -> None:
         print(json.dumps({"helper": "running", **address, **status, "watching": folders}))
         return
     console = Console(highlight=False)
-    ends = ", ends itself when idle" if status["on_demand"] else ""
+    ends = ", exits when idle" if status["on_demand"] else ""
     console.print(
         f"helper {escape(status['version'])} runs as process {status['pid']} since {clock(status['uptime_s'])}, "
         f"http://{endpoint.host}:{endpoint.port}{ends}; log {escape(endpoint.log)}, "
         f"endpoint file {escape(str(place()))}",
         soft_wrap=True,
     )
-    console.print(
-        _table(("device", "precision", "weights", "state", "memory held", ""), _worker_row, status["workers"])
-    )
+    console.print(_table(("device", "precision", "weights", "state", "memory", ""), _worker_row, status["workers"]))
     jobs = [job for job in status["jobs"] if job["state"] not in ("failed", "cancelled")]
     if jobs:
         console.print(_table(("job", "picture", "how", "state", "progress", "time"), _job_row, jobs))
@@ -69,10 +67,10 @@ def print_status(*, as_json: bool) -> None:
     _print_folders(folders, console)
 
 
-def _found() -> client.HelperClient:
-    """Return a client of the running helper, also of one that just starts.
+def _connect() -> client.HelperClient:
+    """Return a client of the running helper, even while it starts.
 
-    Raises `NoHelper` where none runs, `HelperError` where one does and does not answer.
+    Raises `NoHelper` where none runs, `HelperError` where it does not answer.
     """
     for _ in polls(STARTS_WITHIN_S):
         try:
@@ -95,7 +93,7 @@ def _print_none(why: str, *, as_json: bool, folders: list[dict[str, Any]]) -> No
 
 
 def _print_folders(states: list[dict[str, Any]], console: Console) -> None:
-    """Print what each daemon says of its drop folders."""
+    """Print each daemon's report of its drop folders."""
     if not states:
         console.print("no drop folder is watched; `deepdream watch` does that")
     for state in states:
@@ -104,18 +102,18 @@ def _print_folders(states: list[dict[str, Any]], console: Console) -> None:
 
 
 def _table(
-    titles: tuple[str, ...], row: Callable[[dict[str, Any]], tuple[str, ...]], things: list[dict[str, Any]]
+    titles: tuple[str, ...], row: Callable[[dict[str, Any]], tuple[str, ...]], entries: list[dict[str, Any]]
 ) -> Table:
     table = Table(*titles, box=None, pad_edge=False)
-    for thing in things:
-        table.add_row(*(escape(text) for text in row(thing)))
+    for entry in entries:
+        table.add_row(*(escape(text) for text in row(entry)))
     return table
 
 
 def _worker_row(worker: dict[str, Any]) -> tuple[str, ...]:
     name = f"{worker['device']} ({worker['name']})" if worker["name"] else worker["device"]
     unloads = worker["unloads_in_s"]
-    after = "" if unloads is None else f"memory is given back in {clock(unloads)}"
+    after = "" if unloads is None else f"frees its memory in {clock(unloads)}"
     return (
         name,
         worker["precision"],
@@ -145,5 +143,5 @@ def _job_row(job: dict[str, Any]) -> tuple[str, ...]:
 
 
 def megabytes(count: int) -> str:
-    """Return bytes as people read them."""
+    """Return a number of bytes as text, in MB or GB."""
     return "none" if not count else f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"

@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr as the program can rely on: they are there, and take every character."""
+"""Makes stdin, stdout and stderr reliable: they exist, and take every character."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import os
 import sys
 
 
-def settle() -> None:
-    """Put nothing in the place of a stream that was closed, and have what an encoding lacks replaced by `?`.
+def prepare() -> None:
+    """Replace closed streams by the null device, and characters that an encoding lacks by `?`.
 
-    PYTHONIOENCODING counts for stdout and stderr, though an isolated Python does not look at it.
+    stdout and stderr follow PYTHONIOENCODING, although an isolated Python ignores it.
     """
     encoding = os.environ.get("PYTHONIOENCODING", "").partition(":")[0]
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
-        if stream is None:  # the next file that is opened would get its number, and what is printed with it
+        if stream is None:  # the next opened file would get its number, and the program's output
             stream = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
@@ -26,8 +26,8 @@ def settle() -> None:
             stream.reconfigure(errors="replace")
 
 
-def let_go() -> None:
-    """Write out what is still on its way, into nothing where nobody reads any more: Python would complain at its end."""
+def flush() -> None:
+    """Flush stdout and stderr; where nobody reads any more, discard the rest, about which Python would complain at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

