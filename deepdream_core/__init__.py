@@ -3,7 +3,7 @@
 import os
 
 # Huge pages for torch's CPU tensors: one page fault instead of 512, measured 15 % faster at 1024². torch reads this at its
-# first allocation, so it stands where nothing can come before it.
+# first allocation, so it must come before every import.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __version__ = "0.1.0"

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from deepdream_core.engine.loss_scale import LossScale
     from deepdream_core.engine.objective import Window
-    from deepdream_core.engine.vgg19 import LossScale
     from deepdream_core.engine.weights import Weights
     from deepdream_core.settings import Pooling
 

@@ -11,7 +11,8 @@ from conftest import PHOTOGRAPHS, photograph
 from dreaming import by_autograd
 
 from deepdream_core.engine import vgg19
-from deepdream_core.engine.vgg19 import LossScale, Vgg19
+from deepdream_core.engine.loss_scale import LOSS_SCALE_TRIES, LossScale
+from deepdream_core.engine.vgg19 import Vgg19
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +62,7 @@ def test_flat_areas_choose_one_maximum_as_autograd_does(oxford: Weights) -> None
 def test_the_fused_and_the_plain_convolution_agree(oxford: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = photograph("coffee", 64, 96)
     fused = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, {"pool3": 1.0})[1]
-    monkeypatch.setattr(vgg19, "_fused_convolution_works", lambda device, dtype: False)
+    monkeypatch.setattr(vgg19, "fused_works", lambda device, dtype: False)
     plain = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, {"pool3": 1.0})[1]
     assert (fused - plain).norm() / plain.norm() < 1e-6
 
@@ -130,5 +131,5 @@ def test_a_loss_scale_that_never_settles_does_not_hang(oxford: Weights, monkeypa
 
     monkeypatch.setattr(LossScale, "adapt", never_satisfied)
     energies, _ = network.value_and_gradient(photograph("coffee", 32, 32), {"relu1_1": 1.0})
-    assert len(tries) == vgg19.LOSS_SCALE_TRIES
+    assert len(tries) == LOSS_SCALE_TRIES
     assert energies["relu1_1"] > 0

@@ -1,4 +1,4 @@
-"""`deepdream bench`: what this machine does, each thing beside what it is compared with, in one run."""
+"""`deepdream bench`: measures this machine's engine beside the loops it is compared with, in one run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from deepdream_core import __version__
+from deepdream_core.engine.convolution import deterministic_convolutions
 from deepdream_core.engine.device import peak_bytes
 from deepdream_core.engine.dream import dream
 from deepdream_core.engine.engine import Engine
 from deepdream_core.engine.pyramid import finest_size, octave_sizes
-from deepdream_core.engine.vgg19 import deterministic_convolutions
 from deepdream_core.errors import SettingsError
 from deepdream_core.settings import DreamSettings
 from deepdream_core.work.report import clock
@@ -46,9 +46,9 @@ PLAIN = DreamSettings(natural=0.0, soft_limit=False, octave_scale=1.4, step=1.5,
 
 @dataclass(frozen=True)
 class Measured:
-    """The fastest seconds on a square picture of `side_px`: a gradient through pool4, and what it is compared with.
+    """The fastest seconds on a square picture of `side_px`: a gradient through pool4, and its comparisons.
 
-    `gradient_s`: ours. `step_s`: a whole step of `classic`, with smoothing, normalising and what the progress costs.
+    `gradient_s`: ours. `step_s`: a whole step of `classic`, with smoothing, normalising and progress.
     `plain_step_s`: the same without natural colours and soft limit, as in the preset `neon`.
     `convolutions_s`: the network's convolutions, forward and back, and nothing else. `plain_s`: the notebook's loop.
     """
@@ -62,7 +62,7 @@ class Measured:
 
 
 def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SIDES, *, as_json: bool = False) -> None:
-    """Print what one gradient and one step take, what they are compared with, and estimated times of whole dreams."""
+    """Print the times of one gradient and one step, their comparisons, and estimates for whole dreams."""
     engine = Engine(machine)
     settings = DreamSettings()
     gradient_of = engine.gradient_of(settings)
@@ -143,7 +143,7 @@ def _measured(engine: Engine, gradient_of: TiledGradient, side: int, repeats: in
 
 
 def _estimate(size: tuple[int, int], settings: DreamSettings, gradient_of: TiledGradient, per_pixel: float) -> float:
-    """Estimate a dream's seconds from the time per pixel, with what the tiles' halos cost."""
+    """Estimate a dream's seconds from the time per pixel, including the tiles' halos."""
     sizes = octave_sizes(finest_size(size, settings.finest), settings.octaves, settings.octave_scale)
     return sum(gradient_of.pixels_computed(octave) * per_pixel * settings.iterations for octave in sizes)
 

@@ -1,4 +1,4 @@
-"""`deepdream bench --via-helper`: what the way through the helper costs beyond the engine's own time."""
+"""`deepdream bench --via-helper`: measures the time that the helper adds to the engine's own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SETTINGS = DreamSettings(finest=128, octaves=1, iterations=1)
 def print_overhead(repeats: int) -> None:
     """Print the seconds that a 12-megapixel job spends besides dreaming, the fastest of `repeats` runs.
 
-    The helper is started where none runs. Raises as `RemoteEngine`.
+    Starts a helper where none runs. Raises as `RemoteEngine` does.
     """
     helper = remote.connect(start=True)
     where = helper.warm()["workers"][0]

@@ -1,4 +1,4 @@
-"""`deepdream bench --hot-folder`: how much of the engine's own speed is left when pictures come through the hot folder."""
+"""`deepdream bench --hot-folder`: measures how much of the engine's own speed the hot folder keeps."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ STUCK_S = 600.0
 def print_throughput(config: Config, pictures: int) -> None:
     """Print pictures per minute of the engine alone and of the hot folder, for `pictures` of 2 megapixels.
 
-    The engine's are timed by the helper's worker itself, before and after in the same run; the hot folder's run from the
-    first file taken to the last original put away. Raises as `RemoteEngine`, and `HelperError` when nothing comes out.
+    The helper's worker times the engine before and after, in the same run. The hot folder's time runs from the first file
+    taken to the last original moved. Raises as `RemoteEngine` does, and `HelperError` when no result appears.
     """
     helper = remote.connect(start=True)
     where = helper.warm()["workers"][0]
@@ -133,12 +133,10 @@ def _spent_s(folder: Path, pictures: int) -> float:
             if done >= pictures:
                 entries = journal.latest(drop, "done", limit=pictures)
                 journal.close()
-                return max(one.changed for one in entries) - min(one.began for one in entries)
+                return max(entry.changed for entry in entries) - min(entry.began for entry in entries)
             journal.close()
             if done > last:
                 last, changed = done, time.monotonic()
         if time.monotonic() - changed > STUCK_S:
-            said = (folder / "log").read_text("utf-8", "replace").strip().splitlines()[-1:]
-            raise HelperError(
-                f"nothing has come out for {STUCK_S:.0f} s: {' '.join(said)}", "look at `deepdream status`"
-            )
+            lines = (folder / "log").read_text("utf-8", "replace").strip().splitlines()[-1:]
+            raise HelperError(f"no result for {STUCK_S:.0f} s: {' '.join(lines)}", "look at `deepdream status`")

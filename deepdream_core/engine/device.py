@@ -23,8 +23,8 @@ stay below 4 GB in all."""
 def choose_device(name: str) -> torch.device:
     """Return the device called `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, ready for use.
 
-    `auto` is the first there is of CUDA, MPS and CPU. A device asked for by name is never replaced by another one:
-    raises `DeviceError` when it is not there.
+    `auto` is the first available of CUDA, MPS and CPU. Another device never replaces one given by name: raises
+    `DeviceError` when it is not available.
     """
     torch.set_flush_denormal(True)  # denormals make a CPU a hundred times slower and change nothing one can see
     kind, _, number = name.partition(":")
@@ -50,7 +50,7 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
     """Return the dtype to compute in.
 
     `auto`: bfloat16 on CPUs that have it in hardware and on CUDA from compute capability 8.0, float16 on CUDA from 7.0,
-    float32 otherwise. Raises `DeviceError` when the device cannot do the one asked for.
+    float32 otherwise. Raises `DeviceError` when the device cannot compute in the given one.
     """
     if name == "auto":
         if device.type == "cuda":
@@ -81,7 +81,7 @@ def _cpu_has_bf16() -> bool:
 
 
 def device_name(device: torch.device) -> str:
-    """Return what a person calls the device: the graphics card's or the processor's name."""
+    """Return the device's common name: the graphics card's or the processor's."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
@@ -91,7 +91,7 @@ def device_name(device: torch.device) -> str:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the bytes that can be allocated on the device now, as far as it tells."""
+    """Return the bytes that can be allocated on the device now, as far as it reports them."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

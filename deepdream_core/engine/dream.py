@@ -118,7 +118,7 @@ def dream(
 
 
 def balanced(layers: Mapping[str, float], image: Tensor, gradient_of: TiledGradient) -> dict[str, float]:
-    """Return the coefficients that give each layer the say its weight asks for.
+    """Return the coefficients that give each layer an influence in proportion to its weight.
 
     Activations, and what reaches the picture of their gradients, differ by orders of magnitude between layers. So each
     layer's gradient is measured once, at the first octave, and equal weights then move the picture equally.

@@ -50,7 +50,7 @@ class Engine:
 
     @property
     def device_name(self) -> str:
-        """What a person calls the device."""
+        """The device's common name."""
         return device_name(self.device)
 
     @property
@@ -66,8 +66,8 @@ class Engine:
     def gradient_of(self, settings: DreamSettings) -> TiledGradient:
         """Return a new gradient of the settings' layers, on a network built once and only as deep as they need.
 
-        New, so that what one picture did to tiles and scales is felt by no other: same settings, same bytes. It keeps its
-        network, which the engine lets go of when other layers or another pooling are asked for.
+        It is new, so that one picture's tiles and scales do not affect the next picture: same settings, same bytes. It
+        keeps its network, which the engine drops when a dream needs other layers or another pooling.
         """
         layers = sorted(settings.layers)
         key = (*layers, settings.pooling)

@@ -10,8 +10,8 @@ import torch
 
 from deepdream_core.engine import objective
 from deepdream_core.engine.device import free_bytes, is_out_of_memory, release_unused, tile_bytes
+from deepdream_core.engine.loss_scale import LossScale
 from deepdream_core.engine.tiles import Span, Tile, halo_px, round_up, tile_grid, wrapped
-from deepdream_core.engine.vgg19 import LossScale
 from deepdream_core.errors import OutOfMemoryError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 Softly, a value x that rises moves along a logistic curve from just below black to white: with u = (x + e) / (1 + e) by
 d it goes to where u is σ(logit u + 4 d). One that falls goes the mirrored way. In the middle that is about x + d; toward
 the end that it moves to, a move grows ever smaller, so that highlights and shadows keep their drawing where a plain sum
-would be cut off. From the other end it comes away: white paper and black ink dream too, but less.
+would be cut off. It moves away from the other end, so that white paper and black ink dream too, but less.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EDGE = 1 / 512
-"""Half a step of 8 bits: nearer to the end that it moves to, a value's place on the curve is not told apart."""
+"""Half a step of 8 bits: nearer to the end that a value moves to, its place on the curve makes no difference."""
 _BEFORE = 0.03
 """The e above: the larger, the more a dream shows on pure black and white; chosen by eye."""
 _FARTHEST = 3.75
-"""A soft move by more is one by this, which leads from one end to the other; float32 holds its exponential."""
+"""The largest soft move, which leads from one end to the other; float32 can hold its exponential."""
 
 
 def move_(picture: Tensor, difference: Tensor, *, soft: bool, scale: float = 1.0) -> Tensor:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a dream tells after each step. Octaves and iterations count from 1; `size` is (height, width) in pixels.
+    """The state of a dream after a step. Octaves and iterations count from 1; `size` is (height, width) in pixels.
 
     `objective` is the norm of the activations before the step. `fraction` of the whole work, in 0…1, is done.
-    `tile_px` is the width of the tiles, None without. `notes` say what a user should know, such as a tile made smaller.
-    `picture()` returns the result so far, full size, float32 [1, 3, H, W] in 0…1, as a tensor where the engine is in this
-    process and as a numpy array where it is not; call it before asking for the next step.
+    `tile_px` is the width of the tiles, None without. `notes` are for the user, such as a tile made smaller.
+    `picture()` returns the result so far, full size, float32 [1, 3, H, W] in 0…1, as a tensor if the engine is in this
+    process, else as a numpy array; call it before the next step.
     """
 
     octave: int

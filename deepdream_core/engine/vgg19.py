@@ -1,25 +1,31 @@
 """VGG19's feature layers with a hand-written value-and-gradient.
 
-Autograd would keep every activation and compute what nobody asks for. A chain of 3×3 convolutions, ReLUs and 2×2 pools
-needs little: a ReLU's gradient needs only its output's sign, a maximum pool's only the indices of its maxima, an average
-pool's nothing, and no gradient of a weight is wanted. In float32 the result equals autograd's.
+Autograd would keep every activation and compute gradients that are not needed. A chain of 3×3 convolutions, ReLUs and
+2×2 pools needs little: a ReLU's gradient needs only its output's sign, a maximum pool's only the indices of its maxima, an
+average pool's nothing, and no gradient of a weight is needed. In float32 the result equals autograd's.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
+from deepdream_core.engine.convolution import (
+    deterministic_convolutions,
+    fused_convolution,
+    fused_hides_nan,
+    fused_works,
+    split_input,
+    split_weight,
+)
+from deepdream_core.engine.loss_scale import LOSS_SCALE_TRIES, LossScale
 from deepdream_core.engine.objective import EVERYTHING, Window, energy, row_norms, seed
 from deepdream_core.layers import LAYERS, Layer, find_layer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractContextManager
 
     from torch import Tensor
 
@@ -32,37 +38,6 @@ _aten = torch.ops.aten
 AVERAGE_GAIN = 2.0
 """An average pool's output is multiplied by this: averages are smaller than maxima, and the layers after it were trained
 on those (Gatys, Ecker & Bethge 2016 pool by average; the factor is Katherine Crowson's, style-transfer-pytorch)."""
-
-LOSS_SCALE_TRIES = 16
-"""A float16 gradient is computed again at most so often; a network that no scale suits must not hang the dream."""
-
-
-@dataclass
-class LossScale:
-    """What a float16 loss is multiplied by, a power of two. It follows the gradients it is used for.
-
-    It decides about last bits, so each dream has its own: dreams that take turns on one network must not feel each other.
-    """
-
-    value: float = 1.0
-
-    def adapt(self, energies: Mapping[str, float], gradient: Tensor) -> bool:
-        """Move to where the largest gradient is about 2⁶; say whether this one must be computed again."""
-        if not all(math.isfinite(value) for value in energies.values()):
-            return False
-        largest = float(gradient.abs().max()) * self.value
-        if not math.isfinite(largest):
-            self.value *= 2.0**-6
-            return self.value > 2.0**-60
-        if largest == 0.0:
-            if not any(energies.values()) or self.value > 2.0**20:
-                return False
-            self.value *= 2.0**8
-            return True
-        exponent = math.frexp(largest)[1]
-        if not 0 <= exponent <= 12:
-            self.value *= 2.0 ** (6 - exponent)
-        return exponent < -8
 
 
 class Vgg19:
@@ -88,8 +63,8 @@ class Vgg19:
         self.mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(weights.std, device=device).view(1, 3, 1, 1)
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
-        self._fused = _fused_convolution_works(device, dtype)
-        self._hides_nan = self._fused and _fused_convolution_hides_nan(device, dtype)
+        self._fused = fused_works(device, dtype)
+        self._hides_nan = self._fused and fused_hides_nan(device, dtype)
         self._parameters: dict[str, tuple[Tensor, Tensor]] = {}
         self._turned: dict[str, Tensor] = {}
         for layer in self.chain:
@@ -100,7 +75,7 @@ class Vgg19:
                     bias.to(device, dtype),
                 )
                 if layer.index == 0:
-                    self._first_weight = _split_weight(weight.to(device), dtype).to(memory_format=self.layout)
+                    self._first_weight = split_weight(weight.to(device), dtype).to(memory_format=self.layout)
                 if device.type == "cuda":
                     turned = self._parameters[layer.name][0].flip(2, 3).transpose(0, 1)
                     self._turned[layer.name] = turned.contiguous(memory_format=self.layout)
@@ -171,7 +146,7 @@ class Vgg19:
 
     def _forward(self, crop: Tensor, *, fused: bool) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, torch.Size]]]:
         """Run the chain; return the activations the backward needs, and each pool's (indices, input shape)."""
-        x = _split_input((crop - self.mean) / self.std, self.dtype).contiguous(memory_format=self.layout)
+        x = split_input((crop - self.mean) / self.std, self.dtype).contiguous(memory_format=self.layout)
         kept: dict[str, Tensor] = {}
         indices: dict[str, tuple[Tensor, torch.Size]] = {}
         highest: list[Tensor] = []
@@ -241,7 +216,7 @@ class Vgg19:
         return layer.kind == "relu" and (self.pooling == "average" or after is None or after.kind != "pool")
 
     def _fuses(self, conv: Layer) -> bool:
-        """Say whether a convolution's ReLU is computed with it: where a ReLU follows and nobody asks for its input."""
+        """Say whether a convolution's ReLU is computed with it: where a ReLU follows and its input is not needed."""
         return conv.index + 1 < len(self.chain) and conv not in self.targets
 
     def channels_into(self, layer: Layer) -> int:
@@ -254,7 +229,7 @@ class Vgg19:
         weight, bias = self._parameters[layer.name]
         weight = self._first_weight if layer.index == 0 else weight
         if fused and self._fused:
-            return _fused_convolution(x, weight, bias, relu=relu)
+            return fused_convolution(x, weight, bias, relu=relu)
         out = F.conv2d(x, weight, bias, padding=1)
         return out.relu_() if relu else out
 
@@ -272,79 +247,3 @@ class Vgg19:
             gradient, like, weight, None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1, only_input
         )[0]
         return back
-
-
-def deterministic_convolutions() -> AbstractContextManager[None]:
-    """Return a context in which cuDNN repeats itself to the bit and float32 means float32 (no TF32)."""
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return flags
-
-
-def _split_input(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return x [1, 3, h, w] for the first convolution: in half precision as (high, low, high) parts.
-
-    Rounding the picture and the first weights is most of the error of a half-precision gradient (measured: 1 - cosine
-    falls from 0.010 to 0.003). With x = high + low and w alike, high·w_high + low·w_high + high·w_low is x·w to twice the
-    digits, summed in float32 by one convolution of nine channels that costs no more time than three.
-    """
-    if dtype == torch.float32:
-        return x
-    high = x.to(dtype)
-    return _for_tensor_cores(torch.cat([high, (x - high).to(dtype), high], dim=1))
-
-
-def _split_weight(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the first weight [64, 3, 3, 3] to go with `_split_input`, with as many channels."""
-    if dtype == torch.float32:
-        return weight
-    high = weight.to(dtype)
-    return _for_tensor_cores(torch.cat([high, high, (weight - high).to(dtype)], dim=1))
-
-
-def _for_tensor_cores(parts: Tensor) -> Tensor:
-    """Return [1, 9, h, w] with seven empty channels on CUDA: its fast kernels take 16 and are three times faster."""
-    return F.pad(parts, (0, 0, 0, 0, 0, 7)) if parts.is_cuda else parts
-
-
-def _fused_convolution(x: Tensor, weight: Tensor, bias: Tensor, *, relu: bool) -> Tensor:
-    """Return conv2d(x, weight, bias, padding=1) with its ReLU in one call of oneDNN or cuDNN.
-
-    x [1, I, h, w], weight [O, I, 3, 3].
-    """
-    if x.is_cuda:
-        if not relu:
-            return F.conv2d(x, weight, bias, padding=1)
-        one = (1, 1)
-        return torch.cudnn_convolution_relu(x, weight, bias, one, one, one, 1)
-    after = "relu" if relu else "none"
-    out: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, [1, 1], [1, 1], [1, 1], 1, after, [], "")
-    return out
-
-
-def _fused_convolution_works(device: torch.device, dtype: torch.dtype) -> bool:
-    """Try the fused call, which is not public API, against the plain one; without it the plain one is used."""
-    if device.type not in ("cpu", "cuda"):
-        return False
-    x = torch.linspace(-1, 1, 8 * 5 * 5, device=device).view(1, 8, 5, 5).to(dtype)
-    weight = torch.linspace(-1, 1, 8 * 8 * 9, device=device).view(8, 8, 3, 3).to(dtype)
-    bias = torch.linspace(-1, 1, 8, device=device).to(dtype)
-    try:
-        with torch.no_grad(), deterministic_convolutions():
-            return torch.allclose(
-                _fused_convolution(x, weight, bias, relu=True).float(),
-                F.conv2d(x, weight, bias, padding=1).relu().float(),
-                rtol=2e-2,
-                atol=2e-2,
-            )
-    except (AttributeError, RuntimeError):
-        return False
-
-
-def _fused_convolution_hides_nan(device: torch.device, dtype: torch.dtype) -> bool:
-    """Try whether the fused ReLU turns NaN into 0, as oneDNN's does and cuDNN's does not."""
-    x = torch.full((1, 8, 5, 5), math.nan, device=device, dtype=dtype)
-    weight, bias = torch.ones(8, 8, 3, 3, device=device, dtype=dtype), torch.zeros(8, device=device, dtype=dtype)
-    with torch.no_grad(), deterministic_convolutions():
-        return not bool(_fused_convolution(x, weight, bias, relu=True).isnan().all())

@@ -1,4 +1,4 @@
-"""What the page and the sheet of one photograph show, and how far it has come."""
+"""The content of one photograph's page and sheet, and its progress."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tile:
-    """A finished look: what tells it from all others, and its picture as JPEG."""
+    """A finished look: its unique key, and its picture as JPEG."""
 
     key: str
     jpeg: bytes
@@ -22,8 +22,8 @@ class Board:
     """One photograph in all looks of a choice; `tiles`, `failed` and `commands` go by a look's place in `choice.looks`.
 
     `photo`: the file's name, printable. `original`: the photograph as a tile, JPEG; `size`: its (width, height) in pixels,
-    `full_size` the file's own. `spare`: tiles of an earlier run by key, kept until this one is done. `state`: dreaming
-    goes on, was stopped before the end, or has come to it.
+    `full_size` the file's own. `spare`: tiles of an earlier run by key, kept until this one is done. `state`: the run is
+    working, was stopped before the end, or is done.
     """
 
     photo: str
@@ -40,7 +40,7 @@ class Board:
 
     @property
     def status(self) -> str:
-        """How far it has come, in words."""
+        """The progress in words."""
         count = len(self.choice.looks)
         if self.state == "working":
             return f"{len(self.tiles)} of {count} looks are done"

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from deepdream_core.settings import Config, DreamSettings
 
 PRESET = "classic"
-"""What `deepdream dream` takes without `--preset`."""
+"""The preset that `deepdream dream` uses without `--preset`."""
 _BLOCKS = ("colours and edges", "fine textures", "patterns", "parts of things", "things")
 
 
 @dataclass(frozen=True)
 class Look:
-    """One way to dream. `options` are the words that make it after `deepdream dream PHOTO`.
+    """One way to dream. `options` are the words after `deepdream dream PHOTO` that make it.
 
-    `thumbnail`: the name of the preset whose picture may stand in its place until it is dreamed.
+    `thumbnail`: the preset whose picture is shown until the look is dreamed.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Section:
-    """Looks that belong together; `columns`: they are the rows of a table with so many columns, None for no table."""
+    """Looks that belong together. `columns`: the number of columns of their table, None for no table."""
 
     title: str
     looks: tuple[Look, ...]
@@ -42,7 +42,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Choice:
-    """Everything that one sheet shows. `suffix` is what the photo's name gets before its ending."""
+    """Everything that one sheet shows. `suffix` is added to the photo's name before its ending."""
 
     suffix: str
     title: str
@@ -50,12 +50,12 @@ class Choice:
 
     @property
     def looks(self) -> tuple[Look, ...]:
-        """All looks in the order in which they are shown."""
+        """All looks in the order shown."""
         return tuple(look for section in self.sections for look in section.looks)
 
     @property
     def headed(self) -> bool:
-        """Whether sections stand apart under headings; small ones would waste the room, so they flow together."""
+        """Whether sections have headings; small sections would waste space, so they flow together."""
         return any(section.columns for section in self.sections) or len(self.looks) >= 3 * len(self.sections)
 
 
@@ -87,7 +87,7 @@ def of_layers(config: Config, preset: str | None) -> Choice:
 
 
 def of_preset(preset: str | None) -> str:
-    """Return what a sheet's name gets that starts from a preset; odd letters of the user's own presets are left out."""
+    """Return the part of a sheet's name for a preset; unusual characters of a user's own preset become _."""
     return "" if preset is None else "-" + re.sub(r"[^\w-]", "_", preset)
 
 

@@ -1,4 +1,4 @@
-"""The line that a person types to dream a photograph as one of its tiles shows."""
+"""The command line that dreams a photograph as one of its tiles shows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def command(photo: Path, options: Iterable[str]) -> str:
-    """Return `deepdream dream PHOTO OPTIONS` as this system's shell takes it; the path as it was given."""
+    """Return `deepdream dream PHOTO OPTIONS` for this system's shell, with the path as given."""
     path = str(photo)
     words = ["deepdream", "dream", f".{os.sep}{path}" if path.startswith("-") else path, *options]
     return subprocess.list2cmdline(words) if os.name == "nt" else " ".join(map(quoted, words))
 
 
 def quoted(word: str) -> str:
-    """Return a word in quotes where a POSIX shell needs them; bytes that no text shows as bash, zsh and ksh write them."""
+    """Return a word quoted for a POSIX shell; unprintable bytes as bash, zsh and ksh write them."""
     if word.isprintable():
         return shlex.quote(word)
     safe = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._/-=+,"

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs no network and no other file, and the memory of which tiles are done."""
+"""The page: one HTML file that needs no network and no other file, and also stores the finished tiles."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MADE_BY = "deepdream looks"
 _HERE = Path(__file__).parent
 _THUMBNAILS = _HERE.parent / "thumbnails"
 _DATA = "data:image/jpeg;base64,"
-_HEAD = 4096  # bytes within which a page of ours says so
+_HEAD = 4096  # bytes that hold the generator of our pages
 
 
 def html(board: Board) -> bytes:
@@ -132,7 +132,7 @@ def _image(board: Board, jpeg: bytes, alt: str, more: str = "") -> str:
 
 
 def _placeholder(board: Board, look: Look) -> str:
-    """Return an image of the tile's size: the preset's thumbnail where the program has one, else nothing to be seen."""
+    """Return an image of the tile's size: the preset's thumbnail where the program has one, else an empty picture."""
     width, height = board.size
     data = _thumbnail(look.thumbnail) if look.thumbnail else None
     source = f"data:image/png;base64,{data}" if data else _EMPTY
@@ -172,7 +172,7 @@ def _text(name: str) -> str:
 
 @cache
 def _thumbnail(preset: str) -> str | None:
-    if not preset.replace("-", "").replace("_", "").isalnum():  # no file of ours has another name
+    if not preset.replace("-", "").replace("_", "").isalnum():  # none of our files has another name
         return None
     try:
         return base64.b64encode((_THUMBNAILS / f"{preset}.png").read_bytes()).decode("ascii")
@@ -181,13 +181,13 @@ def _thumbnail(preset: str) -> str | None:
 
 
 def _hash(text: str) -> str:
-    """Return what allows this one inline text under a content security policy (CSP level 3, section 2.3.1)."""
+    """Return the hash that allows this inline text under a content security policy (CSP level 3, section 2.3.1)."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
 
 
 @dataclass
 class Remembered:
-    """What a page of ours holds: its photograph's SHA-256 and file name, and the tiles' JPEGs by key."""
+    """The content of one of our pages: its photograph's SHA-256 and file name, and the tiles' JPEGs by key."""
 
     sha256: str
     photo: str = ""
@@ -195,7 +195,7 @@ class Remembered:
 
 
 class _Reader(HTMLParser):
-    """Takes the marks and the tiles out of a page."""
+    """Extracts the marks and the tiles from a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class _Reader(HTMLParser):
 
 
 def remembered(path: Path) -> Remembered | None:
-    """Return what the page at `path` holds, None where it is not one of ours or is damaged."""
+    """Return the content of the page at `path`, None where it is damaged or not one of ours."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)

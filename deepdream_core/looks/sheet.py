@@ -28,7 +28,7 @@ _COMMENT = "deepdream looks "
 _FACES = (
     "DejaVuSans.ttf", "segoeui.ttf", "Arial Unicode.ttf", "NotoSansCJK-Regular.ttc", "msyh.ttc", "YuGothM.ttc",
 )  # fmt: skip
-"""Fonts of Linux, Windows and macOS for letters that Pillow's own, which is always there, does not have."""
+"""Fonts of Linux, Windows and macOS for letters that Pillow's built-in font lacks."""
 
 
 def jpeg(board: Board) -> bytes:
@@ -47,7 +47,7 @@ def jpeg(board: Board) -> bytes:
 
 
 def photograph_of(path: Path) -> str | None:
-    """Return the SHA-256 of the photograph that the sheet at `path` shows, None where it is no sheet of ours."""
+    """Return the SHA-256 of the photograph that the sheet at `path` shows, None where it is not one of our sheets."""
     try:
         with Image.open(path, formats=["JPEG"]) as image:
             comment = image.info.get("comment", b"")
@@ -59,7 +59,7 @@ def photograph_of(path: Path) -> str | None:
 
 @dataclass(frozen=True)
 class _Cell:
-    """A picture with the words under it; `jpeg` is None for one that is still to come."""
+    """A picture and its caption; `jpeg` is None for a missing look."""
 
     jpeg: bytes | None
     name: str
@@ -77,7 +77,7 @@ class _Group:
 
 
 def _groups(board: Board) -> list[_Group]:
-    """Return the photograph and the looks, by section where those stand apart."""
+    """Return the photograph and the looks, by section where sections have headings."""
     groups: list[_Group] = []
     number = 0
     for section in board.choice.sections:
@@ -100,20 +100,20 @@ def _font(face: str | None, size: float) -> Font:
 
 @cache
 def _face(letters: frozenset[str]) -> str | None:
-    """Return the first font that has all these letters; None for Pillow's own, also where no font has them."""
+    """Return the first font that has all these letters; None for Pillow's own font, also where no font has them."""
     for face in (None, *_FACES):
         try:
             font = _font(face, 20)
         except OSError:
             continue
-        absent = bytes(font.getmask("\uffff"))  # what stands for a letter that the font has not
+        absent = bytes(font.getmask("\uffff"))  # the glyph for letters that the font lacks
         if all(bytes(font.getmask(letter)) != absent for letter in letters):
             return face
     return None
 
 
 class _Layout:
-    """Where everything goes, in pixels, with tiles made smaller where the whole would be too large."""
+    """The place of everything, in pixels; tiles shrink where the sheet would be too large."""
 
     def __init__(self, board: Board) -> None:
         self.board, self.groups = board, _groups(board)
@@ -128,7 +128,7 @@ class _Layout:
             scale /= beyond * 1.02
 
     def _measure(self) -> None:
-        """Settle what follows from the tile's size: letters, gaps, columns and the whole."""
+        """Compute all sizes from the tile's: letters, gaps, columns and the sheet."""
         self.width = max(self.tile[0], _NARROWEST)
         letters = min(max(13, round(min(self.width, max(self.tile)) / 18)), 40)
         self.large, self.medium = _font(self.face, letters * 2), _font(self.face, letters * 1.25)
@@ -191,7 +191,7 @@ class _Layout:
             top += self.line
 
     def _wrapped(self, text: str, font: Font) -> list[str]:
-        """Return a text in lines of a column's width, the last one cut where there are too many."""
+        """Return a text in lines of a column's width, the last line shortened where there are too many."""
         lines: list[str] = []
         for word in text.split():
             longer = f"{lines[-1]} {word}" if lines else word
@@ -202,7 +202,7 @@ class _Layout:
         return [self._fit(line, font) for line in lines]
 
     def _fit(self, text: str, font: Font, room: float | None = None) -> str:
-        """Return a text cut to the room there is, a column's width without one."""
+        """Return a text shortened to `room`, by default a column's width."""
         room = room or self.width
         if font.getlength(text) <= room:
             return text

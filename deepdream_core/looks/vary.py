@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deepdream_core.settings import Config
 
 MOST = 400
-"""Looks on one sheet; more are hours of work, and nobody compares them."""
+"""The most looks on one sheet; more take hours, and nobody compares them."""
 _STEPS = 4
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _RANGE = re.compile(r"(?P<low>[^/]+?)\.\.(?P<high>[^/]+?)(?:/(?P<count>\d{1,6}))?")
@@ -29,7 +29,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True)
 class Axis:
-    """A setting and the values that it takes in turn."""
+    """A setting and its values."""
 
     key: str
     values: tuple[Value, ...]

@@ -77,7 +77,7 @@ class Facts:
     `endpoint` is the helper's endpoint file, `state` the folder of its logs, `command` what starts it, `service` host, port
     and token of the helper as a service where one is installed. `presets` has for each name `description`, all `settings`
     and perhaps `family`; `defaults` are all settings without a preset. `controls` are the settings that are arguments, in
-    the dialog's order. `ranges` has for each setting `description`, `words`, and what there is of `minimum`, `maximum`,
+    the dialog's order. `ranges` has for each setting `description`, `words`, and where they exist `minimum`, `maximum`,
     `above` and `below`.
     """
 

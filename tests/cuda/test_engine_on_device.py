@@ -12,12 +12,13 @@ from conftest import PHOTOGRAPHS, photograph
 from dreaming import by_autograd, collected, overflowing, taking_turns
 from on_device import DEVICE, PRECISIONS, QUICK, cuda_only, device, needs_device
 
+from deepdream_core.engine.convolution import deterministic_convolutions
 from deepdream_core.engine.device import DTYPES, release_unused
 from deepdream_core.engine.dream import dream
 from deepdream_core.engine.engine import Engine
 from deepdream_core.engine.gradient import TiledGradient
 from deepdream_core.engine.tiles import halo_px
-from deepdream_core.engine.vgg19 import Vgg19, deterministic_convolutions
+from deepdream_core.engine.vgg19 import Vgg19
 from deepdream_core.errors import NumericError, OutOfMemoryError
 from deepdream_core.layers import find_layer
 from deepdream_core.settings import DreamSettings, EngineSettings
