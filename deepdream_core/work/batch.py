@@ -123,6 +123,7 @@ def each(
             errors += failed or []
             done += failed == []
         except DeepDreamError as error:
+            error.__traceback__ = error.__context__ = None  # their frames would keep the picture
             errors.append(error)
             reporter.failed(source, error)
             if engine is None and not isinstance(error, (PictureError, OutputError)):
