@@ -56,7 +56,7 @@ def run(
     code = changed = 0
     for folder in folders:
         try:
-            outcome = lay(folder, files, actions)
+            outcome = put_into(folder, files, actions)
         except InstallError as error:
             screen.line(str(error))
             code = code or error.code
@@ -68,7 +68,7 @@ def run(
     return code
 
 
-def lay(plug_ins: Path, files: Files, actions: Actions) -> str:
+def put_into(plug_ins: Path, files: Files, actions: Actions) -> str:
     """Install into one folder as `install` does, and record what is there then; return `install`'s answer."""
     target = plug_ins / PLUG_IN
     kept = _yours(target, actions)

@@ -76,7 +76,7 @@ class Installation:
                 for step in self.later:
                     step()
         except OSError as error:
-            raise _told(error, self.user.data) from error
+            raise _as_install_error(error, self.user.data) from error
 
     def _lock(self, stack: contextlib.ExitStack, *, make: bool) -> None:
         """Hold the lock in DATA, which is made first if `make`; a dry run only says so."""
@@ -132,7 +132,7 @@ class Installation:
         code = 0
         changed = False
         try:
-            changed = launcher.lay(self.user, actions, renew=new)
+            changed = launcher.install(self.user, actions, renew=new)
         except (InstallError, OSError) as error:
             code = self._failed(error)
         version = app.project.version
@@ -152,10 +152,10 @@ class Installation:
         return code
 
     def _failed(self, error: InstallError | OSError) -> int:
-        """Tell why one part could not be done, and return the exit code; the others go on."""
-        output = error if isinstance(error, InstallError) else _told(error, self.user.data)
-        self.screen.line(str(output))
-        return int(output.code)
+        """Print why one part could not be done, and return the exit code; the others go on."""
+        failure = error if isinstance(error, InstallError) else _as_install_error(error, self.user.data)
+        self.screen.line(str(failure))
+        return int(failure.code)
 
     def _exchange(self, app: App, pause: service.Pause) -> None:
         """Make this version and put it in the place of the one before, which comes back if the service will not run."""
@@ -303,9 +303,9 @@ def refuse_another_home(user: UserFolders) -> None:
         )
 
 
-def _told(error: OSError, folder: Path) -> InstallError:
+def _as_install_error(error: OSError, folder: Path) -> InstallError:
     """Return the InstallError for an error of the system in the user's folders."""
-    output = from_os_error(error, folder, GB // 100)
-    if output.code == Exit.NOT_WRITABLE:
-        return InstallError(output.what, "make it writable for you, then run the same command again", output.code)
-    return output
+    failure = from_os_error(error, folder, GB // 100)
+    if failure.code == Exit.NOT_WRITABLE:
+        return InstallError(failure.what, "make it writable for you, then run the same command again", failure.code)
+    return failure

@@ -69,7 +69,7 @@ def check(user: UserFolders, actions: Actions) -> None:
         raise not_ours(user.launcher)
 
 
-def lay(user: UserFolders, actions: Actions, *, renew: bool) -> bool:
+def install(user: UserFolders, actions: Actions, *, renew: bool) -> bool:
     """Write launcher and completion; return whether that changed anything. Raises InstallError and OSError.
 
     `renew`: ask the program for completion that is there already as well, since it is another version.

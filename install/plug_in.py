@@ -48,7 +48,7 @@ def install(plug_ins: Path, files: Files, *, dry_run: bool = False) -> str:
             _remove_leftovers(plug_ins)
             _exchange(plug_ins, target, files)
     except OSError as error:
-        raise _told(error, plug_ins) from None
+        raise _as_install_error(error, plug_ins) from None
     return "updated" if was_there else "installed"
 
 
@@ -173,11 +173,11 @@ def _remove_leftovers(plug_ins: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _told(error: OSError, plug_ins: Path) -> InstallError:
+def _as_install_error(error: OSError, plug_ins: Path) -> InstallError:
     """Return the InstallError for an error of the system in a folder of plug-ins."""
-    parsed = from_os_error(error, plug_ins, SIZE)
-    if parsed.code == Exit.NOT_WRITABLE:
-        return InstallError(parsed.what, "change its owner, or name another folder with --into", Exit.NOT_WRITABLE)
-    if parsed.code == Exit.DISK_FULL or free_bytes(plug_ins) < SIZE:
+    failure = from_os_error(error, plug_ins, SIZE)
+    if failure.code == Exit.NOT_WRITABLE:
+        return InstallError(failure.what, "change its owner, or name another folder with --into", Exit.NOT_WRITABLE)
+    if failure.code == Exit.DISK_FULL or free_bytes(plug_ins) < SIZE:
         return disk_full(plug_ins, SIZE)
-    return parsed
+    return failure

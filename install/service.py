@@ -92,8 +92,8 @@ def install(python: Path, user: UserFolders, actions: Actions, *, linger: bool) 
         found.stop(actions, ran)
     found.enable(actions, names)
     found.start(actions, names)
-    output = [f"Background service: {', '.join(names)}, started now and at each login"]
-    return output + _linger(actions, found, wanted=linger)
+    line = f"Background service: {', '.join(names)}, started now and at each login"
+    return [line, *_linger(actions, found, wanted=linger)]
 
 
 def _remove_file(path: Path, actions: Actions) -> None:
@@ -140,8 +140,8 @@ def endpoint(python: Path, user: UserFolders, actions: Actions, *, asked: bool) 
         return None
     with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
         if done.code == 0:
-            output = json.loads(done.out)
-            found = Endpoint(Path(output["path"]), str(output["host"]), int(output["port"]))
+            address = json.loads(done.out)
+            found = Endpoint(Path(address["path"]), str(address["host"]), int(address["port"]))
             if found.path.is_absolute() and 0 < found.port < 65536:
                 actions.part.facts["endpoint"] = str(found.path)
                 for note in filter(None, map(str.strip, done.err.splitlines())):

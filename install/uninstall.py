@@ -150,10 +150,10 @@ class Uninstall:
 
     def _endpoint(self) -> None:
         """Remove the service's endpoint, whose token opens nothing any more."""
-        output = self.manifest.part("service").facts.get("endpoint")
-        if isinstance(output, str) and Path(output).is_absolute() and Path(output).name == "service.json":
-            self._unlink(Path(output))
-            self._remove_if_empty(Path(output).parent)
+        recorded = self.manifest.part("service").facts.get("endpoint")
+        if isinstance(recorded, str) and Path(recorded).is_absolute() and Path(recorded).name == "service.json":
+            self._unlink(Path(recorded))
+            self._remove_if_empty(Path(recorded).parent)
 
     def _watched(self) -> list[Path]:
         """Return the drop folders that the journal knows, also after a removal without --purge, when no record does."""
