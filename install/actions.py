@@ -1,11 +1,13 @@
-"""What an installation does to the disk, each act recorded before it happens; a dry run prints them and does none."""
+"""What an installation does to the disk: changes as data, which are made and recorded, or printed by a dry run."""
 
 import contextlib
 import itertools
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from errors import Exit, InstallError
@@ -18,16 +20,24 @@ YOURS = ".yours"
 """What is added to the name of a file of ours that the user has changed, when it is written again."""
 
 
-class Actions:
-    """Makes and removes files for one part of the `manifest`, and prints on `output` what it does."""
+@dataclass(frozen=True)
+class Change:
+    """One change of the machine: `text` says what it is, a line for each part of it, and `make` makes and records it."""
 
-    def __init__(self, manifest: Manifest, part: str, output: Screen, shown: set[Path] | None = None) -> None:
+    text: str
+    make: Callable[[], object]
+
+
+class Actions:
+    """Changes for one part of the `manifest`: a dry run prints them on `output`, any other makes them."""
+
+    def __init__(self, manifest: Manifest, part: str, output: Screen, shown: set[str] | None = None) -> None:
         self.manifest = manifest
         self.name = part
         self.output = output
         self.dry_run = manifest.dry_run
-        self._shown: set[Path] = set() if shown is None else shown
-        """Folders of which a dry run has printed already."""
+        self._shown: set[str] = set() if shown is None else shown
+        """Folders that a dry run has printed already."""
 
     @property
     def part(self) -> Part:
@@ -38,11 +48,19 @@ class Actions:
         """Return the same for another part."""
         return Actions(self.manifest, part, self.output, self._shown)
 
-    def would(self, what: str) -> bool:
-        """Say what would be done and return True, if this is a dry run."""
+    def apply(self, *changes: Change) -> None:
+        """Make changes in their order, or in a dry run print them; raises what they raise."""
         if self.dry_run:
-            self.output.line(f"  would {what}")
-        return self.dry_run
+            self.show(changes)
+            return
+        for change in changes:
+            change.make()
+
+    def show(self, changes: Iterable[Change]) -> None:
+        """Print what changes would do."""
+        for change in changes:
+            for line in change.text.splitlines():
+                self.output.line(f"  would {line}")
 
     def possible(self, path: Path) -> list[Path]:
         """Return the folders to make so that `path` is one, the outermost first; raises InstallError if one cannot be."""
@@ -61,31 +79,36 @@ class Actions:
             path = path.parent
         return missing[::-1]
 
+    def folders(self, path: Path) -> list[Change]:
+        """Return the changes that make a folder and its parents where they are missing; raises InstallError."""
+        return [Change(f"make the folder {folder}", partial(self._make, folder)) for folder in self.possible(path)]
+
     def folder(self, path: Path) -> None:
         """Make a folder and its parents where they are missing; raises InstallError and OSError."""
-        for folder in self.possible(path):
-            if self.dry_run:
-                if folder not in self._shown:  # once is enough, though the next file needs it too
-                    self.would(f"make the folder {folder}")
-                    self._shown.add(folder)
-                continue
-            if str(folder) not in self.part.folders:
-                self.part.folders.append(str(folder))
-            # DATA itself has to be there before anything can be written down.
-            with contextlib.suppress(FileNotFoundError):
-                self.manifest.save()
-            folder.mkdir(exist_ok=True)
+        changes = self.folders(path)
+        if self.dry_run:  # once is enough, though the next file needs it too
+            changes = [change for change in changes if change.text not in self._shown]
+            self._shown.update(change.text for change in changes)
+        self.apply(*changes)
+
+    def _make(self, folder: Path) -> None:
+        if str(folder) not in self.part.folders:
+            self.part.folders.append(str(folder))
+        # DATA itself has to be there before anything can be recorded.
+        with contextlib.suppress(FileNotFoundError):
+            self.manifest.save()
+        folder.mkdir(exist_ok=True)
 
     def expect(self, path: Path) -> None:
         """Record the folders that the program will make on the way to a folder of its own, as far as they are not there."""
         missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
         new = [str(folder) for folder in reversed(missing) if str(folder) not in self.part.folders]
-        if new and not self.dry_run:
+        if new:
             self.part.folders += new
             self.manifest.save()
 
     def write(self, path: Path, content: bytes, mode: int = 0o644, *, ours: bool = False) -> bool:
-        """Make a file hold this content, with its folder; return whether that changed anything.
+        """Make a file hold this content, with its folder; return whether that changes anything.
 
         `ours`: the file there is known to be ours. Raises InstallError for one that is not, OSError.
         """
@@ -94,19 +117,25 @@ class Actions:
         if there is not None and there != content and not known:
             if not ours and str(path) not in self.part.files:
                 raise not_ours(path)
-            if str(path) in self.part.files and not self.would(f"keep your changes as {yours(path).name}"):
-                kept = yours(path)
-                os.replace(path, kept)  # noqa: PTH105
-                self.output.line(f"{path} had been changed; what was in it is now {kept.name}")
+            if str(path) in self.part.files:
+                self.apply(Change(f"keep your changes as {yours(path).name}", partial(self._keep, path)))
         if there == content and (os.name != "posix" or path.stat().st_mode & 0o777 == mode):
             if self.part.files.get(str(path)) != digest(content):
                 self.part.files[str(path)] = digest(content)
                 self.manifest.save()
             return False
-        if self.dry_run:
-            self.folder(path.parent)
-            return self.would(f"write {path} ({len(content)} bytes)")
         self.folder(path.parent)
+        write = partial(self._write, path, content, mode, there)
+        self.apply(Change(f"write {path} ({len(content)} bytes)", write))
+        return True
+
+    def _keep(self, path: Path) -> None:
+        """Keep what the user made of a file of ours under another name."""
+        kept = yours(path)
+        os.replace(path, kept)  # noqa: PTH105
+        self.output.line(f"{path} had been changed; what was in it is now {kept.name}")
+
+    def _write(self, path: Path, content: bytes, mode: int, there: bytes | None) -> None:
         if there is not None:
             self.part.replacing[str(path)] = digest(there)
         self.part.files[str(path)] = digest(content)
@@ -114,12 +143,12 @@ class Actions:
         put(path, content, mode)
         if self.part.replacing.pop(str(path), None):
             self.manifest.save()
-        return True
 
     def link(self, path: Path, target: str) -> None:
         """Make a link, in the place of the one there in one step; raises OSError."""
-        if self.would(f"link {path} -> {target}"):
-            return
+        self.apply(Change(f"link {path} -> {target}", partial(self._link, path, target)))
+
+    def _link(self, path: Path, target: str) -> None:
         self.part.links[str(path)] = target
         self.manifest.save()
         new = in_the_making(path)
@@ -135,17 +164,18 @@ class Actions:
 
     def remove_tree(self, path: Path) -> None:
         """Remove a folder of ours with all that is in it; raises OSError."""
-        if os.path.lexists(path) and not self.would(f"remove {path} and all in it"):
-            remove_tree(path)
+        if os.path.lexists(path):
+            self.apply(Change(f"remove {path} and all in it", partial(remove_tree, path)))
         if not self.dry_run and str(path) in self.part.trees:
             self.part.trees.remove(str(path))
             self.manifest.save()
 
     def run(self, *argv: str | Path, within_s: float, environ: Mapping[str, str] | None = None) -> Answer:
-        """Run a command that changes something, and return how it ended, 127 if it cannot be started; a dry run: well."""
-        if self.would(f"run: {shlex.join(map(str, argv))}"):
-            return Answer(0)
-        return ask(*argv, within_s=within_s, environ=environ)
+        """Run a command that changes something and return its answer; a dry run takes it for done."""
+        answers = [Answer(0)]
+        run = partial(ask, *argv, within_s=within_s, environ=environ)
+        self.apply(Change(f"run: {shlex.join(map(str, argv))}", lambda: answers.append(run())))
+        return answers[-1]
 
 
 def yours(path: Path) -> Path:

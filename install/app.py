@@ -13,11 +13,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import environment
 import launcher
-from actions import Actions
+from actions import Actions, Change
 from environment import LOG
 from errors import Exit, InstallError, without_credentials
 from packages import Target, damaged, installed
@@ -92,10 +93,13 @@ class App:
             if path != version:
                 self.actions.remove_tree(path)
         self.actions.folder(self.user.app)
-        if self.actions.would(f"make {version} with a copy of the project in {SOURCE}/, and in there:"):
-            for line in self._commands(version):
-                self.actions.would(f"run: {line}")
-            return version
+        lines = [f"make {version} with a copy of the project in {SOURCE}/, and in there:"]
+        lines += [f"run: {line}" for line in self._commands(version)]
+        self.actions.apply(Change("\n".join(lines), partial(self._make, version)))
+        return version
+
+    def _make(self, version: Path) -> None:
+        """Make and check a version, or go on with one that an earlier try has begun; raises InstallError and OSError."""
         self.actions.tree(version)
         version.mkdir(exist_ok=True)
         source = version / SOURCE
@@ -112,7 +116,6 @@ class App:
         # One whose record does not fit what pip has just installed would be missed at each run from now on.
         whole = sorted(set(installed(version)) - set(damaged(version)))
         (version / PACKAGES).write_text("".join(f"{name}\n" for name in whole), "utf-8")
-        return version
 
     def _check_place(self) -> None:
         """Raise InstallError where no version can be made, before hours of work are done."""

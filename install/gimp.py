@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from actions import YOURS, Actions, content_of, yours
+from actions import YOURS, Actions, Change, content_of, yours
 from errors import Exit, InstallError
 from plug_in import Files, are_facts, install
 from screen import Screen
@@ -74,15 +74,22 @@ def put_into(plug_ins: Path, files: Files, actions: Actions) -> str:
     kept = _yours(target, actions)
     outcome = install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}}, dry_run=True)
     changes = [(old, new) for new, (old, _) in kept.items() if old != new]
-    if actions.dry_run:
-        for old, new in changes:
-            actions.would(f"keep your {target / old} as {new}")
-        if outcome != "unchanged":
-            actions.folder(plug_ins)
-            for name in sorted(files):
-                actions.would(f"write {target.joinpath(*PurePosixPath(name).parts)}")
-        return outcome
-    actions.folder(plug_ins)
+    lines = [f"keep your {target / old} as {new}" for old, new in changes]
+    if outcome != "unchanged" or not actions.dry_run:
+        actions.folder(plug_ins)
+    if outcome != "unchanged":
+        lines += [f"write {target.joinpath(*PurePosixPath(name).parts)}" for name in sorted(files)]
+
+    def put() -> None:
+        _put(plug_ins, files, kept, actions, changed=outcome != "unchanged")
+
+    actions.apply(Change("\n".join(lines), put))
+    return outcome
+
+
+def _put(plug_ins: Path, files: Files, kept: dict[str, tuple[str, bytes]], actions: Actions, *, changed: bool) -> None:
+    """Record the files, and install them if that is a change; `kept` as `_yours` returns it."""
+    target = plug_ins / PLUG_IN
     part = actions.part
     for name, content in files.items():
         path = str(target.joinpath(*PurePosixPath(name).parts))
@@ -95,9 +102,9 @@ def put_into(plug_ins: Path, files: Files, actions: Actions) -> str:
     inside = {str(target / folder) for name in files for folder in PurePosixPath(name).parents}
     part.folders += sorted(inside - set(part.folders))
     actions.manifest.save()
-    if outcome != "unchanged":
+    if changed:
         install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}})
-    for old, new in changes:
+    for old, new in [(old, new) for new, (old, _) in kept.items() if old != new]:
         actions.output.line(f"{target / old} was not as it had been installed; what was in it is now {new}")
     gone = [path for path in part.files if Path(path).is_relative_to(target) and not os.path.lexists(path)]
     for path in gone:  # no longer part of it
@@ -105,7 +112,6 @@ def put_into(plug_ins: Path, files: Files, actions: Actions) -> str:
     for path in [path for path in part.replacing if Path(path).is_relative_to(target)]:
         part.replacing.pop(path)
     actions.manifest.save()
-    return outcome
 
 
 def _yours(target: Path, actions: Actions) -> dict[str, tuple[str, bytes]]:

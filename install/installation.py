@@ -17,7 +17,7 @@ import processes
 import recover
 import running_programs
 import service
-from actions import Actions
+from actions import Actions, Change
 from app import SOURCE, App
 from errors import GB, Exit, InstallError, from_os_error
 from packages import python_of
@@ -51,7 +51,7 @@ class Installation:
         self.manifest = Manifest(self.user.manifest, home=self.user.home, dry_run=options.dry_run)
         self.later: list[Callable[[], None]] = []
         """What is done when all else has been done."""
-        self._shown: set[Path] = set()
+        self._shown: set[str] = set()
         self.planned = False
         """Whether a dry run has printed already how the program would be made."""
 
@@ -84,7 +84,8 @@ class Installation:
         if self.options.dry_run:
             if make and not self.user.manifest.exists():
                 actions.folder(data)
-                actions.would(f"write {self.user.manifest}, the record, and {data / install_lock.NAME}")
+                text = f"write {self.user.manifest}, the record, and {data / install_lock.NAME}"
+                actions.show([Change(text, lambda: None)])
             return
         while True:
             if make:
@@ -272,8 +273,7 @@ class Installation:
         if self.options.dry_run:
             if not self.planned and (commands := environment.commands(self.root, self.torch_index, self.screen)):
                 self.output.line("  would first make an environment for the program in this clone:")
-                for command in commands:
-                    self.actions("app").would(f"run: {command}")
+                self.actions("app").show(Change(f"run: {command}", lambda: None) for command in commands)
                 self.planned = True
             there = python_of(self.root / ".venv")
             return there if there.exists() else None

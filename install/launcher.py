@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from actions import Actions, content_of, not_ours
+from actions import Actions, Change, content_of, not_ours
 from errors import InstallError
 
 from deepdream_core.machine.command import ask, clean_environment
@@ -86,7 +86,7 @@ def install(user: UserFolders, actions: Actions, *, renew: bool) -> bool:
             continue
         if actions.dry_run:
             actions.folder(path.parent)
-            actions.would(f"write {path} (completion for {shell})")
+            actions.show([Change(f"write {path} (completion for {shell})", lambda: None)])
         elif script := completion(user, shell):
             changed = actions.write(path, script, ours=True) or changed
     return changed

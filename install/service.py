@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import systemd
-from actions import Actions
+from actions import Actions, Change
 from errors import Exit, InstallError
 from launchd import Launchd
 from systemd import Endpoint, Systemd
@@ -98,10 +98,13 @@ def install(python: Path, user: UserFolders, actions: Actions, *, linger: bool) 
 
 def _remove_file(path: Path, actions: Actions) -> None:
     """Remove a file of the service, and from the record."""
-    if not actions.would(f"remove {path}"):
+
+    def remove() -> None:
         path.unlink(missing_ok=True)
         actions.part.files.pop(str(path), None)
         actions.manifest.save()
+
+    actions.apply(Change(f"remove {path}", remove))
 
 
 def _linger(actions: Actions, found: Supervisor, *, wanted: bool) -> list[str]:
@@ -113,9 +116,8 @@ def _linger(actions: Actions, found: Supervisor, *, wanted: bool) -> list[str]:
     user = machine_systemd.user_name()
     if machine_systemd.lingers(user):
         return ["The service runs without a login as well (lingering was on already)"]
-    if not actions.dry_run:
-        actions.part.facts["lingering"] = True
-        actions.manifest.save()
+    actions.part.facts["lingering"] = True
+    actions.manifest.save()
     done = systemd.set_lingering(actions, user, on=True)
     if done.code == 0:
         return ["The service runs without a login as well (lingering switched on)"]
@@ -131,10 +133,17 @@ def endpoint(python: Path, user: UserFolders, actions: Actions, *, asked: bool) 
     """
     if not asked:
         return None
-    if actions.would(f"run: {python} -I -m {MODULE}"):
-        if not (address := user.state / "service.json").exists():
-            actions.would(f"write {address}, the helper's address and key")
-        return Endpoint(Path("service.json"), "127.0.0.1", 0)
+    address = user.state / "service.json"
+    lines = [f"run: {python} -I -m {MODULE}"]
+    if not address.exists():
+        lines.append(f"write {address}, the helper's address and key")
+    found: list[Endpoint | None] = []
+    actions.apply(Change("\n".join(lines), lambda: found.append(_prepared(python, actions))))
+    return found[0] if found else Endpoint(Path("service.json"), "127.0.0.1", 0)
+
+
+def _prepared(python: Path, actions: Actions) -> Endpoint | None:
+    """Let the program prepare the helper's address, and return it; None if it has nothing of the kind."""
     done = ask(python, "-I", "-X", "utf8", "-m", MODULE, within_s=ASK_WITHIN_S)
     if done.code and any("No module named" in line and "service_endpoint" in line for line in done.err.splitlines()):
         return None
@@ -217,7 +226,7 @@ class Pause:
     def _note(self, names: list[str] | None) -> None:
         """Write down what is to be started again, or with None that all is done."""
         facts = self.actions.part.facts
-        if self.actions.dry_run or facts.get("resume") == names:
+        if facts.get("resume") == names:
             return
         facts["resume"] = names
         if names is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import unit_start
-from actions import Actions
+from actions import Actions, Change
 from errors import Exit, InstallError
 
 from deepdream_core.machine.command import Answer, ask, clean_environment
@@ -137,9 +137,14 @@ class Systemd:
         wanted = [name for name in names if name != HELPER_UNIT]
         actions.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, environ=self.environ)
         command = (*_SYSTEMCTL, "start", *wanted)
-        if wanted and not actions.would(f"run: {shlex.join(command)}"):
+        if wanted:
             waiting = unit_start.Waiting(wanted[-1], self.environ, actions.output, within_s)
-            self._must("the service does not start", unit_start.start(command, waiting))
+            actions.apply(
+                Change(
+                    f"run: {shlex.join(command)}",
+                    lambda: self._must("the service does not start", unit_start.start(command, waiting)),
+                )
+            )
 
     def enable(self, actions: Actions, names: Sequence[str]) -> None:
         """Have units started at login; raises InstallError."""
@@ -147,11 +152,11 @@ class Systemd:
         for name in wanted:
             folder = self.folder() / WANTED[name]
             actions.folder(folder)
-            if actions.dry_run and not (folder / name).is_symlink():
-                actions.would(f"link {folder / name} -> {self.folder() / name}, by:")
-            actions.part.links[str(folder / name)] = str(self.folder() / name)
-        if not actions.dry_run:
-            actions.manifest.save()
+            link, target = folder / name, self.folder() / name
+            if actions.dry_run and not link.is_symlink():
+                actions.show([Change(f"link {link} -> {target}, by:", lambda: None)])
+            actions.part.links[str(link)] = str(target)
+        actions.manifest.save()
         self._must("the service cannot be enabled", actions.run(
             *_SYSTEMCTL, "enable", *wanted, within_s=WITHIN_S, environ=self.environ
         ))  # fmt: skip

@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ import launcher
 import recover
 import running_programs
 import service
-from actions import Actions
+from actions import Actions, Change
 from errors import Exit, InstallError
 from folder import USUAL
 
@@ -100,13 +101,17 @@ class Uninstall:
 
     def _end_running(self) -> list[str]:
         """End what still runs of the program; return lines for the user."""
-        output = []
+        output: list[str] = []
         found = running_programs.of(self.user)
         daemons = [one for one in found if one.is_daemon]
-        if daemons and not self.actions.would(f"end {', '.join(map(str, daemons))}"):
+
+        def end() -> None:
             left = running_programs.end(daemons, self.user)
-            output += [f"Ended: {one}" for one in daemons if one not in left]
+            output.extend(f"Ended: {one}" for one in daemons if one not in left)
             self.left += [f"{one}, which does not end" for one in left]
+
+        if daemons:
+            self.actions.apply(Change(f"end {', '.join(map(str, daemons))}", end))
         output += [
             f"{one} runs still, and may fail now that its files are gone" for one in found if one not in daemons
         ]  # fmt: skip
@@ -133,8 +138,7 @@ class Uninstall:
     def _unlink(self, path: Path) -> None:
         if os.path.lexists(path):
             self._count(path)
-            if not self.actions.would(f"remove {path}"):
-                path.unlink()
+            self.actions.apply(Change(f"remove {path}", path.unlink))
 
     def _links(self, part: Part) -> None:
         """Remove the links that still lead where they did."""
@@ -201,9 +205,10 @@ class Uninstall:
         """Remove a folder that holds nothing, or nothing but what Python compiled of our files."""
         if folder.is_symlink() or not folder.is_dir():
             return
-        if self.actions.dry_run:
-            self.actions.would(f"remove the folder {folder} if it is empty then")
-            return
+        self.actions.apply(Change(f"remove the folder {folder} if it is empty then", partial(self._rmdir, folder)))
+
+    @staticmethod
+    def _rmdir(folder: Path) -> None:
         compiled = folder / "__pycache__"
         with contextlib.suppress(OSError):
             if [path.name for path in folder.iterdir()] == ["__pycache__"] and folder.name == PLUG_IN:

@@ -433,7 +433,7 @@ def test_what_it_does_not_work_on_gets_a_sentence(calls: Session, name: str) -> 
 
 WRONG = {
     "no helper, its program missing": "DeepDream is no longer installed: /nowhere/bin/python is missing. Run `python3",
-    "no helper, its program failing": "did not start: the weights are missing. Run deepdream weights; /",
+    "no helper, its program failing": "did not start: the weights are missing. Run deepdream weights; see /",
     "a helper of an older version": "the old helper with `",
     "a helper of a newer version": "has version 0.0.1. Run `python3 install gimp`",
     "a squatter that answers": "DeepDream is no longer installed: /nowhere/bin/python is missing. Run `python3",

@@ -136,7 +136,7 @@ class Computer:
     def reading(self) -> int:
         """How often the daemon has read its configuration again, whether that was good or not."""
         logs = self.check("deepdream", "service", "logs", "-n", "10000")
-        return logs.count("the configuration was read again") + logs.count("the last good configuration stays")
+        return logs.count("the configuration was read again") + logs.count("keeps the last good configuration")
 
     def doctor(self, *words: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what `deepdream doctor --json` tells, and each check by its name; its exit code is the number of ✗."""
