@@ -28,7 +28,7 @@ ROOM = 1_000_000_000
 EVENT_WITHIN_S = 5.0
 CANARY = ".deepdream-canary-"
 """How the daemon's own trial files begin: it takes no notice of them."""
-_OWN = ("out", "done", "failed")  # as in hotfolder.places, which needs packages that may be broken
+_OWN = ("out", "done", "failed")  # as in hotfolder.layout, which needs packages that may be broken
 
 
 def check_folder(root: Path, wanted: bool, is_known: Callable[[Path], bool], short: Callable[[Path], str]) -> Finding:
