@@ -169,7 +169,7 @@ def _start_log(*, on_demand: bool) -> Path:
     except wire.WireError as error:
         raise HelperError(str(error)) from None
     except OSError as error:
-        raise HelperError(f"{path}: {error.strerror}", "mend that, or set DEEPDREAM_STATE_DIR") from None
+        raise HelperError(f"{path}: {error.strerror}", "fix that, or set DEEPDREAM_STATE_DIR") from None
     for handler in handlers:
         handler.setFormatter(form)
         log.addHandler(handler)
@@ -225,7 +225,7 @@ def _publish(lock: Lock, endpoint: Endpoint) -> None:
     try:
         write_endpoint(lock.endpoint, endpoint)
     except OSError as error:
-        raise HelperError(f"{lock.endpoint}: {error.strerror}", "mend that, or set DEEPDREAM_RUNTIME_DIR") from None
+        raise HelperError(f"{lock.endpoint}: {error.strerror}", "fix that, or set DEEPDREAM_RUNTIME_DIR") from None
     except wire.WireError as error:
         raise HelperError(str(error)) from None
 

@@ -36,11 +36,11 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     """Decode all frames; see `codecs.Codec`."""
     view = memoryview(data)
     blocks = png.blocks_of(view)
-    file, opaque, mended = for_decoders(view)
+    file, opaque, repaired = for_decoders(view)
     changes: list[Entry] = []
     if opaque:
         changes.append(dropped("transparency", "its chunk is damaged, and readers ignore it"))
-    if mended:
+    if repaired:
         changes.append(dropped("wrong checksum", "the samples themselves are whole", lost=False))
     stored = moving_png.moving_of(memoryview(file))
     if stored:

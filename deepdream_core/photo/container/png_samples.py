@@ -30,12 +30,12 @@ ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (
 class Bare(NamedTuple):
     """A PNG with only the chunks that say how it looks.
 
-    `opaque`: a damaged transparency was removed. `mended`: a chunk of samples had a wrong checksum.
+    `opaque`: a damaged transparency was removed. `repaired`: a chunk of samples had a wrong checksum.
     """
 
     file: bytes
     opaque: bool
-    mended: bool
+    repaired: bool
 
 
 def for_decoders(view: memoryview) -> Bare:
@@ -46,7 +46,7 @@ def for_decoders(view: memoryview) -> Bare:
     `PictureError` for the kind of PNG that Xcode makes.
     """
     pieces: list[bytes | memoryview] = [SIGNATURE]
-    colours, most, opaque, mended = 0, 256, False, False
+    colours, most, opaque, repaired = 0, 256, False, False
     for chunk in chunks_of(view):
         if chunk.kind == "CgBI":
             raise PictureError(
@@ -57,7 +57,7 @@ def for_decoders(view: memoryview) -> Bare:
         if chunk.kind == "PLTE" and colours == _PALETTE:
             most = len(chunk.payload) // 3
         if chunk.kind == "IDAT" and not is_intact(view, chunk):
-            mended = True
+            repaired = True
             pieces.append(as_chunk("IDAT", bytes(chunk.payload)))
             continue
         if chunk.kind not in _CRITICAL:
@@ -74,7 +74,7 @@ def for_decoders(view: memoryview) -> Bare:
             if not intact:
                 continue
         pieces.append(view[chunk.start : chunk.end])
-    return Bare(b"".join(pieces), opaque, mended)
+    return Bare(b"".join(pieces), opaque, repaired)
 
 
 def picture_of(view: memoryview) -> tuple[bytes, bytes, bytes]:
