@@ -152,15 +152,15 @@ class Person:
         found: str = until(lambda: self.shown.windows("RGB color"), 30)[0]
         return found
 
-    def press(self, window: str, *keys: str) -> None:
+    def press(self, window: str, *keys: str, delay_ms: int = 400) -> None:
         """Press keys in a window; menus need their time in between."""
         self.shown.xdotool("windowactivate", "--sync", window)
-        self.shown.xdotool("key", "--delay", "400", *keys)
+        self.shown.xdotool("key", "--delay", str(delay_ms), *keys)
 
     def opens_the_dialog(self) -> str:
         """Choose Filters ▸ Artistic ▸ DeepDream… with the keyboard; return the dialog's window."""
-        for _attempt in range(4):
-            self.press(self.image_window(), "alt+r", "a", "d")
+        for attempt in range(1, 5):  # keys that come before their menu go to the image
+            self.press(self.image_window(), "alt+r", "a", "d", delay_ms=400 * attempt)
             end = time.monotonic() + 20
             while time.monotonic() < end:
                 if found := self.shown.windows(DIALOG):
