@@ -5,13 +5,14 @@ This file alone keeps to the syntax of old Pythons (2.7, 3.5), so that they get 
 Python to use; everything newer lives in the modules beside it, imported after that check.
 """
 
-# ruff: noqa: PTH100, PTH118, PTH120, PTH123, SIM115, UP009, UP031
+# ruff: noqa: PTH100, PTH113, PTH118, PTH120, PTH123, SIM115, UP009, UP031
 
 import os
 import sys
 
 OLDEST = (3, 11)
 TOO_OLD = 10
+INCOMPLETE = 17
 INTERRUPTED = 130
 # Looked for in this order: best tried first, then the oldest that will do, then what may be too new for torch.
 NEWER_NAMES = ["python3.13", "python3.12", "python3.14", "python3.11", "python3.15", "python3.16", "python3", "python"]
@@ -76,8 +77,10 @@ def main():
     # Whatever modules PYTHONPATH names, those of Python itself come first.
     strangers = [os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.path[1:] = sorted(sys.path[1:], key=lambda folder: folder in strangers)
-    load_package(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     try:
+        if not load_package(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))):
+            sys.stderr.write("install: deepdream_core is incomplete — `git checkout deepdream_core`, or clone again\n")
+            return INCOMPLETE
         import commands
 
         code = commands.main(sys.argv[1:])
@@ -97,14 +100,16 @@ def main():
 
 
 def load_package(root):
-    # type: (str) -> None
+    # type: (str) -> bool
     """Make `deepdream_core` of this project importable, which needs no other package for what is used of it here.
 
-    The project's folder is not put on sys.path: modules of the user's may lie in it.
+    The project's folder is not put on sys.path: modules of the user's may be in it. Return False if it is not complete.
     """
     import importlib.util
 
     package = os.path.join(root, "deepdream_core")
+    if not os.path.isfile(os.path.join(package, "__init__.py")) or not os.path.isdir(os.path.join(package, "machine")):
+        return False
     spec = importlib.util.spec_from_file_location(
         "deepdream_core", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
     )
@@ -113,6 +118,7 @@ def load_package(root):
     module = importlib.util.module_from_spec(spec)
     sys.modules["deepdream_core"] = module
     spec.loader.exec_module(module)
+    return True
 
 
 def settle():

@@ -59,7 +59,7 @@ def test(request: Request, screen: Screen) -> int:
 
 
 def plug_in(request: Request, screen: Screen) -> int:
-    """Lay the plug-in into GIMP's folders; the project is installed first if there is a GIMP."""
+    """Put the plug-in into GIMP's folders; the project is installed first if there is a GIMP."""
     wanted = gimp.parse(request.words)
     options = Options(dry_run=wanted.dry_run, into=wanted.into)
     with Installation(ROOT, options, request.torch_index, screen).opened() as installation:

@@ -18,6 +18,10 @@ from deepdream_core.machine.manifest import digest
 
 SOURCE = Path("plugin", PLUG_IN)
 CLIENT = "link/client.py"
+FORMER = (
+    "client.py", "connection.py", "helper_errors.py", "launch.py", "link.py", "service_endpoint.py", "wire.py",
+)  # fmt: skip
+"""Files of earlier versions' plug-ins."""
 ASK_WITHIN_S = 60.0
 
 _KEPT = re.compile(rf"{re.escape(YOURS)}(\.\d+)?$")
@@ -211,8 +215,8 @@ def facts(root: Path, python: Path) -> bytes:
 
 
 def names(root: Path) -> list[str]:
-    """Return the names of the files in the plug-in's folder, with `/`, as the project at `root` has them."""
-    return [*_paths(root), FACTS]
+    """Return the names of the plug-in's files, with `/`: of the project at `root`, and of earlier versions."""
+    return [*_paths(root), FACTS, *FORMER]
 
 
 def _paths(root: Path) -> dict[str, Path]:

@@ -203,10 +203,11 @@ class Installation:
             self.gimp(gimp.Request(self.options.dry_run, folders))
 
     def gimp(self, request: gimp.Request | None = None) -> int:
-        """Lay the plug-in into GIMP's folders, for the installed program or else for the clone's; return the exit code."""
+        """Put the plug-in into GIMP's folders, for the installed program or else for the clone's; return the exit code."""
+        self._refuse_older()
         installed = self.user.python() is not None
         used = self.user.used()
-        root = used / SOURCE if installed and used else self.root
+        root = used / SOURCE if installed and used and not self._is_older() else self.root
         if not installed and not self.options.dry_run:
             self.manifest.clone = str(self.root)
         request = request or gimp.Request(self.options.dry_run, self.options.into)
@@ -219,6 +220,7 @@ class Installation:
 
     def folder(self) -> int:
         """Make the drop folders and say what they are for; return the exit code."""
+        self._refuse_older()
         actions = self.actions("folder")
         python = self._python()
         wanted = folder.wanted(python) if python else [self.user.home / folder.USUAL]
@@ -228,6 +230,7 @@ class Installation:
 
     def service(self) -> int:
         """Set the background service up, and let GIMP's plug-in know how to reach it; return the exit code."""
+        self._refuse_older()
         python = self.user.python()
         if python is None and not self.options.dry_run:
             raise InstallError(
@@ -266,10 +269,28 @@ class Installation:
             self.output.line(line)
         return 0
 
+    def _is_older(self) -> bool:
+        """Return whether the program in use is of a version whose modules have other names than this installer asks for."""
+        used = self.user.used()
+        source = used / SOURCE / "deepdream_core" if used else None
+        return source is not None and source.is_dir() and not (source / "link").is_dir()
+
+    def _refuse_older(self) -> None:
+        """Raise InstallError if a part is to be installed alone for an older program; a dry run goes on."""
+        if self._is_older() and not self.options.dry_run:
+            raise InstallError(
+                "the installed DeepDream is older than this clone",
+                "run `python3 install`, which upgrades all of it",
+                Exit.ENVIRONMENT,
+            )
+
     def _python(self) -> Path | None:
         """Return the Python of the installed program, else that of the clone's environment, made if need be."""
-        if installed := self.user.python():
+        older = self._is_older()
+        if (installed := self.user.python()) and not older:
             return installed
+        if older:  # and this is a dry run: the version that would be asked is yet to be made
+            return None
         if self.options.dry_run:
             if not self.planned and (commands := environment.commands(self.root, self.torch_index, self.screen)):
                 self.output.line("  would first make an environment for the program in this clone:")

@@ -78,7 +78,7 @@ def _all() -> Iterator[tuple[int, list[str]]]:
     if sys.platform == "win32":
         return
     if sys.platform == "darwin":
-        yield from _told_by_ps()
+        yield from _listed_by_ps()
         return
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -87,7 +87,7 @@ def _all() -> Iterator[tuple[int, list[str]]]:
                 yield int(folder.name), [os.fsdecode(word) for word in argv]
 
 
-def _told_by_ps() -> Iterator[tuple[int, list[str]]]:
+def _listed_by_ps() -> Iterator[tuple[int, list[str]]]:
     """Yield the same where there is no /proc; words with blanks in them come apart, which the first one must survive."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(

@@ -22,7 +22,7 @@ from errors import Exit, InstallError
 from folder import USUAL
 
 from deepdream_core.machine.folders import UserFolders
-from deepdream_core.machine.gimp import PLUG_IN, PROGRAM
+from deepdream_core.machine.gimp import COPIES, PLUG_IN, PROGRAM
 from deepdream_core.machine.manifest import Manifest, Part, in_the_making
 
 OWN_FOLDERS = ("out", "done", "failed")
@@ -211,7 +211,7 @@ class Uninstall:
     def _rmdir(folder: Path) -> None:
         compiled = folder / "__pycache__"
         with contextlib.suppress(OSError):
-            if [path.name for path in folder.iterdir()] == ["__pycache__"] and folder.name == PLUG_IN:
+            if [path.name for path in folder.iterdir()] == ["__pycache__"] and folder.name in (PLUG_IN, *COPIES):
                 for path in compiled.glob("*.pyc"):
                     path.unlink()
                 compiled.rmdir()

@@ -520,3 +520,10 @@ def test_usage(fresh: Clone, words: tuple[str, ...], code: int) -> None:
     elif code == 0:
         assert done.stdout.startswith("usage: python3 install")
         assert done.stderr == ""
+
+
+def test_a_clone_without_its_package_is_one_line(tmp_path: Path) -> None:
+    shutil.copytree(INSTALL, tmp_path / "install", ignore=shutil.ignore_patterns("__pycache__"))
+    done = run(sys.executable, "install", "dream", "a.png", cwd=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (17, 1)
+    assert "deepdream_core is incomplete" in done.stderr

@@ -180,6 +180,24 @@ def test_a_failed_upgrade_leaves_the_old_one_working(house: House, why: str) -> 
     assert len(house.versions()) == 1, "nothing of the failed one is left"
 
 
+def test_a_part_alone_is_not_installed_for_an_older_program(house: House) -> None:
+    """Its modules have other names: the whole is upgraded instead, and a dry run shows how."""
+    (house.home / ".config" / "GIMP" / "3.0").mkdir(parents=True)
+    assert house.install().returncode == 0
+    link = house.data / "app" / "current" / "source" / "deepdream_core" / "link"
+    link.rename(link.with_name("client_and_wire"))
+    for part in ("gimp", "folder", "service"):
+        done = house.install(part)
+        assert done.returncode == 17
+        assert done.stderr.splitlines()[-1].startswith("install: the installed DeepDream is older than this clone — ")
+    done = house.install("--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "plug-ins/deepdream/link/client.py" in done.stdout
+    assert house.install().returncode == 0
+    assert link.is_dir()
+    assert house.install("gimp").returncode == 0
+
+
 def test_a_plug_in_is_renewed_with_the_program(house: House) -> None:
     plug_in = house.home / ".config" / "GIMP" / "3.0" / "plug-ins" / "deepdream"
     plug_in.parent.mkdir(parents=True)

@@ -77,11 +77,21 @@ def test_everything_goes_and_nothing_else(house: House, before: dict[str, str]) 
 
 
 def test_what_gimp_compiled_goes_too(house: House, before: dict[str, str]) -> None:
-    compiled = house.home / ".config/GIMP/3.2/plug-ins/deepdream/__pycache__"
-    compiled.mkdir()
-    (compiled / "wire.cpython-313.pyc").write_bytes(b"x")
+    plug_in = house.home / ".config/GIMP/3.2/plug-ins/deepdream"
+    for compiled in (plug_in / "__pycache__", plug_in / "link" / "__pycache__"):
+        compiled.mkdir()
+        (compiled / "wire.cpython-313.pyc").write_bytes(b"x")
     uninstall(house)
     assert listing(house.home) == before
+
+
+def test_without_a_readable_record_an_earlier_version_s_plug_in_goes_too(house: House) -> None:
+    plug_in = house.home / ".config/GIMP/3.2/plug-ins/deepdream"
+    for name in ("wire.py", "client.py", "helper_errors.py", "link.py"):
+        (plug_in / name).write_text("# of an earlier version\n")
+    (house.data / "manifest.json").write_text("{")
+    uninstall(house)
+    assert not plug_in.exists()
 
 
 def test_it_can_be_removed_after_the_clone_is_gone(house: House, before: dict[str, str]) -> None:

@@ -158,7 +158,7 @@ def test_what_each_version_has_started_is_found_by_its_command_line(
 
     monkeypatch.setattr(subprocess, "run", ps)
     found = [(123, ["/Users/Jo Doe/Library/app/1/bin/python", "deepdream_core", "watch", "--plain"])]
-    assert list(running_programs._told_by_ps()) == found
+    assert list(running_programs._listed_by_ps()) == found
 
 
 @pytest.mark.parametrize("flag", ["-P", "-I"])

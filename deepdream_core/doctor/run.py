@@ -152,7 +152,7 @@ class JsonReport:
     def __post_init__(self) -> None:
         """Begin with nothing."""
         self._found: list[dict[str, Any]] = []
-        self._mended: list[dict[str, Any]] = []
+        self._repaired: list[dict[str, Any]] = []
 
     def begins(self, check: Check) -> None:
         """Make room for what it will find."""
@@ -166,13 +166,13 @@ class JsonReport:
 
     def repaired(self, check: Check, name: str, problem: str) -> None:
         """Keep what was done."""
-        self._mended.append({"check": check.name, "did": name, "trouble": problem})
+        self._repaired.append({"check": check.name, "did": name, "trouble": problem})
 
     def ends(self, failed: int, repairable: int) -> None:
         """Print it all."""
         summary = {
             "version": __version__, "failed": failed, "mendable": repairable,
-            "checks": self._found, "mended": self._mended,
+            "checks": self._found, "mended": self._repaired,
         }  # fmt: skip
         self.out.write(json.dumps(summary) + "\n")
         self.out.flush()

@@ -1,7 +1,7 @@
 """Where the parts of an installation are, for one user on one platform. Nothing here is made.
 
 `data` holds what the installer makes: `app/<name>/` for each version, `app/current` that points at the one in use, and the
-manifest. `link.wire.state_folder()` and platformdirs name the same folders; tests compare them.
+manifest. `link.user_folders.state_folder()` and platformdirs name the same folders; tests compare them.
 """
 
 from __future__ import annotations

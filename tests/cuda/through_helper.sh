@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures what the way through a helper costs, with a helper of its own. Arguments: device, repeats, the command.
+# Measures how long sending a picture through a helper takes, with a helper of its own. Arguments: device, repeats, the command.
 set -euo pipefail
 device=$1 repeats=$2
 shift 2
