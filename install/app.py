@@ -39,7 +39,7 @@ CHECK_WITHIN_S = 300.0
 
 
 class App:
-    """The program at `root`, a clone, and its installed versions in the folders of `user`; `actions` belong to the part "app"."""
+    """The program at `root`, a clone, and its versions in the folders of `user`; `actions` belong to the part "app"."""
 
     def __init__(
         self, root: Path, user: UserFolders, actions: Actions, screen: Screen, torch_index: str | None = None

@@ -91,14 +91,20 @@ def test_the_keys_of_a_job_are_those_that_are_taken() -> None:
     assert told == set(JobRequest.model_fields)
 
 
-def test_the_settings_are_those_of_the_declaration() -> None:
-    told = re.search(r"The settings are (.*?), with", TEXT, re.DOTALL)
-    assert told
-    assert re.findall(r"\w+", told[1]) == list(DreamSettings.model_fields)
+def test_what_an_earlier_client_gets_is_what_it_got() -> None:
     before = re.search(r"version: without (.*?) these are (.*?)\.\n", TEXT, re.DOTALL)
     assert before
     values = before[2].replace(" and", ",").split(", ")
     assert dict(zip(re.findall(r"`(\w+)`", before[1]), map(yaml.safe_load, values), strict=True)) == EARLIER
+
+
+def test_the_schema_names_every_setting_with_its_range() -> None:
+    from deepdream_core.helper.schemas import JobRequest
+
+    settings = JobRequest.model_json_schema()["properties"]["settings"]
+    assert settings["properties"] == DreamSettings.model_json_schema()["properties"]
+    assert settings["additionalProperties"] is False
+    assert settings["properties"]["natural"]["maximum"] == 1
 
 
 def test_the_events_are_those_of_the_protocol() -> None:

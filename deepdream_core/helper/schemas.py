@@ -40,8 +40,11 @@ class JobRequest(BaseModel):
     priority: Literal["interactive", "preview", "batch"] = "batch"
     preset: str | None = Field(None, max_length=200, description="a preset's name; none: the defaults")
     settings: dict[Annotated[str, Field(max_length=100)], Any] = Field(
-        {}, description="settings over the preset's, as in config.yaml"
-    )
+        {}, description="settings over the preset's, as in config.yaml",
+        json_schema_extra={
+            "properties": DreamSettings.model_json_schema()["properties"], "additionalProperties": False,
+        },
+    )  # fmt: skip
     shape: Annotated[list[int], Field(min_length=3, max_length=3)] = Field(
         description="height, width, channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha"
     )
