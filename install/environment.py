@@ -12,7 +12,6 @@ from typing import TextIO
 import install_lock
 import launcher
 import processes
-import stamp
 import torch_build
 from actions import put
 from errors import GB, Exit, InstallError, disk_full, free_bytes, from_os_error, without_credentials
@@ -22,7 +21,7 @@ from screen import Screen, clock_text
 from stamp import Stamp
 
 from deepdream_core.machine.command import clean_environment
-from deepdream_core.machine.folders import NAME
+from deepdream_core.machine.folders import NAME, STAMP
 
 LOG = "install.log"
 USUAL_INDEX = "default"
@@ -190,7 +189,7 @@ def _ask(venv: Path, code: str) -> str:
 
 def _clear(target: Target) -> None:
     """Empty the environment's folder, but for the lock that is being held, the stamp and what the target keeps."""
-    kept = (install_lock.NAME, stamp.NAME, *target.kept)
+    kept = (install_lock.NAME, STAMP, *target.kept)
     old = [path for path in target.venv.iterdir() if path.name not in kept]
     if any(path.name != LOG for path in old):
         target.screen.line(f"Removing the old {target.venv.name}, which cannot be used here")

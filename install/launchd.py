@@ -17,8 +17,8 @@ from systemd import HANDED_ON, Endpoint
 
 from deepdream_core.machine.command import ask
 from deepdream_core.machine.folders import UserFolders
+from deepdream_core.machine.launchd import LABEL, agent_file
 
-WATCH = "deepdream.watch"
 _WATCH = ("-I", "-X", "utf8", "-m", "deepdream_core", "watch", "--plain")
 WITHIN_S = 30.0
 UNLOADED_WITHIN_S = 10.0
@@ -30,7 +30,7 @@ def agent(user: UserFolders, environ: Mapping[str, str]) -> dict[str, Any]:
     log = str(user.state / "watch.log")
     given = {name: environ[name] for name in HANDED_ON if os.path.isabs(environ.get(name, ""))}  # noqa: PTH117
     return {
-        "Label": WATCH,
+        "Label": LABEL,
         "ProgramArguments": [str(user.python_in(user.current)), *_WATCH],
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},
@@ -56,8 +56,7 @@ class Launchd:
 
     def files(self, endpoint: Endpoint | None) -> dict[Path, bytes]:
         """Return the agent's file and content; launchd needs no endpoint."""
-        folder = self.user.home / "Library" / "LaunchAgents"
-        return {folder / f"{WATCH}.plist": plistlib.dumps(agent(self.user, os.environ))}
+        return {agent_file(self.user.home): plistlib.dumps(agent(self.user, os.environ))}
 
     def names(self, files: Mapping[Path, bytes]) -> list[str]:
         """Return the agents' labels."""
@@ -82,7 +81,7 @@ class Launchd:
     def start(self, actions: Actions, names: Sequence[str], within_s: float | None = None) -> None:
         """Load agents, which starts them; raises InstallError."""
         for name in names:
-            file = self.user.home / "Library" / "LaunchAgents" / f"{name}.plist"
+            file = agent_file(self.user.home)
             if not actions.dry_run and self.running([name]):  # loaded, that is; it may have ended
                 done = actions.run("launchctl", "kickstart", self._target(name), within_s=WITHIN_S)
             else:

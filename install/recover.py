@@ -11,8 +11,9 @@ import plug_in
 from folder import USUAL
 from stamp import Stamp
 
-from deepdream_core.machine.folders import NAME, UserFolders
+from deepdream_core.machine.folders import UserFolders
 from deepdream_core.machine.gimp import PLUG_IN, PLUG_INS, existing
+from deepdream_core.machine.launchd import agent_file
 from deepdream_core.machine.manifest import Manifest, Part, digest
 from deepdream_core.machine.systemd import UNITS, WANTED
 
@@ -89,7 +90,7 @@ def _service(user: UserFolders) -> Part:
                 if name in WANTED and (link := units / WANTED[name] / name).is_symlink():
                     part.links[str(link)] = str(units / name)
     if user.platform == "darwin":
-        agent = user.home / "Library" / "LaunchAgents" / f"{NAME}.watch.plist"
+        agent = agent_file(user.home)
         _take(part, agent, lambda content: b"deepdream_core" in content)
     if user.windows:
         _take(part, user.data / "watch-task.xml", lambda _: True)

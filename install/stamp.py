@@ -10,7 +10,8 @@ from pathlib import Path
 
 from errors import without_credentials
 
-NAME = "install.json"
+from deepdream_core.machine.folders import STAMP
+
 INPUTS = ("pyproject.toml", "install/constraints.txt")
 
 
@@ -45,7 +46,7 @@ class Stamp:
     def read(cls, venv: Path) -> "Stamp | None":
         """Return the stamp of an environment, or None if it has none that can be understood."""
         try:
-            found = json.loads((venv / NAME).read_text("utf-8"))
+            found = json.loads((venv / STAMP).read_text("utf-8"))
             stamp = cls(**(found | {"extras": tuple(found["extras"])}))
         except (OSError, ValueError, TypeError, KeyError):
             return None
@@ -55,10 +56,10 @@ class Stamp:
     def write(self, venv: Path) -> None:
         """Put this stamp into an environment, whole or not at all; raises OSError."""
         # No other process writes here: the caller holds the install lock.
-        new = venv / (NAME + ".new")
+        new = venv / (STAMP + ".new")
         try:
             new.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
-            os.replace(new, venv / NAME)  # noqa: PTH105  # one step, over the old one, on Windows too
+            os.replace(new, venv / STAMP)  # noqa: PTH105  # one step, over the old one, on Windows too
         except OSError:
             with contextlib.suppress(OSError):
                 new.unlink()

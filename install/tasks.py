@@ -16,8 +16,8 @@ from systemd import TEMPLATES, Endpoint, filled
 
 from deepdream_core.machine.command import Answer, ask
 from deepdream_core.machine.folders import UserFolders
+from deepdream_core.machine.task_scheduler import TASK
 
-WATCH = "DeepDream\\watch"
 WITHIN_S = 30.0
 # Without a console there is nowhere to write to: a log takes its place before anything of the program is loaded.
 _RUN = (
@@ -56,7 +56,7 @@ class Tasks:
 
     def names(self, files: Mapping[Path, bytes]) -> list[str]:
         """Return the tasks' names."""
-        return [WATCH]
+        return [TASK]
 
     def running(self, names: Sequence[str]) -> list[str]:
         """Return those of the tasks that are there."""
@@ -70,7 +70,7 @@ class Tasks:
     def read_again(self, actions: Actions) -> None:
         """Make the task again from its file; raises InstallError."""
         done = actions.run(
-            "schtasks", "/Create", "/TN", WATCH, "/XML", self.user.data / "watch-task.xml", "/F", within_s=WITHIN_S
+            "schtasks", "/Create", "/TN", TASK, "/XML", self.user.data / "watch-task.xml", "/F", within_s=WITHIN_S
         )
         self._must("the task cannot be made", done)
 

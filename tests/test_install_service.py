@@ -20,6 +20,7 @@ from small_project import ROOT, House
 from systemd_root import Machine, boot, systemd_or_skip
 
 from deepdream_core.machine.folders import UserFolders
+from deepdream_core.machine.launchd import LABEL
 from deepdream_core.machine.systemd import HELPER_UNIT, SOCKET_UNIT, UNITS, WATCH_UNIT
 
 sys.path.insert(0, str(ROOT / "install"))
@@ -217,16 +218,16 @@ def test_an_agent_is_loaded_anew_only_when_it_has_ended(tmp_path: Path, monkeypa
     asked = stand_in(tmp_path / "bin", "launchctl", LAUNCHCTL, monkeypatch)
     manager = launchd.Launchd(UserFolders({}, "darwin", tmp_path))
     writes, _ = actions(tmp_path)
-    manager.start(writes, [launchd.WATCH])
-    manager.stop(writes, [launchd.WATCH])
+    manager.start(writes, [LABEL])
+    manager.stop(writes, [LABEL])
     assert not (tmp_path / "bin" / "loaded").exists()
-    manager.start(writes, [launchd.WATCH])
+    manager.start(writes, [LABEL])
     assert (tmp_path / "bin" / "runs").exists()
     assert "kickstart" not in asked.read_text()
     (tmp_path / "bin" / "runs").unlink()  # it has ended, and is loaded still
-    manager.start(writes, [launchd.WATCH])
+    manager.start(writes, [LABEL])
     assert (tmp_path / "bin" / "runs").exists()
-    assert f"kickstart gui/{os.getuid()}/{launchd.WATCH}" in asked.read_text()
+    assert f"kickstart gui/{os.getuid()}/{LABEL}" in asked.read_text()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands for schtasks")

@@ -17,13 +17,15 @@ from helper_process import until
 
 from deepdream_core.errors import ServiceError
 from deepdream_core.machine.command import Answer
+from deepdream_core.machine.launchd import LABEL
 from deepdream_core.machine.systemd import HELPER_UNIT, SOCKET_UNIT, UNITS, WATCH_UNIT
+from deepdream_core.machine.task_scheduler import TASK
 from deepdream_core.service import logfile, tasks
 from deepdream_core.service.interface import Part
-from deepdream_core.service.launchd import LABEL, Launchd
+from deepdream_core.service.launchd import Launchd
 from deepdream_core.service.manager import manager_of
 from deepdream_core.service.systemd import Systemd
-from deepdream_core.service.tasks import TASK, Tasks
+from deepdream_core.service.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.doctor import manifest as manifests
 from deepdream_core.doctor.check import INSTALL_AGAIN, Finding, failing, passed, skipped
+from deepdream_core.machine.folders import STAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from deepdream_core.machine.folders import UserFolders
 
 OLDEST = (3, 11)
-STAMP = "install.json"
-"""What the installer writes into each folder of a version."""
 STILL_AT_WORK_S = 3600.0
 """What an installer has changed more recently may be its work of this moment."""
 

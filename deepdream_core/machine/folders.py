@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME = "deepdream"
+STAMP = "install.json"
+"""What the installer writes into each folder of a version."""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_core.errors import SettingsError
+from deepdream_core.machine.launchd import LABEL, agent_file
 from deepdream_core.service import logfile, on_demand
 from deepdream_core.service.interface import HOT_FOLDER, INSTALL, START_WITHIN_S, Part, checked, not_installed
 
 if TYPE_CHECKING:
     from deepdream_core.service.interface import Run
-
-LABEL = "deepdream.watch"
 
 
 class Launchd:
@@ -26,7 +25,7 @@ class Launchd:
 
     def __init__(self, run: Run, home: Path | None = None, uid: int | None = None) -> None:
         self._run = run
-        self._plist = (home or Path.home()) / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+        self._plist = agent_file(home or Path.home())
         if uid is None and sys.platform != "win32":
             uid = os.getuid()
         self._domain = f"gui/{uid}"

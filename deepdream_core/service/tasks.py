@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.errors import DeepDreamError, SettingsError
 from deepdream_core.hotfolder import shared_state
+from deepdream_core.machine.task_scheduler import TASK
 from deepdream_core.service import logfile, on_demand
 from deepdream_core.service.interface import HOT_FOLDER, INSTALL, START_WITHIN_S, Part, checked, not_installed
 
 if TYPE_CHECKING:
     from deepdream_core.service.interface import Run
 
-TASK = r"\DeepDream\watch"
 _LAST_RESULT = 6
 _RUNS, _NEVER_RAN, _ENDED_BY_USER = 0x41301, 0x41303, 0x41306
 _LOOK_AGAIN_S = 2.0
