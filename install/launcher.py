@@ -15,7 +15,6 @@ from deepdream_core.machine.command import ask, clean_environment
 from deepdream_core.machine.folders import NAME, UserFolders
 
 COMPLETE_WITHIN_S = 60.0
-SHELLS = ("bash", "zsh", "fish")
 _OURS = re.compile(rb'#!/bin/sh\nexec .*/app/current/bin/python.? -[PI] -m deepdream_core "\$@"\n')
 _AT_ONCE = f"""
 # At the first Tab zsh loads this file and runs it: it must complete already, not only say how.

@@ -6,6 +6,7 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import unit_start
@@ -153,9 +154,11 @@ class Systemd:
             folder = self.folder() / WANTED[name]
             actions.folder(folder)
             link, target = folder / name, self.folder() / name
-            if actions.dry_run and not link.is_symlink():
-                actions.show([Change(f"link {link} -> {target}, by:", lambda: None)])
-            actions.part.links[str(link)] = str(target)
+            record = partial(actions.part.links.__setitem__, str(link), str(target))
+            if link.is_symlink():
+                record()
+            else:
+                actions.apply(Change(f"link {link} -> {target}, by:", record))
         actions.manifest.save()
         self._must("the service cannot be enabled", actions.run(
             *_SYSTEMCTL, "enable", *wanted, within_s=WITHIN_S, environ=self.environ

@@ -96,8 +96,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UserFolders:
     monkeypatch.setenv("HOME", str(tmp_path))
     found = UserFolders({}, "linux", tmp_path)
     monkeypatch.setattr(UserFolders, "python", lambda _: Path(sys.executable))
-    for shell in launcher.SHELLS:
-        path = launcher.everywhere(found)[shell]
+    for shell, path in launcher.everywhere(found).items():
         path.parent.mkdir(parents=True)
         path.write_bytes(launcher.completion(found, shell))
     found.bin.mkdir(parents=True)

@@ -14,6 +14,7 @@ from deepdream_core.cli.options import (
     INTERRUPTED,
     ConfigFile,
     Device,
+    Inputs,
     Precision,
     Tile,
     ViaHelper,
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 
 @takes_settings
 def dream(
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", readable=False, help="pictures, or folders of them")
-    ],
+    inputs: Inputs,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE|DIR", readable=False, help="result, or folder for results"),

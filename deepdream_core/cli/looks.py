@@ -14,6 +14,7 @@ from deepdream_core.cli.options import (
     INTERRUPTED,
     ConfigFile,
     Device,
+    Inputs,
     Precision,
     ViaHelper,
     WeightsOption,
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
 
 
 def looks(
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", readable=False, help="pictures, or folders of them")
-    ],
+    inputs: Inputs,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", readable=False, help="folder for pages and sheets"),

@@ -96,6 +96,7 @@ def _weighted(key: str, given: list[str]) -> dict[str, float]:
     return weighted
 
 
+Inputs = Annotated[list[Path], typer.Argument(metavar="INPUT...", readable=False, help="pictures, or folders of them")]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", readable=False, help="your config.yaml, over the built-in one"),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from deepdream_core.settings import Config
 
 Dtype = Literal["uint8", "uint16", "float16", "float32"]
-Side = Annotated[int, Field(ge=1, le=1_000_000)]
 State = Literal["created", "queued", "running", "paused", "stopping", "done", "failed", "cancelled"]
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 1
-PARTS = ("app", "gimp", "folder", "service")
 
 
 class NewerManifestError(Exception):

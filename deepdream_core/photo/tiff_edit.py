@@ -23,7 +23,6 @@ from deepdream_core.photo.ifd import (
     directory_at,
     directory_offsets,
     encoded,
-    first_directory,
     layout_of,
     values_of,
 )
@@ -189,13 +188,6 @@ def with_resolution(exif: bytes | None, across: float, down: float) -> bytes:
     sides = (Value(RATIONAL, struct.pack(order + "II", round(side * 1000), 1000)) for side in (across, down))
     unit = Value(SHORT, struct.pack(order + "H", 2))
     return bytes(with_tags(block, [{**dict(zip(RESOLUTIONS, sides, strict=True)), RESOLUTION_UNIT: unit}]))
-
-
-def xmp_of(tiff: bytes | bytearray) -> bytes | None:
-    """Return the XMP packet of a TIFF or BigTIFF file's first page; raises `ValueError` as `with_tags` does."""
-    _, first = first_directory(tiff)
-    entry = first.get(XMP)
-    return entry.read(tiff) if entry else None
 
 
 def with_xmp(tiff: bytes | bytearray, xmp: bytes) -> bytearray:
