@@ -13,15 +13,9 @@ import yaml
 
 from deepdream_core.declaration import kinds_of, validated
 from deepdream_core.errors import SettingsError, nearest
-from deepdream_core.settings import (
-    Config,
-    DreamSettings,
-    EngineSettings,
-    FolderSettings,
-    HelperSettings,
-    Preset,
-    as_it_was,
-)
+from deepdream_core.machine_settings import EngineSettings, FolderSettings, HelperSettings
+from deepdream_core.objective_values import placed
+from deepdream_core.settings import Config, DreamSettings, Preset, as_it_was, overlaid, without_what
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -50,7 +44,7 @@ def load_config(path: Path | None = None) -> Config:
     Raises `SettingsError` with the file, the key's path, the value, what is allowed and the nearest valid key.
     """
     builtin = builtin_config_path()
-    tree = _read_yaml(builtin)
+    tree = _parsed(_read(builtin), builtin)
     config = _config(tree, str(builtin))
     own = path or user_config_path()
     if path is None and not own.exists():
@@ -59,17 +53,37 @@ def load_config(path: Path | None = None) -> Config:
                 f"{own} is a link to {own.readlink()}, which does not exist", "repair or remove the link"
             )
         return config
-    over = _read_yaml(own)
+    return _over(tree, _read(own), own)
+
+
+def config_of(text: bytes, own: Path) -> Config:
+    """Return the configuration with this text as the user's own file, whose path is `own`; raises as `load_config`."""
+    builtin = builtin_config_path()
+    return _over(_parsed(_read(builtin), builtin), text, own)
+
+
+def _over(tree: dict[str, Any], text: bytes, own: Path) -> Config:
+    """Return the built-in configuration `tree`, overridden by the text of the user's own file."""
+    over = _parsed(text, own)
     if isinstance(dream := over.get("dream"), dict):
-        over["dream"] = as_it_was(dream)
+        over["dream"] = dream = as_it_was(dream)
+    presets = over.get("presets")
+    for settings in (dream, *(presets.values() if isinstance(presets, dict) else ())):
+        if isinstance(settings, dict) and "guides" in settings:
+            settings["guides"] = placed(settings["guides"], own.parent)
     return _config(_overlaid(tree, over), str(own))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> bytes:
     try:
-        tree = yaml.load(path.read_bytes(), Loader=_UniqueKeyLoader)
+        return path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}", "give a readable config.yaml with --config") from None
+
+
+def _parsed(text: bytes, path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(text, Loader=_UniqueKeyLoader)
     except Exception as error:  # besides YAMLError, its number and date parsers raise nearly anything
         raise SettingsError(f"{path}: not valid YAML: {_yaml_problem(error)}", _FIX) from None
     if tree is None:
@@ -110,15 +124,17 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def _overlaid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` overridden by `over`: sections are merged; layers and lists are replaced as a whole."""
-    merged = dict(base)
+def _overlaid(base: dict[str, Any], over: dict[str, Any], *path: str) -> dict[str, Any]:
+    """Return `base` overridden by `over`; sections are merged; layers, lists and what to dream of are replaced whole."""
+    settings = path == ("dream",) or (len(path) == 2 and path[0] == "presets")  # a preset may be named like one
+    merged = without_what(base, over) if settings else dict(base)
     for key, value in over.items():
         if value is None and isinstance(merged.get(key), dict | list):
             continue  # an empty section changes nothing
         below = merged.get(key)
-        both = isinstance(below, dict) and isinstance(value, dict) and "object" not in kinds_of(DreamSettings, key)
-        merged[key] = _overlaid(below, value) if both and below is not None else value
+        both = isinstance(below, dict) and isinstance(value, dict)
+        both = both and not (settings and "object" in kinds_of(DreamSettings, key))
+        merged[key] = _overlaid(below, value, *path, str(key)) if both and below is not None else value
     return merged
 
 
@@ -141,7 +157,7 @@ def _config(tree: dict[str, Any], source: str) -> Config:
         for key in given:
             if key not in known:
                 raise SettingsError(f"{where}.{key}: unknown key", nearest(key, known))
-        validated(DreamSettings, {**dream.model_dump(), **settings}, _under(where))
+        validated(DreamSettings, overlaid(dream.model_dump(), settings), _under(where))
         presets[str(name)] = validated(Preset, {**about, "settings": settings}, _under(where))
     folders = _folders(tree.get("folders"), presets, f"{source}: folders")
     ignore = _patterns(tree.get("ignore"), f"{source}: ignore")

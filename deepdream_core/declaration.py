@@ -40,11 +40,12 @@ class Group(StrEnum):
 class Flag:
     """What the command line shows in place of a setting's value, and words to complete it, where its type does not say.
 
-    A word may come with an explanation.
+    A word may come with an explanation. `also` is a second name of the option.
     """
 
     metavar: str
     completions: tuple[str | tuple[str, str], ...] = ()
+    also: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Control:
 
     For a number: `most` is the largest that can be given, a slider ends at `right` and is bent by `bend`, an arrow key
     moves it by `arrow`, and `numbers` stand for words such as auto. For a choice: `words` labels its words. While the
-    switch `unless` is on, this setting has no effect.
+    switch `unless` is on, or the setting `needs` is empty, this setting has no effect. `folded`: its row is among the
+    dialog's advanced ones.
     """
 
     label: str
@@ -70,6 +72,8 @@ class Control:
     numbers: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     unless: str = ""
+    needs: str = ""
+    folded: bool = False
 
 
 def declared(model: type[BaseModel], key: str, kind: type[T]) -> T | None:
@@ -119,15 +123,31 @@ def validated(model: type[M], values: Mapping[str, Any], name: Callable[[str], s
 
 
 def _explained(model: type[BaseModel], problem: ErrorDetails, name: Callable[[str], str]) -> SettingsError:
+    if not problem["loc"]:  # of no single key
+        return SettingsError(*_split(problem))
     key, *inner = (str(part) for part in problem["loc"])
-    path = name(key) + "".join(f".{part}" for part in inner if part.startswith(("conv", "relu", "pool")))
+    path = name(key)
+    named = [part for part in inner if part.startswith(_NAMES)]
+    path = " ".join([path, *named]) if path.startswith("--") else ".".join([path, *named])
     if problem["type"] == "extra_forbidden":
         return SettingsError(f"{path}: unknown key", nearest(key, model.model_fields))
     if problem["type"] == "missing":
         return SettingsError(f"{path}: is missing", f"give it: {model.model_fields[key].description}")
     if problem["type"] == "value_error":
-        return SettingsError(f"{path}: {problem['ctx']['error']}")
+        what, next_step = _split(problem)
+        return SettingsError(f"{path}: {what}", next_step)
     return SettingsError(f"{path}: {problem['input']!r:.80} is not allowed", f"allowed: {allowed(model, key)}")
+
+
+def _split(problem: ErrorDetails) -> tuple[str, str]:
+    """Return what a validator of ours says happened, and its next step, "" if it has none."""
+    text = str(problem["ctx"]["error"])
+    what, dash, next_step = text.rpartition(" — ")
+    return (what, next_step) if dash else (text, "")
+
+
+_NAMES = ("conv", "relu", "pool", "strongest", "weakest", "average")
+"""How the names of layers and channels begin; the other parts of a place are the kinds of value that were tried."""
 
 
 def _choices(schema: dict[str, Any]) -> list[str]:

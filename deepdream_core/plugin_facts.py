@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core import __version__
-from deepdream_core.config import load_config
-from deepdream_core.declaration import Control, Flag, declared, kinds_of, schemas_of, words_of
+from deepdream_core.config import builtin_config_path, config_of, load_config
+from deepdream_core.declaration import Control, Flag, Group, declared, kinds_of, schemas_of, words_of
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.link import service_endpoint, user_folders, wire
-from deepdream_core.settings import DreamSettings
+from deepdream_core.settings import NOTHING, DreamSettings
 
 if TYPE_CHECKING:
     from deepdream_core.settings import Config
 
+THUMBNAIL_PX = 300
+"""Short side of the photograph from which the thumbnails were made."""
 _SWITCH = {"no": (False, "no"), "yes": (True, "yes")}
 _BOUNDS = {"minimum": "minimum", "maximum": "maximum", "exclusiveMinimum": "above", "exclusiveMaximum": "below"}
 
@@ -28,17 +31,8 @@ _BOUNDS = {"minimum": "minimum", "maximum": "maximum", "exclusiveMinimum": "abov
 def plugin_facts(config: Config) -> dict[str, Any]:
     """Return the content of `deepdream.json`, which is secret: its reader can use the helper.
 
-    Raises `WireError` for a user without folders, and for a damaged service file. Presets come with all their
-    settings, those of the user's own config.yaml included.
+    Raises `WireError` for a user without folders, and for a damaged service file.
     """
-    presets = {
-        name: {
-            "description": preset.description,
-            "family": preset.family,
-            "settings": config.dream_settings(name, {}).model_dump(),
-        }
-        for name, preset in config.presets.items()
-    }
     return {
         "version": __version__,
         "protocol": wire.PROTOCOL,
@@ -46,11 +40,40 @@ def plugin_facts(config: Config) -> dict[str, Any]:
         "state": str(user_folders.state_folder()),
         "service": _service(),
         "command": helper_command(),
-        "presets": presets,
-        "defaults": config.dream.model_dump(),
+        **preset_facts(config),
+        "nothing": NOTHING,
         "controls": controls(),
         "ranges": ranges(),
     }
+
+
+def preset_facts(config: Config) -> dict[str, Any]:
+    """Return `presets`, those of the user's own config.yaml included, and `defaults`: all settings without a preset.
+
+    Each preset has `description`, `family`, all `settings`, and `pictured`: whether the thumbnail that DeepDream comes with
+    shows these settings.
+    """
+    presets = {}
+    for name, preset in config.presets.items():
+        settings = config.dream_settings(name, {}).model_dump()
+        presets[name] = {
+            "description": preset.description, "family": preset.family, "settings": settings,
+            "pictured": _on_a_thumbnail(settings) == _thumbnails().get(name),
+        }  # fmt: skip
+    return {"presets": presets, "defaults": config.dream.model_dump()}
+
+
+@cache
+def _thumbnails() -> dict[str, dict[str, Any]]:
+    """Return the settings of the thumbnails that DeepDream comes with, by preset."""
+    builtin = config_of(b"", builtin_config_path())
+    return {name: _on_a_thumbnail(builtin.dream_settings(name, {}).model_dump()) for name in builtin.presets}
+
+
+def _on_a_thumbnail(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without differences that a picture as small as a thumbnail's does not show."""
+    finest = settings["finest"]
+    return {**settings, "finest": THUMBNAIL_PX if finest == "full" else min(finest, THUMBNAIL_PX)}
 
 
 def _service() -> dict[str, Any] | None:
@@ -78,7 +101,7 @@ def controls() -> list[dict[str, Any]]:
     """Return what the plug-in shows of each setting that has a `Control`, in the settings' order.
 
     Each number's `as_preset` lies below its `lowest` and means "as the preset says". A list has a choice of its words, for
-    a list with that word alone.
+    a list with that word alone, and of `off` if it is empty by default; a list without known words is a text.
     """
     found = []
     for key, field in DreamSettings.model_fields.items():
@@ -87,15 +110,19 @@ def controls() -> list[dict[str, Any]]:
             continue
         shown: dict[str, Any] = {
             "name": control.argument or key.replace("_", "-"), "setting": key, "place": control.place,
+            "group": _group(key, control),
             "label": control.label, "description": control.description or field.description,
-            "unless": control.unless.replace("_", "-"),
+            "unless": control.unless.replace("_", "-"), "needs": control.needs, "folded": control.folded,
         }  # fmt: skip
         kinds = kinds_of(DreamSettings, key)
         if "boolean" in kinds:
             shown |= {"kind": "switch", "words": _SWITCH}
+        elif kinds & {"array", "object"} and not _completions(key):
+            shown |= {"kind": "text"}
         elif kinds & {"array", "object"}:
             values = {word: {word: 1.0} if "object" in kinds else [word] for word in _completions(key)}
-            shown |= {"kind": "list", "words": _labelled(values, control)}
+            off = {} if field.default else {"off": field.default}
+            shown |= {"kind": "list", "words": _labelled(off | values, control)}
         elif kinds & {"integer", "number"}:
             shown |= _number(key, control, whole="integer" in kinds)
         else:
@@ -105,6 +132,15 @@ def controls() -> list[dict[str, Any]]:
             }
         found.append(shown)
     return found
+
+
+def _group(key: str, control: Control) -> str:
+    """Return the heading of a control's row: what to dream of has one of its own."""
+    if key in NOTHING or control.needs in NOTHING:
+        return "What to dream of"
+    group = declared(DreamSettings, key, Group)
+    assert group is not None
+    return str(group)
 
 
 def _completions(key: str) -> list[str]:

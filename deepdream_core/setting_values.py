@@ -1,4 +1,4 @@
-"""Values of settings that are more than a number or a word: layers with weights, devices, a folder's path, hours."""
+"""Values of settings that are more than a number or a word: devices, a folder's path, hours."""
 
 from __future__ import annotations
 
@@ -8,41 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
-
-from deepdream_core.errors import SettingsError
-from deepdream_core.layers import find_layer
-
-
-def _layer_weights(value: object) -> object:
-    """Take `pool4`, `[relu3_3, pool4]` or `{relu3_3: 0.5, pool4: 1}`; return a mapping of known names to weights."""
-    if isinstance(value, (str, int)):
-        value = [value]
-    if isinstance(value, list) and all(isinstance(name, (str, int)) for name in value):
-        value = [(name, 1.0) for name in value]
-    elif isinstance(value, dict):
-        value = list(value.items())
-    else:
-        raise ValueError(
-            f"{value!r:.80} is not allowed — write pool4, [relu3_3, pool4] or {{relu3_3: 0.5, pool4: 1.0}}"
-        )
-    weighted: dict[str, object] = {}
-    for given, weight in value:
-        try:
-            name = find_layer(str(given)).name
-        except SettingsError as error:
-            raise ValueError(str(error)) from None
-        if name in weighted:
-            raise ValueError(f"{name} is given twice — give it once, with its weight")
-        weighted[name] = weight
-    return weighted
-
-
-Layers = Annotated[
-    dict[str, Annotated[float, Field(gt=0, le=1000)]],
-    BeforeValidator(_layer_weights),
-    Field(min_length=1, json_schema_extra={"allowed": "layer names, each with a weight above 0, up to 1000"}),
-]
+from pydantic import AfterValidator, Field
 
 
 def _each_once(names: list[str]) -> list[str]:

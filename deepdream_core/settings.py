@@ -1,20 +1,27 @@
-"""All settings as checked, frozen objects: each default, range and description is declared here once."""
+"""Dream settings, presets and the whole configuration as checked, frozen objects; each setting is declared once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, model_validator
 
 from deepdream_core.declaration import Control, Flag, Group, Strict, validated
 from deepdream_core.errors import SettingsError, nearest
 from deepdream_core.layers import LAYERS
-from deepdream_core.setting_values import Devices, FolderPath, Hours, Layers  # noqa: TC001  # pydantic looks at them
+from deepdream_core.machine_settings import EngineSettings, FolderSettings, HelperSettings
+from deepdream_core.objective_values import (  # pydantic looks at them
+    GUIDE_LADDER,
+    Channels,
+    Guides,
+    Layers,
+    guide_layers,
+    pick_of,
+    picks_of_layers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from pydantic import ValidationInfo
 
 
 Pooling = Literal["max", "average"]
@@ -34,7 +41,67 @@ class DreamSettings(Strict):
             description="early layers give textures, late layers give things",
         ),
     ] = Field(
-        {"pool4": 1.0}, description="layers whose activations grow, by name or torchvision index, each with a weight"
+        {"pool4": 1.0},
+        description="layers whose activations grow, by name or torchvision index, each with a weight; below 0: calmed",
+    )
+    guides: Annotated[Guides, Group.LOOK, Flag("FILE[@LAYER][=WEIGHT]")] = Field(
+        [], description="pictures to dream toward, each with a weight; may name the layer to follow it at"
+    )
+    guide_figures: Annotated[
+        float,
+        Group.LOOK,
+        Control(
+            "Te_xture … figures",
+            16,
+            description="what to take of the guide: 0 its texture, 1 its figures",
+            needs="guides",
+        ),
+    ] = Field(0.67, ge=0, le=1, description="what to take of a guide that names no layer: 0 its texture, 1 its figures")
+    guide_match: Annotated[
+        Literal["best", "mean"],
+        Group.ADVANCED,
+        Control(
+            "Match the guide",
+            19,
+            words={"best": "cell by cell (best)", "mean": "as a whole (mean)"},
+            needs="guides",
+            folded=True,
+        ),
+    ] = Field(
+        "best", description="follow a guide cell by cell (best), or grow each channel as much as it has of it (mean)"
+    )
+    guide_size: Annotated[
+        Annotated[int, Field(ge=32, le=4096)] | Literal["octave"],
+        Group.PATTERN,
+        Flag("octave|PX"),
+        Control(
+            "Size of the guide", 20, most=4096, right=1024, arrow=16, numbers={"octave": 0}, needs="guides", folded=True
+        ),
+    ] = Field(224, description="short side in px at which a guide is seen; octave: the picture's own in each octave")
+    channels: Annotated[
+        Channels,
+        Group.ADVANCED,
+        Flag("LAYER:N[=WEIGHT]|strongest:N|weakest:N|average:N", also="--channels"),
+        Control(
+            "Feature channels",
+            22,
+            description="only these feature channels, such as conv4_3:17, pool4:201=-0.5, strongest:8; none: no channels",
+            folded=True,
+        ),
+    ] = Field(
+        {},
+        description="only these feature channels, each with a weight; or the strongest, weakest, average in the photo",
+    )
+    caricature: Annotated[
+        Layers,
+        Group.LOOK,
+        Flag("NAME[=WEIGHT]", tuple(layer.name for layer in LAYERS)),
+        Control("Caricature at la_yer", 17, description="exaggerate what the photo has", words={"off": "none"}),
+    ] = Field({}, description="layers at which what the photo has is exaggerated, each with a weight")
+    caricature_power: Annotated[
+        float, Group.ADVANCED, Control("Caricature's closeness", 21, most=2, needs="caricature", folded=True)
+    ] = Field(
+        1.0, ge=0, le=2, description="how closely a caricature keeps to the photo's features; 0: whatever is strong"
     )
     pooling: Annotated[
         Pooling,
@@ -53,7 +120,7 @@ class DreamSettings(Strict):
     octaves: Annotated[
         Annotated[int, Field(ge=1, le=40)] | Literal["auto"],
         Group.PATTERN,
-        Control("Octa_ves", 3, most=40, right=12, arrow=1, numbers={"auto": 0}),
+        Control("Octa_ves", 3, most=40, right=12, arrow=1, numbers={"auto": 0}, folded=True),
     ] = Field("auto", description="sizes to dream at; auto: as many as fit until the short side is about 120 px")
     octave_scale: Annotated[float, Group.PATTERN] = Field(
         1.3, ge=1.05, le=4, description="size of each octave relative to the previous one"
@@ -70,10 +137,19 @@ class DreamSettings(Strict):
     upscale: Annotated[bool, Group.PATTERN] = Field(
         False, description="enlarge pictures smaller than finest while dreaming"
     )
+    tileable: Annotated[bool, Group.PATTERN, Control("Seamless pattern (tilea_ble)", 18)] = Field(
+        False, description="make a picture that repeats without an edge"
+    )
     iterations: Annotated[int, Group.LOOK, Control("_Iterations", 4, most=1000, right=50, arrow=1)] = Field(
         10, ge=1, le=100_000, description="gradient steps in each octave; more is stronger"
     )
-    step: Annotated[float, Group.LOOK, Control("S_tep", 5, most=100, right=10, arrow=0.1)] = Field(
+    coarse_boost: Annotated[float, Group.PATTERN] = Field(
+        1.0,
+        ge=1,
+        le=100,
+        description="times as many iterations in the coarsest octave, falling evenly to 1 in the finest",
+    )
+    step: Annotated[float, Group.LOOK, Control("Step", 5, most=100, right=10, arrow=0.1, folded=True)] = Field(
         2.4, gt=0, le=10_000, description="step size in 1/255 of the value range; larger is stronger and rougher"
     )
     normalize: Annotated[Literal["std", "mean_abs", "none"], Group.ADVANCED] = Field(
@@ -85,15 +161,15 @@ class DreamSettings(Strict):
         le=10,
         description="frequency bands of the gradient with equal strength; more bands let larger shapes grow",
     )
-    smooth: Annotated[float, Group.PATTERN, Control("S_moothing", 6, most=20, right=5, arrow=0.1)] = Field(
+    smooth: Annotated[float, Group.PATTERN, Control("S_moothing", 6, most=20, right=5, arrow=0.1, folded=True)] = Field(
         0.3,
         ge=0,
         le=100,
         description="smoothing of each step in px, sigma of a Gaussian cascade; larger is softer; 0: off",
     )
-    jitter: Annotated[int, Group.ADVANCED, Flag("PX"), Control("_Jitter", 7, most=512, right=64, arrow=1)] = Field(
-        16, ge=0, le=10_000, description="largest random shift in px before each step"
-    )
+    jitter: Annotated[
+        int, Group.ADVANCED, Flag("PX"), Control("_Jitter", 7, most=512, right=64, arrow=1, folded=True)
+    ] = Field(16, ge=0, le=10_000, description="largest random shift in px before each step")
     tv: Annotated[float, Group.ADVANCED] = Field(
         0.0, ge=0, le=100, description="total-variation weight; larger removes more noise from the dream"
     )
@@ -110,8 +186,46 @@ class DreamSettings(Strict):
         0, ge=0, lt=2**63, description="seed of the random shifts; the same seed repeats the picture"
     )
 
+    @model_validator(mode="after")
+    def _dreams_of_something(self) -> DreamSettings:
+        growing = {} if picks_of_layers(self.channels) else self.layers
+        picked_from = any(self.layers.values()) or not self.layers  # without any, the pick says what is missing
+        weights = [*growing.values(), *self.caricature.values()]
+        weights += [
+            weight * (picked_from if (pick := pick_of(name)) and pick.layer is None else 1)
+            for name, weight in self.channels.items()
+        ]
+        weights += [guide["weight"] * share for guide in self.guides for share in self.layers_of(guide).values()]
+        if not any(weights):
+            raise ValueError("nothing to dream of: every weight is 0 — give a layer a weight, such as pool4: 1")
+        for guide in self.guides:
+            if both := sorted(self.layers_of(guide).keys() & growing.keys()):
+                other = next((name for name in GUIDE_LADDER if name not in growing), "LAYER")
+                raise ValueError(
+                    f"{both[0]} cannot both grow and follow the guide {guide['file']} — remove it from the layers, "
+                    f"or name another layer: {guide['file']}@{other}"
+                )
+        return self
+
+    def layers_of(self, guide: Mapping[str, Any]) -> dict[str, float]:
+        """Return the layers at which one of the guides is followed, each with a weight."""
+        return guide["layers"] or guide_layers(self.guide_figures)
+
+    def picks(self) -> bool:
+        """Say whether channels are still to be picked for the photograph."""
+        return any(pick_of(name) for name in self.channels)
+
 
 EARLIER: dict[str, Any] = {
+    "guides": [],
+    "guide_figures": 0.67,
+    "guide_match": "best",
+    "guide_size": 224,
+    "channels": {},
+    "caricature": {},
+    "caricature_power": 1.0,
+    "tileable": False,
+    "coarse_boost": 1.0,
     "pooling": "max",
     "natural": 0.0,
     "keep_colours": False,
@@ -124,100 +238,6 @@ def as_it_was(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings; if they name every older setting, `EARLIER` fills in the newer ones that they lack."""
     whole = DreamSettings.model_fields.keys() - EARLIER.keys() <= given.keys()
     return {**EARLIER, **given} if whole else dict(given)
-
-
-class EngineSettings(Strict):
-    """Where and how this machine computes."""
-
-    device: Annotated[str, Flag("auto|cpu|cuda[:N]|mps", ("auto", "cpu", "cuda", "cuda:0", "mps"))] = Field(
-        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps"
-    )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="number format of the network")
-    weights: Annotated[str, Flag("oxford|torchvision|PATH", ("oxford", "torchvision"))] = Field(
-        "oxford", min_length=1, description="oxford, torchvision, or the path of a weights file"
-    )
-    tile: Annotated[Annotated[int, Field(ge=32, le=100_000)] | Literal["auto", "none"], Flag("auto|none|PX")] = Field(
-        "auto", description="tile width in px; auto: the largest that fits the free memory; none: no tiles"
-    )
-    memory_mb: Annotated[int, Field(ge=16)] | Literal["auto"] = Field(
-        "auto", description="memory in MB that one tile may take; auto: what the device has free"
-    )
-    max_megapixels: float = Field(200.0, gt=0, le=10_000, description="larger pictures are refused before decoding")
-    devices: Devices | Literal["auto"] = Field(
-        "auto", description="devices of the helper, each with a process of its own; auto: device, or all CUDA devices"
-    )
-    keep_free_mb: int = Field(
-        0,
-        ge=0,
-        le=10_000_000,
-        description="drop folders pause while the device has less free memory than this, in MB; 0: never",
-    )
-
-
-class HelperSettings(Strict):
-    """How the helper behaves, the process that owns the devices."""
-
-    port: int = Field(0, ge=0, le=65_535, description="port on the loopback address; 0: any free one")
-    idle_unload_s: float = Field(
-        300.0, ge=0, le=1e7, description="seconds without a job after which the helper frees a device's memory"
-    )
-    idle_exit_s: float = Field(
-        1800.0, ge=0, le=1e7, description="seconds without a job after which a helper started on demand exits"
-    )
-    max_queued: int = Field(
-        64, ge=1, le=100_000, description="jobs that may wait; the helper tells further clients to come back later"
-    )
-    max_memory_mb: int = Field(
-        8000, ge=16, le=10_000_000, description="memory in MB for waiting, running and finished pictures"
-    )
-    keep_results_s: float = Field(
-        3600.0, ge=0, le=1e7, description="seconds that the helper keeps a finished picture for a client that vanished"
-    )
-
-
-def _not_before_settled(give_up_s: float, info: ValidationInfo) -> float:
-    settle_s = info.data.get("settle_s", 0.0)
-    if give_up_s < settle_s:
-        raise ValueError(f"{give_up_s:g} is less than settle_s, {settle_s:g} — give it more, or settle_s less")
-    return give_up_s
-
-
-class FolderSettings(Strict):
-    """One drop folder: its path, its preset, and what happens to dropped files."""
-
-    path: FolderPath = Field(description="the folder that pictures are dropped into, as ~/DeepDream or /data/drop")
-    preset: str | None = Field(
-        None, description="preset for pictures outside the folders named like presets; null: the defaults"
-    )
-    originals: Literal["move", "keep", "trash"] = Field(
-        "move", description="what happens to an original once its result is written: move it to done/, keep or trash it"
-    )
-    settle_s: float = Field(
-        2.0, ge=0.1, le=3600, description="seconds that a file must stay unchanged before it is dreamed"
-    )
-    give_up_s: Annotated[float, AfterValidator(_not_before_settled)] = Field(
-        600.0,
-        ge=0.1,
-        le=1_000_000,
-        validate_default=True,
-        description="seconds without a change after which an incomplete picture counts as broken; settle_s or more",
-    )
-    rescan_s: float = Field(60.0, ge=1, le=86_400, description="seconds between two searches of the whole folder")
-    poll_s: float = Field(
-        10.0, ge=1, le=86_400, description="seconds between two searches where the system reports no changes"
-    )
-    max_file_mb: float = Field(2000.0, gt=0, le=1_000_000, description="larger files in MB are refused before decoding")
-    white: Annotated[float, Field(gt=0, le=1e30)] | None = Field(
-        None, description="value of white in floating-point TIFFs, such as 255; default: what the file says, else 1"
-    )
-    quiet_hours: Hours | None = Field(
-        None, description="hours of the day without dreaming, such as 22:00-07:00; null: none"
-    )
-    other_owners: bool = Field(
-        False,
-        description="also take files of other users, such as a scanner's; only where you trust all who can write there",
-    )
-    notify: bool = Field(False, description="a desktop notification when all that was dropped is done")
 
 
 class Preset(Strict):
@@ -263,10 +283,34 @@ class Config(Strict):
         if preset is not None and preset not in self.presets:
             raise SettingsError(f"unknown preset {preset!r}", nearest(preset, self.presets))
         of_preset = {} if preset is None else self.presets[preset].settings
-        merged = {**self.dream.model_dump(), **of_preset, **overrides}
+        merged = self.dream.model_dump()
+        for given in (of_preset, overrides):
+            merged = overlaid(merged, given)
         return validated(DreamSettings, merged, name or as_option)
+
+
+def overlaid(below: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings overlaid by others. What to dream of is one thing: who names a part of it replaces all of it.
+
+    Only channels that are to be picked from layers leave the layers as they are.
+    """
+    return {**without_what(below, given), **given}
+
+
+def without_what(below: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings below others, without what to dream of where the others say that."""
+    kept = dict(below)
+    if given.keys() & NOTHING.keys():
+        to_pick_from = {"layers"} if picks_of_layers(given.get("channels")) else set()
+        kept |= {key: NOTHING[key] for key in (kept.keys() & NOTHING.keys()) - to_pick_from}
+    return kept
+
+
+NOTHING: dict[str, Any] = {"layers": {}, "guides": [], "channels": {}, "caricature": {}}
+"""The settings that say what to dream of, and the value of each that means nothing."""
 
 
 def as_option(key: str) -> str:
     """Return the command line's name of a key: `octave_scale` is `--octave-scale`, `layers` is `--layer`."""
-    return "--layer" if key == "layers" else "--" + key.replace("_", "-")
+    singular = {"layers": "layer", "guides": "guide", "channels": "channel"}
+    return "--" + singular.get(key, key).replace("_", "-")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from skimage import data
@@ -16,12 +16,14 @@ from skimage import data
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from helper_process import Helper
+
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "tests"))
 
 from gimp_root import SERIES, root_for  # noqa: E402
 from helper_process import until  # noqa: E402
-from test_gimp_dialog import jobs, somebody  # noqa: E402
+from test_gimp_dialog import somebody  # noqa: E402
 
 GAP = 12
 
@@ -34,8 +36,7 @@ def main() -> None:
         with somebody(root_for(SERIES[-1]), folder, folder / "photo.png") as (person, helper):
             window = person.opens_the_dialog()
             person.shown.xdotool("mousemove", 0, 0)  # else a tooltip covers a part
-            until(lambda: jobs(helper, "preview"), 60)
-            until(lambda: not jobs(helper, "preview"), 600, 1)
+            until(lambda: [job["state"] for job in jobs_of(helper, "background")] == ["done"], 600, 1)
             dialog = at_rest(lambda: person.looks("--window", window))
             person.press(window, "alt+p")
             presets = at_rest(lambda: person.looks("--window", window), dialog)
@@ -44,6 +45,11 @@ def main() -> None:
     page.paste(presets, (dialog.width + GAP, 0))
     page.save(DOCS / "gimp-dialog.png", optimize=True)
     print(DOCS / "gimp-dialog.png")
+
+
+def jobs_of(helper: Helper, priority: str) -> list[dict[str, Any]]:
+    """Return the helper's jobs with a priority."""
+    return [job for job in helper.status()["jobs"] if job["priority"] == priority]
 
 
 def at_rest(look: Callable[[], Image.Image], but: Image.Image | None = None) -> Image.Image:

@@ -9,7 +9,8 @@ from typing import Any
 from typer.main import get_command
 
 from deepdream_core.cli.main import app
-from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.machine_settings import EngineSettings
+from deepdream_core.settings import DreamSettings
 
 PAGE = Path(__file__).resolve().parent / "options.md"
 BEGIN, END = "<!-- made by docs/make_options.py -->", "<!-- end -->"

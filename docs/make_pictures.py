@@ -1,8 +1,8 @@
 """Makes the documentation's pictures and figures with this program: `python docs/make_pictures.py [NAME ...]`.
 
 `before-after`, `presets`, `layers`, `thumbnails` (of the presets, which travel with the program), `figures` (of
-`docs/looks.md`, on stdout) and `looks` (all presets on all photographs, a quarter of an hour on two cores). Without a
-name: all of them.
+`docs/looks.md`, on stdout), `looks` and `looks-objectives` (presets on all photographs, a quarter of an hour on two cores),
+and `what-to-dream-of`. Without a name: all of them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,11 @@ from skimage import color, data
 
 from deepdream_core.config import load_config
 from deepdream_core.engine.engine import Engine
-from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.engine.objectives.norm import Norm
+from deepdream_core.machine_settings import EngineSettings
+
+if TYPE_CHECKING:
+    from deepdream_core.settings import DreamSettings
 
 DOCS = Path(__file__).resolve().parent
 THUMBNAILS = DOCS.parent / "deepdream_core" / "thumbnails"
@@ -72,9 +76,11 @@ def planes(picture: Image.Image) -> Planes:
     return np.ascontiguousarray(np.asarray(picture, np.float32).transpose(2, 0, 1) / 255)
 
 
-def dreamed(picture: Image.Image, settings: DreamSettings) -> Planes:
+def dreamed(picture: Image.Image, settings: DreamSettings, *guides: Image.Image) -> Planes:
     """Dream an RGB picture and return the result, float32 [3, H, W]."""
-    steps = ENGINE.dream(planes(picture), settings)
+    steps = ENGINE.dream(
+        planes(picture), ENGINE.picked(planes(picture), settings), guides=[planes(each) for each in guides]
+    )
     while True:
         try:
             next(steps)
@@ -147,18 +153,46 @@ def layers() -> None:
     save(sheet(shown, 6, 240), DOCS / "layers.jpg", quality=85)
 
 
+def what_to_dream_of() -> None:
+    """Dream a cup with a guide, exaggerated, calmed, and with chosen channels."""
+    cup, cat, portrait = (Image.fromarray(getattr(data, name)()) for name in ("coffee", "chelsea", "astronaut"))
+    cup, portrait = sized(cup, 300), sized(portrait, 300).crop((0, 0, 300, 200)).resize((450, 300))
+    shown = [("the photo", cup), ("the guide", sized(cat, 300))]
+    for figures in (0.33, 0.67, 1.0):
+        settings = CONFIG.dream_settings(None, {"guides": ["cat.jpg"], "guide_figures": figures})
+        shown.append((f"--guide-figures {figures:g}", image(dreamed(cup, settings, cat))))
+    options: list[tuple[str, dict[str, Any]]] = [
+        ("--guide-match mean", {"guides": ["cat.jpg"], "guide_match": "mean"}),
+        ("--layer pool4=-1", {"layers": {"pool4": -1.0}}),
+        ("--channel pool4:80", {"channels": {"pool4:80": 1.0}}),
+        ("--channels pool4:weakest:8", {"channels": {"pool4:weakest:8": 1.0}}),
+    ]
+    for words, what in options:
+        settings = CONFIG.dream_settings(None, what)
+        shown.append((words, image(dreamed(cup, settings, *[cat] * len(settings.guides)))))
+    settings = CONFIG.dream_settings(None, {"caricature": {"relu4_2": 1.0}})
+    shown += [("another photo", portrait), ("--caricature relu4_2", image(dreamed(portrait, settings)))]
+    settings = CONFIG.dream_settings(None, {"caricature": {"relu3_1": 1.0}})
+    shown.append(("--caricature relu3_1", image(dreamed(portrait, settings))))
+    save(sheet(shown, 4, 300), DOCS / "what-to-dream-of.jpg", quality=85)
+
+
 def looks() -> list[str]:
     """Return the presets that are looks; the notebook's loop is for those who know it."""
     return [name for name in CONFIG.presets if name != "made-simple"]
 
 
 def thumbnails() -> None:
-    """Make the small pictures of the presets."""
+    """Make the small pictures of the presets that have none yet; delete what is to be made again."""
     photo = photographs(300)["landscape"]
+    middle = (60, 40, 345, 230)
+    save(photo.crop(middle), THUMBNAILS / "photograph.jpg", quality=90)  # for a user's own presets
     for name in CONFIG.presets:
+        if (THUMBNAILS / f"{name}.png").exists():
+            continue
         smaller = {"finest": 200} if name == "made-simple" else {}  # its 500 steps at 500 px take a quarter of an hour
-        middle = image(dreamed(photo, CONFIG.dream_settings(name, smaller))).crop((60, 40, 345, 230))
-        small = middle.resize((120, 80), Image.Resampling.LANCZOS)
+        dream = image(dreamed(photo, CONFIG.dream_settings(name, smaller))).crop(middle)
+        small = dream.resize((120, 80), Image.Resampling.LANCZOS)
         save(small.quantize(256, dither=Image.Dither.NONE), THUMBNAILS / f"{name}.png", optimize=True)
 
 
@@ -175,14 +209,35 @@ def figures() -> None:
 
 
 def looks_sheet() -> None:
-    """Dream all photographs with all presets."""
+    """Dream all photographs with the presets that make a layer grow."""
+    by_photographs([name for name in looks() if name not in other_objectives()], "looks.jpg")
+
+
+def objectives_sheet() -> None:
+    """Dream all photographs with the presets that have another objective."""
+    by_photographs(other_objectives(), "looks-objectives.jpg")
+
+
+def other_objectives() -> list[str]:
+    """Return the presets with channels, a caricature or a layer that shrinks."""
+    return [
+        name
+        for name in looks()
+        if (settings := CONFIG.dream_settings(name, {})).channels
+        or settings.caricature
+        or min(settings.layers.values()) < 0
+    ]
+
+
+def by_photographs(names: list[str], file: str) -> None:
+    """Dream all photographs with some presets, each preset a row."""
     photos = photographs(300)
     shown = list(photos.items())
-    for name in looks():
+    for name in names:
         settings = CONFIG.dream_settings(name, {})
         shown += [(name, image(dreamed(photo, settings))) for photo in photos.values()]
         print(name, flush=True)
-    save(sheet(shown, len(photos), 200), DOCS / "looks.jpg", quality=82)
+    save(sheet(shown, len(photos), 200), DOCS / file, quality=82)
 
 
 def measured(photo: Image.Image, settings: DreamSettings, judge: Any) -> tuple[float, float, float, float, float]:
@@ -199,13 +254,13 @@ def measured(photo: Image.Image, settings: DreamSettings, judge: Any) -> tuple[f
     moved = np.hypot(*np.moveaxis(after - before, -1, 0)[1:])
     chroma = np.hypot(*np.moveaxis(after, -1, 0)[1:]) - np.hypot(*np.moveaxis(before, -1, 0)[1:])
     neon = 100 * float(((moved > 25) & (chroma > 15)).mean())
-    objective = judge(torch.from_numpy(result)[None].to(ENGINE.device), {"pool4": 1.0}).objective
+    objective = judge(torch.from_numpy(result)[None].to(ENGINE.device), {Norm("pool4"): 1.0}).objective
     return neon, float(moved.mean()), float((after - before)[..., 0].std()), objective, seconds
 
 
 MAKERS = {
     "before-after": before_after, "presets": presets, "layers": layers, "thumbnails": thumbnails,
-    "figures": figures, "looks": looks_sheet,
+    "figures": figures, "looks": looks_sheet, "looks-objectives": objectives_sheet, "what-to-dream-of": what_to_dream_of,
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 # -*- coding: utf-8 -*-  (Python 2 reads no other way past the dashes below)
-"""`python3 install COMMAND ...`: the way in from a fresh clone.
+"""`python3 install COMMAND ...`: the entry point in a fresh clone.
 
-This file alone keeps to the syntax of old Pythons (2.7, 3.5), so that they get as far as the sentence that says which
-Python to use; everything newer lives in the modules beside it, imported after that check.
+This file alone uses the syntax of old Pythons (2.7, 3.5), so that they can print which Python to use. The modules beside
+it need a new Python and are imported after that check.
 """
 
 # ruff: noqa: PTH100, PTH113, PTH118, PTH120, PTH123, SIM115, UP009, UP031
@@ -14,23 +14,23 @@ OLDEST = (3, 11)
 TOO_OLD = 10
 INCOMPLETE = 17
 INTERRUPTED = 130
-# Looked for in this order: best tried first, then the oldest that will do, then what may be too new for torch.
+# Search order: the best tested first, then the oldest supported, then versions that may be too new for torch.
 NEWER_NAMES = ["python3.13", "python3.12", "python3.14", "python3.11", "python3.15", "python3.16", "python3", "python"]
 
 
-def newer_python(names=None):
-    # type: (list[str] | None) -> str | None
-    """Return the command name of a Python on PATH that is new enough and truly runs, or None."""
+def newer_python():
+    # type: () -> str | None
+    """Return the command name of a Python on PATH that is new enough and runs, or None."""
     import subprocess
 
     ask = "import sys; sys.exit(0 if sys.version_info >= %r else 1)" % (OLDEST,)
-    suffix = ".exe" if os.name == "nt" else ""
-    for name in NEWER_NAMES if names is None else names:
+    suffix = ".exe" if sys.platform == "win32" else ""
+    for name in NEWER_NAMES:
         for folder in os.environ.get("PATH", "").split(os.pathsep):
             path = os.path.join(folder, name + suffix)
             if not os.access(path, os.X_OK) or os.path.isdir(path):
                 continue
-            # A file of that name can be a version manager's stub without a Python behind it: only running it tells.
+            # A file of that name can be a version manager's stub without a Python behind it, so run it.
             try:
                 child = subprocess.Popen([path, "-c", ask], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
                 child.communicate()
@@ -38,18 +38,18 @@ def newer_python(names=None):
                 continue
             if child.returncode == 0:
                 return name
-            break  # the shell would run this one as well
+            break  # the shell would run this file too
     return None
 
 
 def complaint(found, newer, platform):
     # type: (tuple[int, ...], str | None, str) -> str | None
-    """Return the line for a Python that is too old, or None; `found` is its version as a tuple of three numbers."""
+    """Return the error message for a Python that is too old, or None; `found` is its version as three numbers."""
     if tuple(found) >= OLDEST:
         return None
     wanted = ".".join(str(part) for part in OLDEST)
     if newer:
-        todo = "this computer has a newer one: use `%s install ...`" % newer
+        todo = "this computer has a newer Python: use `%s install ...`" % newer
     elif platform == "darwin":
         todo = "install a newer one from https://www.python.org/downloads/ or with `brew install python`"
     elif platform.startswith("win"):
@@ -74,7 +74,7 @@ def main():
         sys.stderr.write("%s\n" % complaint(sys.version_info[:3], newer_python(), sys.platform))
         return TOO_OLD
     settle()
-    # Whatever modules PYTHONPATH names, those of Python itself come first.
+    # Python's own modules come before those on PYTHONPATH.
     strangers = [os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.path[1:] = sorted(sys.path[1:], key=lambda folder: folder in strangers)
     try:
@@ -89,11 +89,11 @@ def main():
     except KeyboardInterrupt:
         sys.stderr.write("\ninstall: stopped — run the same command again to go on\n")
         return INTERRUPTED
-    except OSError as error:  # who reads a broken pipe wants no more
+    except OSError as error:  # a broken pipe: the reader has seen enough
         if error.filename is not None:
             raise
         if not isinstance(error, BrokenPipeError):
-            sys.stderr.write("install: output cannot be written: %s — free some space\n" % error.strerror)
+            sys.stderr.write("install: cannot write the output: %s — free some space\n" % error.strerror)
         return 1
     finally:
         let_go()
@@ -101,9 +101,10 @@ def main():
 
 def load_package(root):
     # type: (str) -> bool
-    """Make `deepdream_core` of this project importable, which needs no other package for what is used of it here.
+    """Make this project's `deepdream_core` importable; the installer uses only modules of it that need no other package.
 
-    The project's folder is not put on sys.path: modules of the user's may be in it. Return False if it is not complete.
+    Leaves the project's folder off sys.path, since it may contain the user's own modules. Returns False if the package is
+    incomplete.
     """
     import importlib.util
 
@@ -123,7 +124,7 @@ def load_package(root):
 
 def settle():
     # type: () -> None
-    """Put nothing in the place of a stream that was closed, and have what an encoding lacks replaced by `?`."""
+    """Open closed standard streams on os.devnull, and print `?` for characters that a stream cannot encode."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
@@ -133,7 +134,7 @@ def settle():
 
 def let_go():
     # type: () -> None
-    """Write out what is still on its way, into nothing where nobody reads any more: Python would complain at its end."""
+    """Flush the standard streams, into os.devnull if the reader is gone: Python would otherwise complain at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,10 +1,11 @@
-"""What an installation does to the disk: changes as data, which are made and recorded, or printed by a dry run."""
+"""The changes an installation makes to the disk, as data: made and recorded, or printed by a dry run."""
 
 import contextlib
 import itertools
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,19 +18,19 @@ from deepdream_core.machine.command import Answer, ask
 from deepdream_core.machine.manifest import Manifest, Part, digest, in_the_making
 
 YOURS = ".yours"
-"""What is added to the name of a file of ours that the user has changed, when it is written again."""
+"""Suffix for the user's version of a file that we installed, they changed, and we now replace."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change of the machine: `text` says what it is, a line for each part of it, and `make` makes and records it."""
+    """One change to the machine: `text` describes it, one line for each step, none if it only records; `make` makes it."""
 
     text: str
     make: Callable[[], object]
 
 
 class Actions:
-    """Changes for one part of the `manifest`: a dry run prints them on `output`, any other makes them."""
+    """Applies changes for one part of the `manifest`; a dry run prints them on `output` instead."""
 
     def __init__(self, manifest: Manifest, part: str, output: Screen, shown: set[str] | None = None) -> None:
         self.manifest = manifest
@@ -49,7 +50,7 @@ class Actions:
         return Actions(self.manifest, part, self.output, self._shown)
 
     def apply(self, *changes: Change) -> None:
-        """Make changes in their order, or in a dry run print them; raises what they raise."""
+        """Make changes in order, or print them in a dry run; raises what they raise."""
         if self.dry_run:
             self.show(changes)
             return
@@ -63,13 +64,13 @@ class Actions:
                 self.output.line(f"  would {line}")
 
     def possible(self, path: Path) -> list[Path]:
-        """Return the folders to make so that `path` is one, the outermost first; raises InstallError if one cannot be."""
+        """Return the missing folders of `path`, outermost first; raises InstallError if something is in the way."""
         missing = []
         while not path.is_dir():
             if os.path.lexists(path):
-                what = "is a link that leads to nothing" if path.is_symlink() else "is a file"
+                what = "is a broken link" if path.is_symlink() else "is a file"
                 raise InstallError(
-                    f"{path} {what}, and a folder is needed there",
+                    f"{path} {what}, but DeepDream needs a folder there",
                     "rename or remove it, then run the same command again",
                     Exit.ENVIRONMENT,
                 )
@@ -80,13 +81,13 @@ class Actions:
         return missing[::-1]
 
     def folders(self, path: Path) -> list[Change]:
-        """Return the changes that make a folder and its parents where they are missing; raises InstallError."""
-        return [Change(f"make the folder {folder}", partial(self._make, folder)) for folder in self.possible(path)]
+        """Return the changes that create a folder and its missing parents; raises InstallError."""
+        return [Change(f"create the folder {folder}", partial(self._make, folder)) for folder in self.possible(path)]
 
     def folder(self, path: Path) -> None:
-        """Make a folder and its parents where they are missing; raises InstallError and OSError."""
+        """Create a folder and its missing parents; raises InstallError and OSError."""
         changes = self.folders(path)
-        if self.dry_run:  # once is enough, though the next file needs it too
+        if self.dry_run:  # print each folder once
             changes = [change for change in changes if change.text not in self._shown]
             self._shown.update(change.text for change in changes)
         self.apply(*changes)
@@ -94,13 +95,13 @@ class Actions:
     def _make(self, folder: Path) -> None:
         if str(folder) not in self.part.folders:
             self.part.folders.append(str(folder))
-        # DATA itself has to be there before anything can be recorded.
+        # The record itself is in DATA, which may not exist yet.
         with contextlib.suppress(FileNotFoundError):
             self.manifest.save()
         folder.mkdir(exist_ok=True)
 
     def expect(self, path: Path) -> None:
-        """Record the folders that the program will make on the way to a folder of its own, as far as they are not there."""
+        """Record the missing folders of a path that the program, not the installer, will create."""
         missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
         new = [str(folder) for folder in reversed(missing) if str(folder) not in self.part.folders]
         if new:
@@ -108,9 +109,9 @@ class Actions:
             self.manifest.save()
 
     def write(self, path: Path, content: bytes, mode: int = 0o644, *, ours: bool = False) -> bool:
-        """Make a file hold this content, with its folder; return whether that changes anything.
+        """Write a file and create its folder; return whether that changes anything.
 
-        `ours`: the file there is known to be ours. Raises InstallError for one that is not, OSError.
+        `ours`: the existing file is known to be ours. Raises OSError, and InstallError if the file is not ours.
         """
         there = content_of(path)
         known = self.part.wrote(path, there) if there is not None else False
@@ -118,8 +119,8 @@ class Actions:
             if not ours and str(path) not in self.part.files:
                 raise not_ours(path)
             if str(path) in self.part.files:
-                self.apply(Change(f"keep your changes as {yours(path).name}", partial(self._keep, path)))
-        if there == content and (os.name != "posix" or path.stat().st_mode & 0o777 == mode):
+                self.apply(Change(f"keep your version of {path} as {yours(path).name}", partial(self._keep, path)))
+        if there == content and (sys.platform == "win32" or path.stat().st_mode & 0o777 == mode):
             if self.part.files.get(str(path)) != digest(content):
                 self.part.files[str(path)] = digest(content)
                 self.manifest.save()
@@ -130,10 +131,10 @@ class Actions:
         return True
 
     def _keep(self, path: Path) -> None:
-        """Keep what the user made of a file of ours under another name."""
+        """Rename the user's version of a file of ours."""
         kept = yours(path)
         os.replace(path, kept)  # noqa: PTH105
-        self.output.line(f"{path} had been changed; what was in it is now {kept.name}")
+        self.output.line(f"You changed {path}; your version is now {kept.name}")
 
     def _write(self, path: Path, content: bytes, mode: int, there: bytes | None) -> None:
         if there is not None:
@@ -145,7 +146,7 @@ class Actions:
             self.manifest.save()
 
     def link(self, path: Path, target: str) -> None:
-        """Make a link, in the place of the one there in one step; raises OSError."""
+        """Create a link, or replace one atomically; raises OSError."""
         self.apply(Change(f"link {path} -> {target}", partial(self._link, path, target)))
 
     def _link(self, path: Path, target: str) -> None:
@@ -157,21 +158,24 @@ class Actions:
         os.replace(new, path)  # noqa: PTH105
 
     def tree(self, path: Path) -> None:
-        """Record that a folder, yet to be made, is ours with all that will be in it."""
+        """Record that a folder, not created yet, is ours with everything in it."""
         if str(path) not in self.part.trees:
             self.part.trees.append(str(path))
             self.manifest.save()
 
     def remove_tree(self, path: Path) -> None:
-        """Remove a folder of ours with all that is in it; raises OSError."""
-        if os.path.lexists(path):
-            self.apply(Change(f"remove {path} and all in it", partial(remove_tree, path)))
-        if not self.dry_run and str(path) in self.part.trees:
+        """Remove a folder of ours with everything in it; raises OSError."""
+        text = f"remove {path} and everything in it" if os.path.lexists(path) else ""
+        self.apply(Change(text, partial(self._remove_tree, path)))
+
+    def _remove_tree(self, path: Path) -> None:
+        remove_tree(path)
+        if str(path) in self.part.trees:
             self.part.trees.remove(str(path))
             self.manifest.save()
 
     def run(self, *argv: str | Path, within_s: float, environ: Mapping[str, str] | None = None) -> Answer:
-        """Run a command that changes something and return its answer; a dry run takes it for done."""
+        """Run a command that changes something and return its answer; a dry run returns success."""
         answers = [Answer(0)]
         run = partial(ask, *argv, within_s=within_s, environ=environ)
         self.apply(Change(f"run: {shlex.join(map(str, argv))}", lambda: answers.append(run())))
@@ -179,14 +183,14 @@ class Actions:
 
 
 def yours(path: Path) -> Path:
-    """Return under which name the user's content of a file is kept: one that nothing has yet."""
+    """Return an unused name for the user's version of a file."""
     numbers = (f".{number}" if number > 1 else "" for number in itertools.count(1))
     names = (path.with_name(f"{path.name}{YOURS}{number}") for number in numbers)
     return next(one for one in names if not os.path.lexists(one))
 
 
 def content_of(path: Path) -> bytes | None:
-    """Return what is in a file, None if there is none; raises OSError if something else has its name."""
+    """Return a file's content, None if it does not exist; raises InstallError if it is not a file, OSError."""
     if path.is_symlink() and not path.exists():
         raise not_ours(path)
     try:
@@ -198,16 +202,16 @@ def content_of(path: Path) -> bytes | None:
 
 
 def not_ours(path: Path) -> InstallError:
-    """Return the error for something in the way that the installer has not made."""
+    """Return the error for a file that the installer did not write."""
     return InstallError(
-        f"{path} is there already, and was not written by this installer",
+        f"{path} already exists, and this installer did not write it",
         "move or delete it, then run this again",
         Exit.ENVIRONMENT,
     )
 
 
 def put(path: Path, content: bytes, mode: int) -> None:
-    """Write a file, whole or not at all; raises OSError."""
+    """Write a file atomically; raises OSError."""
     new = in_the_making(path)
     try:
         with new.open("wb") as file:
@@ -223,11 +227,11 @@ def put(path: Path, content: bytes, mode: int) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder with all that is in it, folders closed against writing too; a link is removed and not followed."""
+    """Remove a folder with everything in it, read-only folders too; removes a link without following it."""
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
     for folder, _, _ in os.walk(path):
-        if os.name == "posix" and not os.access(folder, os.W_OK | os.X_OK):
+        if sys.platform != "win32" and not os.access(folder, os.W_OK | os.X_OK):
             Path(folder).chmod(0o700)
     shutil.rmtree(path)

@@ -1,7 +1,7 @@
-"""`python3 install app`: the program in a place of its own, where it needs the clone no more.
+"""`python3 install app`: the program in its own environment, independent of the clone.
 
-Each version is one complete environment, `DATA/app/<name>`, that is made beside the one in use and takes its place in one
-step when it has shown that it runs. What it was made from is in `source/` in it, installer and plug-in among it, so that
+Each version is one complete environment, `DATA/app/<name>`. The installer creates it beside the one in use, checks that it
+runs, then switches to it in one step. Its `source/` holds a copy of the project with installer and plug-in, so that
 everything can be repaired and removed after the clone is gone.
 """
 
@@ -31,19 +31,23 @@ from deepdream_core.machine.folders import UserFolders
 
 SOURCE = "source"
 PACKAGES = "packages.txt"
-"""What was installed into a version, a line each: by it is known what has lost files or is gone altogether."""
+"""The list of packages that were installed into a version, one a line: shows later which are damaged or missing."""
 CACHE = "cache"
 COPIED = ("pyproject.toml", "README.md", "LICENSE", "config.yaml", "deepdream_core", "plugin", "install")
-"""What is copied of the clone: all that the program, its installer and the plug-in are made of."""
+"""What is copied from the clone: the sources of program, installer and plug-in."""
 CHECK_WITHIN_S = 300.0
 
 
 class App:
-    """The program at `root`, a clone, and its versions in the folders of `user`; `actions` belong to the part "app"."""
+    """The program at `root`, a clone, and its versions in the folders of `user`; `actions` belong to the part "app".
+
+    `extras` of the project are installed too; a later version keeps them.
+    """
 
     def __init__(
-        self, root: Path, user: UserFolders, actions: Actions, screen: Screen, torch_index: str | None = None
-    ) -> None:
+        self, root: Path, user: UserFolders, actions: Actions, screen: Screen, torch_index: str | None = None,
+        extras: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self.root = root
         self.user = user
         self.actions = actions
@@ -53,29 +57,29 @@ class App:
         self.project = Project.read(root)
         self.index = environment.index_for(self.project, torch_index, screen, *venvs)
         self.before = used
-        """The version that was in use when this began."""
-        wanted = Stamp.wanted(root, (), self.index)
+        """The version in use before this run."""
+        have = None if used is None else Stamp.read(used)
+        kept = () if have is None else have.extras
+        wanted = Stamp.wanted(root, tuple(sorted({*extras, *kept})), self.index)
         self.wanted = replace(wanted, root=str(user.app), inputs=fingerprint(root))
 
     def is_current(self) -> bool:
-        """Return whether the version in use is this one, complete, and runs; prints what is wrong with it."""
+        """Return whether the version in use is this one, complete, and runs; prints what is damaged."""
         if self.before is None or not self._serves(self.before):
             return False
         if wrong := self._damage(self.before):
-            self.actions.output.line(
-                f"DeepDream {self.project.version} is not whole any more ({wrong}), so it is made again"
-            )
+            self.actions.output.line(f"DeepDream {self.project.version} is damaged ({wrong}); reinstalling it")
         return not wrong
 
     def _damage(self, version: Path) -> str:
-        """Return in a few words what a version that was whole once has lost, or nothing."""
+        """Return in a few words what is damaged in an installed version, or nothing."""
         if fingerprint(version / SOURCE) != self.wanted.inputs:
-            return f"{SOURCE} is not what it was"
-        with contextlib.suppress(FileNotFoundError):  # of an installer that did not write it
-            whole = set((version / PACKAGES).read_text("utf-8").split())
-            if gone := sorted(whole - set(installed(version))):
+            return f"{SOURCE} was changed"
+        with contextlib.suppress(FileNotFoundError):  # older installers did not write it
+            complete = set((version / PACKAGES).read_text("utf-8").split())
+            if gone := sorted(complete - set(installed(version))):
                 return f"{gone[0]} is missing"
-            if cut := sorted(whole & set(damaged(version))):
+            if cut := sorted(complete & set(damaged(version))):
                 return f"files of {cut[0]} are missing"
         return next((done.last for trial in self._trials(version) if (done := self._tried(trial)).code), "")
 
@@ -84,7 +88,7 @@ class App:
         return have is not None and have.serves(self.wanted) and self.user.python_in(version).exists()
 
     def build(self) -> Path:
-        """Return the folder of this version, made and checked, not yet in use; raises InstallError and OSError."""
+        """Return the folder of this version, built and checked but not in use yet; raises InstallError and OSError."""
         launcher.check(self.user, self.actions)
         self._check_place()
         left = [path for path in self._versions() if path != self.before]
@@ -93,32 +97,32 @@ class App:
             if path != version:
                 self.actions.remove_tree(path)
         self.actions.folder(self.user.app)
-        lines = [f"make {version} with a copy of the project in {SOURCE}/, and in there:"]
+        lines = [f"create {version}, copy the project into {SOURCE}/, then run there:"]
         lines += [f"run: {line}" for line in self._commands(version)]
         self.actions.apply(Change("\n".join(lines), partial(self._make, version)))
         return version
 
     def _make(self, version: Path) -> None:
-        """Make and check a version, or go on with one that an earlier try has begun; raises InstallError and OSError."""
+        """Build and check a version, or finish one that an earlier run began; raises InstallError and OSError."""
         self.actions.tree(version)
         version.mkdir(exist_ok=True)
         source = version / SOURCE
         self._copy(source)
         if not self._serves(version):
             needs = space_for(self.project, self.index)
-            # Gigabytes that pip keeps for another time belong where it keeps such already, or nowhere.
+            # pip may keep gigabytes for later in an existing cache, but must not create one.
             cache = None if pip_cache(self.user, os.environ).is_dir() else version / CACHE
             target = Target(
                 Project.read(source), version, needs, self.screen, editable=False, kept=(SOURCE, CACHE), cache=cache
             )
             environment.fill(target, self.wanted, self.index)
         self._check(version)
-        # One whose record does not fit what pip has just installed would be missed at each run from now on.
-        whole = sorted(set(installed(version)) - set(damaged(version)))
-        (version / PACKAGES).write_text("".join(f"{name}\n" for name in whole), "utf-8")
+        # A package whose record never matched its files would look damaged on every later run.
+        complete = sorted(set(installed(version)) - set(damaged(version)))
+        (version / PACKAGES).write_text("".join(f"{name}\n" for name in complete), "utf-8")
 
     def _check_place(self) -> None:
-        """Raise InstallError where no version can be made, before hours of work are done."""
+        """Raise InstallError where no version can be built, before the long work begins."""
         place = str(self.user.app)
         elsewhere = "choose another place: `XDG_DATA_HOME=/some/folder python3 install`"
         try:
@@ -126,33 +130,33 @@ class App:
         except UnicodeEncodeError:
             shown = place.encode("utf-8", "backslashreplace").decode()
             raise InstallError(
-                f"{shown} has a name that is not UTF-8, and Python makes no environment there",
+                f"the name of {shown} is not UTF-8, so Python cannot create an environment there",
                 elsewhere,
                 Exit.ENVIRONMENT,
             ) from None
         if os.pathsep in place and not self.user.windows:
             raise InstallError(
-                f"{place} has a {os.pathsep} in its name, and Python makes no environment there", elsewhere,
+                f"{place} contains a {os.pathsep}, so Python cannot create an environment there", elsewhere,
                 Exit.ENVIRONMENT,
             )  # fmt: skip
         own = next((path for path in self.root.resolve().parents if path.parent == self.user.app.resolve()), None)
         if own is not None and (have := Stamp.read(own)) is not None and have.inputs != self.wanted.inputs:
             raise InstallError(
-                f"{self.root} is not what it was when DeepDream was installed from it",
+                f"{self.root} has changed since DeepDream was installed from it",
                 "run `python3 install` in a fresh clone",
                 Exit.ENVIRONMENT,
             )
         self.actions.possible(self.user.bin)
 
     def _versions(self) -> list[Path]:
-        """Return the folders of all versions that are there, complete or not; anything else there is not ours."""
+        """Return the folders of all versions, complete or not; any other folder there is not ours."""
         if not self.user.app.is_dir():
             return []
         found = (path for path in self.user.app.iterdir() if path.is_dir() and not path.is_symlink())
         return sorted(path for path in found if str(path) in self.actions.part.trees or Stamp.read(path))
 
     def _can_go_on(self, version: Path) -> bool:
-        """Return whether a folder is of an earlier try to install just this."""
+        """Return whether an earlier run began to install exactly this version in the folder."""
         have = Stamp.read(version)
         return have is not None and have.can_become(self.wanted) and have.inputs == self.wanted.inputs
 
@@ -164,7 +168,7 @@ class App:
         return path
 
     def _commands(self, version: Path) -> list[str]:
-        """Return what a dry run shows of the commands that fill the folder."""
+        """Return the commands that fill the folder, as a dry run prints them."""
         python = self.user.python_in(version)
         pip = [str(python), "-m", "pip", "install"]
         index = ["--extra-index-url", without_credentials(self.index)] if self.index else []
@@ -178,7 +182,7 @@ class App:
         return [shlex.join(command) for command in commands]
 
     def _copy(self, source: Path) -> None:
-        """Copy what the program is made of; what an earlier try has copied is exchanged."""
+        """Copy the project's sources, replacing an earlier copy."""
         if source.exists():
             self.actions.remove_tree(source)
         for name, path in sources(self.root):
@@ -188,8 +192,8 @@ class App:
             to.chmod(0o755 if os.access(path, os.X_OK) else 0o644)
 
     def _check(self, version: Path) -> None:
-        """Let the new version show that it runs; raises InstallError."""
-        with self.screen.stage("Checking that it runs"):
+        """Run the new version's trial commands; raises InstallError if one fails."""
+        with self.screen.stage("Checking that the new version runs"):
             for trial in self._trials(version):
                 done = self._tried(trial)
                 if done.code == 0:
@@ -197,12 +201,12 @@ class App:
                 replace(self.wanted, complete=False).write(version)
                 raise InstallError(
                     f"the new version does not run: {done.last}",
-                    f"{'the one before is still in use; ' if self.before else ''}pip's output is in {version / LOG}",
+                    f"{'the previous version is still in use; ' if self.before else ''}pip's output is in {version / LOG}",
                     Exit.ENVIRONMENT,
                 )
 
     def _trials(self, version: Path) -> list[list[str | Path]]:
-        """Return the commands by which a version shows that it runs."""
+        """Return the commands that show whether a version runs."""
         python = self.user.python_in(version)
         trials: list[list[str | Path]] = [[python, "-I", "-m", "deepdream_core", "--version"]]
         if self.project.torch():
@@ -214,32 +218,31 @@ class App:
         return ask(*trial, within_s=CHECK_WITHIN_S)
 
     def switch(self, version: Path) -> None:
-        """Put a version in the place of the one in use, in one step."""
+        """Make a version the one in use, in one step."""
         current = self.user.current
         if self.user.windows:
             self.actions.write(current, f"{version.name}\n".encode(), ours=True)
         elif not current.is_symlink() or os.readlink(current) != version.name:  # noqa: PTH115
             self.actions.link(current, version.name)
+        self.actions.apply(Change("", partial(self._record, version)))
+
+    def _record(self, version: Path) -> None:
         manifest = self.actions.manifest
-        if not self.actions.dry_run:
-            manifest.version = Project.read(version / SOURCE).version
-            manifest.app, manifest.clone = f"app/{version.name}", None
-            manifest.save()
+        manifest.version = Project.read(version / SOURCE).version
+        manifest.app, manifest.clone = f"app/{version.name}", None
+        manifest.save()
 
     def remove_others(self, version: Path) -> None:
-        """Remove all versions but this one."""
+        """Remove all other versions."""
         for path in self._versions():
             if path != version:
                 self.actions.remove_tree(path)
-        if not self.actions.dry_run:
-            kept = str(version)
-            self.actions.part.trees = [tree for tree in self.actions.part.trees if tree == kept]
-            self.actions.tree(version)
-            self.actions.manifest.save()
+        self.actions.part.trees = [str(version)]
+        self.actions.manifest.save()
 
 
 def pip_cache(user: UserFolders, environ: Mapping[str, str]) -> Path:
-    """Return where this user's pip keeps what it has fetched."""
+    """Return the folder of this user's pip cache."""
     if own := environ.get("PIP_CACHE_DIR"):
         return Path(own)
     if user.windows:
@@ -251,7 +254,7 @@ def pip_cache(user: UserFolders, environ: Mapping[str, str]) -> Path:
 
 
 def sources(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield each file that is copied: its name with `/`, and its path; what Python compiled and hidden files are not."""
+    """Yield each file to copy, its name with `/` and its path, without hidden and compiled files."""
     for top in COPIED:
         path = root / top
         found = [path] if path.is_file() else sorted(path.rglob("*"))
@@ -262,7 +265,7 @@ def sources(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def fingerprint(root: Path) -> str:
-    """Return the hash of all that is copied; raises OSError."""
+    """Return the hash of all files to copy; raises OSError."""
     digest = hashlib.sha256()
     for name, path in sources(root):
         content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""`python3 install test`: lint, format, types and tests, these a process for each core; --all: the slow tests too."""
+"""`python3 install test`: lint, format, types and tests, one test process for each core; --all: the slow tests too."""
 
 import shlex
 import subprocess
@@ -13,7 +13,7 @@ import processes
 from deepdream_core.machine.command import clean_environment
 
 PROGRAM = ("deepdream_core", "install", "plugin/deepdream")
-"""What is written for Windows and macOS too; the tests run on Linux."""
+"""Code for Windows and macOS too; the tests run on Linux."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ CHECKS = (
 
 
 def run_all(root: Path, python: Path, pytest_words: Sequence[str], *, slow: bool) -> int:
-    """Run every check in `root`, the arguments added to pytest's; return 0, 1 if any failed, 130 after Ctrl-C.
+    """Run every check in `root`, pytest with `pytest_words`; return 0, 1 if any failed, 130 after Ctrl-C.
 
-    All run even if one fails, and their output goes straight through. A line per check comes last. Without `slow`, the
-    tests marked so are left out, unless a -m among the arguments says which to run.
+    Runs all even if one fails, passes their output through, and prints one line for each check at the end. Without `slow`,
+    skips the tests with that marker, unless an argument -m selects tests.
     """
     ours = () if slow or any(word.startswith("-m") for word in pytest_words) else ("-m", "not slow")
     env = clean_environment()
@@ -60,8 +60,8 @@ def run_all(root: Path, python: Path, pytest_words: Sequence[str], *, slow: bool
             break
     print("\n" + "\n".join(results), flush=True)
     if ours:
-        print("The slow tests were left out: `python3 install test --all` runs them too.", flush=True)
+        print("The slow tests were left out; `python3 install test --all` runs them too.", flush=True)
     if interrupted:
-        sys.stderr.write("install: stopped — run the same command again to go on\n")
+        sys.stderr.write("install: stopped — run the same command again to continue\n")
         return 130
     return int(failed)

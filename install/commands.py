@@ -1,4 +1,4 @@
-"""The commands of `python3 install`, in one table, and the way from the command line to them."""
+"""The commands of `python3 install`, in one table, and the command line's parser."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 TORCH_INDEX = "--torch-index"
 TORCH = "--torch"
 BUILDS = {"cpu": torch_build.CPU_INDEX, "cuda": environment.USUAL_INDEX}
-"""What --torch takes, and the index that it stands for."""
+"""The values of --torch, and the package index each stands for."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A command line, taken apart: the `command`, what is handed on to it, and the URL of --torch-index or None."""
+    """A parsed command line: the `command`, its arguments, and the URL of --torch-index or None."""
 
     command: str
     words: tuple[str, ...]
@@ -34,7 +34,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Command:
-    """One line of the table: what a person types, reads about it, and what runs, giving the exit code."""
+    """One line of the table: name, operands, help text, and the function that runs it and returns the exit code."""
 
     name: str
     operands: str
@@ -46,35 +46,40 @@ def dream(request: Request, screen: Screen) -> int:
     """Make sure the project is installed, then become `deepdream dream`."""
     refuse_another_home(user_folders())
     python = environment.ensure(ROOT, (), request.torch_index, screen)
-    # -I: neither a random.py beside the photographs nor the user's PYTHONPATH may become a part of the program.
+    # -I: keeps a random.py beside the photographs and the user's PYTHONPATH out of the program.
     argv = [str(python), "-I", "-m", "deepdream_core", "dream", *request.words]
     return processes.become(argv, clean_environment())
 
 
 def test(request: Request, screen: Screen) -> int:
     """Make sure the project and its test tools are installed, then run the checks."""
-    python = environment.ensure(ROOT, ("test",), request.torch_index, screen)
+    python = environment.ensure(ROOT, ("cluster", "test"), request.torch_index, screen)
     words = [word for word in request.words if word != "--all"]
     return checks.run_all(ROOT, python, words, slow="--all" in request.words)
 
 
 def plug_in(request: Request, screen: Screen) -> int:
-    """Put the plug-in into GIMP's folders; the project is installed first if there is a GIMP."""
+    """Install the plug-in into GIMP's folders, after the project itself if there is a GIMP."""
     wanted = gimp.parse(request.words)
     options = Options(dry_run=wanted.dry_run, into=wanted.into)
     with Installation(ROOT, options, request.torch_index, screen).opened() as installation:
         return installation.gimp()
 
 
+WITH_CLUSTER = "--with cluster"
+
+
 def _part(name: str, run: Callable[[Installation], int], *known: str) -> Callable[[Request, Screen], int]:
-    """Return the command for a part of the installation that takes `known` options beside --dry-run."""
+    """Return the command for a part of the installation that takes --dry-run and the `known` options."""
 
     def command(request: Request, screen: Screen) -> int:
-        for word in request.words:
-            if word not in ("--dry-run", *known):
+        words = " ".join(request.words).replace(WITH_CLUSTER, WITH_CLUSTER.replace(" ", "-")).split()
+        options = [option.replace(" ", "-") for option in ("--dry-run", *known)]
+        for word in words:
+            if word not in options:
                 takes = " ".join(f"[{option}]" for option in ("--dry-run", *known))
                 raise InstallError(f"`{name}` does not take {word}", f"`python3 install {name} {takes}`", Exit.USAGE)
-        given = {word[2:].replace("-", "_"): True for word in request.words}
+        given = {word[2:].replace("-", "_"): True for word in words}
         installation = Installation(ROOT, Options(**given), request.torch_index, screen)  # type: ignore[arg-type]
         with installation.opened(make=name != "uninstall"):
             return run(installation)
@@ -83,7 +88,7 @@ def _part(name: str, run: Callable[[Installation], int], *known: str) -> Callabl
 
 
 def doctor(request: Request, screen: Screen) -> int:
-    """Become `deepdream doctor` of the installed program, else of the clone's environment; it makes none."""
+    """Become `deepdream doctor` of the installed program, else of the clone's environment if it exists."""
     user = user_folders()
     refuse_another_home(user)
     python = user.python() or environment.there(ROOT, request.torch_index)
@@ -97,33 +102,34 @@ def doctor(request: Request, screen: Screen) -> int:
 
 
 HANDS_ON = ("dream", "test", "doctor")
-"""Commands whose words another program takes, --help among them."""
+"""Commands that pass all arguments on, --help too."""
 ALL = "all"
-"""The name of the command that stands for none."""
+"""The command that runs when none is given."""
 COMMANDS = (
-    Command(ALL, "[--dry-run] [--linger]", "all of it for this user: app, folder, service, gimp",
-            _part(ALL, Installation.everything, "--linger")),
-    Command("app", "[--dry-run]", "the program in a place of its own, and the command `deepdream`",
-            _part("app", Installation.app)),
-    Command("gimp", "[--dry-run] [--into FOLDER] ...", "add the filter to GIMP 3, to all that are found", plug_in),
-    Command("folder", "[--dry-run]", "the folder into which pictures are dropped, ~/DeepDream",
+    Command(ALL, "[--dry-run] [--linger] [--with cluster]", "everything for this user: app, folder, service, gimp",
+            _part(ALL, Installation.everything, "--linger", WITH_CLUSTER)),
+    Command("app", "[--dry-run] [--with cluster]", "the program in its own environment, and the command `deepdream`",
+            _part("app", Installation.app, WITH_CLUSTER)),
+    Command("gimp", "[--dry-run] [--into FOLDER] ...", "add the filter to every GIMP 3 that is found", plug_in),
+    Command("folder", "[--dry-run]", "the drop folder for pictures, ~/DeepDream",
             _part("folder", Installation.folder)),
-    Command("service", "[--dry-run] [--linger]", "hot folder and helper in the background, from login on",
+    Command("service", "[--dry-run] [--linger]", "hot folder and helper in the background, started at login",
             _part("service", Installation.service, "--linger")),
-    Command("doctor", "[--dry-run] [--json] [--fix]", "look whether everything is well", doctor),
-    Command("uninstall", "[--dry-run] [--purge]", "remove what was installed; your pictures stay in any case",
+    Command("doctor", "[--dry-run] [--json] [--fix]", "check the installation", doctor),
+    Command("uninstall", "[--dry-run] [--purge]", "remove what was installed, but never your pictures",
             _part("uninstall", Installation.uninstall, "--purge")),
-    Command("dream", "PHOTO [OPTION ...]", "dream on a photo; the options are those of `deepdream dream`", dream),
+    Command("dream", "PHOTO [OPTION ...]", "dream on a photo; takes the options of `deepdream dream`", dream),
     Command("test", "[--all] [PYTEST-OPTION ...]", "run ruff, mypy and pytest; --all: the slow tests too", test),
 )  # fmt: skip
 HELP = """\
-`python3 install` alone sets up everything for this user and needs no root: the program in a place of its own, the
-drop folder, the background service, and the filter in every GIMP 3 that is found. Run it again from a newer clone to
-upgrade. What was done is written down, and `uninstall` removes exactly that.
+`python3 install` alone sets up everything for this user and needs no root: the program in its own environment, the
+drop folder, the background service, and the filter in every GIMP 3 that it finds. Run it again from a newer clone to
+upgrade. It records what it does, and `uninstall` removes exactly that.
 
   --dry-run  print every file and command, and change nothing
-  --linger   let the service run without a login as well (Linux; undone by uninstall)
-  --purge    remove configuration, journal, logs and fetched weights too; pictures never
+  --linger   let the service run without a login (Linux; uninstall undoes it)
+  --with cluster  also install what several machines need to dream together (docs/cluster.md); remembered
+  --purge    also remove configuration, journal, logs and downloaded weights, but never pictures
 
 `dream` and `test` work from the clone: they first install what they need into .venv."""
 
@@ -141,20 +147,19 @@ def usage() -> str:
             "",
             HELP,
             "",
-            "  --torch cpu|cuda   torch for CPUs, from PyTorch's own index, or the usual one; remembered. Without it, on",
-            "                     Linux, the one that suits the machine",
+            "  --torch cpu|cuda   use the CPU build of torch from PyTorch's index, or the default build; remembered.",
+            "                     Without it, Linux gets the build that suits the machine",
             "  --torch-index URL  take torch and torchvision from this package index;",
-            f"                     `{environment.USUAL_INDEX}` is pip's usual one",
-            "  -h, --help         show this",
+            f"                     `{environment.USUAL_INDEX}` is pip's default index",
+            "  -h, --help         show this help",
         ]
     )
 
 
 def split(argv: Sequence[str]) -> Request:
-    """Take a command line apart; raises InstallError if it makes no sense.
+    """Parse a command line; raises InstallError if it is invalid.
 
-    --torch and --torch-index are taken out wherever they stand, up to `--`; all other arguments after the command are
-    handed on.
+    Takes --torch and --torch-index from anywhere before `--`, and passes all other arguments to the command.
     """
     words: list[str] = []
     torch_index: str | None = None
@@ -176,7 +181,7 @@ def split(argv: Sequence[str]) -> Request:
         elif not words and word in ("--dry-run", "--linger"):
             words += [ALL, word]
         elif not words and word.startswith("-"):
-            raise _misused(f"there is no option {word} before the command")
+            raise _misused(f"unknown option {word} before the command")
         else:
             words.append(word)
     words = words or [ALL]
@@ -184,24 +189,24 @@ def split(argv: Sequence[str]) -> Request:
 
 
 def _misused(what: str) -> InstallError:
-    """Return the error for a command line that makes no sense."""
-    return InstallError(what, "`python3 install --help` shows what there is", Exit.USAGE)
+    """Return the error for an invalid command line."""
+    return InstallError(what, "see `python3 install --help`", Exit.USAGE)
 
 
 def _local_as_url(torch_index: str | None) -> str | None:
-    """Return a folder given as index as a URL, since it must mean the same from everywhere; all else as it is."""
+    """Return an index given as a folder as a URL, which does not depend on the current folder; any other unchanged."""
     if torch_index and torch_index != environment.USUAL_INDEX and "://" not in torch_index:
         return Path(torch_index).resolve().as_uri()
     return torch_index
 
 
 def _find(name: str) -> Command:
-    """Return the command of that name; raises InstallError with the nearest one if there is none."""
+    """Return the command of that name; raises InstallError with the nearest name if there is none."""
     for command in COMMANDS:
         if command.name == name:
             return command
     near = difflib.get_close_matches(name, [command.name for command in COMMANDS], n=1)
-    raise _misused(f"there is no command `{name}`" + (f"; did you mean `{near[0]}`?" if near else ""))
+    raise _misused(f"unknown command `{name}`" + (f"; did you mean `{near[0]}`?" if near else ""))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -222,5 +227,5 @@ def main(argv: Sequence[str]) -> int:
         screen.line(str(error))
         return error.code
     except KeyboardInterrupt:
-        screen.line("install: stopped — run the same command again to go on")
+        screen.line("install: stopped — run the same command again to continue")
         return Exit.INTERRUPTED

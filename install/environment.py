@@ -1,4 +1,4 @@
-"""The environment `.venv` beside `install/`: made once, checked in no time, repaired whatever happened to it."""
+"""The environment `.venv` beside `install/`: created once, checked in milliseconds, repaired when damaged."""
 
 import contextlib
 import shlex
@@ -25,15 +25,15 @@ from deepdream_core.machine.folders import NAME, STAMP
 
 LOG = "install.log"
 USUAL_INDEX = "default"
-# Below this, a failure to write small files is put down to the full disk, which venv does not always say.
+# With less free, a failure is blamed on the full disk: venv does not always report that.
 ALMOST_NONE = GB // 100
 
 
 def ensure(root: Path, extras: tuple[str, ...], torch_index: str | None, screen: Screen) -> Path:
-    """Return the Python of an environment at `root` with the project and its `extras`, made or repaired if need be.
+    """Return the Python of an environment at `root` with the project and its `extras`; creates or repairs it if needed.
 
-    `torch_index` is the URL that torch comes from; None keeps what was chosen before, and `default` goes back to pip's
-    usual index. Raises InstallError. Costs a few milliseconds if there is nothing to do.
+    `torch_index` is the URL of torch's index; None keeps the earlier choice, and `default` returns to pip's default index.
+    Raises InstallError. Takes a few milliseconds if there is nothing to do.
     """
     venv = root / ".venv"
     python = python_of(venv)
@@ -46,7 +46,7 @@ def ensure(root: Path, extras: tuple[str, ...], torch_index: str | None, screen:
         needs = space_for(project, "")
         _make_folder(venv)
         with processes.ended_by_signals(), processes.closed_to_others(), install_lock.install_lock(venv, screen):
-            # Asked again: another install may have done it all while this one waited.
+            # Check again: another install may have finished it while this one waited.
             index = index_for(project, torch_index, screen, venv)
             wanted = Stamp.wanted(root, extras, index)
             if not _serves(venv, wanted):
@@ -61,16 +61,15 @@ def ensure(root: Path, extras: tuple[str, ...], torch_index: str | None, screen:
 
 
 def there(root: Path, torch_index: str | None) -> Path | None:
-    """Return the Python of the environment at `root` if it is ready, else None: nothing is made."""
+    """Return the Python of the environment at `root` if it is ready, else None."""
     venv = root / ".venv"
     ready = _serves(venv, Stamp.wanted(root, (), chosen_index(torch_index, venv)))
     return python_of(venv) if ready else None
 
 
-def commands(root: Path, torch_index: str | None, screen: Screen) -> list[str]:
-    """Return what a dry run shows of the commands with which `ensure` makes the environment; none if it is there."""
+def commands(root: Path, index: str) -> list[str]:
+    """Return the commands by which `ensure` creates the environment, as a dry run prints them; none if it is ready."""
     venv, project = root / ".venv", Project.read(root)
-    index = index_for(project, torch_index, screen, venv)
     if _serves(venv, Stamp.wanted(root, (), index)):
         return []
     pip = f"{shlex.quote(str(python_of(venv)))} -m pip install"
@@ -85,14 +84,14 @@ def commands(root: Path, torch_index: str | None, screen: Screen) -> list[str]:
 
 
 def chosen_index(torch_index: str | None, *venvs: Path) -> str:
-    """Return the URL torch is to come from, empty for the usual index: the one given, else that of the first of `venvs`."""
+    """Return the URL of torch's index, "" for the default index: `torch_index`, else that of the first of `venvs`."""
     if torch_index is None:
         return next((have.torch_index for venv in venvs if (have := Stamp.read(venv))), "")
     return "" if torch_index == USUAL_INDEX else torch_index
 
 
 def index_for(project: Project, torch_index: str | None, screen: Screen, *venvs: Path) -> str:
-    """Return the same for an install, which chooses what suits the machine where nothing was chosen before."""
+    """Return the same for an install, which picks what suits the machine if there is no earlier choice."""
     if torch_index is None and not any(map(Stamp.read, venvs)):
         return torch_build.automatic(project, screen)
     index = chosen_index(torch_index, *venvs)
@@ -102,25 +101,25 @@ def index_for(project: Project, torch_index: str | None, screen: Screen, *venvs:
 
 
 def _serves(venv: Path, wanted: Stamp) -> bool:
-    """Return whether the environment can be used as it is."""
+    """Return whether the environment can be used unchanged."""
     have = Stamp.read(venv)
-    # `exists` follows links: a Python that was uninstalled leaves a link to nothing behind.
+    # `exists` follows links: an uninstalled Python leaves a broken link.
     return have is not None and have.serves(wanted) and python_of(venv).exists()
 
 
 def _isolate_command(venv: Path) -> None:
-    """Exchange pip's script `deepdream`, which takes modules from where PYTHONPATH says, for one that does not.
+    """Replace pip's script `deepdream`, which loads modules from PYTHONPATH, by one that does not.
 
-    pip's own isolates itself only when Python has started already (see `deepdream_core.__main__`).
+    pip's own script isolates itself only after Python has started (see `deepdream_core.__main__`).
     """
     script, wanted = venv / "bin" / NAME, launcher.script(python_of(venv))
-    with contextlib.suppress(OSError):  # on Windows it is a program, and a clone may be another user's
+    with contextlib.suppress(OSError):  # on Windows it is a program; another user may own the clone
         if script.read_bytes() != wanted:
             put(script, wanted, 0o755)
 
 
 def _make_folder(venv: Path) -> None:
-    """Make the environment's folder, so that there is a place for the lock."""
+    """Create the environment's folder, which holds the lock."""
     try:
         venv.mkdir(exist_ok=True)
     except FileExistsError:
@@ -130,16 +129,16 @@ def _make_folder(venv: Path) -> None:
 
 
 def fill(target: Target, wanted: Stamp, index: str) -> None:
-    """Bring the target's environment to what is wanted, torch from `index`; the caller holds the lock, the folder is there.
+    """Fill the target's environment as `wanted`, with torch from `index`; the caller holds the lock in its folder.
 
-    What an earlier run has left is gone on with where it can be. Raises InstallError and OSError.
+    Continues an earlier, interrupted run where possible. Raises InstallError and OSError.
     """
     venv = target.venv
     have = Stamp.read(venv)
     if have and have.can_become(wanted):
         wanted = replace(wanted, extras=tuple(sorted({*have.extras, *wanted.extras})))
     usable = _usable(venv, have, wanted)
-    # Each stamp before the change it speaks of: whenever this ends, the next run knows what it finds.
+    # Each stamp is written before the change it describes, so that the next run knows what it finds.
     if not usable:
         if have:
             replace(have, complete=False).write(venv)
@@ -152,20 +151,20 @@ def fill(target: Target, wanted: Stamp, index: str) -> None:
             _create(target, log)
         elif have is None or not have.complete:
             for name in forget_damaged(venv):
-                log.write(f"damaged, to be installed again: {name}\n")
+                log.write(f"damaged, reinstalling: {name}\n")
         Pip(target, log).fill(wanted.extras, index)
     wanted.finished().write(venv)
 
 
 def _usable(venv: Path, have: Stamp | None, wanted: Stamp) -> bool:
-    """Return whether the environment that is there can be kept and filled; raises InstallError for one not to touch."""
+    """Return whether the existing environment can be filled; raises InstallError for one that is not ours."""
     runs = _ask(venv, "import sys; print('%d.%d' % sys.version_info[:2])")
     if have is not None:
         return have.can_become(wanted) and runs == wanted.python
     if runs and runs != wanted.python:
-        # Made by somebody else, and it works: not ours to delete.
+        # A working environment that something else created: not ours to delete.
         raise InstallError(
-            f"{venv} was made by other means, for Python {runs}, and this is Python {wanted.python}",
+            f"{venv} was not created by this installer and is for Python {runs}, but this is Python {wanted.python}",
             f"delete or rename it, or run this command with Python {runs}",
             Exit.ENVIRONMENT,
         )
@@ -178,7 +177,7 @@ def _has_pip(venv: Path) -> bool:
 
 
 def _ask(venv: Path, code: str) -> str:
-    """Return what the environment's Python prints for `code`, or nothing if it cannot run it."""
+    """Return what the environment's Python prints for `code`, or "" if it fails."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         argv = [str(python_of(venv)), "-I", "-c", code]
         env = clean_environment()
@@ -188,11 +187,11 @@ def _ask(venv: Path, code: str) -> str:
 
 
 def _clear(target: Target) -> None:
-    """Empty the environment's folder, but for the lock that is being held, the stamp and what the target keeps."""
+    """Empty the environment's folder, except for the lock, the stamp and what the target keeps."""
     kept = (install_lock.NAME, STAMP, *target.kept)
     old = [path for path in target.venv.iterdir() if path.name not in kept]
     if any(path.name != LOG for path in old):
-        target.screen.line(f"Removing the old {target.venv.name}, which cannot be used here")
+        target.screen.line(f"Removing the old {target.venv.name}, which cannot be used any more")
     for path in old:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -201,13 +200,13 @@ def _clear(target: Target) -> None:
 
 
 def _create(target: Target, log: TextIO) -> None:
-    """Make an environment with pip in the folder, or put a lost pip back into one; raises InstallError."""
+    """Create an environment with pip in the folder, or restore a lost pip; raises InstallError."""
     try:
-        import ensurepip  # noqa: F401  # the part that Debian and Ubuntu leave out
+        import ensurepip  # noqa: F401  # Debian and Ubuntu leave it out
         import venv as _venv  # noqa: F401
     except ImportError:
         raise _no_venv() from None
-    # Inside another environment its own base is asked: an environment of an environment breaks when that one goes.
+    # Inside another environment, use its base Python: the new environment must survive the removal of the other.
     base = getattr(sys, "_base_executable", None) or sys.executable
     venv = target.venv
     with target.screen.stage(f"Creating {venv.name}") as stage:
@@ -229,7 +228,7 @@ def _create(target: Target, log: TextIO) -> None:
 
 
 def _no_venv() -> InstallError:
-    """Return the error for a Python without the modules that make environments."""
+    """Return the error for a Python without the modules that create environments."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if sys.platform.startswith("linux"):
         todo = f"install it (Debian, Ubuntu: `sudo apt install python{version}-venv`), then run the same command again"

@@ -1,7 +1,7 @@
-"""What can go wrong during an install: one line for the person, one exit code for the script that called.
+"""What can go wrong during an install: one line for the user, one exit code for a calling script.
 
-Every failure a person can meet is an `InstallError`, printed as `install: what happened — what to do next`. Text that
-comes from pip passes through `without_addresses` first: index addresses may carry passwords and internal host names.
+Every failure that a user can meet is an `InstallError`, printed as `install: what happened — what to do next`. pip's text
+passes through `without_addresses` first: index addresses may contain passwords and internal host names.
 """
 
 import errno
@@ -15,9 +15,9 @@ GB = 1_000_000_000
 
 
 class Exit(IntEnum):
-    """Exit codes of the installer itself; 0, 1 and the rest are those of the program it hands over to."""
+    """Exit codes of the installer itself; all others come from the program it hands over to."""
 
-    ONE_WRONG = 1  # as the doctor counts
+    ONE_WRONG = 1  # the doctor's exit code for one failed check
     USAGE = 2
     OLD_PYTHON = 10  # given by __main__.py, which old Pythons must be able to read
     NO_VENV = 11
@@ -32,7 +32,7 @@ class Exit(IntEnum):
 
 
 class InstallError(Exception):
-    """An error as a person reads it: `what` happened, what `todo` next, and the exit `code`."""
+    """An error for the user: `what` happened, what `todo` next, and the exit `code`."""
 
     def __init__(self, what: str, todo: str, code: Exit) -> None:
         super().__init__(what)
@@ -58,7 +58,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def disk_full(folder: Path, needed: int) -> InstallError:
-    """Return the error for a disk too small for `needed` bytes at `folder`, with what is free there now."""
+    """Return the error for a disk that lacks `needed` bytes at `folder`."""
     return InstallError(
         f"the disk is too full: {in_gb(free_bytes(folder))} free at {folder}, about {in_gb(needed)} needed",
         "free some space or move this folder to a larger disk, then run the same command again",
@@ -67,7 +67,7 @@ def disk_full(folder: Path, needed: int) -> InstallError:
 
 
 def from_os_error(error: OSError, folder: Path, needed: int) -> InstallError:
-    """Translate an error of the operating system met while working in `folder`."""
+    """Return the InstallError for an error of the operating system in `folder`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or getattr(error, "winerror", None) == 112:
         return disk_full(folder, needed)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -81,7 +81,7 @@ def from_os_error(error: OSError, folder: Path, needed: int) -> InstallError:
 
 
 def not_writable(path: Path) -> InstallError:
-    """Return the error for a file or folder that this user may not write."""
+    """Return the error for a file or folder that this user cannot write."""
     return InstallError(
         f"no permission to write {path}",
         "clone the project into a folder of your own, or change this folder's owner, then run the command again",
@@ -97,7 +97,7 @@ def without_credentials(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-# The user name and password of any URL in a text. Greedy, as a password may itself hold an @; a / or a blank ends it.
+# The user name and password of any URL in a text. Greedy, as a password may contain an @; a / or a space ends it.
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/?#]*@")
 _ADDRESSES = (
     (re.compile(r"\(?\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE), "(address)"),
@@ -107,12 +107,12 @@ _ADDRESSES = (
 
 
 def scrubbed(text: str) -> str:
-    """Return `text` with the user name and password taken out of every URL in it: fit for the log file."""
+    """Return `text` without the user names and passwords in its URLs, for the log file."""
     return _CREDENTIALS.sub("", text)
 
 
 def without_addresses(text: str) -> str:
-    """Return `text` with every URL and host name taken out: fit for an error message."""
+    """Return `text` without URLs and host names, for an error message."""
     for pattern, word in _ADDRESSES:
         text = pattern.sub(word, text)
     return text

@@ -1,4 +1,4 @@
-"""`python3 install folder`: the folders into which pictures are dropped, as the user's configuration names them."""
+"""`python3 install folder`: the drop folders that the user's configuration names."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ _NAMES = (
 
 
 def wanted(python: Path) -> list[Path]:
-    """Return the drop folders of the configuration; raises InstallError if the program does not say."""
+    """Return the drop folders in the configuration; raises InstallError if the program cannot read it."""
     done = ask(python, "-I", "-X", "utf8", "-c", _NAMES, within_s=ASK_WITHIN_S)
     try:
         if done.code == 0:
@@ -25,24 +25,26 @@ def wanted(python: Path) -> list[Path]:
     except (ValueError, IndexError, TypeError):
         pass
     raise InstallError(
-        f"the program does not say where its drop folders are: {done.last}",
-        "fix what it names, then run `python3 install folder`",
+        f"the program cannot list its drop folders: {done.last}",
+        "fix that, then run `python3 install folder`",
         Exit.ENVIRONMENT,
     )
 
 
 def make(folders: list[Path], actions: Actions) -> list[Path]:
-    """Make the folders, and return those that could be; one whose disk is not there is left to come with it."""
+    """Create the folders and return them, without those whose disk is not mounted; raises InstallError."""
     made = []
     for folder in folders:
         if not folder.is_dir() and not folder.parent.is_dir():
-            actions.output.line(f"Not made: {folder}, as {folder.parent} is not there; the program waits for it")
+            actions.output.line(
+                f"{folder} was not created because {folder.parent} does not exist; DeepDream waits for it"
+            )
             continue
         try:
             actions.folder(folder)
         except OSError as error:
             raise InstallError(
-                f"{folder} cannot be made: {error.strerror or error}",
+                f"cannot create {folder}: {error.strerror or error}",
                 "fix that, or name another folder in config.yaml, then run `python3 install folder`",
                 Exit.NOT_WRITABLE,
             ) from None
@@ -51,9 +53,8 @@ def make(folders: list[Path], actions: Actions) -> list[Path]:
 
 
 def explain(folders: list[Path]) -> list[str]:
-    """Return what the folders are for, in a line each."""
+    """Return one line for each folder that says what it is for."""
     return [
-        f"Drop folder: {folder} — pictures put there are dreamed; results come into {folder / 'out'}, originals into "
-        f"{folder / 'done'}"
+        f"Drop folder: {folder} — drop pictures there; results go to {folder / 'out'}, originals to {folder / 'done'}"
         for folder in folders
     ]

@@ -1,19 +1,33 @@
-"""`python3 install gimp`: put the plug-in into GIMP's folders, with what it needs of the package and `deepdream.json`."""
+"""`python3 install gimp`: install the plug-in into GIMP's folders, with what it copies from the package."""
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
+import plug_in
 from actions import YOURS, Actions, Change, content_of, yours
 from errors import Exit, InstallError
-from plug_in import Files, are_facts, install
+from plug_in import Files, are_facts
 from screen import Screen
 
 from deepdream_core.machine.command import ask
 from deepdream_core.machine.folders import UserFolders
-from deepdream_core.machine.gimp import COPIES, FACTS, PLUG_IN, PLUG_INS, PROGRAM, bases, existing, on_path, run_first
+from deepdream_core.machine.gimp import (
+    COPIES,
+    FACTS,
+    PLUG_IN,
+    PLUG_INS,
+    PROGRAM,
+    bases,
+    existing,
+    first_run,
+    on_path,
+    run_first,
+)
 from deepdream_core.machine.manifest import digest
 
 SOURCE = Path("plugin", PLUG_IN)
@@ -29,29 +43,35 @@ _KEPT = re.compile(rf"{re.escape(YOURS)}(\.\d+)?$")
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for: `into` are folders of plug-ins, none for all that are found."""
+    """The command's options: `into` are GIMP plug-in folders, empty for all that are found."""
 
     dry_run: bool
     into: tuple[Path, ...]
 
 
 def run(
-    user: UserFolders, root: Path, request: Request, python: Callable[[], Path | None], actions: Actions, screen: Screen
+    user: UserFolders,
+    root: Path,
+    into: Sequence[Path],
+    python: Callable[[], Path | None],
+    actions: Actions,
+    screen: Screen,
 ) -> int:
     """Install the plug-in of the project at `root`; return the exit code, that of the first folder that failed.
 
-    `python` gives the one that has the package, made if need be, or None in a dry run before there is one. A machine
-    without GIMP is no failure. Raises InstallError and OSError.
+    `into` are GIMP plug-in folders, empty for all that are found.
+    `python` returns the Python that has the package, installing it if needed, or None in a dry run if it is not installed.
+    A machine without GIMP is not an error. Raises InstallError and OSError.
     """
     output = actions.output
-    folders = list(request.into) or _found(user, actions.dry_run, output)
+    folders = list(into) or _found(user, actions)
     if not folders:
         output.line(
-            "No GIMP 3 was found, so nothing was installed. When there is one: start it once, then run "
-            "`python3 install gimp` again."
+            "No GIMP 3 was found, so the filter was not installed. After installing GIMP, start it once, then run "
+            "`python3 install gimp`."
         )
         output.line(
-            "Or name its folder of plug-ins (GIMP: Edit > Preferences > Folders > Plug-ins): "
+            "Or name its plug-in folder (in GIMP: Edit > Preferences > Folders > Plug-ins): "
             "`python3 install gimp --into FOLDER`"
         )
         return 0
@@ -65,34 +85,29 @@ def run(
             screen.line(str(error))
             code = code or error.code
             continue
-        output.line(f"{'would be ' if actions.dry_run and outcome != 'unchanged' else ''}{outcome}: {folder / PLUG_IN}")
-        changed += outcome != "unchanged"
+        changes = outcome != "unchanged"
+        output.line(f"{'would be ' if changes and actions.dry_run else ''}{outcome}: {folder / PLUG_IN}")
+        changed += changes
     if changed and not actions.dry_run:
-        output.line("Start GIMP, again if it runs: Filters > Artistic > DeepDream...")
+        output.line("Start or restart GIMP, then choose Filters > Artistic > DeepDream...")
     return code
 
 
 def put_into(plug_ins: Path, files: Files, actions: Actions) -> str:
-    """Install into one folder as `install` does, and record what is there then; return `install`'s answer."""
+    """Install and record the files in one folder; return `plug_in.outcome`."""
     target = plug_ins / PLUG_IN
     kept = _yours(target, actions)
-    outcome = install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}}, dry_run=True)
-    changes = [(old, new) for new, (old, _) in kept.items() if old != new]
-    lines = [f"keep your {target / old} as {new}" for old, new in changes]
-    if outcome != "unchanged" or not actions.dry_run:
-        actions.folder(plug_ins)
+    outcome = plug_in.outcome(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}})
+    lines = [f"keep your version of {target / old} as {new}" for new, (old, _) in kept.items() if old != new]
     if outcome != "unchanged":
         lines += [f"write {target.joinpath(*PurePosixPath(name).parts)}" for name in sorted(files)]
-
-    def put() -> None:
-        _put(plug_ins, files, kept, actions, changed=outcome != "unchanged")
-
-    actions.apply(Change("\n".join(lines), put))
+    actions.folder(plug_ins)
+    actions.apply(Change("\n".join(lines), partial(_put, plug_ins, files, kept, actions)))
     return outcome
 
 
-def _put(plug_ins: Path, files: Files, kept: dict[str, tuple[str, bytes]], actions: Actions, *, changed: bool) -> None:
-    """Record the files, and install them if that is a change; `kept` as `_yours` returns it."""
+def _put(plug_ins: Path, files: Files, kept: dict[str, tuple[str, bytes]], actions: Actions) -> None:
+    """Record the files and install them; `kept` as `_yours` returns it."""
     target = plug_ins / PLUG_IN
     part = actions.part
     for name, content in files.items():
@@ -106,12 +121,11 @@ def _put(plug_ins: Path, files: Files, kept: dict[str, tuple[str, bytes]], actio
     inside = {str(target / folder) for name in files for folder in PurePosixPath(name).parents}
     part.folders += sorted(inside - set(part.folders))
     actions.manifest.save()
-    if changed:
-        install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}})
+    plug_in.install(plug_ins, {**files, **{new: content for new, (_, content) in kept.items()}})
     for old, new in [(old, new) for new, (old, _) in kept.items() if old != new]:
-        actions.output.line(f"{target / old} was not as it had been installed; what was in it is now {new}")
+        actions.output.line(f"You changed {target / old}; your version is now {new}")
     gone = [path for path in part.files if Path(path).is_relative_to(target) and not os.path.lexists(path)]
-    for path in gone:  # no longer part of it
+    for path in gone:  # no longer part of the plug-in
         part.files.pop(path)
     for path in [path for path in part.replacing if Path(path).is_relative_to(target)]:
         part.replacing.pop(path)
@@ -119,9 +133,9 @@ def _put(plug_ins: Path, files: Files, kept: dict[str, tuple[str, bytes]], actio
 
 
 def _yours(target: Path, actions: Actions) -> dict[str, tuple[str, bytes]]:
-    """Return what the user has put or changed in the plug-in's folder, by the name that keeps it: its name, its content.
+    """Return the user's own and changed files in the plug-in's folder: the name to keep each by, its name and content.
 
-    What was kept before is among it, under its name. Nothing of a folder that the record does not know. Raises OSError.
+    Includes files that were kept earlier. Empty for a folder that the record does not know. Raises OSError.
     """
     if not any(Path(path).is_relative_to(target) for path in actions.part.files):
         return {}
@@ -141,7 +155,7 @@ def _yours(target: Path, actions: Actions) -> dict[str, tuple[str, bytes]]:
 
 
 def recorded(actions: Actions) -> tuple[Path, ...]:
-    """Return the folders of plug-ins in which ours was put, as far as they still exist."""
+    """Return the plug-in folders that the record names and that still exist."""
     programs = (
         Path(path) for path in actions.part.files if Path(path).name == PROGRAM and Path(path).parent.name == PLUG_IN
     )
@@ -149,7 +163,7 @@ def recorded(actions: Actions) -> tuple[Path, ...]:
 
 
 def parse(words: Sequence[str]) -> Request:
-    """Take the command's arguments apart; raises InstallError if they make no sense."""
+    """Parse the command's arguments; raises InstallError if they are invalid."""
     dry_run, into = False, []
     rest = iter(words)
     for word in rest:
@@ -165,46 +179,44 @@ def parse(words: Sequence[str]) -> Request:
     return Request(dry_run, tuple(dict.fromkeys(into)))
 
 
-_SEE = "`python3 install gimp [--dry-run] [--into FOLDER] ...`, FOLDER being a folder of GIMP plug-ins"
+_SEE = "`python3 install gimp [--dry-run] [--into FOLDER] ...`, where FOLDER is a GIMP plug-in folder"
 
 
 def _plug_ins_of(folder: Path) -> Path:
-    """Return the folder of plug-ins that a person means, who may have named the one of GIMP's version, or the plug-in's."""
+    """Return the plug-in folder for one that the user named, perhaps GIMP's folder above or our plug-in's below it."""
     if folder.name == PLUG_IN and folder.parent.name == PLUG_INS:
         return folder.parent
     is_version = folder.name.startswith("3.") and folder.parent.name == "GIMP"
     return folder / PLUG_INS if is_version else folder
 
 
-def _found(user: UserFolders, dry_run: bool, output: Screen) -> list[Path]:
-    """Return the folder of plug-ins of each GIMP 3 of this user; a GIMP that never ran is let make its own."""
+def _found(user: UserFolders, actions: Actions) -> list[Path]:
+    """Return the plug-in folder of each GIMP 3 of this user; runs a GIMP that never ran, so that it creates its folder."""
     folders = existing(user)
     usual = bases(user)[0]
     for program in on_path(user.environ):
         new = usual / program.version
         if user.environ.get("GIMP3_DIRECTORY") or any(folder.name == program.version for folder in folders):
             continue
-        if dry_run:
-            output.line(f"GIMP {program.version} has not run yet: it would be run once without a window, to make {new}")
-            folders.append(new)
-            continue
-        output.line(
-            f"GIMP {program.version} has not run yet: running it once without a window, so that it makes its folder"
+        actions.output.line(
+            f"GIMP {program.version} has not run yet: it must run once, without a window, to create its folder"
         )
-        run_first(program.path)
-        if new.is_dir():
+        actions.apply(
+            Change(f"run: {shlex.join(first_run(program.path))}\ncreate {new}, by it", partial(run_first, program.path))
+        )
+        if new.is_dir() or actions.dry_run:
             folders.append(new)
         else:
-            output.line(
-                f"GIMP {program.version} did not make {new}: start it once, then run `python3 install gimp` again"
+            actions.output.line(
+                f"GIMP {program.version} did not create {new}: start it once, then run `python3 install gimp` again"
             )
     return [folder / PLUG_INS for folder in folders]
 
 
 def facts(root: Path, python: Path) -> bytes:
-    """Return what the installed package has to say to the plug-in, as JSON; raises InstallError."""
+    """Return the content of deepdream.json, which the installed package prints; raises InstallError."""
     module = "deepdream_core.plugin_facts"
-    todo = f"its output: `{python} -m {module}`"
+    todo = f"to see its output, run `{python} -m {module}`"
     answer = ask(python, "-I", "-m", module, within_s=ASK_WITHIN_S, cwd=root)
     if answer.code:
         raise InstallError(answer.last, todo, Exit.ENVIRONMENT)
@@ -215,15 +227,15 @@ def facts(root: Path, python: Path) -> bytes:
 
 
 def names(root: Path) -> list[str]:
-    """Return the names of the plug-in's files, with `/`: of the project at `root`, and of earlier versions."""
+    """Return the names of the plug-in's files, with `/`, in the project at `root` and in earlier versions."""
     return [*_paths(root), FACTS, *FORMER]
 
 
 def _paths(root: Path) -> dict[str, Path]:
-    """Return by name where each file of the plug-in is copied from."""
+    """Return the source of each file of the plug-in, by name."""
     source = root / SOURCE
-    paths = {path.name: path for path in sorted(source.glob("*.py"))}
-    for path in sorted((source / "locale").rglob("*")):
+    paths = {path.name: path for pattern in ("*.py", "*.svg") for path in sorted(source.glob(pattern))}
+    for path in (path for folder in ("help", "locale") for path in sorted((source / folder).rglob("*"))):
         if path.is_file() and not path.name.startswith("."):
             paths[path.relative_to(source).as_posix()] = path
     for folder, pattern in COPIES.items():
@@ -233,9 +245,9 @@ def _paths(root: Path) -> dict[str, Path]:
 
 
 def wanted_files(root: Path, facts_json: bytes | None) -> Files:
-    """Return the files of the plug-in's folder; `facts_json` is its deepdream.json. Raises InstallError if any is missing.
+    """Return the files of the plug-in's folder; `facts_json` is its deepdream.json. Raises InstallError if one is missing.
 
-    None stands for what cannot be known yet: it equals no file.
+    `facts_json` None stands for content that is not known yet and equals no existing file.
     """
     source = root / SOURCE
     paths = _paths(root)
@@ -248,7 +260,7 @@ def wanted_files(root: Path, facts_json: bytes | None) -> Files:
         }
     except OSError as error:
         raise InstallError(
-            f"{error.filename} cannot be read: {error.strerror}",
+            f"cannot read {error.filename}: {error.strerror}",
             "restore it with `git checkout plugin deepdream_core`, or clone the project again",
             Exit.ENVIRONMENT,
         ) from None

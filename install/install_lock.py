@@ -1,4 +1,4 @@
-"""One install at a time per clone: a lock on a file, given up by the system itself if its holder dies."""
+"""One install at a time for each folder: a file lock, which the system releases if its holder dies."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ POLL_S = 0.2
 
 
 def _try_lock(handle: int) -> bool:
-    """Lock the open file; return False if someone else holds it. Raises OSError where locks do not work."""
+    """Lock the open file; return False if another process holds it. Raises OSError where locks do not work."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -30,7 +30,7 @@ def _try_lock(handle: int) -> bool:
 
 
 def _unlock(handle: int) -> None:
-    """Give the lock up, for the children that share it as well."""
+    """Release the lock, also for child processes that share it."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -42,8 +42,8 @@ def _unlock(handle: int) -> None:
 
 
 def _is_there(handle: int, path: Path) -> bool:
-    """Return whether the open file is still the one of that name; Windows removes none that is open."""
-    if os.name != "posix":
+    """Return whether the open file still has that name; Windows cannot remove an open file."""
+    if sys.platform == "win32":
         return True
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(handle), path.stat())
@@ -54,11 +54,11 @@ def _is_there(handle: int, path: Path) -> bool:
 def install_lock(folder: Path, screen: Screen) -> Iterator[None]:
     """Hold the install lock of `folder`, after waiting for another install there.
 
-    Raises OSError if it cannot write, FileNotFoundError if the folder is gone, as after waiting for an uninstall.
+    Raises OSError if it cannot write, FileNotFoundError if the folder is gone, for example after an uninstall.
     """
     while True:
         with _locked(folder / NAME, screen) as handle:
-            # An uninstall that was waited for has removed the file: a lock on that would keep nobody out.
+            # An uninstall may have removed the file while this one waited: a lock on it would be useless.
             if _is_there(handle, folder / NAME):
                 yield
                 return
@@ -66,8 +66,8 @@ def install_lock(folder: Path, screen: Screen) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(path: Path, screen: Screen) -> Iterator[int]:
-    """Open the file at `path`, made if need be, and hold a lock on it; gives the open file."""
-    # For this user alone: a user who may open it could hold it for ever.
+    """Open or create the file at `path` and hold a lock on it; yields the open file."""
+    # For this user alone: others who can open it could hold it forever.
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     held = False
     try:
@@ -77,14 +77,14 @@ def _locked(path: Path, screen: Screen) -> Iterator[int]:
         try:
             held = _try_lock(handle)
             if not held:
-                with screen.stage("Another install is at work in this folder; waiting for it to end") as stage:
+                with screen.stage("Another install is running in this folder; waiting for it to finish") as stage:
                     while not (held := _try_lock(handle)):
                         time.sleep(POLL_S)
                         stage.tick(None, "waiting")
         except OSError:
-            pass  # some network drives have no locks: better an install without one than none
-        if os.name == "posix":
-            # Handed down to pip, so that a pip whose parent was killed still keeps the next install waiting.
+            pass  # some network drives have no locks: better to install without one
+        if sys.platform != "win32":
+            # pip inherits it: if only its parent is killed, the next install still waits for pip.
             os.set_inheritable(handle, True)
         yield handle
     finally:

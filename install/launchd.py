@@ -1,28 +1,30 @@
 """The background service on macOS: a launchd agent for the hot folder. Programs that need the helper start it.
 
-launchd has nothing like systemd's exit codes that are not worth a restart: after a bad configuration it tries again once a
-minute, which costs nothing and finds the fixed one.
+Unlike systemd, launchd cannot be told which exit codes are not worth a restart: after a bad configuration it tries again
+every minute, which costs nothing and notices when the file is fixed.
 """
 
 import os
 import plistlib
+import shlex
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actions import Actions
+from actions import Actions, Change
 from errors import Exit, InstallError
 from systemd import HANDED_ON, Endpoint
 
 from deepdream_core.machine.command import ask
 from deepdream_core.machine.folders import UserFolders
-from deepdream_core.machine.launchd import LABEL, agent_file
+from deepdream_core.machine.launchd import LABEL, agent_file, domain
 
 _WATCH = ("-I", "-X", "utf8", "-m", "deepdream_core", "watch", "--plain")
 WITHIN_S = 30.0
 UNLOADED_WITHIN_S = 10.0
-"""How long to wait for an agent to end: `ExitTimeOut` and some more."""
+"""How long to wait for an agent to end: longer than `ExitTimeOut`."""
 
 
 def agent(user: UserFolders, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def agent(user: UserFolders, environ: Mapping[str, str]) -> dict[str, Any]:
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},
         "ThrottleInterval": 60,
-        # Not "Background", which slows disk and network down and keeps to the small cores.
+        # Not "Background", which slows down disk and network and uses only the small cores.
         "ProcessType": "Standard",
         "ExitTimeOut": 5,
         "Umask": 0o077,
@@ -63,48 +65,53 @@ class Launchd:
         return [path.stem for path in files]
 
     def running(self, names: Sequence[str]) -> list[str]:
-        """Return those of the agents that launchd has loaded."""
+        """Return the agents that launchd has loaded."""
         return [name for name in names if ask("launchctl", "print", self._target(name), within_s=WITHIN_S).code == 0]
 
     def stop(self, actions: Actions, names: Sequence[str]) -> None:
-        """End agents and unload them."""
+        """Stop and unload agents."""
         for name in names:
-            actions.run("launchctl", "bootout", self._target(name), within_s=WITHIN_S)
-            # It returns before the agent has ended: until then it cannot be loaded again.
-            began = time.monotonic()
-            while not actions.dry_run and self.running([name]) and time.monotonic() - began < UNLOADED_WITHIN_S:
-                time.sleep(UNLOADED_WITHIN_S / 50)
+            command = ("launchctl", "bootout", self._target(name))
+            actions.apply(Change(f"run: {shlex.join(command)}", partial(self._unload, name, command)))
+
+    def _unload(self, name: str, command: Sequence[str]) -> None:
+        ask(*command, within_s=WITHIN_S)
+        # bootout returns before the agent has ended, and only then can it be loaded again.
+        began = time.monotonic()
+        while self.running([name]) and time.monotonic() - began < UNLOADED_WITHIN_S:
+            time.sleep(UNLOADED_WITHIN_S / 50)
 
     def read_again(self, actions: Actions) -> None:
-        """Nothing to do: an agent is read when it is loaded."""
+        """Do nothing: launchd reads an agent when it loads it."""
 
     def start(self, actions: Actions, names: Sequence[str], within_s: float | None = None) -> None:
         """Load agents, which starts them; raises InstallError."""
         for name in names:
-            file = agent_file(self.user.home)
-            if not actions.dry_run and self.running([name]):  # loaded, that is; it may have ended
-                done = actions.run("launchctl", "kickstart", self._target(name), within_s=WITHIN_S)
-            else:
-                actions.run("launchctl", "enable", self._target(name), within_s=WITHIN_S)
-                done = actions.run("launchctl", "bootstrap", self._domain(), file, within_s=WITHIN_S)
-            if done.code:
-                raise InstallError(
-                    f"the service does not start: {done.last}", f"`launchctl print {self._target(name)}` says more",
-                    Exit.SERVICE,
-                )  # fmt: skip
+            enable = ("launchctl", "enable", self._target(name))
+            load = ("launchctl", "bootstrap", domain(), str(agent_file(self.user.home)))
+            text = f"run: {shlex.join(enable)}\nrun: {shlex.join(load)}"
+            actions.apply(Change(text, partial(self._load, name, enable, load)))
+
+    def _load(self, name: str, enable: Sequence[str], load: Sequence[str]) -> None:
+        target = self._target(name)
+        if self.running([name]):  # loaded, though it may have ended
+            done = ask("launchctl", "kickstart", target, within_s=WITHIN_S)
+        else:
+            ask(*enable, within_s=WITHIN_S)
+            done = ask(*load, within_s=WITHIN_S)
+        if done.code:
+            what, todo = f"the service does not start: {done.last}", f"see `launchctl print {target}`"
+            raise InstallError(what, todo, Exit.SERVICE)
 
     def enable(self, actions: Actions, names: Sequence[str]) -> None:
-        """Nothing to do: a file in LaunchAgents is loaded at login."""
+        """Do nothing: launchd loads files in LaunchAgents at login."""
 
     def disable(self, actions: Actions, names: Sequence[str]) -> None:
-        """End agents and unload them."""
-        self.stop(actions, names if actions.dry_run else self.running(names))
+        """Stop and unload agents."""
+        self.stop(actions, self.running(names))
 
     def forget(self, actions: Actions, names: Sequence[str]) -> None:
-        """Nothing to do: an agent without its file is not loaded again."""
-
-    def _domain(self) -> str:
-        return f"gui/{os.getuid() if hasattr(os, 'getuid') else 0}"
+        """Do nothing: launchd does not load an agent without its file."""
 
     def _target(self, name: str) -> str:
-        return f"{self._domain()}/{name}"
+        return f"{domain()}/{name}"

@@ -1,4 +1,4 @@
-"""Filling the environment: the pip runs of an install, their progress on the screen, and what they need of the disk."""
+"""Filling the environment: the pip runs of an install, their progress on the screen, and the disk space they need."""
 
 import contextlib
 import os
@@ -19,20 +19,20 @@ from torch_build import CPU_INDEX
 
 from deepdream_core.machine.command import clean_environment
 
-# Why an index could not be asked: pip says so only in its verbose log, and the person needs it in theirs.
+# Why an index could not be reached: pip writes it only to its verbose log, but the user needs it in the install log.
 INFO = ".dist-info"
-"""What the name of the folder with pip's record of a package ends in."""
+"""The suffix of the folders in which pip records packages."""
 _WHY = re.compile(r"Could not fetch URL|connection error")
 
 
 def python_of(venv: Path) -> Path:
     """Return the path of an environment's Python, whether it exists or not."""
-    return venv / "Scripts" / "python.exe" if os.name == "nt" else venv / "bin" / "python"
+    return venv / "Scripts" / "python.exe" if sys.platform == "win32" else venv / "bin" / "python"
 
 
 def site_packages(venv: Path) -> Path:
     """Return the folder of an environment that holds its packages."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return venv / "Lib" / "site-packages"
     return venv / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 
@@ -43,16 +43,16 @@ def installed(venv: Path) -> list[str]:
 
 
 def damaged(venv: Path) -> list[str]:
-    """Return the packages, named as by `installed`, whose files are not all there; sizes are compared."""
+    """Return the packages, named as by `installed`, with files that are missing or have another size."""
     site = site_packages(venv)
     return [name for name in installed(venv) if not _is_whole(site, site / (name + INFO))]
 
 
 def forget_damaged(venv: Path) -> list[str]:
-    """Remove the records of packages whose files are not all there; return their names.
+    """Remove pip's records of `damaged` packages, so that pip installs them again; return their names.
 
-    An interrupted pip can leave half a package with a record that says it is whole, and pip believes records: without
-    this it would never be put right. Sizes are compared, as a full disk cuts files short.
+    An interrupted pip can leave half a package with a complete record, which pip then trusts. Sizes are compared because a
+    full disk truncates files.
     """
     names = damaged(venv)
     for name in names:
@@ -61,7 +61,7 @@ def forget_damaged(venv: Path) -> list[str]:
 
 
 def _is_whole(site: Path, info: Path) -> bool:
-    """Return whether every file that a package's RECORD lists is there with its size; what Python compiles itself aside."""
+    """Return whether every file in a package's RECORD exists with its size, except compiled files."""
     try:
         for line in (info / "RECORD").read_text("utf-8").splitlines():
             name, _, size = (part.strip('"') for part in line.rsplit(",", 2))
@@ -77,11 +77,10 @@ def _is_whole(site: Path, info: Path) -> bool:
 
 @dataclass(frozen=True)
 class Target:
-    """What goes where: the `project` into the environment `venv`, which `needs` space, shown on the `screen`.
+    """What to install where: the `project` into the environment `venv`, which `needs` space; progress on the `screen`.
 
-    `editable`: the environment runs the project's own files; otherwise they are copied into it. `kept` are names in the
-    environment's folder that are not the environment's. `cache`: where pip keeps what it fetches, until it is done; None
-    for where the user's pip does.
+    `editable`: the environment runs the project's own files; otherwise they are copied into it. `kept`: names in the
+    environment's folder to leave alone. `cache`: pip's cache for this install only; None for the user's own.
     """
 
     project: Project
@@ -94,7 +93,7 @@ class Target:
 
 
 class Pip:
-    """The pip of the target's environment; `log` gets its output."""
+    """The pip of the target's environment; its output goes to `log`."""
 
     def __init__(self, target: Target, log: TextIO) -> None:
         self.project = target.project
@@ -104,7 +103,7 @@ class Pip:
         self.cache = target.cache
         self.screen = target.screen
         self.log = log
-        # On the environment's own disk: /tmp is often a small one in memory, and torch is large.
+        # On the environment's own disk: /tmp is often small and in memory, and torch is large.
         self.scratch = target.venv / "tmp"
         self._chatter = self.scratch / "pip.log"
 
@@ -122,7 +121,7 @@ class Pip:
             title = f"Installing {self.project.summary(extras)}{self._size(torch_index)}"
             words = ["-e", target] if self.editable else [target]
             if torch_index:
-                # What torch itself needs, Triton for AMD for one, is found nowhere else.
+                # Some of torch's own requirements, such as Triton for AMD, exist only there.
                 words += ["--extra-index-url", torch_index]
             self._install(words, title, expected=self._expected(torch_index))
             if self.cache:
@@ -131,40 +130,42 @@ class Pip:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _fill_torch(self, pair: list[str], torch_index: str) -> None:
-        """Install torch and torchvision from one index and nowhere else: a mixed pair does not load."""
-        # In pip's eyes variables outrank its config files, where other indexes may be named; empty ones do not count.
-        # The empty folder is named from the project's, where pip runs: pip would split a path with blanks.
+        """Install torch and torchvision from one index only: a mixed pair does not load."""
+        # Variables override pip's config files, which may name other indexes; pip ignores empty variables.
+        # The empty folder's path is relative to the project, where pip runs: pip splits paths at spaces.
         (self.scratch / "empty").mkdir()
         nowhere = os.path.relpath(self.scratch / "empty", self.project.root)
         only = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": nowhere, "PIP_EXTRA_INDEX_URL": torch_index}
-        # Without dependencies: the index may not have the versions of them that the constraints name.
+        # Without dependencies: the index may lack the versions that the constraints pin.
         words = ["--index-url", torch_index, "--no-deps", *pair]
-        whose = "PyTorch's index for CPUs" if torch_index == CPU_INDEX else "the index given"
+        whose = "PyTorch's CPU index" if torch_index == CPU_INDEX else "the given index"
         self._install(words, f"Installing torch and torchvision from {whose}", len(pair), only)
 
     def _size(self, torch_index: str) -> str:
-        """Return the words about the size of what comes, or none if it is small or unknown."""
+        """Return the title's words on the download size, or "" if it is small or unknown."""
         if torch_index or not self._fetches_torch():
             return ""
-        return f" — about {in_gb(self.needs.download)} to fetch, {in_gb(self.needs.likely)} of disk while it runs"
+        return (
+            f" — downloads about {in_gb(self.needs.download)}, needs {in_gb(self.needs.likely)} of disk while it runs"
+        )
 
     def _expected(self, torch_index: str) -> int:
-        """Return about how many packages pip will name: those pinned, and on Linux NVIDIA's libraries."""
+        """Return about how many packages pip will name: the pinned ones, and on Linux NVIDIA's libraries."""
         nvidia = 20 if self.needs.download >= LINUX_DOWNLOAD and not torch_index else 0
         return self.project.pins + nvidia
 
     def _fetches_torch(self) -> bool:
-        """Return whether torch, most of all that is fetched, is still to come."""
+        """Return whether torch, most of the download, is not installed yet."""
         return bool(self.needs.download) and not (site_packages(self.venv) / "torch").exists()
 
     def _environment(self, extra: dict[str, str]) -> dict[str, str]:
-        """Return the environment pip runs in: the user's settings, less those that would install to another place."""
+        """Return pip's environment variables: the user's, without those that would install somewhere else."""
         env = clean_environment(
             PIP_DISABLE_PIP_VERSION_CHECK="1",
             PIP_NO_INPUT="1",
             PIP_USER="0",
             PIP_LOG=str(self._chatter),
-            # Read by pip 25.3 and newer: the build tool's version is pinned like all others.
+            # For pip 25.3 and newer: pins the build tool's version too.
             PIP_BUILD_CONSTRAINT=str(CONSTRAINTS),
             PYTHONNOUSERSITE="1",
             PYTHONUNBUFFERED="1",
@@ -178,7 +179,7 @@ class Pip:
         if self.cache:
             env["PIP_CACHE_DIR"] = str(self.cache)
         if free_bytes(self.venv) < self.needs.likely + self.needs.download:
-            env["PIP_NO_CACHE_DIR"] = "1"  # a second copy of all that is fetched would be the one too many
+            env["PIP_NO_CACHE_DIR"] = "1"  # no room for a second copy of the download
         return env | extra
 
     def _install(self, words: list[str], title: str, expected: int, extra: dict[str, str] | None = None) -> None:
@@ -207,7 +208,7 @@ class Pip:
         )
 
     def _reasons(self) -> list[str]:
-        """Return the lines of pip's chatter that say why an index could not be asked, and put them into the log."""
+        """Return the lines of pip's verbose log that say why an index could not be reached, and add them to the log."""
         with contextlib.suppress(OSError):
             chatter = self._chatter.read_text("utf-8", "replace").splitlines()
             reasons = [line for line in chatter if _WHY.search(line)]
@@ -216,7 +217,7 @@ class Pip:
         return []
 
     def _show(self, stage: Stage, progress: PipProgress) -> None:
-        """Bring the screen up to date, looking at the disk only when something will be drawn."""
+        """Update the screen, looking at the disk only when something will be drawn."""
         if not stage.due():
             return
         downloaded = _newest_size(self.scratch)
@@ -228,7 +229,7 @@ class Pip:
 
 
 def _newest_size(scratch: Path) -> int:
-    """Return the size of the file pip is fetching: the last one written in its download folders."""
+    """Return the size of the file that pip is downloading: the newest in its download folders."""
     newest, size = 0.0, 0
     with contextlib.suppress(OSError):
         for path in scratch.glob("pip-unpack-*/*"):

@@ -1,10 +1,11 @@
-"""The plug-in's folder in a folder of GIMP's plug-ins: whether what is there is ours, and how it is exchanged whole."""
+"""The plug-in's folder inside a GIMP plug-in folder: whether it is ours, and replacing it as a whole."""
 
 import contextlib
 import errno
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from errors import Exit, InstallError, disk_full, free_bytes, from_os_error
 from deepdream_core.machine.gimp import FACTS, PLUG_IN, PROGRAM
 
 MARK = b"plug-in-deepdream-check"
-"""What our program holds and no other."""
+"""Bytes that only our program contains."""
 SIZE = 10_000_000
 
 Files = Mapping[str, bytes]
@@ -23,7 +24,7 @@ Files = Mapping[str, bytes]
 
 
 def are_facts(data: bytes) -> bool:
-    """Return whether this is the content of a `deepdream.json`, the mark of our plug-in."""
+    """Return whether this is the content of our plug-in's `deepdream.json`."""
     try:
         parsed = json.loads(data)
     except (ValueError, RecursionError):
@@ -31,36 +32,46 @@ def are_facts(data: bytes) -> bool:
     return isinstance(parsed, dict) and {"version", "protocol", "command"} <= parsed.keys()
 
 
-def install(plug_ins: Path, files: Files, *, dry_run: bool = False) -> str:
-    """Make the folder `deepdream` in a folder of plug-ins hold these files and no others; return what that took.
+def outcome(plug_ins: Path, files: Files) -> str:
+    """Return what `install` will do: `unchanged`, `updated` or `installed`.
 
-    `unchanged`, `updated` or `installed`. The folder is exchanged as a whole; where it cannot be moved, each file is: on
-    Windows while the plug-in runs, on a live system one of the image beneath it. Raises InstallError, for a `deepdream`
-    that is not ours above all.
+    Raises InstallError, for example for a `deepdream` that is not ours.
     """
     target = plug_ins / PLUG_IN
     try:
-        was_there = _check_ours(target)
-        if was_there and _holds(target, files):
-            return "unchanged"
-        if not dry_run:
-            plug_ins.mkdir(parents=True, exist_ok=True)
-            _remove_leftovers(plug_ins)
-            _exchange(plug_ins, target, files)
+        if not _check_ours(target):
+            return "installed"
+        return "unchanged" if _holds(target, files) else "updated"
     except OSError as error:
         raise _as_install_error(error, plug_ins) from None
-    return "updated" if was_there else "installed"
+
+
+def install(plug_ins: Path, files: Files) -> str:
+    """Make the folder `deepdream` in a plug-in folder contain exactly these files; return the `outcome`.
+
+    Replaces the folder as a whole, or file by file where it cannot be moved: on Windows while the plug-in runs, on a live
+    system if it is part of the image. Raises InstallError.
+    """
+    done = outcome(plug_ins, files)
+    if done != "unchanged":
+        try:
+            plug_ins.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(plug_ins)
+            _exchange(plug_ins, plug_ins / PLUG_IN, files)
+        except OSError as error:
+            raise _as_install_error(error, plug_ins) from None
+    return done
 
 
 def is_ours(target: Path) -> bool:
-    """Return whether a folder holds our plug-in."""
+    """Return whether a folder contains our plug-in."""
     with contextlib.suppress(InstallError, OSError):
         return _check_ours(target)
     return False
 
 
 def _check_ours(target: Path) -> bool:
-    """Return whether our plug-in is there; raises InstallError if something else has its name."""
+    """Return whether our plug-in exists; raises InstallError if something else has its name."""
     if not os.path.lexists(target):
         return False
     if target.is_dir() and not target.is_symlink():
@@ -73,14 +84,14 @@ def _check_ours(target: Path) -> bool:
             if are_facts((target / FACTS).read_bytes()):
                 return True
     raise InstallError(
-        f"{target} is there already, and was not installed by this project",
+        f"{target} already exists, and this project did not install it",
         "move or delete it, then run this again",
         Exit.ENVIRONMENT,
     )
 
 
 def _holds(target: Path, files: Files) -> bool:
-    """Return whether exactly these files are there, and GIMP may run the program; what Python compiled does not count."""
+    """Return whether the folder has exactly these files, compiled ones aside, and GIMP can run the program."""
     there = {
         path.relative_to(target).as_posix(): path
         for path in target.rglob("*")
@@ -90,12 +101,12 @@ def _holds(target: Path, files: Files) -> bool:
         there.keys() == files.keys()
         and all(there[name].read_bytes() == content for name, content in files.items())
         and os.access(target / PROGRAM, os.X_OK)
-        and (os.name != "posix" or (target / FACTS).stat().st_mode & 0o077 == 0)
+        and (sys.platform == "win32" or (target / FACTS).stat().st_mode & 0o077 == 0)
     )
 
 
 def _exchange(plug_ins: Path, target: Path, files: Files) -> None:
-    """Put a new folder in the place of the old one. Its name begins with a dot until then: GIMP finds no plug-in in it."""
+    """Replace the old folder by a new one, whose name begins with a dot until then so that GIMP ignores it."""
     new = Path(tempfile.mkdtemp(prefix=f".{PLUG_IN}-", suffix=".new", dir=plug_ins))
     old = new.with_suffix(".old")
     try:
@@ -120,12 +131,12 @@ def _exchange(plug_ins: Path, target: Path, files: Files) -> None:
 
 
 def _folders_may_be_in_use() -> bool:
-    """Return whether this system refuses to move a folder in which a file is open."""
-    return os.name == "nt"
+    """Return whether this system refuses to move a folder that contains an open file."""
+    return sys.platform == "win32"
 
 
 def _fill(folder: Path, files: Files, when: float) -> None:
-    """Write the files; the program last and dated `when`, as its date is what GIMP looks at for changes."""
+    """Write the files, the program last and dated `when`: GIMP detects changes by its date."""
     for name in sorted(files, key=lambda name: name == PROGRAM):
         path = folder.joinpath(*PurePosixPath(name).parts)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,23 +147,23 @@ def _fill(folder: Path, files: Files, when: float) -> None:
             os.fsync(file.fileno())
         path.chmod(_mode(name))
     os.utime(folder / PROGRAM, (when, when))
-    folder.chmod(0o755)  # until now mkdtemp's mode has kept others out: one of the files holds the key to the helper
+    folder.chmod(0o755)  # only now: one of the files contains the helper's key
 
 
 def _mode(name: str) -> int:
-    """Return the mode of a file: deepdream.json holds the key to the helper and is for this user alone."""
+    """Return the mode of a file: deepdream.json contains the helper's key and is for this user alone."""
     return 0o755 if name == PROGRAM else 0o600 if name.startswith(FACTS) else 0o644
 
 
 def _later_than(program: Path) -> float:
-    """Return a date for the new program: now, or later if the old one has that second's already."""
+    """Return a date for the new program: now, or later if the old one has the same second."""
     with contextlib.suppress(OSError):
         return max(time.time(), int(program.stat().st_mtime) + 1.0)
     return time.time()
 
 
 def _replace_each(new: Path, target: Path, files: Files) -> None:
-    """Move each file into the folder, the program last; then remove what does not belong there."""
+    """Move each file into the folder, the program last; then remove all other files."""
     for name in sorted(files, key=lambda name: name == PROGRAM):
         path = target.joinpath(*PurePosixPath(name).parts)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +177,7 @@ def _replace_each(new: Path, target: Path, files: Files) -> None:
 
 
 def _remove_leftovers(plug_ins: Path) -> None:
-    """Remove what an install that was killed left behind, unless another one may be at work on it."""
+    """Remove what killed installs left behind, unless another install may still be using it."""
     for left in [*plug_ins.glob(f".{PLUG_IN}-*.new"), *plug_ins.glob(f".{PLUG_IN}-*.old")]:
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > 600:
@@ -174,7 +185,7 @@ def _remove_leftovers(plug_ins: Path) -> None:
 
 
 def _as_install_error(error: OSError, plug_ins: Path) -> InstallError:
-    """Return the InstallError for an error of the system in a folder of plug-ins."""
+    """Return the InstallError for an error of the operating system in a plug-in folder."""
     failure = from_os_error(error, plug_ins, SIZE)
     if failure.code == Exit.NOT_WRITABLE:
         return InstallError(failure.what, "change its owner, or name another folder with --into", Exit.NOT_WRITABLE)

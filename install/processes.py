@@ -1,7 +1,7 @@
-"""Running other programs: a clean environment for them, their output line by line, and an end that leaves none behind.
+"""Running other programs: their output line by line, and no process left behind at the end.
 
-Children run in a group of their own, so that Ctrl-C reaches only this process, which then ends the whole group, build
-tools included, and waits for it.
+Children run in their own process group, so that Ctrl-C reaches only this process, which then ends the whole group,
+including build tools, and waits for it.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 
 @dataclass(frozen=True)
 class Finished:
-    """A program that ended: its exit `code` (negative for a signal) and the `lines` it wrote, stderr's among them."""
+    """A program that ended: its exit `code` (negative for a signal) and the `lines` of its stdout and stderr."""
 
     code: int
     lines: list[str]
@@ -42,10 +42,10 @@ def run(
     on_line: Callable[[str], None] = lambda _: None,
     on_tick: Callable[[], None] = lambda: None,
 ) -> Finished:
-    """Run a program to its end, its output into `log` and line by line to `on_line`; `on_tick` is called often.
+    """Run a program to its end; writes its output to `log`, passes each line to `on_line`, calls `on_tick` often.
 
-    Raises OSError if it cannot be started. If anything is raised here while it runs, Ctrl-C above all, the program and
-    its children are ended first.
+    Raises OSError if it cannot be started. If an exception such as Ctrl-C interrupts this, the program and its children
+    are ended first.
     """
     child = subprocess.Popen(
         [str(word) for word in argv],
@@ -56,7 +56,7 @@ def run(
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        start_new_session=os.name == "posix",
+        start_new_session=sys.platform != "win32",
         creationflags=_NEW_GROUP,
         # The install lock is the only inheritable file: a child that outlives a killed parent goes on holding it.
         close_fds=False,
@@ -76,7 +76,7 @@ def run(
             if line is None:
                 break
             lines.append(line)
-            # The disk that is too full for the packages is too full for their log: the lines in memory must do then.
+            # A disk too full for the packages is too full for their log: the lines in memory must do.
             with contextlib.suppress(OSError):
                 log.write(errors.scrubbed(line) + "\n")
                 log.flush()
@@ -89,7 +89,7 @@ def run(
 
 
 def _read(stream: TextIO, arrived: "queue.SimpleQueue[str | None]") -> None:
-    """Hand on each line of `stream`, and None at its end."""
+    """Pass on each line of `stream`, and None at its end."""
     with stream:
         for line in stream:
             arrived.put(line.rstrip())
@@ -97,7 +97,7 @@ def _read(stream: TextIO, arrived: "queue.SimpleQueue[str | None]") -> None:
 
 
 def end(child: "subprocess.Popen[str]") -> None:
-    """End a program started by `run` and its whole group: asked first, made to after a few seconds."""
+    """End a program started by `run` and its whole group: politely, then by force after a few seconds."""
     with contextlib.suppress(ProcessLookupError):
         if sys.platform == "win32":
             child.terminate()
@@ -117,17 +117,17 @@ def end(child: "subprocess.Popen[str]") -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """End like Ctrl-C does, with the exit code of the signal."""
+    """Exit with the signal's exit code, unwinding as Ctrl-C does."""
     raise SystemExit(128 + number)
 
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Within this, `kill` and a closed terminal unwind as Ctrl-C does, so that children end with their parent."""
+    """Make `kill` and a closed terminal unwind as Ctrl-C does, so that children end with their parent."""
     numbers = [signal.SIGTERM]
     if sys.platform != "win32":
         numbers.append(signal.SIGHUP)
-    # What is ignored stays ignored: that is how `nohup` keeps a program alive.
+    # Ignored signals stay ignored: `nohup` relies on that.
     before = [(number, signal.getsignal(number)) for number in numbers]
     before = [(number, handler) for number, handler in before if handler is not signal.SIG_IGN]
     try:
@@ -141,7 +141,7 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def closed_to_others() -> Iterator[None]:
-    """Within this, nothing new is writable for other users, whatever the shell's umask says: much of it is programs."""
+    """Make new files unwritable for other users, whatever the shell's umask: many of them are programs."""
     before = os.umask(0o022)
     os.umask(before | 0o022)
     try:
@@ -152,7 +152,7 @@ def closed_to_others() -> Iterator[None]:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Within this, neither Ctrl-C nor `kill` ends this process or what it starts: for what must come to its end."""
+    """Ignore Ctrl-C and `kill`, here and in child processes, for work that must not stop halfway."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     if sys.platform != "win32":
         numbers.append(signal.SIGHUP)
@@ -165,9 +165,9 @@ def undisturbed() -> Iterator[None]:
 
 
 def wait_through_interrupts(child: "subprocess.Popen[bytes]") -> tuple[int, bool]:
-    """Wait for a program in this process's own group; return its exit code and whether Ctrl-C was pressed meanwhile.
+    """Wait for a program in this process's own group; return its exit code and whether Ctrl-C was pressed.
 
-    Ctrl-C reaches such a program directly and it says its own last words, so this process only waits.
+    Ctrl-C reaches such a program directly, and it prints its own messages, so this process only waits.
     """
     interrupted = False
     while True:
@@ -178,12 +178,12 @@ def wait_through_interrupts(child: "subprocess.Popen[bytes]") -> tuple[int, bool
 
 
 def become(argv: Sequence[str | Path], env: Mapping[str, str]) -> int:
-    """Turn this process into another program: its Ctrl-C, its exit code. Only Windows ever returns, with that code."""
+    """Replace this process by another program; returns only on Windows, with the program's exit code."""
     words = [str(word) for word in argv]
     sys.stdout.flush()
     sys.stderr.flush()
     if sys.platform != "win32":
         os.execve(words[0], words, dict(env))
-    # Windows has no exec that keeps the console waiting: this process stays as a shell around the program.
+    # Windows has no exec that keeps the console waiting, so this process waits for the program.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return subprocess.call(words, env=dict(env))

@@ -1,4 +1,4 @@
-"""What is to be installed: the packages that pyproject.toml and the constraints name, and the disk they take."""
+"""What to install: the packages that pyproject.toml and the constraints name, and the disk space they take."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ from screen import Screen
 
 TORCH = ("torch", "torchvision")
 CONSTRAINTS = Path("install/constraints.txt")
-# Measured with the constraints: 2.66 GB fetched, 5.85 GB in place, and for a while both at once.
+# Measured with the constraints: 2.66 GB downloaded, 5.85 GB installed, and for a while both at once.
 LINUX_DISK = 9 * GB
 LINUX_DOWNLOAD = 27 * GB // 10
 
@@ -59,7 +59,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Space:
-    """Bytes an install takes: `least` anywhere, `likely` here while it runs, `download` over the network."""
+    """Bytes that an install takes: at `least`, `likely` while it runs, and to `download`."""
 
     least: int
     likely: int
@@ -67,25 +67,27 @@ class Space:
 
 
 def space_for(project: Project, torch_index: str) -> Space:
-    """Return what an install takes on this system, as measured with the versions in the constraints."""
+    """Return the space an install takes on this system, as measured with the pinned versions."""
     if not project.torch():
         return Space(GB // 20, GB // 20, 0)
     if sys.platform.startswith("linux") and not torch_index:
-        # The Linux builds on the usual index bring NVIDIA's libraries along.
+        # The Linux builds on the default index include NVIDIA's libraries.
         return Space(2 * GB, LINUX_DISK, LINUX_DOWNLOAD)
     return Space(2 * GB, 2 * GB, GB // 2)
 
 
 def _name(requirement: str) -> str:
-    """Return the name a requirement asks for."""
+    """Return the package name of a requirement."""
     return plain_name(re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0])
 
 
 def check_space(folder: Path, needs: Space, screen: Screen) -> None:
-    """Raise InstallError if `folder` cannot hold any install, and say so if it may not hold this one."""
+    """Raise InstallError if `folder` has no room for any install, and warn if it may be too small for this one."""
     free = free_bytes(folder)
     if free < needs.least:
         raise disk_full(folder, needs.likely)
     if free < needs.likely:
-        # Only a warning: a mirror set up in pip may well serve builds without NVIDIA's libraries.
-        screen.line(f"Only {in_gb(free)} of disk free, an install usually needs about {in_gb(needs.likely)}; trying")
+        # Only a warning: pip's configured mirror may serve builds without NVIDIA's libraries.
+        screen.line(
+            f"Only {in_gb(free)} of disk free; an install usually needs about {in_gb(needs.likely)}. Trying anyway"
+        )

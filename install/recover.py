@@ -1,4 +1,4 @@
-"""What an installation without a readable record has left, recognised at the well-known places."""
+"""Recognising an installation without a readable record, by its well-known places."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ WRITTEN_BY = b"# Written by `python3 install service`"
 
 
 def parts(user: UserFolders, manifest: Manifest) -> None:
-    """Put into the record what is recognised as ours; raises OSError."""
+    """Add everything that is recognised as ours to the record; raises OSError."""
     for name, part in (
         ("app", _app(user)),
         ("gimp", _gimp(user)),
@@ -46,7 +46,7 @@ def _app(user: UserFolders) -> Part:
 
 
 def versions(app: Path) -> list[Path]:
-    """Return the folders of versions in a folder, by our stamp in them."""
+    """Return the folders of versions in a folder, recognised by our stamp."""
     with contextlib.suppress(OSError):
         return sorted(path for path in app.iterdir() if not path.is_symlink() and Stamp.read(path))
     return []
@@ -60,7 +60,7 @@ def _gimp(user: UserFolders) -> Part:
         if not plug_in.is_ours(target):
             continue
         part.folders.append(str(target))
-        # By their names alone: the user's own files there, and what was kept for them, stay.
+        # Recognised by name only: the user's own files, and files kept for them, stay.
         for name in names:
             path = target.joinpath(*PurePosixPath(name).parts)
             _take(part, path, lambda _: True)
@@ -70,7 +70,7 @@ def _gimp(user: UserFolders) -> Part:
 
 
 def _sources(user: UserFolders) -> list[Path]:
-    """Return the projects of which a plug-in of ours may be: that of this installer, and those of installed versions."""
+    """Return the projects that a plug-in may come from: this installer's, and those of installed versions."""
     return [Path(__file__).resolve().parent.parent, *(version / "source" for version in versions(user.app))]
 
 
@@ -101,7 +101,7 @@ def _service(user: UserFolders) -> Part:
 
 
 def _take(part: Part, path: Path, ours: Callable[[bytes], bool]) -> bool:
-    """Put a file into the record, if it is there and ours; return whether it was."""
+    """Add a file to the record if it exists and is ours; return whether it does."""
     with contextlib.suppress(OSError):
         content = path.read_bytes()
         if ours(content):

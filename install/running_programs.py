@@ -1,4 +1,4 @@
-"""The programs that run from the installed version: the service's where no manager answers, and those started by hand."""
+"""Processes of the installed program: started by hand, or by the service where no manager answers."""
 
 import contextlib
 import os
@@ -15,25 +15,25 @@ from deepdream_core.machine.command import clean_environment
 from deepdream_core.machine.folders import UserFolders
 
 DAEMONS = ("watch", "helper")
-"""The commands that run until they are asked to end."""
+"""The commands that run until they are stopped."""
 ASK_WITHIN_S = 20.0
 END_WITHIN_S = 15.0
 KILL_AFTER_S = 10.0
 _MODULE = "deepdream_core"
 _STARTED = re.compile(rf"(.*?) -[PI](?: -X utf8)? -m {_MODULE}\b(.*)")
-"""How each version of the program, this one and those before, is started."""
+"""The command line of each version of the program, this one and earlier ones."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A process of this user that runs `deepdream` with these words after it."""
+    """A process of this user that runs `deepdream` with these arguments."""
 
     pid: int
     words: tuple[str, ...]
 
     @property
     def is_daemon(self) -> bool:
-        """Whether it runs until it is asked to end."""
+        """Whether it runs until it is stopped."""
         return self.words[:1] in [(name,) for name in DAEMONS]
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Running:
 
 
 def of(user: UserFolders) -> list[Running]:
-    """Return what runs from the installed versions, this process aside; nothing on Windows, which locks such files."""
+    """Return the other processes that run installed versions; none on Windows, which locks their files anyway."""
     found = []
     apps = {str(user.app), os.path.realpath(user.app)}
     for pid, argv in _all():
@@ -53,7 +53,7 @@ def of(user: UserFolders) -> list[Running]:
 
 
 def end(wanted: Iterable[Running], user: UserFolders) -> list[Running]:
-    """End processes, those that do not listen by force; return what is still there then."""
+    """End processes, if necessary by force; return those that are still running."""
     pids = {one.pid for one in wanted}
     _signal([one for one in of(user) if one.pid in pids], signal.SIGTERM)
     began = time.monotonic()
@@ -74,7 +74,7 @@ def _signal(wanted: Iterable[Running], number: int) -> None:
 
 
 def _all() -> Iterator[tuple[int, list[str]]]:
-    """Yield this user's processes and their command lines."""
+    """Yield the process id and command line of this user's processes."""
     if sys.platform == "win32":
         return
     if sys.platform == "darwin":
@@ -88,7 +88,7 @@ def _all() -> Iterator[tuple[int, list[str]]]:
 
 
 def _listed_by_ps() -> Iterator[tuple[int, list[str]]]:
-    """Yield the same where there is no /proc; words with blanks in them come apart, which the first one must survive."""
+    """Yield the same where there is no /proc; ps does not quote arguments, and the program's path may contain spaces."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(
             ["ps", "-x", "-o", "pid=,command="], capture_output=True, stdin=subprocess.DEVNULL, timeout=ASK_WITHIN_S,

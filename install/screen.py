@@ -1,7 +1,7 @@
-"""What a person sees while an install runs: one line per stage, and a bar that shows it is alive.
+"""What the user sees while an install runs: one line for each stage, and a progress bar.
 
 All of it goes to stderr: stdout belongs to the program that runs afterwards. On a terminal the bar is redrawn in place
-and wiped when the stage ends; elsewhere (a log, CI) a line every 20 seconds says what is going on.
+and erased when the stage ends; elsewhere (a log, CI) a line every 20 seconds reports progress.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ BAR_CELLS = 24
 
 
 def clock_text(seconds: float) -> str:
-    """Return a span of time as minutes and seconds: `1:05`."""
+    """Return a duration as minutes and seconds: `1:05`."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
@@ -44,7 +44,7 @@ class Screen:
 
     @contextmanager
     def stage(self, title: str) -> "Iterator[Stage]":
-        """Announce a stage, and wipe its bar when it ends, well or not."""
+        """Print a stage's title, and erase its bar when it ends."""
         self.line(title)
         try:
             yield Stage(self)
@@ -52,14 +52,14 @@ class Screen:
             self.wipe()
 
     def draw(self, fraction: float | None, text: str) -> None:
-        """Draw the bar in place: `fraction` 0 to 1, or None for a bar that only shows life."""
+        """Draw the bar in place: `fraction` 0 to 1, or None for a bar that only shows activity."""
         if fraction is None:
             at = int(self.clock() * 8) % BAR_CELLS
             cells = [self._full if (cell - at) % BAR_CELLS < 4 else self._empty for cell in range(BAR_CELLS)]
         else:
             full = int(min(max(fraction, 0.0), 1.0) * BAR_CELLS)
             cells = [self._full] * full + [self._empty] * (BAR_CELLS - full)
-        # One column is left free: a full last column would wrap, and the bar would climb down the screen.
+        # One column stays free: a full last column would wrap to the next line.
         row = f"  {''.join(cells)} {text}"[: self._columns() - 1]
         self._write("\r" + row.ljust(self._drawn))
         self._drawn = len(row)
@@ -71,13 +71,13 @@ class Screen:
         return 80
 
     def wipe(self) -> None:
-        """Take the bar off the screen. Blanks and not an escape code: old Windows consoles print those."""
+        """Erase the bar, with spaces: old Windows consoles print escape codes."""
         if self._drawn:
             self._write("\r" + " " * self._drawn + "\r")
             self._drawn = 0
 
     def _write(self, text: str) -> None:
-        """Write what the stream's encoding has, `?` for the rest; that nobody reads it stops no install."""
+        """Write text, `?` for what the stream cannot encode; a closed stream does not stop an install."""
         encoding = self.stream.encoding or "ascii"
         with contextlib.suppress(OSError):
             self.stream.write(text.encode(encoding, "replace").decode(encoding))
@@ -85,7 +85,7 @@ class Screen:
 
 
 class Stage:
-    """One running stage: call `tick` often, it decides when something is worth drawing."""
+    """A running stage: call `tick` often; it decides when to draw."""
 
     def __init__(self, screen: Screen) -> None:
         self.screen = screen
@@ -98,14 +98,14 @@ class Stage:
         return self.screen.clock() - self.started
 
     def due(self) -> bool:
-        """Return whether `tick` would show something now, for callers whose figures cost time to gather."""
+        """Return whether `tick` would draw now, for callers whose figures take time to gather."""
         now = self.screen.clock()
         if self.screen.live:
             return now - self.started >= BAR_AFTER_S and now - self._shown >= REDRAW_S
         return now - self._shown >= HEARTBEAT_S
 
     def tick(self, fraction: float | None = None, text: str = "") -> None:
-        """Show how far it is, if it is time for that: `fraction` 0 to 1 or None, `text` what is being done."""
+        """Show progress if it is time: `fraction` 0 to 1 or None, `text` names the current step."""
         if not self.due():
             return
         self._shown = self.screen.clock()
@@ -114,4 +114,4 @@ class Stage:
             self.screen.draw(fraction, words)
         else:
             percent = "" if fraction is None else f"{int(fraction * 100)} %  "
-            self.screen.line(f"  still going: {percent}{words}")
+            self.screen.line(f"  still running: {percent}{words}")

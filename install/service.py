@@ -1,6 +1,6 @@
-"""`python3 install service`: the hot folder and the helper in the background, by what each platform has for that.
+"""`python3 install service`: the hot folder and the helper in the background.
 
-systemd's units for one user, a launchd agent or a task at logon; where there is none, it prints how to start by hand.
+Installs systemd user units, a launchd agent or a task at logon; where there is none, it prints how to start by hand.
 """
 
 import contextlib
@@ -22,45 +22,45 @@ from deepdream_core.machine.folders import UserFolders
 
 ASK_WITHIN_S = 60.0
 BACK_WITHIN_S = 20.0
-"""How long to wait for a service that ran before to run again."""
+"""How long to wait for the previous version's service to start again."""
 MODULE = "deepdream_core.link.service_endpoint"
 
 
 class Supervisor(Protocol):
-    """What starts the service and watches over it: systemd, launchd or the Task Scheduler."""
+    """What starts and supervises the service: systemd, launchd or the Task Scheduler."""
 
     kind: str
 
     def files(self, endpoint: Endpoint | None) -> dict[Path, bytes]:
-        """Return the files that describe the service, and their content."""
+        """Return the files that describe the service, with their content."""
 
     def names(self, files: Mapping[Path, bytes]) -> list[str]:
-        """Return what these files describe, by the supervisor's names."""
+        """Return the supervisor's names for what these files describe."""
 
     def running(self, names: Sequence[str]) -> list[str]:
-        """Return those that run."""
+        """Return those that are running."""
 
     def stop(self, actions: Actions, names: Sequence[str]) -> None:
-        """Stop them; no failure if they do not run."""
+        """Stop them; not an error if they are not running."""
 
     def read_again(self, actions: Actions) -> None:
-        """Take note of changed files."""
+        """Reload changed files."""
 
     def start(self, actions: Actions, names: Sequence[str], within_s: float | None = None) -> None:
-        """Start them, and wait for that no longer than `within_s`; raises InstallError."""
+        """Start them, waiting at most `within_s`; raises InstallError."""
 
     def enable(self, actions: Actions, names: Sequence[str]) -> None:
-        """Have them started at login; raises InstallError."""
+        """Start them at every login from now on; raises InstallError."""
 
     def disable(self, actions: Actions, names: Sequence[str]) -> None:
-        """Stop them and have them started no more; no failure if they are not there."""
+        """Stop them and no longer start them at login; not an error if they do not exist."""
 
     def forget(self, actions: Actions, names: Sequence[str]) -> None:
-        """Take note of removed files."""
+        """Forget removed files."""
 
 
 def supervisor(user: UserFolders) -> Supervisor | None:
-    """Return what watches over services here, or None."""
+    """Return this system's supervisor of services, or None."""
     if user.platform == "darwin":
         return Launchd(user)
     if user.windows:
@@ -69,12 +69,12 @@ def supervisor(user: UserFolders) -> Supervisor | None:
 
 
 def install(python: Path, user: UserFolders, actions: Actions, *, linger: bool) -> list[str]:
-    """Set the service up and start it; return lines about it for the user. Raises InstallError and OSError."""
+    """Install and start the service; return lines for the user. Raises InstallError and OSError."""
     found = supervisor(user)
     if found is None:
         return [
-            "No background service, as no systemd runs for this user here; by hand, in a terminal or from your own "
-            "start-up: `deepdream watch`"
+            "No background service: systemd is not running for this user. Run `deepdream watch` yourself, in a "
+            "terminal or from your own startup script."
         ]
     point = endpoint(python, user, actions, asked=found.kind == "systemd")
     files = found.files(point)
@@ -82,7 +82,7 @@ def install(python: Path, user: UserFolders, actions: Actions, *, linger: bool) 
     actions.part.facts |= {"kind": found.kind, "units": names}
     before = {path for path in map(Path, actions.part.files) if path not in files and path.exists()}
     changed = [path for path, text in files.items() if actions.write(path, text)]
-    for path in before:  # of a version that had more of them
+    for path in before:  # files of an older version that this one does not have
         _remove_file(path, actions)
     changed += before
     ran = found.running(names) if changed else []
@@ -97,7 +97,7 @@ def install(python: Path, user: UserFolders, actions: Actions, *, linger: bool) 
 
 
 def _remove_file(path: Path, actions: Actions) -> None:
-    """Remove a file of the service, and from the record."""
+    """Remove a file of the service, from the disk and from the record."""
 
     def remove() -> None:
         path.unlink(missing_ok=True)
@@ -108,26 +108,26 @@ def _remove_file(path: Path, actions: Actions) -> None:
 
 
 def _linger(actions: Actions, found: Supervisor, *, wanted: bool) -> list[str]:
-    """Let the service run without a session if that is wanted, and record it if we did that; return lines for the user."""
+    """Let the service run without a session if `wanted`, and record if we switched that on; return lines for the user."""
     if not wanted:
         return []
     if found.kind != "systemd":
-        return ["--linger is for systemd; here the service runs while you are logged in"]
+        return ["--linger needs systemd; here the service runs while you are logged in"]
     user = machine_systemd.user_name()
     if machine_systemd.lingers(user):
-        return ["The service runs without a login as well (lingering was on already)"]
+        return ["The service also runs without a login (lingering was already on)"]
     actions.part.facts["lingering"] = True
     actions.manifest.save()
     done = systemd.set_lingering(actions, user, on=True)
     if done.code == 0:
-        return ["The service runs without a login as well (lingering switched on)"]
+        return ["The service also runs without a login (lingering switched on)"]
     actions.part.facts.pop("lingering", None)
     actions.manifest.save()
-    return [f"Lingering could not be switched on: {done.last} — an administrator can: loginctl enable-linger {user}"]
+    return [f"Cannot switch on lingering: {done.last} — an administrator can run `loginctl enable-linger {user}`"]
 
 
 def endpoint(python: Path, user: UserFolders, actions: Actions, *, asked: bool) -> Endpoint | None:
-    """Return where the service's helper is to be reached, prepared by the program; None if it has nothing of the kind.
+    """Return the address of the service's helper, which the program prepares; None if it does not support that.
 
     Raises InstallError.
     """
@@ -143,7 +143,7 @@ def endpoint(python: Path, user: UserFolders, actions: Actions, *, asked: bool) 
 
 
 def _prepared(python: Path, actions: Actions) -> Endpoint | None:
-    """Let the program prepare the helper's address, and return it; None if it has nothing of the kind."""
+    """Let the program prepare the helper's address, and return it; None if it does not support that."""
     done = ask(python, "-I", "-X", "utf8", "-m", MODULE, within_s=ASK_WITHIN_S)
     if done.code and any("No module named" in line and "service_endpoint" in line for line in done.err.splitlines()):
         return None
@@ -157,12 +157,12 @@ def _prepared(python: Path, actions: Actions) -> Endpoint | None:
                     actions.output.line(note)
                 return found
     raise InstallError(
-        f"the service's address cannot be prepared: {done.last}", "fix that, then run this again", Exit.SERVICE
+        f"cannot prepare the service's address: {done.last}", "fix that, then run this again", Exit.SERVICE
     )
 
 
 class Pause:
-    """The service while the program under it is exchanged: what ran is stopped, and started again afterwards."""
+    """Stops the service while the program is being replaced, and restarts what was running."""
 
     def __init__(self, user: UserFolders, actions: Actions) -> None:
         self.user = user
@@ -172,13 +172,13 @@ class Pause:
         self.names = names
         self.ran: list[str] = []
         self.before: dict[Path, bytes] = {}
-        """What was in the units that were written again."""
+        """The previous content of rewritten units."""
 
     def begin(self, old: Path | None) -> None:
-        """Stop what runs, written down first; also a helper that a program started, by `old`, the Python in use."""
+        """Record and stop what is running; also a helper that a program started, through `old`, the Python in use."""
         if self.supervisor:
             self.ran = self.supervisor.running(self.names)
-            # What an earlier run that was killed has stopped is to be started again as well.
+            # Restart also what an earlier, killed run had stopped.
             resume = self.actions.part.facts.get("resume", [])
             self.ran += [name for name in self.names if name in resume and name not in self.ran]
             self._note(self.ran)
@@ -187,24 +187,24 @@ class Pause:
             self.actions.run(old, "-I", "-m", "deepdream_core", "helper", "--stop", within_s=ASK_WITHIN_S)
 
     def end(self, within_s: float | None = None) -> None:
-        """Start what ran before, also before an earlier run that was killed; raises InstallError."""
+        """Restart what was running, also before an earlier, killed run; raises InstallError."""
         names = self._resumed()
         if self.supervisor and names:
             self.supervisor.start(self.actions, names, within_s)
         self._note(None)
 
     def _resumed(self) -> list[str]:
-        """Return what is to be started again."""
+        """Return what to restart."""
         resume = self.actions.part.facts.get("resume", [])
         return self.ran or [name for name in self.names if name in resume]
 
     @property
     def interrupted(self) -> bool:
-        """Whether an earlier run was killed while the program was being exchanged."""
+        """Whether an earlier run was killed while it replaced the program."""
         return "resume" in self.actions.part.facts
 
     def renew(self, python: Path) -> None:
-        """Write the units as this version has them; raises InstallError and OSError."""
+        """Write this version's units; raises InstallError and OSError."""
         if not self.supervisor:
             return
         asked = self.supervisor.kind == "systemd"
@@ -215,8 +215,8 @@ class Pause:
             self.supervisor.read_again(self.actions)
 
     def take_back(self, switch: Callable[[], None]) -> None:
-        """Let `switch` bring the program back, and start it with the units as they were; raises InstallError, OSError."""
-        if self.supervisor:  # to start what is on its way already does nothing: the new version would go on
+        """Let `switch` restore the program, and restart it with the previous units; raises InstallError, OSError."""
+        if self.supervisor:  # else a new version that is still starting would stay
             self.supervisor.stop(self.actions, self._resumed())
         switch()
         if [path for path, content in self.before.items() if self.actions.write(path, content)] and self.supervisor:
@@ -224,7 +224,7 @@ class Pause:
         self.end(BACK_WITHIN_S)
 
     def _note(self, names: list[str] | None) -> None:
-        """Write down what is to be started again, or with None that all is done."""
+        """Record what to restart, or with None that nothing is left to do."""
         facts = self.actions.part.facts
         if facts.get("resume") == names:
             return
@@ -235,11 +235,11 @@ class Pause:
 
 
 def remove(user: UserFolders, actions: Actions) -> list[str]:
-    """Stop the service for good; return lines for the user. The files are the caller's to remove."""
+    """Stop the service permanently; return lines for the user. The caller removes the files."""
     facts = actions.part.facts
     found = supervisor(user)
     names = [name for name in facts.get("units", []) if isinstance(name, str)]
-    if found is not None and not names:  # no record: by the well-known places
+    if found is not None and not names:  # no record: try the well-known places
         files = found.files(Endpoint(Path(), "127.0.0.1", 1))
         names = found.names(files) if any(path.exists() for path in files) else []
     output = []
@@ -247,8 +247,8 @@ def remove(user: UserFolders, actions: Actions) -> list[str]:
         found.disable(actions, names)
     if found is None and machine_systemd.SOCKET_UNIT in names and machine_systemd.manager_runs():
         output.append(
-            "systemd did not answer, and may listen for the helper until you log out; where it answers: "
-            f"systemctl --user stop {machine_systemd.SOCKET_UNIT}"
+            "systemd did not answer, and may keep listening for the helper until you log out. To stop it in a login "
+            f"session, run `systemctl --user stop {machine_systemd.SOCKET_UNIT}`"
         )
     if facts.get("lingering") is True:
         done = systemd.set_lingering(actions, machine_systemd.user_name(), on=False)
@@ -256,13 +256,13 @@ def remove(user: UserFolders, actions: Actions) -> list[str]:
             facts.pop("lingering")
         else:
             output.append(
-                f"Lingering could not be switched off: {done.last} — loginctl disable-linger {machine_systemd.user_name()}"
+                f"Cannot switch off lingering: {done.last} — run `loginctl disable-linger {machine_systemd.user_name()}`"
             )
     return output
 
 
 def forget(user: UserFolders, actions: Actions) -> None:
-    """Let the supervisor take note of the removed files."""
+    """Let the supervisor forget the removed files."""
     found = supervisor(user)
     if found is not None:
         found.forget(actions, [name for name in actions.part.facts.get("units", []) if isinstance(name, str)])

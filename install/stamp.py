@@ -1,4 +1,4 @@
-"""What the environment was made for, in a small file inside it: the reason why a second run starts at once."""
+"""What an environment was created for, in a small file inside it, so that a second run starts at once."""
 
 import contextlib
 import hashlib
@@ -17,10 +17,10 @@ INPUTS = ("pyproject.toml", "install/constraints.txt")
 
 @dataclass(frozen=True)
 class Stamp:
-    """What an environment holds, or should hold.
+    """What an environment contains, or should contain.
 
     `root` is the clone's path, since environments cannot be moved; `python` is the version as in `3.11`; `inputs` is
-    the hash of the files that name the packages; `torch_index` is a URL without its login, or empty for the usual
+    the hash of the files that name the packages; `torch_index` is a URL without its login, or empty for the default
     index; `complete` is False from before the first change until after the last.
     """
 
@@ -33,10 +33,10 @@ class Stamp:
 
     @classmethod
     def wanted(cls, root: Path, extras: tuple[str, ...], torch_index: str) -> "Stamp":
-        """Return the stamp of an environment as it should be now; raises OSError if an input cannot be read."""
+        """Return the stamp that an environment should have now; raises OSError if an input cannot be read."""
         digest = hashlib.sha256()
         for name in INPUTS:
-            with contextlib.suppress(FileNotFoundError):  # the reader of the file reports it better
+            with contextlib.suppress(FileNotFoundError):  # the file's reader reports that better
                 digest.update((root / name).read_bytes())
             digest.update(b"\0")
         python = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -44,7 +44,7 @@ class Stamp:
 
     @classmethod
     def read(cls, venv: Path) -> "Stamp | None":
-        """Return the stamp of an environment, or None if it has none that can be understood."""
+        """Return the stamp of an environment, or None if it has no valid one."""
         try:
             found = json.loads((venv / STAMP).read_text("utf-8"))
             stamp = cls(**(found | {"extras": tuple(found["extras"])}))
@@ -54,12 +54,12 @@ class Stamp:
         return stamp if all(isinstance(text, str) for text in texts) and stamp.complete in (True, False) else None
 
     def write(self, venv: Path) -> None:
-        """Put this stamp into an environment, whole or not at all; raises OSError."""
+        """Write this stamp into an environment, atomically; raises OSError."""
         # No other process writes here: the caller holds the install lock.
         new = venv / (STAMP + ".new")
         try:
             new.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
-            os.replace(new, venv / STAMP)  # noqa: PTH105  # one step, over the old one, on Windows too
+            os.replace(new, venv / STAMP)  # noqa: PTH105  # atomic, on Windows too
         except OSError:
             with contextlib.suppress(OSError):
                 new.unlink()
@@ -70,7 +70,7 @@ class Stamp:
         return replace(self, complete=True)
 
     def serves(self, wanted: "Stamp") -> bool:
-        """Return whether an environment with this stamp can be used as it is; more extras than wanted do not hurt."""
+        """Return whether an environment with this stamp can be used unchanged; additional extras do not matter."""
         return (
             self.complete
             and set(wanted.extras) <= set(self.extras)
@@ -78,10 +78,10 @@ class Stamp:
         )
 
     def can_become(self, wanted: "Stamp") -> bool:
-        """Return whether pip can turn the environment into the wanted one, rather than making it again.
+        """Return whether pip can turn the environment into the wanted one, so that it need not be recreated.
 
-        Not after a move, not for another Python, and not for another torch: its companions would stay behind, 3 GB of
-        them, and pip takes the same version from another index for the same thing.
+        It cannot after a move, for another Python, or for another torch: 3 GB of torch's old requirements would stay, and
+        pip does not distinguish builds of the same version.
         """
         mine = (self.root, self.python, self.torch_index)
         return mine == (wanted.root, wanted.python, wanted.torch_index)

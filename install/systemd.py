@@ -1,4 +1,4 @@
-"""The background service on Linux: systemd's units for one user, and the words to its manager."""
+"""The background service on Linux: systemd's units for one user, and systemctl's commands."""
 
 import os
 import re
@@ -26,7 +26,7 @@ HANDED_ON = (
     "DEEPDREAM_STATE_DIR",
     "DEEPDREAM_RUNTIME_DIR",
 )
-"""Variables that say where things lie: the user's manager need not have those of the user's shell."""
+"""Variables that name folders: the user's service manager may lack those of the user's shell."""
 _EXEC = 'exec "$0" "$@"'
 WITHIN_S = 20.0
 _SYSTEMCTL = ("systemctl", "--user")
@@ -35,7 +35,7 @@ STOP_WITHIN_S = 90.0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the helper is reached: the address that systemd listens on, and the file with the token."""
+    """How to reach the helper: the address that systemd listens on, and the file with the token."""
 
     path: Path
     host: str
@@ -43,18 +43,18 @@ class Endpoint:
 
 
 def quoted(text: str) -> str:
-    """Return a text as one word of a unit's setting: blanks, quotes, backslashes, % and control characters are meant."""
+    """Return a text as one word of a unit's setting; quotes spaces, quotes, backslashes, % and control characters."""
     escaped = "".join(f"\\x{ord(c):02x}" if ord(c) < 32 or ord(c) == 127 else c for c in text.replace("\\", "\\\\"))
     return '"' + escaped.replace('"', '\\"').replace("%", "%%") + '"'
 
 
 def program(path: str) -> str:
-    """Return the words of ExecStart= for a program; systemd refuses one with quotes or backslashes in its path."""
+    """Return ExecStart='s words for a program; through sh if its path has quotes or backslashes, which systemd refuses."""
     return f"/bin/sh -c {quoted(_EXEC)} {quoted(path)}" if re.search(r"[\"'\\]", path) else quoted(path)
 
 
 def units(user: UserFolders, endpoint: Endpoint | None, environ: Mapping[str, str]) -> dict[str, bytes]:
-    """Return the content of each unit; without an endpoint there is no helper among them: its clients start it."""
+    """Return the content of each unit; without an endpoint, the helper has no unit and its clients start it."""
     given = {name: environ[name] for name in HANDED_ON if os.path.isabs(environ.get(name, ""))}  # noqa: PTH117
     words = {
         "PYTHON": program(str(user.python_in(user.current))),
@@ -70,7 +70,7 @@ def units(user: UserFolders, endpoint: Endpoint | None, environ: Mapping[str, st
 
 
 def filled(template: str, words: Mapping[str, str]) -> str:
-    """Return a template with its @WORDS@ exchanged; a line that was nothing but an empty one is left out."""
+    """Return a template with its @WORDS@ replaced, without lines that become empty."""
     lines = []
     for line in template.splitlines():
         new = re.sub(r"@([A-Z]+)@", lambda found: words[found[1]], line)
@@ -80,7 +80,7 @@ def filled(template: str, words: Mapping[str, str]) -> str:
 
 
 class Systemd:
-    """This user's manager of units; `environ` is what its commands are run with."""
+    """This user's systemd; its commands run with the variables `environ`."""
 
     kind = "systemd"
 
@@ -91,7 +91,7 @@ class Systemd:
 
     @classmethod
     def find(cls, user: UserFolders) -> "Systemd | None":
-        """Return the manager that runs for this user, or None."""
+        """Return the systemd that runs for this user, or None."""
         if shutil.which("systemctl") is None:
             return None
         for env in environments(clean_environment()):
@@ -102,7 +102,7 @@ class Systemd:
         return None
 
     def folder(self) -> Path:
-        """Return where the user's own units belong: where the shell's variables say, if the manager looks there too."""
+        """Return the folder for the user's units: the one that the shell's variables name, if systemd reads it too."""
         wanted = self.user.units
         usual = self.user.home / ".config" / "systemd" / "user"
         return usual if usual in self.unit_path and wanted not in self.unit_path else wanted
@@ -112,11 +112,11 @@ class Systemd:
         return {self.folder() / name: text for name, text in units(self.user, endpoint, os.environ).items()}
 
     def names(self, files: Mapping[Path, bytes]) -> list[str]:
-        """Return the units' names, in the order in which they are started."""
+        """Return the units' names, in starting order."""
         return [name for name in UNITS if self.folder() / name in files]
 
     def running(self, names: Sequence[str]) -> list[str]:
-        """Return those of the units that run or are about to."""
+        """Return the units that are running or starting."""
         if not names:
             return []
         done = ask(*_SYSTEMCTL, "is-active", *names, within_s=WITHIN_S, environ=self.environ)
@@ -124,17 +124,17 @@ class Systemd:
         return [name for name, state in zip(names, done.lines, strict=False) if state in words]
 
     def stop(self, actions: Actions, names: Sequence[str]) -> None:
-        """Stop units; the socket among them, or the next client would start the helper again."""
+        """Stop units, the socket too: otherwise the next client would start the helper again."""
         if names:
             actions.run(*_SYSTEMCTL, "stop", *names, within_s=STOP_WITHIN_S, environ=self.environ)
 
     def read_again(self, actions: Actions) -> None:
-        """Let the manager read the changed units."""
+        """Let systemd reload the changed units."""
         actions.run(*_SYSTEMCTL, "daemon-reload", within_s=WITHIN_S, environ=self.environ)
 
     def start(self, actions: Actions, names: Sequence[str], within_s: float | None = None) -> None:
-        """Start units, and wait until they are up, as long as they may take or `within_s`; raises InstallError."""
-        # What failed before is forgiven; in this order, as a socket fails again above a failed service.
+        """Start units and wait until they are up, at most `within_s` if given; raises InstallError."""
+        # Reset all before the start: a socket fails at once if its service is in the failed state.
         wanted = [name for name in names if name != HELPER_UNIT]
         actions.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, environ=self.environ)
         command = (*_SYSTEMCTL, "start", *wanted)
@@ -148,7 +148,7 @@ class Systemd:
             )
 
     def enable(self, actions: Actions, names: Sequence[str]) -> None:
-        """Have units started at login; raises InstallError."""
+        """Start units at every login from now on; raises InstallError."""
         wanted = [name for name in names if name in WANTED]
         for name in wanted:
             folder = self.folder() / WANTED[name]
@@ -165,12 +165,12 @@ class Systemd:
         ))  # fmt: skip
 
     def disable(self, actions: Actions, names: Sequence[str]) -> None:
-        """Stop units and have them started no more, as far as they are known."""
+        """Stop units and no longer start them at login."""
         if names:
             actions.run(*_SYSTEMCTL, "disable", "--now", *names, within_s=STOP_WITHIN_S, environ=self.environ)
 
     def forget(self, actions: Actions, names: Sequence[str]) -> None:
-        """Let the manager forget units whose files are gone."""
+        """Let systemd forget units whose files are gone."""
         self.read_again(actions)
         if names:
             actions.run(*_SYSTEMCTL, "reset-failed", *names, within_s=WITHIN_S, environ=self.environ)
@@ -178,17 +178,17 @@ class Systemd:
     @staticmethod
     def _must(what: str, done: Answer) -> None:
         if done.code:
-            todo = "`systemctl --user status 'deepdream-*'` and `journalctl --user -u 'deepdream-*'` say more"
+            todo = "see `systemctl --user status 'deepdream-*'` and `journalctl --user -u 'deepdream-*'`"
             raise InstallError(f"{what}: {done.last}", todo, Exit.SERVICE)
 
 
 def paths_of(listed: str) -> list[Path]:
-    r"""Return the paths of a list as `systemctl show` prints it: blanks, backslashes and all but ASCII as \xNN."""
+    r"""Return the paths in a list of `systemctl show`, which prints spaces, backslashes and non-ASCII bytes as \xNN."""
     raw = os.fsencode(listed).split(b" ")
     return [Path(os.fsdecode(re.sub(rb"\\x([0-9a-f]{2})", lambda f: bytes([int(f[1], 16)]), word))) for word in raw]
 
 
 def set_lingering(actions: Actions, user: str, *, on: bool) -> Answer:
-    """Have a user's services go on without a session, or no more."""
-    # Where polkit is broken it takes half a minute to say no.
+    """Let a user's services run without a session, or no longer."""
+    # With a broken polkit, a refusal takes half a minute.
     return actions.run("loginctl", "enable-linger" if on else "disable-linger", user, within_s=60)

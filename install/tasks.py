@@ -1,6 +1,6 @@
 """The background service on Windows: a task that the Task Scheduler starts when the user logs on, in their own session.
 
-Not a Windows service: those live in session 0, without the user's folders, drives and GPU. Programs that need the helper
+Not a Windows service: those run in session 0, without the user's folders, drives and GPU. Programs that need the helper
 start it.
 """
 
@@ -19,7 +19,7 @@ from deepdream_core.machine.folders import UserFolders
 from deepdream_core.machine.task_scheduler import TASK
 
 WITHIN_S = 30.0
-# Without a console there is nowhere to write to: a log takes its place before anything of the program is loaded.
+# There is no console, so redirect output to a log before the program is loaded.
 _RUN = (
     "import os, runpy, sys; os.makedirs(os.path.dirname({log!r}), exist_ok=True); "
     "sys.stdout = sys.stderr = open({log!r}, 'a', 1, 'utf-8', 'replace'); sys.argv = ['deepdream', 'watch', '--plain']; "
@@ -28,7 +28,7 @@ _RUN = (
 
 
 def task(user: UserFolders, version: Path, environ: Mapping[str, str]) -> bytes:
-    """Return the task as XML in UTF-16, as schtasks reads it; it names the version, as there are no links to rely on."""
+    """Return the task as XML in UTF-16 for schtasks; it names the version's folder, as Windows has no link to it."""
     name = "\\".join(filter(None, (environ.get("USERDOMAIN", ""), environ.get("USERNAME", ""))))
     code = _RUN.format(log=str(user.state / "watch.log"))
     words = {
@@ -50,7 +50,7 @@ class Tasks:
         self.user = user
 
     def files(self, endpoint: Endpoint | None) -> dict[Path, bytes]:
-        """Return the file from which the task is made, and its content; no endpoint is needed."""
+        """Return the task's file and its content; it needs no endpoint."""
         version = self.user.used() or self.user.current
         return {self.user.data / "watch-task.xml": task(self.user, version, os.environ)}
 
@@ -59,42 +59,42 @@ class Tasks:
         return [TASK]
 
     def running(self, names: Sequence[str]) -> list[str]:
-        """Return those of the tasks that are there."""
+        """Return the tasks that exist."""
         return [name for name in names if ask("schtasks", "/Query", "/TN", name, within_s=WITHIN_S).code == 0]
 
     def stop(self, actions: Actions, names: Sequence[str]) -> None:
-        """End what the tasks have started."""
+        """End the tasks' programs."""
         for name in names:
             actions.run("schtasks", "/End", "/TN", name, within_s=WITHIN_S)
 
     def read_again(self, actions: Actions) -> None:
-        """Make the task again from its file; raises InstallError."""
+        """Create or replace the task from its file; raises InstallError."""
         done = actions.run(
             "schtasks", "/Create", "/TN", TASK, "/XML", self.user.data / "watch-task.xml", "/F", within_s=WITHIN_S
         )
-        self._must("the task cannot be made", done)
+        self._must("cannot create the task", done)
 
     def start(self, actions: Actions, names: Sequence[str], within_s: float | None = None) -> None:
-        """Start what the tasks stand for; raises InstallError."""
+        """Run the tasks now; raises InstallError."""
         for name in names:
             self._must("the service does not start", actions.run("schtasks", "/Run", "/TN", name, within_s=WITHIN_S))
 
     def enable(self, actions: Actions, names: Sequence[str]) -> None:
-        """Make the task if it is not there, deleted by hand for one; it is started at logon then. Raises InstallError."""
+        """Create the task, which runs at logon, if it is missing, for example deleted by hand. Raises InstallError."""
         if len(self.running(names)) < len(names) and (self.user.data / "watch-task.xml").exists():
             self.read_again(actions)
 
     def disable(self, actions: Actions, names: Sequence[str]) -> None:
-        """End what the tasks have started, and remove them."""
+        """End the tasks' programs, and remove the tasks."""
         self.stop(actions, names)
         for name in names:
             actions.run("schtasks", "/Delete", "/TN", name, "/F", within_s=WITHIN_S)
 
     def forget(self, actions: Actions, names: Sequence[str]) -> None:
-        """Nothing to do: a removed task leaves nothing."""
+        """Do nothing: a removed task leaves nothing behind."""
 
     @staticmethod
     def _must(what: str, done: Answer) -> None:
         if done.code:
-            todo = "`schtasks /Query /TN DeepDream\\watch /V` says more"
+            todo = "see `schtasks /Query /TN DeepDream\\watch /V`"
             raise InstallError(f"{what}: {done.last}", todo, Exit.SERVICE)

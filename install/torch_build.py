@@ -1,4 +1,4 @@
-"""Which build of torch suits this machine: on Linux the usual one brings CUDA's libraries, most of a download of 2.7 GB."""
+"""Which build of torch suits this machine: Linux's default build includes CUDA's libraries, a download of 2.7 GB."""
 
 import contextlib
 import os
@@ -17,13 +17,13 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index of builds without CUDA."""
 WITHIN_S = 2.0
 _NVIDIA = "0x10de"
-"""NVIDIA's number among PCI vendors."""
+"""NVIDIA's PCI vendor number."""
 _DRIVERS = ("proc/driver/nvidia", "dev/nvidiactl", "usr/lib/wsl/lib/libcuda.so.1", "etc/nv_tegra_release")
 _OWN_INDEX = ("PIP_INDEX_URL", "PIP_NO_INDEX", "PIP_FIND_LINKS")
 
 
 def nvidia_found(root: Path = Path("/")) -> bool:
-    """Return whether Linux, with its files at `root`, sees an NVIDIA device or has a driver for one (WSL, Jetson)."""
+    """Return whether Linux, with its root folder at `root`, sees an NVIDIA device or has a driver for one (WSL, Jetson)."""
     if any((root / driver).exists() for driver in _DRIVERS):
         return True
     for vendor in root.glob("sys/bus/pci/devices/*/vendor"):
@@ -34,23 +34,30 @@ def nvidia_found(root: Path = Path("/")) -> bool:
 
 
 def automatic(project: Project, screen: Screen, index: str = CPU_INDEX, root: Path = Path("/")) -> str:
-    """Return the index where none was chosen: `index` if there is no NVIDIA device, else empty for the usual one."""
+    """Return the index if none was chosen: `index` if there is no NVIDIA device, else "" for the default index."""
     if not project.torch() or not sys.platform.startswith("linux") or any(map(os.environ.get, _OWN_INDEX)):
         return ""
     if nvidia_found(root):
         return ""
     usual, small = (in_gb(space_for(project, which).download) for which in ("", index))
     if _offers(index, project):
-        screen.line(f"No NVIDIA device found: torch for CPUs, about {small} to fetch. `--torch cuda` takes the other")
+        screen.line(
+            f"No NVIDIA device found: installing the CPU build of torch (download about {small}). "
+            "`--torch cuda` installs the CUDA build"
+        )
         return index
-    screen.line(f"No NVIDIA device found, but PyTorch's index for CPUs gives no fitting torch: the usual one, {usual}")
+    screen.line(
+        f"No NVIDIA device found, but PyTorch's CPU index has no matching torch; using the default build ({usual})"
+    )
     return ""
 
 
 def notice(index: str, screen: Screen, root: Path = Path("/")) -> None:
-    """Say so if torch for CPUs is in use and an NVIDIA device has come."""
+    """Tell the user if the CPU build of torch is in use and the machine now has an NVIDIA device."""
     if index == CPU_INDEX and nvidia_found(root):
-        screen.line("NVIDIA device found, and torch is the build for CPUs: `--torch cuda` in this command changes that")
+        screen.line(
+            "NVIDIA device found, but torch is the CPU build. Add `--torch cuda` to this command to change that"
+        )
 
 
 def _offers(index: str, project: Project) -> bool:
@@ -66,10 +73,10 @@ def _offers(index: str, project: Project) -> bool:
         try:
             with urllib.request.urlopen(f"{index}/torch/", timeout=WITHIN_S) as page:
                 pages.append(page.read().decode("utf-8", "replace"))
-        except Exception:  # whatever went wrong, there is the usual index
+        except Exception:  # any failure: use the default index
             return
 
-    asking = threading.Thread(target=ask, daemon=True)  # looking up the name alone may take longer
+    asking = threading.Thread(target=ask, daemon=True)  # a DNS lookup alone may take longer than the timeout
     asking.start()
     asking.join(WITHIN_S)
     return bool(pages and re.search(wanted, pages[0]))

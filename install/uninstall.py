@@ -1,7 +1,7 @@
-"""`python3 install uninstall`: remove what the record names, and nothing else; with --purge what the program wrote as well.
+"""`python3 install uninstall`: remove what the record names and nothing else; with --purge also what the program wrote.
 
-Files go whose content is still what was written, folders when they are empty. The user's pictures, results and originals
-are never touched. Without a readable record what can be recognised is taken from the well-known places.
+Removes files that still have the content we wrote, and empty folders. Never touches the user's pictures, results and
+originals. Without a readable record, it removes what it recognises at the well-known places.
 """
 
 import contextlib
@@ -27,17 +27,17 @@ from deepdream_core.machine.manifest import Manifest, Part, in_the_making
 
 OWN_FOLDERS = ("out", "done", "failed")
 MARK = ".deepdream-folder"
-"""What the program makes in a drop folder."""
+"""The file that the program writes into a drop folder."""
 STATE = re.compile(
     r"endpoint\.json|\.endpoint-[0-9a-f]+\.tmp|helper\.lock|helper\.log.*|helper-start\.log|watch\.log|service\.json|"
     r"\.service-[0-9a-f]+\.tmp|run-[A-Za-z0-9_-]*|hotfolder|last\.json"
 )
-"""What the program writes into its folder for state, which on macOS and Windows holds config.yaml and weights too."""
+"""Names that the program writes into its state folder, which on macOS and Windows also has config.yaml and weights."""
 HELPER_STOPS_WITHIN_S = 60.0
 
 
 class Uninstall:
-    """One removal by the record in `manifest`; prints what is left, and why."""
+    """One removal by the record in `manifest`; reports what it keeps, and why."""
 
     def __init__(self, user: UserFolders, manifest: Manifest, actions: Actions, *, purge: bool) -> None:
         self.user = user
@@ -50,15 +50,15 @@ class Uninstall:
     def run(self) -> list[str]:
         """Remove everything; return lines for the user. Raises OSError."""
         if self.manifest.damaged:
-            self.actions.output.line(f"{self.manifest.path} cannot be read; what can be recognised is removed")
+            self.actions.output.line(f"{self.manifest.path} {self.manifest.damaged}; removing the files it recognises")
         if self.manifest.damaged or not self.manifest.path.exists():
             recover.parts(self.user, self.manifest)
         trees = self._trees()
         if not trees:
             self._refuse_elsewhere()
         if not self.manifest.parts and not trees and not (self.purge and self._purgeable()):
-            self._last([])  # a lock, and the folder for it, is what an installation leaves that had not begun
-            return ["Nothing of DeepDream is installed here", *self._kept()]
+            self._last([])  # an installation that stopped early leaves its lock and the lock's folder
+            return ["DeepDream is not installed for this user", *self._kept()]
         output = service.remove(self.user, self.actions.of("service"))
         python = self.user.python()
         if python is not None:
@@ -81,39 +81,39 @@ class Uninstall:
         return [*output, *self._report()]
 
     def _refuse_elsewhere(self) -> None:
-        """Raise InstallError if the command `deepdream` is that of a program in another place, of which we know nothing."""
+        """Raise InstallError if the command `deepdream` starts a program in another folder, which has its own record."""
         other = launcher.app_of(self.user)
         if other is None or not other.is_dir() or other.resolve() == self.user.app.resolve():
             return
         share = other.parent.parent
         raise InstallError(
-            f"DeepDream is installed in {other.parent}, where XDG_DATA_HOME led then",
-            f"`XDG_DATA_HOME={shlex.quote(str(share))} python3 install uninstall`",
+            f"DeepDream is installed in {other.parent}, under another XDG_DATA_HOME",
+            f"run `XDG_DATA_HOME={shlex.quote(str(share))} python3 install uninstall`",
             Exit.ENVIRONMENT,
         )
 
     def _trees(self) -> list[Path]:
-        """Return the folders of versions: those that the record names, and those that bear our stamp."""
+        """Return the folders of versions: those that the record names, and those with our stamp."""
         app = self.user.app
         named = (Path(tree) for part in self.manifest.parts.values() for tree in part.trees)
-        # A record that was tampered with must not lead anywhere else.
+        # A manipulated record must not name other folders.
         return list(dict.fromkeys([*(tree for tree in named if tree.parent == app), *recover.versions(app)]))
 
     def _end_running(self) -> list[str]:
-        """End what still runs of the program; return lines for the user."""
+        """End the program's running processes; return lines for the user."""
         output: list[str] = []
         found = running_programs.of(self.user)
         daemons = [one for one in found if one.is_daemon]
 
         def end() -> None:
             left = running_programs.end(daemons, self.user)
-            output.extend(f"Ended: {one}" for one in daemons if one not in left)
-            self.left += [f"{one}, which does not end" for one in left]
+            output.extend(f"Stopped {one}" for one in daemons if one not in left)
+            self.left += [f"Could not stop {one}" for one in left]
 
         if daemons:
             self.actions.apply(Change(f"end {', '.join(map(str, daemons))}", end))
         output += [
-            f"{one} runs still, and may fail now that its files are gone" for one in found if one not in daemons
+            f"{one} is still running, and may fail now that its files are gone" for one in found if one not in daemons
         ]  # fmt: skip
         return output
 
@@ -121,11 +121,11 @@ class Uninstall:
         self.removed += os.path.lexists(path)
 
     def _files(self, part: Part) -> None:
-        """Remove the files whose content is ours still, and what was in the making."""
+        """Remove the files that still have our content, and unfinished ones."""
         for name in part.files:
             path = Path(name)
             self._unlink(in_the_making(path))
-            if path.name == PROGRAM:  # killed between two steps, the folder itself need not be there
+            if path.name == PROGRAM:  # after a kill between two steps, the folder itself may be missing
                 for left in (left for end in ("new", "old") for left in path.parent.parent.glob(f".deepdream-*.{end}")):
                     self.actions.remove_tree(left)
             if not path.is_file():
@@ -133,7 +133,7 @@ class Uninstall:
             if part.wrote(path, path.read_bytes()):
                 self._unlink(path)
             else:
-                self.left.append(f"{path}, which was changed")
+                self.left.append(f"Kept {path}: you changed it")
 
     def _unlink(self, path: Path) -> None:
         if os.path.lexists(path):
@@ -141,7 +141,7 @@ class Uninstall:
             self.actions.apply(Change(f"remove {path}", path.unlink))
 
     def _links(self, part: Part) -> None:
-        """Remove the links that still lead where they did."""
+        """Remove the links that still have our target."""
         for name, target in part.links.items():
             path = Path(name)
             self._unlink(in_the_making(path))
@@ -150,19 +150,19 @@ class Uninstall:
                 if leads == target or Path(leads).name == Path(target).name or path == self.user.current:
                     self._unlink(path)
                 else:
-                    self.left.append(f"{path}, which leads elsewhere now")
+                    self.left.append(f"Kept {path}: it now links to something else")
 
     def _endpoint(self) -> None:
-        """Remove the service's endpoint, whose token opens nothing any more."""
+        """Remove the service's endpoint file, whose token is now useless."""
         recorded = self.manifest.part("service").facts.get("endpoint")
         if isinstance(recorded, str) and Path(recorded).is_absolute() and Path(recorded).name == "service.json":
             self._unlink(Path(recorded))
             self._remove_if_empty(Path(recorded).parent)
 
     def _watched(self) -> list[Path]:
-        """Return the drop folders that the journal knows, also after a removal without --purge, when no record does."""
+        """Return the drop folders in the journal, which outlives the record when an uninstall runs without --purge."""
         journal = self.user.state / "hotfolder" / "journal.sqlite3"
-        # Read without a lock: otherwise SQLite would make files beside it, also in a dry run.
+        # Read without a lock: otherwise SQLite would create files beside it, even in a dry run.
         with contextlib.suppress(ImportError, OSError, ValueError):
             import sqlite3
 
@@ -173,14 +173,14 @@ class Uninstall:
         return []
 
     def _drop_folders(self, watched: Sequence[Path]) -> None:
-        """Take our own traces out of the drop folders: those that we made, and those that were watched."""
+        """Remove our own files from the drop folders that we created or that the journal names."""
         made = [Path(name) for name in self.manifest.part("folder").folders]
         for folder in dict.fromkeys([*made, *watched]):
             if not (folder / MARK).is_file():
                 continue
             if not self.purge:
-                # The journal knows the folder by its mark: without it, it would be taken for a disk that is not there.
-                self.left.append(f"{folder}, which the journal knows")
+                # The journal recognises the folder by its mark; without it, the disk would seem to be missing.
+                self.left.append(f"Kept {folder}: it is in the journal, which `--purge` removes")
                 continue
             self._unlink(folder / MARK)
             for own in OWN_FOLDERS:
@@ -189,7 +189,7 @@ class Uninstall:
                 self._remove_if_empty(folder)
 
     def _last(self, parts: list[Part]) -> None:
-        """Remove folders, the innermost first, then the record itself and its folder."""
+        """Remove folders, innermost first, then the record itself and its folder."""
         made = {Path(folder) for part in parts for folder in part.folders} | {self.user.app}
         data = {folder for folder in made if self.user.data.is_relative_to(folder)}
         for folder in sorted(made - data, key=lambda path: len(path.parts), reverse=True):
@@ -202,10 +202,10 @@ class Uninstall:
                 self._remove_if_empty(folder)
 
     def _remove_if_empty(self, folder: Path) -> None:
-        """Remove a folder that holds nothing, or nothing but what Python compiled of our files."""
+        """Remove a folder that is empty, or contains only compiled copies of our files."""
         if folder.is_symlink() or not folder.is_dir():
             return
-        self.actions.apply(Change(f"remove the folder {folder} if it is empty then", partial(self._rmdir, folder)))
+        self.actions.apply(Change(f"remove the folder {folder} if it is then empty", partial(self._rmdir, folder)))
 
     @staticmethod
     def _rmdir(folder: Path) -> None:
@@ -215,13 +215,13 @@ class Uninstall:
                 for path in compiled.glob("*.pyc"):
                     path.unlink()
                 compiled.rmdir()
-        with contextlib.suppress(OSError):  # not empty: what is in there is not ours
+        with contextlib.suppress(OSError):  # not empty: the rest is not ours
             folder.rmdir()
 
     def _purgeable(self) -> list[Path]:
-        """Return what --purge removes and is there: configuration, journal, logs and fetched weights."""
+        """Return what exists of the things that --purge removes: configuration, journal, logs, weights and cache."""
         user = self.user
-        found = [user.config / "config.yaml", user.weights]
+        found = [user.config / "config.yaml", user.weights, user.cache]
         with contextlib.suppress(OSError):
             found += [path for path in sorted(user.state.iterdir()) if STATE.fullmatch(path.name)]
         return [path for path in found if os.path.lexists(path)]
@@ -234,15 +234,15 @@ class Uninstall:
             self._remove_if_empty(folder)
 
     def _report(self) -> list[str]:
-        lines = [] if self.actions.dry_run else [f"DeepDream is removed ({self.removed} things)"]
-        lines += [f"Left: {what}" for what in self.left]
+        lines = [] if self.actions.dry_run else [f"Removed DeepDream ({self.removed} files and folders)"]
+        lines += self.left
         return lines + self._kept()
 
     def _kept(self) -> list[str]:
-        """Return a line about what only --purge removes, if there is any."""
+        """Return a line about what only --purge removes, if it exists."""
         user = self.user
         kept = [path for path in (user.config / "config.yaml", user.state, user.weights) if path.exists()]
         if self.purge or not kept:
             return []
         names = ", ".join(map(str, kept))
-        return [f"Kept: {names} — `python3 install uninstall --purge` removes them too"]
+        return [f"Kept {names}; to remove these too, run `python3 install uninstall --purge`"]

@@ -1,4 +1,4 @@
-"""Waiting for systemd's units to start: as long as they may take, with a word to the user."""
+"""Waiting for systemd's units to start, with progress for the user."""
 
 import io
 import sys
@@ -13,17 +13,17 @@ from screen import Screen, Stage
 from deepdream_core.machine.command import NOT_FOUND, Answer, ask
 
 QUIET_S = 5.0
-"""Nothing is printed before: most starts are over by then."""
+"""Nothing is printed before that, as most starts take less."""
 ASK_EVERY_S = 2.0
 ASK_WITHIN_S = 20.0
 
 
 class EnoughError(Exception):
-    """It has been waited as long as was wanted, and the units are still on their way."""
+    """The time limit has passed while the units were still starting."""
 
 
 class Waiting:
-    """Looks now and then at a `unit` that starts, and reports; `clock` returns seconds and is a parameter for tests."""
+    """Polls a `unit` that is starting, and reports; `clock` returns seconds and is a parameter for tests."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Waiting:
         self.says = ""
 
     def tick(self) -> None:
-        """Look, if it is time; raises InstallError if systemd does not answer, EnoughError after `within_s`."""
+        """Poll if it is time; raises InstallError if systemd does not answer, EnoughError after `within_s`."""
         now = self.clock()
         if self.within_s is not None and now - self.began > self.within_s:
             raise EnoughError
@@ -52,7 +52,7 @@ class Waiting:
             return
         if self.stage is None:
             self.output.line(
-                f"{self.unit} is starting: first it looks through all its folders, which takes minutes if they hold much"
+                f"{self.unit} is starting: it first scans all its folders, which takes minutes for large ones"
             )
             self.stage = Stage(self.output)
         if self.stage.due() and now - self.asked >= ASK_EVERY_S:
@@ -61,15 +61,15 @@ class Waiting:
         self.stage.tick(None, self.says)
 
     def _state(self) -> str:
-        """Return what the unit says of itself, else its state."""
+        """Return the unit's own status text, else its state."""
         done = ask(
             "systemctl", "--user", "show", "--property=ActiveState,SubState,StatusText", self.unit,
             within_s=ASK_WITHIN_S, environ=self.env,
         )  # fmt: skip
         if done.code:
             raise InstallError(
-                "systemd does not answer any more while the service starts",
-                "`systemctl --user status` says more; then run the same command again",
+                "systemd stopped answering while the service was starting",
+                "see `systemctl --user status`, then run the same command again",
                 Exit.SERVICE,
             )
         found = dict(line.partition("=")[::2] for line in done.lines)
@@ -77,7 +77,7 @@ class Waiting:
 
 
 def start(command: tuple[str, ...], waiting: Waiting) -> Answer:
-    """Run `systemctl start …`, which ends when the units are up or have failed; return how it ended."""
+    """Run `systemctl start …`, which ends when the units are up or have failed; return its answer."""
     try:
         done = processes.run(command, log=io.StringIO(), cwd=Path(sys.prefix), env=waiting.env, on_tick=waiting.tick)
         return Answer(done.code, "\n".join(done.lines))

@@ -11,16 +11,18 @@ import torch.nn.functional as F
 
 from deepdream_core.config import load_config
 from deepdream_core.engine.engine import Engine
+from deepdream_core.engine.objectives.norm import Norm
+from deepdream_core.machine_settings import EngineSettings
 from deepdream_core.photo.frame import Frame
-from deepdream_core.settings import EngineSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from deepdream_core.engine.objectives.objective import Objective
     from deepdream_core.engine.vgg19 import Vgg19
     from deepdream_core.engine.weights import Weights
 
@@ -67,6 +69,16 @@ def overflowing(weights: Weights) -> Weights:
     return type(weights)("overflowing", "", weights.mean, weights.std, changed)
 
 
+def norms(coefficients: dict[str, float]) -> dict[Objective, float]:
+    """The norm of each layer, with its coefficient."""
+    return {Norm(layer): coefficient for layer, coefficient in coefficients.items()}
+
+
+def by_layer(values: Mapping[Objective, float]) -> dict[str, float]:
+    """The values of one objective at each layer."""
+    return {objective.layer.name: value for objective, value in values.items()}
+
+
 def by_autograd(
     weights: Weights,
     network: Vgg19,
@@ -74,28 +86,41 @@ def by_autograd(
     coefficients: dict[str, float],
     dtype: torch.dtype = torch.float32,
 ) -> tuple[dict[str, float], Tensor]:
-    """Energies and gradient by plain modules and autograd, in the layout the engine uses so that rounding is the same."""
-    x = (
-        ((picture - network.mean) / network.std)
-        .to(dtype)
-        .contiguous(memory_format=torch.channels_last)
-        .requires_grad_()
-    )
-    hidden, loss, energies = x, torch.zeros((), dtype=dtype, device=x.device), {}
+    """Each layer's ½ Σ a² and the gradient by plain modules and autograd."""
+    x = normalised(picture, network, dtype)
+    activations = plainly(weights, network, x)
+    energies = {name: float(map.detach().double().square().sum()) / 2 for name, map in activations.items()}
+    loss = sum(coefficients[name] * map.square().sum() / 2 for name, map in activations.items())
+    assert isinstance(loss, torch.Tensor)
+    (gradient,) = torch.autograd.grad(loss, x)
+    return energies, gradient
+
+
+def normalised(picture: Tensor, network: Vgg19, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The network's input, in the engine's layout, so that rounding is the same; autograd follows it."""
+    x = ((picture - network.mean) / network.std).to(dtype)
+    return x.contiguous(memory_format=torch.channels_last).requires_grad_()
+
+
+def plainly(weights: Weights, network: Vgg19, x: Tensor, padding: str = "constant") -> dict[str, Tensor]:
+    """The activations of the network's targets by plain modules; `padding` may be `circular`."""
+    hidden, activations = x, {}
     for layer in network.chain:
         if layer.kind == "conv":
             weight, bias = weights.convolutions[layer.name]
-            weight = weight.to(x.device, dtype, memory_format=torch.channels_last)
-            hidden = F.conv2d(hidden, weight, bias.to(x.device, dtype), padding=1)
+            weight = weight.to(x.device, x.dtype, memory_format=torch.channels_last)
+            bias = bias.to(x.device, x.dtype)
+            if padding == "constant":
+                hidden = F.conv2d(hidden, weight, bias, padding=1)
+            else:
+                hidden = F.conv2d(F.pad(hidden, (1, 1, 1, 1), mode=padding), weight, bias)
         elif layer.kind == "relu":
             hidden = F.relu(hidden)
         else:
             hidden = F.max_pool2d(hidden, 2) if network.pooling == "max" else 2 * F.avg_pool2d(hidden, 2)
         if layer in network.targets:
-            energies[layer.name] = float(hidden.detach().double().square().sum())
-            loss = loss + coefficients[layer.name] * hidden.square().sum() / 2
-    (gradient,) = torch.autograd.grad(loss, x)
-    return energies, gradient
+            activations[layer.name] = hidden
+    return activations
 
 
 def in_this_process(

@@ -490,6 +490,7 @@ def screen(root: GimpRoot, size: tuple[int, int] = (1280, 900)) -> Iterator[Scre
         geometry = f"{size[0]}x{size[1]}x24"
         server = [
             "Xvfb",
+            "-r",  # no key repeats where a busy machine lets it up late
             "-displayfd",
             str(writing),
             "-screen",
@@ -497,8 +498,6 @@ def screen(root: GimpRoot, size: tuple[int, int] = (1280, 900)) -> Iterator[Scre
             geometry,
             "-nolisten",
             "tcp",
-            "-nolisten",
-            "local",
             "-noreset",
         ]
         ending.enter_context(_running(root, server, folder / "Xvfb.log", pass_fds=(writing,)))

@@ -838,21 +838,7 @@ def foreign() -> Iterator[Hostile]:
         "one-byte": b"B",
         "empty": b"",
     }  # fmt: skip
-    for format in (
-        "ICO",
-        "TGA",
-        "PPM",
-        "PCX",
-        "SGI",
-        "DDS",
-        "ICNS",
-        "JPEG2000",
-        "QOI",
-        "EPS",
-        "PDF",
-        "BLP",
-        "SPIDER",
-    ):
+    for format in ("ICO", "TGA", "PPM", "PCX", "SGI", "DDS", "ICNS", "JPEG2000", "QOI", "EPS", "PDF", "BLP", "SPIDER"):
         image = rgb.quantize(64) if format == "BLP" else rgb.convert("F") if format == "SPIDER" else rgb
         files[format.lower()] = _saved(image, format)
     for name, file in files.items():

@@ -14,7 +14,8 @@ from deepdream_core.hotfolder import explain
 from deepdream_core.hotfolder.daemon import Daemon
 from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.hotfolder.layout import Layout
-from deepdream_core.settings import FolderSettings, Preset
+from deepdream_core.machine_settings import FolderSettings
+from deepdream_core.settings import DreamSettings, Preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -31,6 +32,7 @@ class Engine:
 
     label, device, device_name, precision, threads = "", "cpu", "none", "fp32", 1
     weights = SimpleNamespace(name="oxford", sha256="0" * 64)
+    dreamed_with = DreamSettings()
 
     def dream(self, planes: NDArray[np.float32], *_: object) -> Generator[Any, None, NDArray[np.float32]]:
         yield from ()

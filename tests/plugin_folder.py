@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import shutil
 import sys
@@ -30,12 +31,22 @@ FOLDER = _plug_ins / PLUG_IN
 """Where it lies."""
 sys.path.insert(0, str(FOLDER))
 
+import apart  # noqa: E402
+import cache  # noqa: E402
 import choices  # noqa: E402
 import connection  # noqa: E402
 import facts  # noqa: E402
+import fresh  # noqa: E402
+import growing  # noqa: E402
+import helper_words  # noqa: E402
 import jobs  # noqa: E402
 import plugin_errors  # noqa: E402
+import sight  # noqa: E402
+import what  # noqa: E402
+import words  # noqa: E402
 
+View = importlib.import_module("link.view").View
+"""The plug-in's own copy of the class."""
 FACTS = facts.load()
 """What the installer wrote: the built-in presets, and this user's folders, which tests replace."""
 
@@ -45,10 +56,19 @@ __all__ = [
     "FOLDER",
     "ROOT",
     "SOURCE",
+    "View",
+    "apart",
+    "cache",
     "choices",
     "connection",
     "facts",
+    "fresh",
     "gimp",
+    "growing",
+    "helper_words",
     "jobs",
     "plugin_errors",
+    "sight",
+    "what",
+    "words",
 ]

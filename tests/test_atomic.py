@@ -59,7 +59,7 @@ def test_a_failure_half_way_leaves_nothing_new(tmp_path: Path, overwrite: bool) 
 
 
 @pytest.mark.usefixtures("_kind")
-def test_a_name_taken_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_name_that_another_program_just_took_is_not_overwritten(tmp_path: Path) -> None:
     def overtaken(file: BinaryIO) -> None:
         file.write(b"mine")
         (tmp_path / "a").write_text("theirs")
@@ -91,7 +91,7 @@ write_whole(pathlib.Path({str(tmp_path / "a")!r}), write, overwrite={overwrite})
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a small file system of Linux")
-def test_a_disk_that_is_really_full_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+def test_a_really_full_disk_is_reported_and_leaves_no_file(tmp_path: Path) -> None:
     mounted = tmp_path / "small"
     mounted.mkdir()
     answer = subprocess.run(

@@ -12,8 +12,9 @@ from PIL import Image
 from skimage import data
 
 from deepdream_core.engine.engine import Engine
+from deepdream_core.machine_settings import EngineSettings
 from deepdream_core.photo import read_photo
-from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.settings import DreamSettings
 from deepdream_core.work import batch, jobs
 from deepdream_core.work.report import ErrorReporter
 
@@ -34,7 +35,7 @@ class WatchedEngine(Engine):
         super().__init__(EngineSettings())
         self.starts: list[NDArray[np.float32] | None] = []
 
-    def dream(self, planes: Any, settings: Any, mask: Any = None, start: Any = None) -> Any:
+    def dream(self, planes: Any, settings: Any, mask: Any = None, start: Any = None, guides: Any = ()) -> Any:
         self.starts.append(start)
         return super().dream(planes, settings, mask, start)
 
@@ -56,7 +57,7 @@ def dreamed(path: Path, engine: Engine) -> list[NDArray[Any]]:
     return [frame.samples for frame in read_photo(result, max_megapixels=10).frames]
 
 
-def test_frames_start_from_the_one_before_but_not_after_a_cut(tmp_path: Path, engine: WatchedEngine) -> None:
+def test_frames_start_from_the_previous_frame_but_not_after_a_cut(tmp_path: Path, engine: WatchedEngine) -> None:
     frames = [SCENE, np.roll(SCENE, 2, axis=1), OTHER, np.roll(OTHER, 2, axis=1)]
     (tmp_path / "a.png").write_bytes(imagecodecs.apng_encode(np.stack(frames), delay=80))
     results = dreamed(tmp_path / "a.png", engine)
@@ -103,7 +104,7 @@ class Notes(ErrorReporter):
         self.notes.append(text)
 
 
-def test_what_is_transparent_everywhere_is_told_and_takes_no_time(tmp_path: Path, engine: WatchedEngine) -> None:
+def test_a_fully_transparent_picture_is_reported_and_takes_no_time(tmp_path: Path, engine: WatchedEngine) -> None:
     hidden = np.dstack([SCENE, np.zeros_like(SCENE[..., :1])])
     Image.fromarray(hidden).save(tmp_path / "a.png")
     with tifffile.TiffWriter(tmp_path / "b.tif") as writer:

@@ -48,7 +48,7 @@ def test_photo_jpg_becomes_photo_dream_jpg(
     assert "photo.dream.jpg: exists already — give --overwrite" in again.stderr
 
 
-def test_json_tells_everything(deepdream: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+def test_json_reports_everything(deepdream: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     picture_file(tmp_path / "a.png")
     answer = deepdream("dream", "a.png", "--json", *QUICK, "--step", "1", "--jitter", "0")
     told = events(answer)
@@ -96,7 +96,7 @@ def test_several_inputs_and_a_folder_one_bad(
     assert "3 dreamed, 2 failed" in answer.stderr
 
 
-def test_what_may_not_be_read_costs_the_others_nothing(tmp_path: Path, home: dict[str, str]) -> None:
+def test_an_unreadable_file_does_not_stop_the_others(tmp_path: Path, home: dict[str, str]) -> None:
     trip = tmp_path / "trip"
     for name in ("a.png", "closed/b.png", "listed/c.png", "unread.png"):
         (trip / name).parent.mkdir(exist_ok=True, parents=True)
@@ -132,7 +132,7 @@ def test_what_may_not_be_read_costs_the_others_nothing(tmp_path: Path, home: dic
         (["retry", "shut"], 2, "shut: is not in a drop folder"),
     ],
 )
-def test_what_may_not_be_read_is_told_in_our_own_words(
+def test_an_unreadable_file_is_reported_in_our_own_words(
     tmp_path: Path, home: dict[str, str], arguments: list[str], code: int, says: str
 ) -> None:
     picture_file(tmp_path / "a.png")
@@ -203,7 +203,7 @@ BAD_INPUT = [
     (["ok.png", "--layer", "pool4=much"], 2, "--layer pool4=much: 'much' is not a number"),
     (["ok.png", "--octaves", "none"], 2, "--octaves: 'none' is not allowed — allowed: a whole number from 1"),
     (["ok.png", "--strength", "1.5"], 2, "--strength: 1.5 is not allowed — allowed: a number from 0 up to 1"),
-    (["big.png", "--config", "limit.yaml"], 3, "big.png: 1200×1000 is 1 megapixels, the limit is 1 — raise"),
+    (["big.png", "--config", "limit.yaml"], 3, "big.png: 1200×1000 is 1 megapixels, the limit is 1 — if you trust"),
     (["ok.png", "--device", "cuda:99"], 6, "CUDA" if not torch.cuda.is_available() else "there is no cuda:99"),
     (["ok.png", "--device", "gpu"], 2, "--device: 'gpu' is not allowed — allowed: auto, cpu, cuda, cuda:N or mps"),
     (["ok.png", "--weights", "huge.safetensors"], 7, "NaN or infinity at pool4, octave 1, iteration 1 — "),
@@ -222,7 +222,13 @@ BAD_INPUT = [
     (["ok.png", "--step", "nan"], 2, "--step: nan is not allowed — allowed: a number above 0"),
     (["ok.png", "--seed", "9" * 5000], 2, "--seed: "),
     (["ok.png", "--nosuch"], 2, "--nosuch"),
-    ([], 2, "INPUT"),
+    ([], 2, "INPUT is missing: there is nothing to dream from — name a picture or a folder, or give --noise 1024x768"),
+    (["ok.png", "--noise", "64x48"], 2, "--noise 64x48 and ok.png: each is a start for the dream — give only one"),
+    (["--noise", "64"], 2, "--noise '64' is not allowed — write WIDTHxHEIGHT in pixels, such as 1024x768"),
+    (["--noise", "0x48"], 2, "--noise '0x48' is not allowed — write WIDTHxHEIGHT"),
+    (["--noise", "64x48", "-o", "out.xyz"], 2, "-o out.xyz: unknown ending .xyz"),
+    (["--noise", "64x48", "-o", "ok.png"], 4, "ok.png: exists already — give --overwrite"),
+    (["--noise", "30000x30000"], 3, "noise 30000x30000 is 900 megapixels, the limit is 200"),
     (["ok.png", "--layer", "pool4", "--layer", "27"], 2, "pool4 is given twice"),
     (["ok.png", "-o", "text.jpg/out.png"], 4, "text.jpg/out.png: cannot be written: "),
 ]  # fmt: skip
@@ -312,7 +318,7 @@ def test_odd_names(deepdream: Callable[..., subprocess.CompletedProcess[str]], t
         assert answer.stdout == str(Path(name).with_suffix(".dream.png")) + "\n", "byte for byte, for scripts"
 
 
-def test_a_full_disk_behind_the_output_is_told(home: dict[str, str], tmp_path: Path) -> None:
+def test_a_full_disk_under_the_output_is_reported(home: dict[str, str], tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "deepdream_core", "presets"]
         answer = subprocess.run(command, env=home, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -350,7 +356,7 @@ def test_a_shortage_of_memory_fails_one_picture_and_not_the_others(tmp_path: Pat
     assert (tmp_path / "small.dream.png").exists(), answer.stderr
 
 
-def test_an_ending_that_lies_is_put_right(
+def test_a_wrong_ending_is_corrected(
     deepdream: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     picture_file(tmp_path / "real.png").rename(tmp_path / "fake.jpg")
@@ -387,7 +393,7 @@ def test_help_and_bad_options_do_not_wait_for_torch() -> None:
             assert not imported & {"numpy", "PIL", "yaml", "psutil"}, arguments
 
 
-def test_bench_measures_and_tells_memory(deepdream: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_bench_measures_and_reports_memory(deepdream: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     answer = deepdream("bench", "--memory", "640x480")
     assert "640×480, one step at full size: peak" in answer.stdout
     wrong = deepdream("bench", "--memory", "huge")
@@ -397,8 +403,8 @@ def test_bench_measures_and_tells_memory(deepdream: Callable[..., subprocess.Com
 
 def test_the_bench_table(capsys: pytest.CaptureFixture[str]) -> None:
     from deepdream_core.bench.engine import print_table
-    from deepdream_core.settings import EngineSettings
+    from deepdream_core.machine_settings import EngineSettings
 
     print_table(EngineSettings(device="cpu"), repeats=1, sides=(64, 96))
     out = capsys.readouterr().out
-    assert all(part in out for part in ("64×64", "96×96", "24 megapixels", "plain loop"))
+    assert all(part in out for part in ("64×64", "96×96", "24 megapixels", "plain loop", "caricature", "relu4_2"))

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from test_wire import LINK, interpreter
 
 from deepdream_core.errors import OutOfMemoryError
-from deepdream_core.link import client, connection, helper_start, user_folders, wire
+from deepdream_core.link import client, connection, errors, helper_start, user_folders, wire
 from deepdream_core.link.client import (
     Event,
     HelperBusy,
@@ -229,7 +229,7 @@ def test_a_picture_goes_there_and_back(helper: Helper) -> None:
     npy = npy_header("float16", (7, 9, 4)) + (pixels * 2).tobytes()
     helper.routes = {
         "POST /v1/jobs": take,
-        **{f"PUT /v1/jobs/j1/{part}": take for part in wire.UPLOADS},
+        **{f"PUT /v1/jobs/j1/{part}": take for part in ("pixels", "mask", "start")},
         "GET /v1/jobs/j1/events": [STREAM, sse(QUEUED, RUNNING), b": ping\n\n", sse(DONE)],
         "GET /v1/jobs/j1/result?so_far=1": refusal(409, "not_ready"),
         "GET /v1/jobs/j1/result": http_answer(200, npy),
@@ -300,6 +300,21 @@ def test_proxies_are_not_asked(helper: Helper, monkeypatch: pytest.MonkeyPatch) 
     assert helper.connect().status() == {}
 
 
+@pytest.mark.parametrize(("times", "reaches"), [(0, True), (2, True), (3, False)])
+def test_a_client_that_a_besieged_helper_turns_away_before_its_hello_is_read_greets_again(
+    helper: Helper, monkeypatch: pytest.MonkeyPatch, times: int, reaches: bool
+) -> None:
+    answers = iter([None] * times)
+    hello = helper.hello
+    monkeypatch.setattr(helper, "hello", lambda request: next(answers, hello(request)))
+    if reaches:
+        assert helper.connect().version == "0.1.0"
+    else:
+        with pytest.raises(NoHelper, match="the connection broke"):
+            helper.connect()
+    assert len(helper.requests) == min(times + 1, 3)
+
+
 def test_ipv6(tmp_path: Path) -> None:
     try:
         server = socket.create_server(("::1", 0), family=socket.AF_INET6)
@@ -314,6 +329,7 @@ def test_ipv6(tmp_path: Path) -> None:
             connection, _ = server.accept()
             with connection:
                 heard.append(connection.recv(4096))
+            server.close()
 
         thread = threading.Thread(target=answer)
         thread.start()
@@ -348,7 +364,7 @@ def test_ipv6(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_what_the_caller_gets_wrong_is_told_before_anything_is_sent(helper: Helper, wrong: dict[str, Any]) -> None:
+def test_a_callers_mistake_is_reported_before_anything_is_sent(helper: Helper, wrong: dict[str, Any]) -> None:
     one = helper.connect()
     with pytest.raises(wire.WireError):
         one.submit(**{"pixels": PIXELS, "dtype": "uint8", "shape": SHAPE, "priority": "batch", **wrong})
@@ -356,7 +372,7 @@ def test_what_the_caller_gets_wrong_is_told_before_anything_is_sent(helper: Help
 
 
 @pytest.mark.parametrize("buffer", [bytes(60), bytearray(59), bytearray(61), np.zeros((2, 60), np.uint8)[:, ::2], 7])
-def test_a_buffer_that_the_result_does_not_fit_is_told_before_it_is_asked_for(helper: Helper, buffer: Any) -> None:
+def test_a_buffer_of_the_wrong_size_is_reported_before_the_result_is_requested(helper: Helper, buffer: Any) -> None:
     with pytest.raises(wire.WireError):
         helper.job().result_into(buffer)
     assert helper.calls() == []
@@ -386,7 +402,7 @@ def test_an_endpoint_file_that_others_can_read_is_not_used(helper: Helper) -> No
     assert helper.heard == b""
 
 
-def test_a_folder_variable_that_is_no_path_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_variable_without_a_path_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPDREAM_RUNTIME_DIR", "here")
     with pytest.raises(NoHelper, match="DEEPDREAM_RUNTIME_DIR"):
         connect()
@@ -394,7 +410,7 @@ def test_a_folder_variable_that_is_no_path_is_told(monkeypatch: pytest.MonkeyPat
 
 def test_an_endpoint_that_outlived_its_helper_means_no_helper(helper: Helper) -> None:
     helper.close()
-    with pytest.raises(NoHelper, match="nobody listens there"):
+    with pytest.raises(NoHelper, match="no program listens there"):
         helper.connect()
 
 
@@ -443,7 +459,7 @@ def test_a_squatter_never_gets_the_token(tmp_path: Path, answer: bytes | None) -
     assert token not in str(caught.value)
 
 
-def test_a_squatter_cannot_pass_on_what_the_helper_says(helper: Helper, tmp_path: Path) -> None:
+def test_a_squatter_cannot_pass_on_the_helpers_answers(helper: Helper, tmp_path: Path) -> None:
     def relay(request: Request) -> bytes:
         real = http.client.HTTPConnection("127.0.0.1", helper.port, timeout=60)
         real.request("GET", request.target)
@@ -498,7 +514,7 @@ def test_a_listener_that_never_finishes_is_given_up(
         stop.set()
 
 
-def test_another_version_or_protocol_is_told(helper: Helper) -> None:
+def test_another_version_or_protocol_is_reported(helper: Helper) -> None:
     assert helper.connect(version="0.1.0").version == "0.1.0"
     with pytest.raises(HelperVersion, match=r"0\.1\.0.*deepdream helper --stop.*version 0\.2\.0"):
         helper.connect(version="0.2.0", start=True)
@@ -510,7 +526,7 @@ def test_another_version_or_protocol_is_told(helper: Helper) -> None:
 # --- what the helper refuses, and how it breaks ---
 
 
-def test_a_refusal_says_what_the_helper_said(helper: Helper) -> None:
+def test_a_refusal_has_the_helpers_words(helper: Helper) -> None:
     helper.routes["POST /v1/warm"] = refusal(503, "weights", exit_code=5)
     with pytest.raises(HelperRefused, match=r"^it is so — do this$") as caught:
         helper.connect().warm()
@@ -527,7 +543,7 @@ def test_a_refusal_says_what_the_helper_said(helper: Helper) -> None:
         http_answer(500, ["error"]),
     ],
 )
-def test_a_refusal_that_says_nothing_is_one_all_the_same(helper: Helper, answer: bytes) -> None:
+def test_a_refusal_without_a_text_is_still_a_refusal(helper: Helper, answer: bytes) -> None:
     helper.routes["GET /v1/status"] = answer
     with pytest.raises(HelperRefused, match="status 500") as caught:
         helper.connect().status()
@@ -586,7 +602,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("answer", MALFORMED)
-def test_an_answer_that_makes_no_sense_is_a_lost_helper(helper: Helper, answer: Any) -> None:
+def test_a_senseless_answer_is_a_lost_helper(helper: Helper, answer: Any) -> None:
     helper.routes = dict.fromkeys(["GET /v1/status", "GET /v1/jobs/j1/events", "GET /v1/jobs/j1/result"], answer)
     job = helper.job()
     for call in (helper.connect().status, lambda: list(job.events()), job.result):
@@ -659,20 +675,20 @@ NPY = npy_header("uint8", SHAPE)
         [b"HTTP/1.1 200 OK\r\n\r\n" + NPY + bytes(60)],
     ],
 )
-def test_a_picture_that_is_not_whole_or_not_this_one_is_never_taken(helper: Helper, answer: Any) -> None:
+def test_an_incomplete_or_wrong_picture_is_never_taken(helper: Helper, answer: Any) -> None:
     helper.routes["GET /v1/jobs/j1/result"] = answer
     with pytest.raises(HelperLost):
         helper.job().result()
 
 
-def test_a_picture_in_many_pieces_is_whole(helper: Helper) -> None:
+def test_a_picture_in_many_pieces_is_complete(helper: Helper) -> None:
     whole = http_answer(200, NPY + PIXELS.tobytes())
     helper.routes["GET /v1/jobs/j1/result"] = [whole[i : i + 7] for i in range(0, len(whole), 7)]
     assert helper.job().result() == PIXELS.tobytes()
 
 
 @pytest.mark.parametrize(("status", "code"), [(409, "not_ready"), (409, "conflict"), (410, "gone")])
-def test_why_there_is_no_picture_is_told(helper: Helper, status: int, code: str) -> None:
+def test_the_reason_for_a_missing_picture_is_reported(helper: Helper, status: int, code: str) -> None:
     helper.routes["GET /v1/jobs/j1/result"] = helper.routes["GET /v1/jobs/j1/result?so_far=1"] = refusal(status, code)
     job = helper.job()
     with pytest.raises(HelperRefused) as caught:
@@ -685,7 +701,7 @@ def test_why_there_is_no_picture_is_told(helper: Helper, status: int, code: str)
             job.so_far_into(bytearray(60))
 
 
-def test_cancelling_twice_is_fine_and_a_cancel_that_fails_is_told(helper: Helper) -> None:
+def test_cancelling_twice_is_fine_and_a_failed_cancel_is_reported(helper: Helper) -> None:
     helper.routes["DELETE /v1/jobs/j1"] = http_answer(204)
     job = helper.job()
     job.cancel()
@@ -729,7 +745,7 @@ def test_a_failure_and_a_cancellation_are_raised(helper: Helper) -> None:
     with pytest.raises(JobFailed, match=r"^twice\\x1b — leave it$") as failed:
         seen.extend(helper.job().events())
     assert (failed.value.code, failed.value.exit_code, failed.value.next_step) == ("poisonous", 3, "leave it")
-    for why in (*wire.CANCELLED_WHY, "never heard of"):
+    for why in (*errors.CANCELLED_WHY, "never heard of"):
         helper.routes["GET /v1/jobs/j1/events"] = [STREAM, sse((1, "cancelled", {"why": why}))]
         with pytest.raises(JobCancelled, match="job") as cancelled:
             list(helper.job().events())
@@ -745,7 +761,7 @@ def attaches(helper: Helper) -> list[str | None]:
 
 @pytest.mark.parametrize("told_again", [True, False])
 @pytest.mark.parametrize("broken", [b"", b"id: 3\nevent: done\ndata: {}", b"id: 3\nevent: done\ndata: {}\n"])
-def test_a_broken_connection_is_made_anew_once_and_nothing_is_told_twice(
+def test_a_broken_connection_is_opened_once_more_and_no_event_comes_twice(
     helper: Helper, told_again: bool, broken: bytes
 ) -> None:
     answers = iter([[STREAM, sse(QUEUED, RUNNING), broken], [STREAM, sse(*([QUEUED, RUNNING] * told_again), DONE)]])
@@ -754,7 +770,7 @@ def test_a_broken_connection_is_made_anew_once_and_nothing_is_told_twice(
     assert attaches(helper) == [None, "2"]
 
 
-def test_events_without_numbers_are_told_too(helper: Helper) -> None:
+def test_events_without_numbers_arrive_too(helper: Helper) -> None:
     answers = iter([[STREAM, b"event: note\ndata: {}\n\n"], [STREAM, b"event: done\ndata: {}\n\n"]])
     helper.routes["GET /v1/jobs/j1/events"] = lambda _: next(answers)
     assert [event.name for event in helper.job().events()] == ["note", "done"]
@@ -769,7 +785,7 @@ def test_a_connection_that_breaks_twice_is_a_lost_helper(helper: Helper) -> None
     assert attaches(helper) == [None, "1"]
 
 
-def test_a_job_that_is_gone_when_the_connection_is_made_anew_is_a_lost_helper(helper: Helper) -> None:
+def test_a_job_that_is_gone_after_reconnecting_is_a_lost_helper(helper: Helper) -> None:
     answers = iter([[STREAM, sse(QUEUED)], refusal(404, "not_found")])
     helper.routes["GET /v1/jobs/j1/events"] = lambda _: next(answers)
     with pytest.raises(HelperLost, match="it is so"):
@@ -791,7 +807,7 @@ def test_a_helper_that_dies_while_it_dreams_is_a_lost_helper(helper: Helper) -> 
     assert next(events) == TOLD[0]
     more.set()
     helper.close()
-    with pytest.raises(HelperLost, match="nobody listens"):
+    with pytest.raises(HelperLost, match="no program listens"):
         next(events)
 
 
@@ -847,14 +863,14 @@ def test_closing_the_generator_closes_the_connection(helper: Helper) -> None:
     ],
     ids=["line", "comment", "data", "number", "huge number", "name", "no JSON", "no object", "no text"],
 )
-def test_an_event_that_makes_no_sense_is_a_lost_helper(helper: Helper, text: bytes) -> None:
+def test_a_senseless_event_is_a_lost_helper(helper: Helper, text: bytes) -> None:
     helper.routes["GET /v1/jobs/j1/events"] = [STREAM, text]
     with pytest.raises(HelperLost):
         list(helper.job().events())
     assert attaches(helper) == [None]
 
 
-def test_events_that_are_no_event_stream_are_a_lost_helper(helper: Helper) -> None:
+def test_an_answer_that_is_not_an_event_stream_is_a_lost_helper(helper: Helper) -> None:
     helper.routes["GET /v1/jobs/j1/events"] = http_answer(200, {})
     with pytest.raises(HelperLost, match="not an event stream"):
         list(helper.job().events())
@@ -1007,7 +1023,7 @@ def test_a_helper_is_started_apart_from_this_program_and_leaves_no_zombie(
         connect()
 
 
-def test_a_helper_that_fails_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_a_helper_that_fails_at_once_is_reported_with_its_last_output(tmp_path: Path) -> None:
     code = "import sys; print(*range(9), sep='\\n\\n'); sys.stdout.flush(); sys.exit('no module \\x1b named torch')"
     began = time.monotonic()
     with pytest.raises(
@@ -1020,13 +1036,13 @@ def test_a_helper_that_fails_at_once_is_told_with_its_last_words(tmp_path: Path)
     assert "\n" not in str(caught.value)
 
 
-def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_program_is_reported(tmp_path: Path) -> None:
     with pytest.raises(HelperNotStarted, match="No such file") as caught:
         connect(start=True, command=[str(tmp_path / "missing")])
     assert caught.value.log_lines == []
 
 
-def test_a_log_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_log_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     with pytest.raises(HelperNotStarted, match=r"could not be started: .*state is not a folder — ") as caught:
         connect(start=True, command=["/nowhere"])
@@ -1092,9 +1108,7 @@ def test_a_helper_that_fails_is_not_launched_again(tmp_path: Path) -> None:
     assert not (tmp_path / "seen").exists()
 
 
-def test_helpers_that_always_give_way_are_told_as_what_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_helpers_that_always_give_way_are_reported_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = r"^the helper ended because another helper ran, but none answered within 0\.5 s \(no helper is running\)"
     with pytest.raises(HelperNotStarted, match=seen):
         connect(start=True, command=python(""), wait_s=0.5)
@@ -1109,7 +1123,7 @@ def test_helpers_that_always_give_way_are_told_as_what_they_are(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only there a process can be asked for harmlessly")
-def test_a_helper_that_hangs_is_told_with_how_to_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_helper_is_reported_with_how_to_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "HELLO_S", 0.3)
     (tmp_path / "run").mkdir(mode=0o700)
     with (
@@ -1156,7 +1170,7 @@ def said(log: Path) -> str:
     return log.read_text() if log.exists() else ""
 
 
-def test_what_earlier_helpers_said_stays_and_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+def test_earlier_helpers_output_stays_and_is_not_attributed_to_this_one(tmp_path: Path) -> None:
     log = tmp_path / "state" / "helper-start.log"
     for words in ("one", "two"):
         with pytest.raises(HelperNotStarted) as caught:
@@ -1196,7 +1210,7 @@ def test_the_log_of_starts_does_not_grow_for_ever(tmp_path: Path, size: int, kep
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands in for Python")
-def test_what_is_started_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_command_starts_this_pythons_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "python"
     script.write_text('#!/bin/sh\necho "$@"\nexit 3\n')
     script.chmod(0o700)
@@ -1212,7 +1226,7 @@ def test_the_scrubbed_environment_is_a_copy() -> None:
     assert len(before) == 3
 
 
-def test_what_a_host_or_a_service_manager_sets_for_itself_is_not_handed_on() -> None:
+def test_variables_of_a_host_or_service_manager_are_not_passed_on() -> None:
     words = """PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE PYTHONINSPECT PYTHONSAFEPATH __PYVENV_LAUNCHER__
         LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT DYLD_LIBRARY_PATH DYLD_INSERT_LIBRARIES GI_TYPELIB_PATH GIO_MODULE_DIR
         GIO_EXTRA_MODULES GTK_PATH GTK_EXE_PREFIX GTK_DATA_PREFIX GTK_IM_MODULE_FILE GDK_PIXBUF_MODULE_FILE

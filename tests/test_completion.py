@@ -53,6 +53,7 @@ def completed(*words: str, cwd: Path, **environ: str) -> list[str]:
         (("dream", "--layer", ""), [one.name for one in LAYERS]),
         (("dream", "--preset", "sw"), ["swirls"]),
         (("presets", "ey"), ["eyes"]),
+        (("presets", "sa"), ["save"]),
         (("dream", "--device", "c"), ["cpu", "cuda", "cuda:0"]),
         (("bench", "--precision", ""), ["auto", "fp32", "bf16", "fp16"]),
         (("dream", "--weights", ""), ["oxford", "torchvision"]),
@@ -62,13 +63,15 @@ def completed(*words: str, cwd: Path, **environ: str) -> list[str]:
         (("weights", "fetch", ""), ["torchvision"]),
         (("looks", "--vary", "oct"), ["octaves=", "octave_scale="]),
         (("looks", "--preset", "mon"), ["monster"]),
+        (("looks", "--layer", "pool"), ["pool1", "pool2", "pool3", "pool4", "pool5"]),
+        (("channels", "relu5_"), ["relu5_1", "relu5_2", "relu5_3", "relu5_4"]),
     ],
 )
 def test_values_of_options_are_completed(tmp_path: Path, words: tuple[str, ...], follow: list[str]) -> None:
     assert completed(*words, cwd=tmp_path) == follow
 
 
-def test_a_preset_of_one_s_own_is_completed_and_a_broken_file_says_nothing(tmp_path: Path) -> None:
+def test_a_users_own_preset_is_completed_and_a_broken_file_prints_nothing(tmp_path: Path) -> None:
     own = tmp_path / "config" / "deepdream" / "config.yaml"
     own.parent.mkdir(parents=True)
     own.write_text("presets: {mine-alone: {description: mine, layers: pool3}}\n")
@@ -181,7 +184,7 @@ def test_bash_completes_at_the_first_tab(terminal: Any, user: UserFolders) -> No
 
 
 @posix
-def test_fish_is_told_what_follows(user: UserFolders, tmp_path: Path) -> None:
+def test_fish_completes_what_follows(user: UserFolders, tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "PATH": f"{user.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "dumb"}
     ask = 'complete -C "deepdream dream --layer pool"'
     done = subprocess.run(

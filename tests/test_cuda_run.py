@@ -54,7 +54,7 @@ def test_it_runs_on_a_cpu(tmp_path: Path) -> None:
         assert re.search(part, summary), part
 
 
-def test_it_goes_on_after_a_failure(tmp_path: Path) -> None:
+def test_it_continues_after_a_failure(tmp_path: Path) -> None:
     answer = run("--device", "cuda:63", "--quick", tmp_path)
     assert answer.returncode == 1
     found = stages(tmp_path)
@@ -67,7 +67,7 @@ def test_it_goes_on_after_a_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"), [((), "name a folder"), (("--fast", "x"), "--fast"), (("--device",), "--device")]
 )
-def test_a_wrong_call_is_told(arguments: tuple[str, ...], named: str) -> None:
+def test_a_wrong_call_is_reported(arguments: tuple[str, ...], named: str) -> None:
     answer = run(*arguments)
     assert answer.returncode != 0
     assert named in answer.stderr

@@ -40,7 +40,6 @@ from deepdream_core.doctor import (
 )
 from deepdream_core.doctor.check import Check, Finding, Repair, failing, outcome, passed, skipped
 from deepdream_core.doctor.run import JsonReport, TextReport, examine
-from deepdream_core.doctor.service_environment import service_environment
 from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.link import service_endpoint, wire
 from deepdream_core.link.endpoint import Endpoint, new_token
@@ -173,12 +172,12 @@ def _no_launcher(here: UserFolders, venv: Path) -> None:
     ("damage", "told"),
     [
         (_no_current, "app/current is missing"),
-        (_another_current, "current leads to two, the manifest says one"),
+        (_another_current, "current points to two, but the manifest names one"),
         (_no_python, "does not run"),
         (_empty, "does not run: "),
-        (_no_manifest, "an installation was begun and not finished"),
+        (_no_manifest, "an installation was not finished"),
         (_damaged_manifest, "could not be checked: .*manifest.json is damaged"),
-        (_another_manifest, "of an unknown kind"),
+        (_another_manifest, "an unknown format"),
         (_changed_launcher, "deepdream was changed"),
         (_no_launcher, "deepdream is missing"),
     ],
@@ -197,7 +196,7 @@ def test_another_version_than_the_installed_one_is_told(here: UserFolders) -> No
     installed(here, "0.0.9")
     found = program.check_program(here, __version__, runs())
     assert found.ok is False
-    assert found.what.startswith(f"0.0.9 is installed, and this is {__version__}")
+    assert found.what.startswith(f"0.0.9 is installed, but this is {__version__}")
 
 
 def test_what_an_interrupted_installation_left_is_told_when_it_is_old(here: UserFolders) -> None:
@@ -207,7 +206,7 @@ def test_what_an_interrupted_installation_left_is_told_when_it_is_old(here: User
     assert program.check_leftovers(here, time.time()).ok, "it may be under way"
     found = program.check_leftovers(here, time.time() + 4000)
     assert found.ok is False
-    assert found.what.endswith("holds what is not in use: half")
+    assert found.what.endswith("contains unused versions: half")
 
 
 def test_what_the_user_put_beside_the_program_is_no_finding(here: UserFolders) -> None:
@@ -223,7 +222,7 @@ def test_the_manifest_of_a_newer_installer_is_told_as_such(here: UserFolders) ->
     record = here.data / "manifest.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"manifest": 2}))
     found = outcome(Check("program", lambda: program.check_program(here, __version__, runs())))
-    assert "was written by a newer DeepDream" in found.what
+    assert "a newer DeepDream wrote" in found.what
     assert "deepdream doctor" in found.fix
 
 
@@ -253,7 +252,7 @@ def test_a_command_that_may_not_be_run_is_told(here: UserFolders) -> None:
     installed(here)
     here.launcher.chmod(0o644)
     assert program.check_command(here) == failing(
-        "~/.local/bin/deepdream cannot be run", f"`chmod 755 '{here.launcher}'`"
+        "~/.local/bin/deepdream is not executable", f"`chmod 755 '{here.launcher}'`"
     )
 
 
@@ -361,9 +360,9 @@ def test_memory_for_a_large_photo() -> None:
 
     assert told("cpu", 5e9, 5e9).ok
     assert told("cuda:0", 3e9, 2e9).ok
-    assert told("cpu", 3e9, 3e9).what == "a photo of 24 megapixels needs 4.0 GB in memory, 3.0 GB are free"
-    assert told("cuda:0", 1e9, 9e9).what == "a photo of 24 megapixels needs 2.5 GB on cuda:0, 1.0 GB are free"
-    assert told("cuda:0", 9e9, 1e9).what == "a photo of 24 megapixels needs 1.5 GB in memory, 1.0 GB are free"
+    assert told("cpu", 3e9, 3e9).what == "a photo of 24 megapixels needs 4.0 GB in memory, but only 3.0 GB are free"
+    assert told("cuda:0", 1e9, 9e9).what == "a photo of 24 megapixels needs 2.5 GB on cuda:0, but only 1.0 GB are free"
+    assert told("cuda:0", 9e9, 1e9).what == "a photo of 24 megapixels needs 1.5 GB in memory, but only 1.0 GB are free"
 
 
 def test_other_folders_in_the_service_s_environment_are_told(tmp_path: Path) -> None:
@@ -373,24 +372,20 @@ def test_other_folders_in_the_service_s_environment_are_told(tmp_path: Path) -> 
     other = {**own, "config.yaml": tmp_path / "mine.yaml"}
     found = computing.check_same_folders(there, other, is_service=True)
     assert found.ok is False
-    assert found.what.startswith(f"the service looks for config.yaml at {own['config.yaml']}, this terminal at ")
+    assert found.what.startswith(f"the service looks for config.yaml at {own['config.yaml']}, but this terminal at ")
 
 
 def test_the_service_s_environment_is_what_systemd_says(tmp_path: Path) -> None:
     script = """#!/bin/sh
     case "$*" in
     *show-environment) printf '%s\\n' HOME=/home/me PATH=/usr/bin "NAME=$'J\\\\303\\\\266rg \\\\'M\\\\''" ;;
-    *"--property=Environment --value deepdream-helper.service") echo 'XDG_DATA_HOME=/d "A=b c"' ;;
+    *show*) printf '%s\\n' Id=deepdream-helper.service 'Environment=XDG_DATA_HOME=/d "A=b c"' ;;
     *) exit 1 ;;
     esac
     """
     laid({}, tmp_path / "systemctl", script, 0o755)
-    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "LD_LIBRARY_PATH": "/opt/gimp", "SHELL_ONLY": "1"}
-    found, is_service = service_environment(environ, True, runs(environ))
-    assert is_service
+    found = Systemd(runs({"PATH": f"{tmp_path}:{os.environ['PATH']}"})).helper_environment()
     assert found == {"HOME": "/home/me", "PATH": "/usr/bin", "NAME": "Jörg 'M'", "XDG_DATA_HOME": "/d", "A": "b c"}
-    found, is_service = service_environment(environ, False, runs(environ))
-    assert (found, is_service) == ({"PATH": environ["PATH"], "SHELL_ONLY": "1"}, False)
 
 
 # --- drop folders
@@ -439,7 +434,7 @@ def test_a_file_in_the_drop_folder_s_place_and_a_full_disk_are_told(tmp_path: Pa
     assert looked_into(tmp_path / "file").what.endswith("is a file, not a folder")
     with another_disk(tmp_path / "small") as disk:
         found = looked_into(disk)
-        assert found.what == f"{disk} on tmpfs: 0.00 GB are free, 1 GB should be"
+        assert found.what == f"{disk} on tmpfs: 0.00 GB free, but 1 GB needed"
 
 
 def as_ordinary(*command: str) -> list[str]:
@@ -479,7 +474,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_opened_again(tmp_path: Path
     closed.chmod(0o500)
     closed = Path(os.path.normpath(closed))
     what, fix, events, after = in_python(UNUSABLE, str(tmp_path / "drop"), before=as_ordinary())
-    assert what == f"False {closed} cannot be read or written"
+    assert what == f"False cannot read or write {closed}"
     assert fix == f"`chmod u+rwx {closed}`"
     assert events == ("None" if part == "." else "True")
     assert after == "True"
@@ -488,12 +483,12 @@ def test_a_folder_that_cannot_be_written_is_told_and_opened_again(tmp_path: Path
 def test_events_arrive_and_nothing_is_left(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     before = listing(tmp_path)
-    assert folders.check_events(tmp_path, ".canary") == passed("they arrive")
+    assert folders.check_events(tmp_path, ".canary") == passed("changes arrive")
     assert listing(tmp_path) == before
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "a")
-    assert folders.check_events(link, ".canary") == passed("they arrive")
-    assert folders.check_events(tmp_path / "none", ".canary") == skipped("the folder is not there")
+    assert folders.check_events(link, ".canary") == passed("changes arrive")
+    assert folders.check_events(tmp_path / "none", ".canary") == skipped("the folder does not exist")
 
 
 LIMITED = """
@@ -521,7 +516,7 @@ def test_when_inotify_has_no_room_both_checks_say_so(tmp_path: Path, what: str) 
     assert events.startswith(f"False out of inotify {what} (fs.inotify.max_user_{what} is ")
     assert f"`sudo sysctl fs.inotify.max_user_{what}=" in remedy
     needed = {"watches": 3, "instances": 1}[what]
-    assert room == f"False 0 of 0 {what} are used, {needed} are needed for the drop folders"
+    assert room == f"False 0 of 0 {what} are in use, but the drop folders need {needed}"
     assert f"fs.inotify.max_user_{what}=" in fix
 
 
@@ -566,10 +561,10 @@ def test_room_on_disks(tmp_path: Path) -> None:
     assert not (tmp_path / "not").exists()
     with another_disk(tmp_path / "small") as disk:
         assert space.check_space({"state": tmp_path, "data": disk / "deepdream"}) == failing(
-            f"data: 1 MB are free in {disk}, 300 MB should be", "free some space"
+            f"data: 1 MB free in {disk}, but 300 MB needed", "free some space"
         )
     with another_disk(tmp_path / "few", "size=900m,nr_inodes=50") as disk:
-        assert re.match(r"data: \d+ more files fit", space.check_space({"data": disk}).what)
+        assert re.match(r"data: only \d+ more files fit", space.check_space({"data": disk}).what)
 
 
 # --- the helper
@@ -577,7 +572,7 @@ def test_room_on_disks(tmp_path: Path) -> None:
 
 def test_no_helper_is_no_fault_and_none_is_started(tmp_path: Path) -> None:
     found = reach.check_helper(tmp_path / "run" / "endpoint.json", None, __version__)
-    assert found == skipped("none runs; programs start one when they need it")
+    assert found == skipped("not running; programs start it when they need it")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -595,7 +590,7 @@ def test_a_running_helper_and_one_of_another_version(tmp_path: Path) -> None:
     with running_helper(tmp_path / "helper") as helper:
         file, endpoint = helper.endpoint_file, helper.endpoint
         assert reach.check_helper(file, None, __version__) == passed(
-            f"{__version__}, process {endpoint.pid} at port {endpoint.port}"
+            f"{__version__}, process {endpoint.pid} on port {endpoint.port}"
         )
         none = tmp_path / "none.json"
         by_service = prepared(tmp_path, endpoint.port, endpoint.token)
@@ -603,14 +598,14 @@ def test_a_running_helper_and_one_of_another_version(tmp_path: Path) -> None:
         assert reach.check_port(none, by_service, 0, "again") == passed(f"the helper has {endpoint.port}")
         assert reach.check_port(file, None, endpoint.port, "again") == passed(f"the helper has {endpoint.port}")
         assert reach.check_helper(none, by_service, "9.9").what == (
-            f"the service's helper is of version {__version__}, and this is 9.9"
+            f"the service's helper is version {__version__}, but this is 9.9"
         )
         stranger = prepared(tmp_path, endpoint.port, new_token())
         found = reach.check_helper(none, stranger, __version__)
         assert found.ok is False
         assert "does not know the helper's token" in found.what
         old = reach.check_helper(file, None, "9.9")
-        assert old.what.startswith(f"a helper of version {__version__} runs (process {endpoint.pid} ")
+        assert old.what.startswith(f"a helper of version {__version__} is running (process {endpoint.pid} ")
         assert old.repair is not None
         old.repair.do()
         assert helper.process.wait(60) == 0
@@ -655,9 +650,9 @@ def test_a_stranger_at_the_helper_s_port_is_told(tmp_path: Path, stranger: int) 
     assert "another program listens there" in helper.what
     port = reach.check_port(none, by_service, 0, "`python3 install service`")
     assert re.fullmatch(rf"another program has port {stranger}: .+, process {os.getpid()}", port.what)
-    assert port.fix == "end that program, or `python3 install service` to have another port"
+    assert port.fix == "stop that program, or `python3 install service` to get another port"
     chosen = reach.check_port(none, None, stranger, "again")
-    assert (chosen.ok, chosen.fix) == (False, "end that program, or set another helper.port in config.yaml")
+    assert (chosen.ok, chosen.fix) == (False, "stop that program, or set another helper.port in config.yaml")
 
 
 @pytest.mark.parametrize("says", [None, b"", b"SSH-2.0-OpenSSH_9\r\n"])
@@ -718,7 +713,7 @@ def test_a_port_at_which_nobody_listens(tmp_path: Path) -> None:
     by_service = prepared(tmp_path, port, new_token())
     none = tmp_path / "none.json"
     assert reach.check_helper(none, by_service, __version__) == failing(
-        f"nobody listens at the service's port {port}", "`deepdream service start`"
+        f"nothing listens on the service's port {port}", "`deepdream service start`"
     )
     assert reach.check_port(none, None, port, "again").ok
     assert reach.check_port(none, None, 0, "again").ok is None
@@ -758,7 +753,7 @@ def test_unit_files_that_were_changed_or_are_missing_are_told(here: UserFolders)
     wants.parent.mkdir()
     wants.symlink_to(here.units / UNITS[0])
     record = recorded(here, {"service": {"files": files, "links": {str(wants): str(here.units / UNITS[0])}}})
-    assert service.check_unit_files(record, here.units, "again") == passed("3 as they were written")
+    assert service.check_unit_files(record, here.units, "again") == passed("3 unchanged")
     (here.units / UNITS[2]).write_text("[Unit]\nDescription=mine\n")
     assert service.check_unit_files(record, here.units, "again") == failing(
         f"{here.units / UNITS[2]} was changed", "again"
@@ -796,7 +791,7 @@ def systemctl(folder: Path, **state: str) -> Callable[..., Answer]:
         (
             0,
             {"ActiveState": "failed", "Result": "service-start-limit-hit"},
-            "it failed too often and is not started any more (service-start-limit-hit)",
+            "it failed too often, so systemd no longer starts it (service-start-limit-hit)",
             [
                 "reset-failed deepdream-helper.service",
                 "reset-failed deepdream-helper.socket",
@@ -812,26 +807,26 @@ def systemctl(folder: Path, **state: str) -> Callable[..., Answer]:
         (
             2,
             {"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "2"},
-            "it ended for a configuration that it cannot use",
+            "it stopped because config.yaml is invalid",
             None,
         ),
         (
             2,
             {"ActiveState": "inactive"},
-            "it does not run (inactive)",
+            "it is not running (inactive)",
             ["reset-failed deepdream-watch.service", "start deepdream-watch.service"],
         ),
         (2, {"UnitFileState": "disabled"}, "it does not start at login", ["enable deepdream-watch.service"]),
-        (2, {"NeedDaemonReload": "yes"}, "systemd has not read its file as it is now", ["daemon-reload"]),
-        (2, {"LoadState": "not-found"}, "systemd has not read its file as it is now", ["daemon-reload"]),
+        (2, {"NeedDaemonReload": "yes"}, "systemd has not reloaded its unit file", ["daemon-reload"]),
+        (2, {"LoadState": "not-found"}, "systemd has not reloaded its unit file", ["daemon-reload"]),
         (2, {"LoadState": "masked"}, "it is masked", None),
-        (2, {"ActiveState": "activating", "SubState": "auto-restart"}, "it ends again and again", None),
+        (2, {"ActiveState": "activating", "SubState": "auto-restart"}, "it keeps crashing and restarting", None),
     ],
 )
 def test_a_unit_s_state_is_told_and_mended(
     tmp_path: Path, unit: int, state: dict[str, str], told: str | None, repaired: list[str] | None
 ) -> None:
-    found = service.check_unit(UNITS[unit], Systemd(systemctl(tmp_path, **state)))
+    found = service.check_unit(UNITS[unit], service.Units(Systemd(systemctl(tmp_path, **state))))
     assert found.ok is (told is None), found
     if told is None:
         return
@@ -843,12 +838,28 @@ def test_a_unit_s_state_is_told_and_mended(
         assert (tmp_path / "told").read_text().splitlines() == [f"--user {words}" for words in repaired or ()]
 
 
+def test_systemd_is_asked_once_for_all_units_and_again_after_a_repair(tmp_path: Path) -> None:
+    answer, asked = systemctl(tmp_path, UnitFileState="disabled"), []
+
+    def run(*command: str, within_s: float = 30.0) -> Answer:
+        asked.append(command[2])
+        return answer(*command)
+
+    units = service.Units(Systemd(run))
+    found = [service.check_unit(unit, units) for unit in UNITS]
+    assert asked == ["show"]
+    assert found[0].repair is not None
+    found[0].repair.do()
+    service.check_unit(UNITS[0], units)
+    assert asked == ["show", "enable", "show"]
+
+
 def test_a_service_manager_that_does_not_answer_is_told(tmp_path: Path) -> None:
     text = "#!/bin/sh\necho 'Failed to connect to user scope bus via local transport: No such file' >&2; exit 1\n"
     laid({}, tmp_path / "systemctl", text, 0o755)
     for path, what in ((f"{tmp_path}:{os.environ['PATH']}", "no user manager answers"), ("/nowhere", "no systemd")):
-        manager = Systemd(runs({"PATH": path}))
-        found = outcome(Check("unit", lambda manager=manager: service.check_unit(UNITS[0], manager)))  # type: ignore[misc]
+        units = service.Units(Systemd(runs({"PATH": path})))
+        found = outcome(Check("unit", partial(service.check_unit, UNITS[0], units)))
         assert found.ok is False
         assert what in found.what
 
@@ -877,7 +888,7 @@ def test_the_managers_of_other_systems_are_believed(tmp_path: Path) -> None:
     for name in ("launchctl", "schtasks"):
         laid({}, tmp_path / name, "#!/bin/sh\necho no such service >&2; exit 113\n", 0o755)
     run = runs({"PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    for manager in (Launchd(run, tmp_path, 501), Tasks(run)):
+    for manager in (Launchd(run, tmp_path, "gui/501"), Tasks(run)):
         found = service.check_part(manager.parts()[0])
         assert found.ok is False
         assert (found.what, found.fix) == ("it is not installed", service_parts.INSTALL)
@@ -937,13 +948,13 @@ def _said(name: str, text: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (_older, f"the plug-in is of version 0.0.9, and this is {__version__}"),
+        (_older, f"the plug-in is version 0.0.9, but this is {__version__}"),
         (_gone(plug_ins.FACTS), "deepdream.json is missing"),
         (_said(plug_ins.FACTS, "{"), "deepdream.json is damaged"),
         (_gone(plug_ins.PROGRAM), "deepdream.py is missing"),
-        (lambda into: (into / plug_ins.PROGRAM).chmod(0o644), "deepdream.py may not be run, so GIMP passes it over"),
+        (lambda into: (into / plug_ins.PROGRAM).chmod(0o644), "deepdream.py is not executable, so GIMP ignores it"),
         (_gone("link/wire.py"), "link/wire.py is missing"),
-        (_said("link/client.py", "# older\n"), "link/client.py is another than this program's"),
+        (_said("link/client.py", "# older\n"), "link/client.py differs from this program's copy"),
         (shutil.rmtree, "this GIMP has no plug-in yet"),
     ],
 )
@@ -964,7 +975,7 @@ def test_a_plug_in_without_its_pictures_is_told(tmp_path: Path, monkeypatch: pyt
     assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").ok
     (into / "thumbnails" / "fur.png").write_bytes(b"feathers")
     told = gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").what
-    assert told == "thumbnails/fur.png is another than this program's"
+    assert told == "thumbnails/fur.png differs from this program's copy"
     shutil.rmtree(into / "thumbnails")
     assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").what == "thumbnails/fur.png is missing"
 
@@ -974,7 +985,9 @@ def test_a_plug_in_that_was_told_something_else_is_told(tmp_path: Path) -> None:
     facts = {**FACTS, "service": {"host": "127.0.0.1", "port": 6, "token": "a"}}
     found = gimp.check_plug_in(tmp_path / "3.0", True, facts, None, "again")
     assert found == failing("the plug-in's service is out of date", "again")
-    assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").what.endswith("not there: /gone/python")
+    assert gimp.check_plug_in(tmp_path / "3.0", True, FACTS, None, "again").what.endswith(
+        "does not exist: /gone/python"
+    )
 
 
 def test_files_of_a_plug_in_that_differ_from_the_manifest_are_told(here: UserFolders, tmp_path: Path) -> None:
@@ -1018,8 +1031,8 @@ def test_a_check_that_crashes_or_hangs_is_told_and_the_others_go_on() -> None:
         end.set()
     assert out.getvalue().splitlines() == [
         "✗ a: could not be checked: ZeroDivisionError: so it is — run `python3 install` again in DeepDream's clone",
-        "✗ b: could not be checked: no answer within 0.1 s — try again when the machine has less to do; "
-        "if it stays, a disk, a share or a program there hangs",
+        "✗ b: the check did not finish within 0.1 s — try again when the machine is less busy; "
+        "if this persists, a disk, share or program is hanging",
         "✓ c: fine",
         "2 checks failed",
     ]
@@ -1041,7 +1054,7 @@ def test_behind_one_trouble_there_may_be_another(tmp_path: Path) -> None:
 
     out = io.StringIO()
     assert examine([Check("unit", look)], TextReport(out), repair=True) == 0
-    assert out.getvalue().splitlines()[-2:] == ["✓ unit: runs", "all is well"]
+    assert out.getvalue().splitlines()[-2:] == ["✓ unit: runs", "all checks passed"]
     assert "fixing unit: enabled" in out.getvalue()
     assert "fixing unit: started" in out.getvalue()
 
@@ -1093,7 +1106,7 @@ def test_what_was_mended_is_in_the_json(tmp_path: Path) -> None:
     out = io.StringIO()
     assert examine([Check("drop folder", lambda: looked_into(root))], JsonReport(out), repair=True) == 0
     told = json.loads(out.getvalue())
-    assert told["mended"] == [{"check": "drop folder", "did": f"make {root}", "trouble": ""}]
+    assert told["mended"] == [{"check": "drop folder", "did": f"create {root}", "trouble": ""}]
     assert [(one["check"], one["ok"]) for one in told["checks"]] == [("drop folder", True)]
 
 
@@ -1155,7 +1168,7 @@ def test_nothing_is_changed_and_each_check_has_a_line(own: dict[str, str], tmp_p
         "port",        "unit files", *(["lingering"] if sys.platform == "linux" else []), "GIMP 3.0",
     ]  # fmt: skip
     assert answer.returncode == 0, answer.stdout
-    assert lines[-1] == "all is well"
+    assert lines[-1] == "all checks passed"
 
 
 def test_what_is_wrong_is_counted_and_told_as_json(own: dict[str, str], tmp_path: Path, stranger: int) -> None:
@@ -1184,8 +1197,8 @@ def test_a_bad_configuration_is_told_with_its_file_and_the_rest_is_checked(own: 
     bad.write_text("dream: {octave: 3}\n")
     answer = doctor(own)
     assert f"✗ config.yaml: {bad}: dream.octave: unknown key — did you mean octaves?" in answer.stdout
-    assert "– torch: config.yaml says what to compute with, and is not valid" in answer.stdout
-    assert "– drop folder: config.yaml names them, and is not valid" in answer.stdout
+    assert "– torch: config.yaml, which names the device, is not valid" in answer.stdout
+    assert "– drop folder: config.yaml, which names the folders, is not valid" in answer.stdout
     assert answer.returncode == answer.stdout.count("✗ ") == 1
 
 
@@ -1199,7 +1212,7 @@ def test_a_configuration_that_cannot_be_read_to_its_end_is_given_up(
     config, found = all_checks._config(fifo)
     os.close(os.open(fifo, os.O_WRONLY))  # lets go who still reads
     assert config is None
-    assert found.what == "could not be checked: no answer within 0.3 s"
+    assert found.what == "the check did not finish within 0.3 s"
 
 
 @pytest.mark.parametrize("names", [["yaml"], ["psutil", "watchdog", "numpy", "PIL", "h11"]])
@@ -1215,7 +1228,7 @@ def test_with_broken_packages_each_check_still_has_its_line(
     told = json.loads(answer.stdout)
     found = {check["check"]: check for check in told["checks"]}
     first = next(name for name in packages.NAMES if name in names)
-    assert found["packages"]["what"].startswith(f"{first} cannot be loaded: ImportError: libfoo.so.1")
+    assert found["packages"]["what"].startswith(f"cannot load {first}: ImportError: libfoo.so.1")
     assert len(found) > 12
     assert found["config.yaml"]["ok"] is ("yaml" not in names)
     assert answer.returncode == told["failed"] == [check["ok"] for check in told["checks"]].count(False)
@@ -1248,7 +1261,7 @@ def test_fix_mends_what_it_names_and_looks_again(own: dict[str, str], tmp_path: 
     answer = doctor(own, "--fix")
     assert answer.returncode == 0, answer.stdout
     lines = [line for line in answer.stdout.splitlines() if "drop folder" in line]
-    assert lines[0].startswith("✗ drop folder: ~/DeepDream/out cannot be read or written — `chmod u+rwx ")
+    assert lines[0].startswith("✗ drop folder: cannot read or write ~/DeepDream/out — `chmod u+rwx ")
     assert lines[1] == f"  fixing drop folder: chmod u+rwx {out}"
     assert lines[2].startswith("✓ drop folder: ~/DeepDream on ")
     after = listing(tmp_path / "home")
@@ -1272,7 +1285,7 @@ def test_a_unit_that_failed_says_why_as_its_program_said(tmp_path: Path) -> None
         "Starting …\nerror: /j: the journal cannot be used — make that file writable\nFailed with result 'exit-code'."
     )
     laid({}, tmp_path / "journalctl", f'#!/bin/sh\necho "$@" >> "{tmp_path}/asked"\ncat <<END\n{said}\nEND\n', 0o755)
-    found = service.check_unit(UNITS[2], Systemd(asked))
+    found = service.check_unit(UNITS[2], service.Units(Systemd(asked)))
     assert found.what == "it failed (exit-code): /j: the journal cannot be used"
     assert found.fix == "make that file writable, then `deepdream service start`"
     assert f"--unit={UNITS[2]}" in (tmp_path / "asked").read_text()

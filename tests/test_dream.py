@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import PHOTOGRAPHS, photograph
-from dreaming import collected, overflowing, taking_turns
+from dreaming import collected, norms, overflowing, taking_turns
 from skimage import color
 
 from deepdream_core.config import load_config
@@ -19,9 +19,11 @@ from deepdream_core.engine.dream import balanced, dream
 from deepdream_core.engine.engine import Engine
 from deepdream_core.engine.gradient import TiledGradient
 from deepdream_core.engine.limit import difference_to, move_
+from deepdream_core.engine.objectives.norm import Norm
 from deepdream_core.engine.vgg19 import Vgg19
 from deepdream_core.errors import NumericError, PictureError
-from deepdream_core.settings import EARLIER, DreamSettings, EngineSettings
+from deepdream_core.machine_settings import EngineSettings
+from deepdream_core.settings import EARLIER, DreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,7 +34,12 @@ if TYPE_CHECKING:
     from deepdream_core.engine.weights import Weights
 
 CPU = torch.device("cpu")
-WAYS: list[dict[str, Any]] = [{"natural": 0.0, "soft_limit": False}, {}, {"keep_colours": True}, {"pooling": "average"}]
+WAYS: list[dict[str, Any]] = [
+    {"natural": 0.0, "soft_limit": False},
+    {},
+    {"keep_colours": True},
+    {"pooling": "average"},
+]
 in_every_way = pytest.mark.parametrize("way", WAYS, ids=["plain", "natural", "keep_colours", "average"])
 
 
@@ -68,14 +75,14 @@ def test_the_result_excites_the_layer_judged_in_fp32(oxford: Weights, dtype: tor
     picture = photograph("coffee")
     result, _ = dreamed(oxford, picture, quick(iterations=10), dtype=dtype)
     judge = TiledGradient(Vgg19(oxford, ["relu3_1"], CPU, torch.float32))
-    assert judge(result, {"relu3_1": 1.0}).objective > 1.5 * judge(picture, {"relu3_1": 1.0}).objective
+    assert judge(result, norms({"relu3_1": 1.0})).objective > 1.5 * judge(picture, norms({"relu3_1": 1.0})).objective
 
 
 def test_half_precision_reaches_the_same_objective(oxford: Weights) -> None:
     picture, settings = photograph("rocket"), quick(layers={"pool4": 1.0}, iterations=5)
     judge = TiledGradient(Vgg19(oxford, ["pool4"], CPU, torch.float32))
     reached = [
-        judge(dreamed(oxford, picture, settings, dtype=dtype)[0], {"pool4": 1.0}).objective
+        judge(dreamed(oxford, picture, settings, dtype=dtype)[0], norms({"pool4": 1.0})).objective
         for dtype in (torch.float32, torch.bfloat16)
     ]
     assert reached[1] == pytest.approx(reached[0], rel=0.05)
@@ -416,11 +423,11 @@ def test_a_mask_that_dreams_share_is_left_alone() -> None:
 def test_equal_weights_move_the_picture_equally(oxford: Weights) -> None:
     picture = photograph("astronaut")
     gradient_of = TiledGradient(Vgg19(oxford, ["relu2_1", "pool4"], CPU, torch.float32))
-    coefficients = balanced({"relu2_1": 1.0, "pool4": 2.0}, picture, gradient_of)
+    coefficients = balanced([Norm("relu2_1"), Norm("pool4", 2.0)], picture, gradient_of)
     pulls = {}
-    for name in coefficients:
-        alone = gradient_of(picture, {other: coefficients[other] * (other == name) for other in coefficients})
-        pulls[name] = float(alone.tensor.norm()) * alone.objective
+    for each, coefficient in coefficients.items():
+        alone = gradient_of(picture, {each: coefficient})
+        pulls[each.layer.name] = float(alone.tensor.norm()) * alone.objective
     assert pulls["pool4"] == pytest.approx(2 * pulls["relu2_1"], rel=1e-3)
 
 

@@ -21,6 +21,7 @@ import fidelity_sources
 import numpy as np
 import plugin_folder
 import pytest
+import yaml
 from gimp_root import SERIES, Gimp, GimpRoot, Result, root_or_skip, start_gimp
 from helper_process import Helper, running_helper, until
 
@@ -214,7 +215,7 @@ def test_values_beyond_white_and_black_survive(places: Session) -> None:
     assert told["largest"] > 3
 
 
-def test_a_profile_is_kept_and_so_are_the_colours_it_stands_for(places: Session) -> None:
+def test_a_profile_and_its_colours_are_kept(places: Session) -> None:
     told = places["profile"]
     assert told["status"] == "success", told
     assert told["kept"]
@@ -228,10 +229,10 @@ def test_a_picture_is_dreamed_in_its_own_encoding(places: Session) -> None:
     assert told["alike_after"], "the same numbers dream alike, whatever colours they stand for"
 
 
-def test_a_new_layer_lies_right_above_its_layer_and_is_named_after_the_preset(places: Session) -> None:
+def test_a_new_layer_is_right_above_its_layer_and_has_the_presets_name(places: Session) -> None:
     told = places["above"]
     assert told["status"] == "success", told
-    assert told["names"] == ["top", "DeepDream – eyes", "photo", "below"]
+    assert told["names"] == ["top", "DeepDream – eyes, seed 0", "photo", "below"]
     assert told["aligned"]
     assert told["layer_same"]
     assert (told["inside"] > 0.9, told["outside"]) == (True, 0)
@@ -240,36 +241,36 @@ def test_a_new_layer_lies_right_above_its_layer_and_is_named_after_the_preset(pl
 def test_a_new_layer_stays_in_its_layers_group(places: Session) -> None:
     told = places["above_in_a_group"]
     assert told["status"] == "success", told
-    assert told["names"] == ["DeepDream – eyes", "photo"]
+    assert told["names"] == ["DeepDream – eyes, seed 0", "photo"]
     assert (told["aligned"], told["layer_same"], told["inside"] > 0.9) == (True, True, True)
 
 
 def test_a_masks_new_layer_is_its_layer_with_a_dreamed_mask(places: Session) -> None:
     told = places["above_masked"]
     assert told["status"] == "success", told
-    assert told["names"] == ["DeepDream – eyes", "photo"]
+    assert told["names"] == ["DeepDream – eyes, seed 0", "photo"]
     assert (told["mask_same"], told["layer_same"], told["inside"] > 0.9) == (True, True, True)
 
 
 def test_strength_0_on_a_new_layer_is_a_copy(places: Session) -> None:
     told = places["above_with_strength_0"]
     assert told["status"] == "success", told
-    assert told["names"] == ["DeepDream – classic", "photo"]
+    assert told["names"] == ["DeepDream – classic, seed 0", "photo"]
     assert told["layer_same"]
 
 
-def test_a_layers_filters_stay_and_a_person_is_told(places: Session) -> None:
+def test_a_layers_filters_stay_and_a_message_says_so(places: Session) -> None:
     told = places["filters"]
     assert told["status"] == "success", told
     assert (told["inside"] > 0.9, told["filters"]) == (True, 1)
-    assert places.stderr.count("The layer has filters; DeepDream changed the pixels beneath them.") == 1
+    assert places.stderr.count("The layer has filters; DeepDream changed the pixels below them.") == 1
 
 
-def test_a_new_layer_has_no_filters_and_a_person_is_told(places: Session) -> None:
+def test_a_new_layer_has_no_filters_and_a_message_says_so(places: Session) -> None:
     told = places["filters_above"]
     assert told["status"] == "success", told
     assert (told["filters"], told["new_filters"], told["layer_same"]) == (1, 0, True)
-    assert places.stderr.count("The layer has filters; the new layer shows the pixels beneath them.") == 1
+    assert places.stderr.count("The layer has filters; the new layer shows the pixels below them.") == 1
 
 
 # --- scripts and last values ------------------------------------------------------------------------------------
@@ -335,19 +336,19 @@ def squatters(place: Place) -> Iterator[None]:
 def test_python_fu_calls_it_with_all_arguments(calls: Session) -> None:
     told = calls["python_fu"]
     assert told["status"] == "success", told
-    assert told["names"] == ["DeepDream – fur", "photo"]
+    assert told["names"] == ["DeepDream – fur, seed 11", "photo"]
     assert told["inside"] > 0.9
 
 
 def test_script_fu_calls_it_with_all_arguments_and_gets_the_same(calls: Session) -> None:
     told = calls["script_fu"]
     assert told["status"] == "success", told
-    assert told["names"] == ["DeepDream – fur", "photo"]
+    assert told["names"] == ["DeepDream – fur, seed 11", "photo"]
     assert told["inside"] > 0.9
     assert told["as_python_fu"]
 
 
-def test_a_script_for_fewer_arguments_without_their_names_goes_on_working(calls: Session) -> None:
+def test_a_script_with_fewer_unnamed_arguments_continues_to_work(calls: Session) -> None:
     told = calls["by_their_places"]
     assert told["status"] == "success", told
     assert told["as_named"]
@@ -362,14 +363,14 @@ def test_the_last_values_are_used_again(calls: Session) -> None:
     told = calls["last_values"]
     assert told["first"] == "success"
     assert told["status"] == "success", told
-    assert told["names"] == ["DeepDream – eyes", "photo"]
+    assert told["names"] == ["DeepDream – eyes, seed 0", "photo"]
 
 
 def test_without_a_display_no_window_opens(calls: Session) -> None:
     told = calls["without_a_display"]
     assert told["display"] is None
     assert told["status"] == "success", told
-    assert told["names"] == ["DeepDream – eyes", "photo"]
+    assert told["names"] == ["DeepDream – eyes, seed 0", "photo"]
 
 
 def test_a_picture_that_never_reached_the_canvas_comes_as_a_new_layer(calls: Session, kept: dict[str, bytes]) -> None:
@@ -393,7 +394,7 @@ def test_what_has_reached_the_canvas_is_forgotten(calls: Session, place: Place) 
     assert not [job for job in place.helper.status()["jobs"] if job["state"] == "done"]
 
 
-def test_checking_the_installation_tells_versions_and_device(calls: Session, root: GimpRoot) -> None:
+def test_checking_the_installation_shows_versions_and_device(calls: Session, root: GimpRoot) -> None:
     assert calls["checked"]["status"] == "success", calls["checked"]
     assert f"Plug-in {plugin_folder.FACTS.version} in GIMP {root.series}." in calls.stderr
     assert f"Helper {plugin_folder.FACTS.version}, port " in calls.stderr
@@ -401,7 +402,7 @@ def test_checking_the_installation_tells_versions_and_device(calls: Session, roo
     assert "weights oxford" in calls.stderr
 
 
-def test_checking_the_installation_tells_what_is_missing(calls: Session) -> None:
+def test_checking_the_installation_shows_what_is_missing(calls: Session) -> None:
     assert calls["checked without a helper"]["status"] == "success"
     assert "✗ DeepDream is no longer installed: /nowhere/bin/python is missing." in calls.stderr
     assert "deepdream.json cannot be read" in calls["checked without deepdream.json"]["text"]
@@ -411,20 +412,20 @@ def test_checking_the_installation_tells_what_is_missing(calls: Session) -> None
 
 
 REFUSED = {
-    "a group": "A layer group has no pixels of its own. Select a layer in it.",
     "a channel": "DeepDream works on layers, not on channels. Select a layer.",
     "the selection itself": "DeepDream works on layers, not on channels. Select a layer.",
     "an indexed image": "The image has indexed colours. Choose Image ▸ Mode ▸ RGB.",
-    "a locked layer": "The layer's pixels are locked. Unlock them in the Layers dialog.",
-    "the mask of a locked layer": "The layer's pixels are locked. Unlock them in the Layers dialog.",
-    "two layers": "DeepDream works on one layer. Select one layer.",
-    "no layer": "DeepDream works on one layer. Select one layer.",
+    "a locked layer": "The pixels of “photo” are locked. Unlock them in the Layers dialog.",
+    "one of several layers locked": "The pixels of “sky” are locked. Unlock them in the Layers dialog.",
+    "a layer in a locked group": "The pixels of “things” are locked. Unlock them in the Layers dialog.",
+    "the mask of a locked layer": "The pixels of “photo” are locked. Unlock them in the Layers dialog.",
+    "no layer": "No layer is selected. Select one or more layers.",
     "a selection beside the layer": "The selection does not touch this layer. Select a part of it, or clear the selection.",
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_it_does_not_work_on_gets_a_sentence(calls: Session, name: str) -> None:
+def test_an_unsupported_drawable_gets_a_message(calls: Session, name: str) -> None:
     told = calls[name]
     assert told["status"] == "execution-error", told
     assert told["text"] == REFUSED[name]
@@ -444,7 +445,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_gets_a_sentence_soon(calls: Session, name: str) -> None:
+def test_a_problem_gets_a_message_soon(calls: Session, name: str) -> None:
     told = calls[name]
     assert told["status"] == "execution-error", told
     assert WRONG[name] in told["text"]
@@ -462,7 +463,7 @@ def uninstalled(place: Place) -> Session:
     return place.run("uninstalled", bare)
 
 
-@pytest.mark.parametrize("name", ["plug-in-deepdream", "plug-in-deepdream-last", "plug-in-deepdream-check"])
+@pytest.mark.parametrize("name", [f"plug-in-deepdream{which}" for which in ("", "-again", "-last", "-check")])
 def test_a_plug_in_without_its_facts_says_how_to_install_it(uninstalled: Session, name: str) -> None:
     told = uninstalled[name]
     assert told["status"] == "execution-error", told
@@ -472,6 +473,79 @@ def test_a_plug_in_without_its_facts_says_how_to_install_it(uninstalled: Session
 def test_no_undo_group_stays_open_and_nothing_crashes(places: Session, calls: Session) -> None:
     for session in (places, calls):
         assert BROKEN.findall(session.stderr) == []
+
+
+# --- what to dream of ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def guided(place: Place) -> Session:
+    """Scripts with guides, where config.yaml has two presets with guides of their own."""
+    config = yaml.safe_load(place.helper.config.read_text())
+    config["presets"] = {
+        name: {"description": name, "layers": {}, "guides": [f"{place.root.inside(place.scripts)}/{name}.png"]}
+        for name in ("guide", "lost")
+    }
+    place.helper.config.write_text(yaml.safe_dump(config))
+    return place.run("guided")
+
+
+def test_a_layer_of_another_image_is_a_guide(guided: Session) -> None:
+    told = guided["layers"]
+    assert (told["status"], told["inside"] > 0.9) == ("success", True), told
+    assert [told[name] for name in ("again", "toward_another", "toward_none", "with_a_layer")] == [True] * 4
+
+
+def test_a_file_is_a_guide_like_its_layer_and_leaves_no_image_behind(guided: Session) -> None:
+    told = guided["file"]
+    assert (told["status"], told["as_its_layer"], told["both"]) == ("success", True, True), told
+    assert told["images_afterwards"] == told["images"]
+
+
+def test_a_guide_may_be_transparent_large_or_of_any_model(guided: Session) -> None:
+    assert guided["transparent"]["status"] == guided["large"]["status"] == "success"
+    assert guided["transparent"]["apart"] < 1, "in steps of 1/255: hidden colours do not count"
+    assert set(guided["other_models"]["status"]) == {"success"}
+
+
+def test_script_fu_names_a_guide(guided: Session) -> None:
+    assert guided["script_fu"]["status"] == "success"
+    assert guided["script_fu"]["as_python_fu"] == [True, True]
+
+
+def test_last_values_without_their_guide_continue_to_work(guided: Session) -> None:
+    assert {guided["last_values"][name]["status"] for name in ("first", "again", "without")} == {"success"}
+    assert guided["gone_since"]["status"] == "calling-error", "GIMP itself refuses a layer that was deleted"
+
+
+def test_a_preset_s_guide_is_a_file(guided: Session) -> None:
+    told = guided["of_a_preset"]
+    assert (told["status"], told["as_named"], told["another"]) == ("success", True, "success"), told
+    assert told["lost"]["status"] == "execution-error"
+    assert "lost.png: No such file or directory. Choose another picture." in told["lost"]["text"]
+
+
+@pytest.mark.parametrize("name", ["tileable", "channels", "picked", "caricature", "all"])
+def test_what_to_dream_of_is_said_by_arguments(guided: Session, name: str) -> None:
+    assert guided["others"][name] == ["success", None, True, True]
+
+
+MISGUIDED = {
+    "a guide that is too small": "Cat: 16×16 px are too few for a guide at relu3_1, which sees 24 px at once. Give",
+    "a file that is not there": "nowhere.png: No such file or directory. Choose another picture.",
+    "a file that is no picture": "GIMP cannot open the guide /",
+    "a channel that the layer does not have": "conv4_3 has no channel 512. It has 512, from 0 to 511.",
+    "no name of a channel": "Channels cannot be 'pool4:8=much'. Write names once each, with a weight if it is not 1",
+    "a guide at a layer that grows": "Relu3_1 cannot both grow and follow the guide ",
+}
+
+
+@pytest.mark.parametrize("name", MISGUIDED)
+def test_a_wrong_guide_or_channel_gets_a_message(guided: Session, name: str) -> None:
+    told = guided[name]
+    assert told["status"] == "execution-error", told
+    assert MISGUIDED[name] in told["text"]
+    assert told["same"]
 
 
 # --- ends -----------------------------------------------------------------------------------------------------------
@@ -515,7 +589,7 @@ def test_an_image_is_untouched_after_the_plug_in_was_killed(killed: Session) -> 
     assert (told["same"], told["layers"], told["dirty"]) == (True, 1, False)
 
 
-def test_an_image_is_untouched_after_the_helper_was_killed_and_a_person_is_told(killed: Session) -> None:
+def test_a_killed_helper_leaves_the_image_untouched_and_a_message(killed: Session) -> None:
     told = killed["the helper killed"]
     assert told["status"] == "execution-error", told
     assert "helper" in told["text"]

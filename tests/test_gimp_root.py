@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +71,7 @@ Gimp.main(Try.__gtype__, sys.argv)
 """
 
 
-def test_a_script_that_raises_is_told_apart(root: GimpRoot) -> None:
+def test_a_script_that_raises_is_recognised(root: GimpRoot) -> None:
     result = run_gimp(root, "report(first=1)\nraise ValueError('this one')")
     assert result.returncode == 64
     assert "this one" in result.stdout + result.stderr
@@ -81,6 +83,22 @@ def test_gimp_with_windows_shows_one(root: GimpRoot, tmp_path: Path) -> None:
         until(gimp.reports, within_s=60)
         until(lambda: shown.windows("GNU Image Manipulation Program"), within_s=30)
         assert shown.picture(tmp_path / "screen.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_screens_at_once_are_different_ones(root: GimpRoot) -> None:
+    """Also those of other test runs on this machine, in whichever root."""
+    widths = range(600, 606)
+    together = threading.Barrier(len(widths))
+
+    def shows(width: int) -> str:
+        with screen(root, (width, 400)) as shown:
+            together.wait(60)
+            size = shown.xdotool("getdisplaygeometry")
+            together.wait(60)
+            return size
+
+    with ThreadPoolExecutor(len(widths)) as people:
+        assert list(people.map(shows, widths)) == [f"{width} 400" for width in widths]
 
 
 def test_gimp_ends_when_the_test_is_killed(root: GimpRoot) -> None:
@@ -104,7 +122,7 @@ def test_gimp_ends_when_the_test_is_killed(root: GimpRoot) -> None:
     shutil.rmtree(folder)
 
 
-def test_an_unfinished_root_is_built_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unfinished_root_is_built_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     done: list[str] = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("os.geteuid", lambda: 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from conftest import photograph
+from dreaming import by_layer, norms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepdream_core.engine.loss_scale import LossScale
-    from deepdream_core.engine.objective import Window
+    from deepdream_core.engine.objectives.objective import Objective, Window
     from deepdream_core.engine.weights import Weights
     from deepdream_core.settings import Pooling
 
@@ -43,8 +44,8 @@ def test_tiles_change_nothing(
     picture = photograph("coffee", *size)
     coefficients = {name: 1.0 + number for number, name in enumerate(layers)}
     network = Vgg19(oxford, layers, CPU, torch.float32, pooling)
-    whole = TiledGradient(network, tile="none")(picture, coefficients, shift)
-    tiled = TiledGradient(network, tile=tile)(picture, coefficients, shift)
+    whole = TiledGradient(network, tile="none")(picture, norms(coefficients), shift)
+    tiled = TiledGradient(network, tile=tile)(picture, norms(coefficients), shift)
     assert (tiled.tensor - whole.tensor).norm() / whole.tensor.norm() < 1e-5
     assert tiled.objective == pytest.approx(whole.objective, rel=1e-6)
 
@@ -52,8 +53,8 @@ def test_tiles_change_nothing(
 def test_a_shift_is_a_roll_there_and_back(oxford: Weights) -> None:
     picture = photograph("rocket", 90, 110)
     gradient_of = TiledGradient(Vgg19(oxford, ["relu3_1"], CPU, torch.float32), tile="none")
-    rolled = gradient_of(torch.roll(picture, (5, -9), (2, 3)), {"relu3_1": 1.0})
-    shifted = gradient_of(picture, {"relu3_1": 1.0}, (5, -9))
+    rolled = gradient_of(torch.roll(picture, (5, -9), (2, 3)), norms({"relu3_1": 1.0}))
+    shifted = gradient_of(picture, norms({"relu3_1": 1.0}), (5, -9))
     assert torch.equal(torch.roll(rolled.tensor, (-5, 9), (2, 3)), shifted.tensor)
 
 
@@ -67,8 +68,8 @@ def test_a_rolled_crop_is_a_crop_of_the_roll(down: int, right: int) -> None:
 
 def test_the_objective_is_the_norm_of_the_activations(oxford: Weights) -> None:
     network = Vgg19(oxford, ["relu2_1"], CPU, torch.float32)
-    result = TiledGradient(network)(photograph("chelsea", 64, 64), {"relu2_1": 1.0})
-    assert result.objective == pytest.approx(result.energies["relu2_1"] ** 0.5)
+    result = TiledGradient(network)(photograph("chelsea", 64, 64), norms({"relu2_1": 1.0}))
+    assert result.objective == pytest.approx((2 * by_layer(result.values)["relu2_1"]) ** 0.5)
 
 
 class CrampedNetwork(Vgg19):
@@ -79,13 +80,14 @@ class CrampedNetwork(Vgg19):
     def value_and_gradient(
         self,
         crop: Tensor,
-        coefficients: Mapping[str, float],
+        coefficients: Mapping[Objective, float],
         windows: Mapping[str, Window] | None = None,
         loss_scale: LossScale | None = None,
-    ) -> tuple[dict[str, float], Tensor]:
+        photo: Tensor | None = None,
+    ) -> tuple[dict[Objective, float], Tensor]:
         if crop.shape[2] * crop.shape[3] > self.most_pixels:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return super().value_and_gradient(crop, coefficients, windows, loss_scale)
+        return super().value_and_gradient(crop, coefficients, windows, loss_scale, photo)
 
 
 def test_a_full_memory_shrinks_the_tile_and_repeats_the_step(oxford: Weights) -> None:
@@ -93,13 +95,13 @@ def test_a_full_memory_shrinks_the_tile_and_repeats_the_step(oxford: Weights) ->
     network = CrampedNetwork(oxford, ["relu3_1"], CPU, torch.float32)
     network.most_pixels = 130 * 130
     cramped = TiledGradient(network, tile="none")
-    result = cramped(picture, {"relu3_1": 1.0})
+    result = cramped(picture, norms({"relu3_1": 1.0}))
     assert cramped.notes == [
         "out of memory: tile reduced from whole picture to 152 px",
         "out of memory: tile reduced from 152 to 76 px",
     ]
     network.most_pixels = 10**9
-    whole = TiledGradient(network, tile="none")(picture, {"relu3_1": 1.0})
+    whole = TiledGradient(network, tile="none")(picture, norms({"relu3_1": 1.0}))
     assert (result.tensor - whole.tensor).norm() / whole.tensor.norm() < 1e-5
     assert cramped.tile_px((300, 300)) == 76, "it stays small"
 
@@ -109,7 +111,7 @@ def test_when_nothing_fits_the_error_has_the_numbers(oxford: Weights) -> None:
     with pytest.raises(
         OutOfMemoryError, match=r"picture of 300×200 .* smallest tile \(\d+×\d+ .* about \d+ MB.*\d+ MB are free"
     ):
-        TiledGradient(network)(photograph("coffee", 200, 300), {"relu3_1": 1.0})
+        TiledGradient(network)(photograph("coffee", 200, 300), norms({"relu3_1": 1.0}))
 
 
 def test_automatic_tiles_fit_the_memory_given(oxford: Weights) -> None:
@@ -127,16 +129,17 @@ REAL_SHORTAGE = """
 import resource, sys, torch
 from deepdream_core.engine.device import choose_device
 from deepdream_core.engine.gradient import TiledGradient
+from deepdream_core.engine.objectives.norm import Norm
 from deepdream_core.engine.vgg19 import Vgg19
 from deepdream_core.engine.weights import load_weights
 
 network = Vgg19(load_weights("oxford"), ["relu2_1"], choose_device("cpu"), torch.float32)
 picture = torch.rand(1, 3, 1024, 1024)
 gradient_of = TiledGradient(network, tile="none")
-gradient_of(picture[:, :, :64, :64].contiguous(), {"relu2_1": 1.0})
+gradient_of(picture[:, :, :64, :64].contiguous(), {Norm("relu2_1"): 1.0})
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 500_000_000, resource.RLIM_INFINITY))
-result = gradient_of(picture, {"relu2_1": 1.0})
+result = gradient_of(picture, {Norm("relu2_1"): 1.0})
 print(len(gradient_of.notes), torch.isfinite(result.tensor).all().item())
 """
 

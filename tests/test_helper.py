@@ -94,7 +94,7 @@ def test_the_helper_itself_never_loads_torch_nor_touches_the_device(helper: Help
     assert "libtorch" in Path(f"/proc/{worker}/maps").read_text()
 
 
-def test_a_second_helper_says_where_the_first_is_and_ends_well(helper: Helper) -> None:
+def test_a_second_helper_says_where_the_first_is_and_exits_with_0(helper: Helper) -> None:
     helper.errors.write_text("")
     assert helper.spawn().wait(60) == 0
     told = helper.errors.read_text()
@@ -115,7 +115,7 @@ def test_only_its_user_can_read_where_it_is_and_the_file_goes_with_it(tmp_path: 
             client.connect(endpoint_file=helper.endpoint_file)
 
 
-def test_what_a_killed_helper_left_is_recognised_and_replaced(tmp_path: Path) -> None:
+def test_files_left_by_a_killed_helper_are_recognised_and_replaced(tmp_path: Path) -> None:
     with running_helper(tmp_path) as helper:
         old = helper.endpoint
         helper.process.kill()
@@ -157,7 +157,7 @@ def test_a_process_number_that_was_given_to_another_program_does_no_harm(tmp_pat
 
 
 @pytest.mark.slow("start races")
-def test_of_two_helpers_started_at_once_one_wins_and_the_other_says_so(tmp_path: Path) -> None:
+def test_of_two_helpers_started_at_once_one_runs_and_the_other_reports_it(tmp_path: Path) -> None:
     for number in range(20):
         helper = Helper(tmp_path / str(number))
         rival = helper.spawn()
@@ -272,7 +272,7 @@ def test_the_result_has_the_bytes_that_the_engine_gives_without_a_helper(
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])
-def test_strength_0_gives_back_what_was_sent(helper: Helper, dtype: str) -> None:
+def test_strength_0_returns_the_sent_picture(helper: Helper, dtype: str) -> None:
     samples = sample_picture(dtype, 4)
     job = helper.client().submit(
         samples.data, dtype=dtype, shape=(48, 48, 4), priority="batch", settings={**QUICK, "strength": 0.0}
@@ -302,7 +302,7 @@ def test_mask_and_start_do_what_they_do_in_the_engine(helper: Helper) -> None:
 # Queue
 
 
-def test_an_interactive_job_comes_between_two_steps_of_a_batch_job_which_then_goes_on(helper: Helper) -> None:
+def test_an_interactive_job_runs_between_two_steps_of_a_batch_job_which_then_continues(helper: Helper) -> None:
     asking = helper.client("between")
     alone = Following(submitted(asking, 160, settings=BATCH))
     assert alone.ended() == "done"
@@ -321,7 +321,7 @@ def test_an_interactive_job_comes_between_two_steps_of_a_batch_job_which_then_go
     assert ["interactive" in line for line in log_lines(helper, "between")] == [False, True, False]
 
 
-def test_a_preview_makes_place_for_the_same_clients_next_one_only(helper: Helper) -> None:
+def test_a_preview_is_replaced_only_by_the_same_clients_next_one(helper: Helper) -> None:
     blocker = running_endlessly(helper.client("blocker"), priority="interactive")
     mine, yours = helper.client("mine"), helper.client("yours")
     older = Following(submitted(mine, seed=1, priority="preview", settings=ENDLESS))
@@ -376,7 +376,7 @@ def test_memory_for_pictures_has_a_limit(tmp_path: Path) -> None:
             return asking.submit(pixels.data, dtype="float32", shape=(side, side, 3), priority="batch", settings=QUICK)
 
         waiting = send(large)
-        with pytest.raises(client.HelperBusy, match="wait already"):
+        with pytest.raises(client.HelperBusy, match="are already waiting"):
             send(large)
         with pytest.raises(client.HelperRefused, match="are allowed") as refused:
             send(too_large)
@@ -389,7 +389,7 @@ def test_memory_for_pictures_has_a_limit(tmp_path: Path) -> None:
         running.job.cancel()
 
 
-def test_a_refused_preview_drives_no_older_one_out(tmp_path: Path) -> None:
+def test_a_refused_preview_does_not_replace_an_older_one(tmp_path: Path) -> None:
     with running_helper(tmp_path, {"helper": {"max_memory_mb": 16}}) as helper:
         asking = helper.client()
         older = running_endlessly(asking, priority="preview")
@@ -424,7 +424,7 @@ def test_an_interactive_job_waits_for_one_step_of_a_batch_job_at_most(helper: He
 # Pictures so far
 
 
-def test_a_picture_so_far_lies_between_the_original_and_the_result(helper: Helper) -> None:
+def test_a_picture_so_far_is_between_the_original_and_the_result(helper: Helper) -> None:
     asking = helper.client()
     job = submitted(asking, 200, settings={"octaves": 2, "iterations": 8, "finest": "full"}, previews=True)
     so_far = bytearray(200 * 200 * 3)
@@ -439,7 +439,7 @@ def test_a_picture_so_far_lies_between_the_original_and_the_result(helper: Helpe
     assert so_far != job.result()
 
 
-def test_octaves_are_told_to_those_only_who_asked(helper: Helper) -> None:
+def test_only_clients_that_asked_get_octave_events(helper: Helper) -> None:
     assert "octave" not in {event.name for event in followed(submitted(helper.client()))}
 
 
@@ -521,7 +521,7 @@ def command(environ: dict[str, str], folder: Path, *arguments: object) -> subpro
     )  # fmt: skip
 
 
-def test_status_tells_that_none_runs(tmp_path: Path, own: dict[str, str]) -> None:
+def test_status_shows_that_no_helper_runs(tmp_path: Path, own: dict[str, str]) -> None:
     text = command(own, tmp_path, "status")
     assert (text.returncode, text.stderr) == (0, "")
     assert text.stdout.startswith("no helper runs")
@@ -529,7 +529,7 @@ def test_status_tells_that_none_runs(tmp_path: Path, own: dict[str, str]) -> Non
     assert told["helper"] == "none"
 
 
-def test_status_tells_what_runs_and_what_waits(helper: Helper, tmp_path: Path, own: dict[str, str]) -> None:
+def test_status_shows_running_and_waiting_jobs(helper: Helper, tmp_path: Path, own: dict[str, str]) -> None:
     environ = pointing_to(helper, own)
     asking = helper.client("looked-at")
     running = running_endlessly(asking, label="running.jpg")
@@ -625,7 +625,7 @@ def test_ctrl_c_ends_the_helper_s_job_too(helper: Helper, tmp_path: Path, own: d
     assert not (tmp_path / "a.dream.png").exists()
 
 
-def test_a_helper_that_stops_is_told_as_such(tmp_path: Path, own: dict[str, str]) -> None:
+def test_a_stopping_helper_is_reported_as_such(tmp_path: Path, own: dict[str, str]) -> None:
     picture_file(tmp_path / "a.png", size=(120, 90))
     arguments = ("dream", "a.png", "--octaves", "1", "--iterations", "100000", "--json", "--via-helper", "yes")
     with running_helper(tmp_path) as helper, subprocess.Popen(

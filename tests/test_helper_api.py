@@ -27,9 +27,12 @@ CALLS = [
     ("POST", "/v1/jobs"),
     ("GET", "/v1/jobs/{id}"),
     ("DELETE", "/v1/jobs/{id}"),
+    ("PATCH", "/v1/jobs/{id}"),
     ("PUT", "/v1/jobs/{id}/{kind}"),
+    ("PUT", "/v1/jobs/{id}/guide/{number}"),
     ("GET", "/v1/jobs/{id}/events"),
     ("GET", "/v1/jobs/{id}/result"),
+    ("GET", "/v1/presets"),
     ("GET", "/v1/status"),
     ("POST", "/v1/warm"),
 ]
@@ -108,7 +111,7 @@ def test_the_document_says_that_all_calls_but_hello_need_the_token(document: dic
     assert open_to_all == ["/v1/hello"]
 
 
-def test_every_refusal_in_the_document_has_the_one_form(document: dict[str, Any]) -> None:
+def test_every_refusal_in_the_document_has_the_same_form(document: dict[str, Any]) -> None:
     for path, methods in document["paths"].items():
         for method, call in methods.items():
             for status, answer in call["responses"].items():
@@ -133,9 +136,7 @@ def test_a_call_keeps_to_the_document(
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs/{id}", "/v1/jobs/{id}/events", "/v1/jobs/{id}/result"])
-def test_what_is_told_of_a_job_keeps_to_the_document(
-    helper: Helper, schema: BaseSchema, finished: str, path: str
-) -> None:
+def test_answers_about_a_job_match_the_document(helper: Helper, schema: BaseSchema, finished: str, path: str) -> None:
     _try(helper, schema[path]["GET"].as_strategy(path_parameters={"id": finished}), 10)
 
 

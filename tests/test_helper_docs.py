@@ -17,7 +17,7 @@ from helper_process import running_helper
 
 from deepdream_core.helper import app, worker
 from deepdream_core.helper.schemas import JobRequest
-from deepdream_core.link import wire
+from deepdream_core.link import errors, wire
 from deepdream_core.settings import EARLIER, DreamSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "helper-api.md"
@@ -76,7 +76,7 @@ def test_the_examples_work_one_after_another(tmp_path: Path) -> None:
 
 
 def test_the_calls_are_those_of_the_application() -> None:
-    verbs = {"get", "post", "put", "delete"}
+    verbs = {"get", "post", "put", "patch", "delete"}
     there = {
         f"{verb.upper()} {path}"
         for verb in verbs
@@ -91,11 +91,13 @@ def test_the_keys_of_a_job_are_those_that_are_taken() -> None:
     assert told == set(JobRequest.model_fields)
 
 
-def test_what_an_earlier_client_gets_is_what_it_got() -> None:
-    before = re.search(r"version: without (.*?) these are (.*?)\.\n", TEXT, re.DOTALL)
+def test_an_earlier_client_gets_the_same_as_before() -> None:
+    before = re.search(r"picture: without (.*?) these are (.*?), and", TEXT, re.DOTALL)
     assert before
     values = before[2].replace(" and", ",").split(", ")
-    assert dict(zip(re.findall(r"`(\w+)`", before[1]), map(yaml.safe_load, values), strict=True)) == EARLIER
+    defaults = DreamSettings().model_dump()
+    other = {key: value for key, value in EARLIER.items() if value != defaults[key]}
+    assert dict(zip(re.findall(r"`(\w+)`", before[1]), map(yaml.safe_load, values), strict=True)) == other
 
 
 def test_the_schema_names_every_setting_with_its_range() -> None:
@@ -110,7 +112,7 @@ def test_the_schema_names_every_setting_with_its_range() -> None:
 def test_the_events_are_those_of_the_protocol() -> None:
     rows = table("event")
     assert [row[0] for row in rows] == [*wire.EVENTS, *wire.ENDINGS]
-    assert set(re.findall(r"\w+", rows[-1][1])) - {"why", "or"} == set(wire.CANCELLED_WHY)
+    assert set(re.findall(r"\w+", rows[-1][1])) - {"why", "or"} == set(errors.CANCELLED_WHY)
 
 
 def test_the_refusals_are_those_of_the_code() -> None:
@@ -138,10 +140,10 @@ def test_the_limits_and_their_defaults_are_those_of_the_configuration() -> None:
 
 def test_the_seconds_of_the_rules_are_those_of_the_protocol() -> None:
     rules = " ".join(TEXT[TEXT.index("## Rules") : TEXT.index("## Limits")].split())
-    assert f"cancelled after {wire.REATTACH_WITHIN_S:g} s" in rules
-    assert f"cancelled {wire.ATTACH_WITHIN_S:g} s after its last upload" in rules
+    assert f"cancels the job after {wire.REATTACH_WITHIN_S:g} s" in rules
+    assert f"such a connection {wire.ATTACH_WITHIN_S:g} s after its last upload" in rules
 
 
-def test_no_path_of_this_machine_stands_there() -> None:
+def test_the_page_has_no_path_of_this_machine() -> None:
     assert str(PAGE.parent.parent) not in TEXT
     assert not re.search(r"(?<![\w.])/(tmp|work|home|Users)/", TEXT)

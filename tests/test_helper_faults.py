@@ -178,7 +178,7 @@ def test_a_worker_s_death_fails_its_job_only_and_a_new_one_takes_over(helper: He
     assert paused.job.result() == uninterrupted.result()
 
 
-def test_an_idle_worker_s_death_is_noticed_and_nobody_minds(helper: Helper) -> None:
+def test_an_idle_worker_s_death_is_noticed_and_does_no_harm(helper: Helper) -> None:
     helper.client().warm()
     before = killed_worker(helper)
     until(lambda: helper.worker_pid() != before, 5)
@@ -328,7 +328,7 @@ def test_workers_and_shared_memory_do_not_outlive_a_killed_helper(tmp_path: Path
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_tells_everybody_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_informs_all_clients_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     with running_helper(tmp_path) as helper:
         asking = helper.client()
         paused = running_endlessly(asking, seed=1)
@@ -350,7 +350,7 @@ def test_a_signal_tells_everybody_and_leaves_nothing(tmp_path: Path, number: sig
         assert "leaked" not in helper.errors.read_text()
 
 
-def test_what_the_starter_ignores_stays_ignored_but_for_sigterm(tmp_path: Path) -> None:
+def test_signals_ignored_by_the_starter_stay_ignored_except_sigterm(tmp_path: Path) -> None:
     before = {
         number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
     }
@@ -368,7 +368,7 @@ def test_what_the_starter_ignores_stays_ignored_but_for_sigterm(tmp_path: Path) 
         assert helper.stop() == 0
 
 
-def test_stopping_while_the_model_loads_is_told_to_who_waits_for_it(tmp_path: Path) -> None:
+def test_clients_that_wait_for_the_model_learn_that_the_helper_stops(tmp_path: Path) -> None:
     with running_helper(tmp_path) as helper:
         asking = helper.client()
         told: list[client.LinkError] = []
@@ -398,7 +398,7 @@ def test_stopping_right_after_the_start_works(tmp_path: Path) -> None:
     assert "Traceback" not in helper.errors.read_text()
 
 
-def test_systemd_is_told_of_start_life_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_is_notified_of_start_life_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(address))

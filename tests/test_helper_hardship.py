@@ -36,7 +36,9 @@ from helper_process import (
 )
 
 from deepdream_core.helper.endpoint import lock_endpoint
+from deepdream_core.helper.timed_protocol import STRANGERS
 from deepdream_core.link import client
+from deepdream_core.link.connection import Connection
 from deepdream_core.link.endpoint import read_endpoint
 
 if TYPE_CHECKING:
@@ -137,7 +139,7 @@ def _free_port() -> int:
 
 @pytest.mark.alone
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
-def test_the_silent_connections_of_another_user_keep_nobody_out(tmp_path: Path) -> None:
+def test_another_users_silent_connections_lock_no_client_out(tmp_path: Path) -> None:
     import resource
 
     port = _free_port()
@@ -174,11 +176,27 @@ def test_the_silent_connections_of_another_user_keep_nobody_out(tmp_path: Path) 
             attacker.kill()
 
 
+@pytest.mark.parametrize("says", [b"", b"GET /v1/hello HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"])
+def test_a_client_between_its_hello_and_its_call_is_not_turned_away_for_silent_strangers(
+    tmp_path: Path, says: bytes
+) -> None:
+    with running_helper(tmp_path) as helper, contextlib.ExitStack() as strangers:
+        endpoint = read_endpoint(helper.endpoint_file)
+        assert endpoint is not None
+        spoken = says % endpoint.port if says else says
+        with Connection(endpoint, 10) as opened:
+            for _ in range(STRANGERS - 1 if spoken else 3 * STRANGERS):
+                stranger = strangers.enter_context(socket.create_connection(("127.0.0.1", endpoint.port)))
+                stranger.sendall(spoken)
+            assert opened.ask("GET", "/v1/status", (), {}, 10).status == 200
+        assert helper.client().status()["pid"] == helper.process.pid
+
+
 # Stopped workers
 
 
 @pytest.mark.alone
-def test_who_asks_a_stopped_worker_for_its_picture_keeps_nobody_else_waiting_and_takes_no_memory(
+def test_asking_a_stopped_worker_for_its_picture_blocks_no_other_client_and_takes_no_memory(
     tmp_path: Path,
 ) -> None:
     with running_helper(tmp_path) as helper, contextlib.ExitStack() as connections:
@@ -237,7 +255,7 @@ def test_a_new_helper_is_there_soon_while_the_old_one_ends_slowly(
 
 
 @pytest.mark.alone
-def test_a_stopped_helper_is_told_as_one_that_does_not_answer(
+def test_a_suspended_helper_is_reported_as_not_answering(
     tmp_path: Path, own: dict[str, str], deepdream: Command
 ) -> None:
     with running_helper(tmp_path) as helper:
@@ -247,7 +265,7 @@ def test_a_stopped_helper_is_told_as_one_that_does_not_answer(
             environ = {**own, **where(helper)}
             began = time.monotonic()
             with started(tmp_path, environ, "helper") as second:
-                folders = "no drop folder is watched; `deepdream watch` does that\n"
+                folders = "no drop folder is watched; run `deepdream watch`\n"
                 for arguments, printed in ((("status",), folders), (("helper", "--stop"), "")):
                     answer = deepdream(*arguments, **where(helper))
                     assert answer.returncode == 8
@@ -307,7 +325,7 @@ def test_who_waits_for_the_model_keeps_an_idle_helper_alive(tmp_path: Path) -> N
 # Fair turns
 
 
-def test_ever_new_clients_starve_nobody_who_waits(helper: Helper) -> None:
+def test_new_clients_do_not_starve_waiting_ones(helper: Helper) -> None:
     over, done = threading.Event(), itertools.count()
     counted: list[int] = []
     short = {**QUICK, "iterations": 3}
@@ -366,7 +384,7 @@ def test_a_configuration_of_another_engine_is_not_the_helper_s(
 
 
 @pytest.mark.alone
-def test_a_long_step_makes_nobody_wait_for_the_model(
+def test_a_long_step_does_not_delay_loading_the_model(
     helper: Helper, tmp_path: Path, own: dict[str, str], deepdream: Command
 ) -> None:
     assert own
@@ -384,7 +402,7 @@ def test_a_long_step_makes_nobody_wait_for_the_model(
     assert long.ended() == "done"
 
 
-def test_a_device_that_is_not_there_costs_no_picture(tmp_path: Path, own: dict[str, str], deepdream: Command) -> None:
+def test_a_missing_device_costs_no_picture(tmp_path: Path, own: dict[str, str], deepdream: Command) -> None:
     assert own
     picture_file(tmp_path / "a.png", size=(48, 36))
     with running_helper(tmp_path / "both", {"engine": {"devices": ["cpu", "mps"]}}) as helper:
@@ -406,7 +424,7 @@ def test_a_device_that_is_not_there_costs_no_picture(tmp_path: Path, own: dict[s
 # Bad places
 
 
-def test_a_runtime_folder_that_is_not_absolute_is_told_in_one_line(deepdream: Command) -> None:
+def test_a_relative_runtime_folder_is_reported_in_one_line(deepdream: Command) -> None:
     for arguments in (("helper",), ("helper", "--stop"), ("status",)):
         answer = deepdream(*arguments, DEEPDREAM_RUNTIME_DIR="run", timeout=20)
         assert answer.returncode == 8
@@ -415,7 +433,7 @@ def test_a_runtime_folder_that_is_not_absolute_is_told_in_one_line(deepdream: Co
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare to become a user without a home folder")
-def test_a_user_without_a_home_folder_is_told_in_one_line() -> None:
+def test_a_missing_home_folder_is_reported_in_one_line() -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["unshare", "-U", f"--map-user={NAMELESS}", *arguments], cwd="/", text=True, capture_output=True, timeout=30,
@@ -451,7 +469,7 @@ def small_disk(tmp_path: Path) -> tuple[list[str], Path]:
     return mount, folder
 
 
-def test_a_full_disk_at_the_start_is_told_in_one_line(
+def test_a_full_disk_at_the_start_is_reported_in_one_line(
     tmp_path: Path, small_disk: tuple[list[str], Path], own: dict[str, str]
 ) -> None:
     mount, disk = small_disk
@@ -467,7 +485,7 @@ def test_a_full_disk_at_the_start_is_told_in_one_line(
     assert answer.stderr.count("endpoint.json") <= 1
 
 
-def test_a_disk_that_fills_later_ends_no_helper(
+def test_a_disk_that_fills_later_does_not_end_the_helper(
     tmp_path: Path, small_disk: tuple[list[str], Path], own: dict[str, str]
 ) -> None:
     mount, disk = small_disk
@@ -563,7 +581,7 @@ def test_shared_memory_left_by_a_helper_and_its_tracker_goes_with_the_next_start
 # The command line
 
 
-def test_a_batch_goes_on_with_a_new_helper_when_one_is_killed(
+def test_a_batch_continues_with_a_new_helper_when_one_is_killed(
     tmp_path: Path, own: dict[str, str], deepdream: Command
 ) -> None:
     for name in ("a", "b", "c"):

@@ -280,9 +280,7 @@ def test_no_answer_ever_allows_a_web_page_anything(helper: Helper) -> None:
 @pytest.mark.parametrize(
     "case", ["none", "empty", "wrong", "truncated", "longer", "upper case", "other scheme", "bare", "non-ASCII", "two"]
 )
-def test_without_the_token_nothing_but_hello_answers_and_nothing_is_told_of_what_exists(
-    helper: Helper, case: str
-) -> None:
+def test_without_the_token_only_hello_answers_and_paths_stay_unknown(helper: Helper, case: str) -> None:
     token = helper.endpoint.token
     given = {
         "none": None, "empty": "Bearer ", "wrong": f"Bearer {'0' * 64}", "truncated": f"Bearer {token[:-1]}",
@@ -324,7 +322,7 @@ def test_hello_proves_by_nonce_and_port_that_it_knows_the_token(helper: Helper) 
 @pytest.mark.parametrize(
     "nonce", ["", "ab", "AB" * 16, "ab" * 65, "ab" * 16 + "c", "zz" * 16, "ab" * 16 + "%0a", "%00" * 16]
 )
-def test_hello_signs_nothing_that_is_no_nonce(helper: Helper, nonce: str) -> None:
+def test_hello_signs_only_a_nonce(helper: Helper, nonce: str) -> None:
     answer = call(helper, "GET", f"{HELLO}?nonce={nonce}", token=None)
     assert (answer.status, answer.code) == (422, "invalid")
 
@@ -346,7 +344,7 @@ async def knocked(load: Any, token: bytes) -> tuple[int, bytes]:
     return told[0]["status"], b"".join(message.get("body", b"") for message in told[1:])
 
 
-def test_a_broken_installation_is_told_as_such() -> None:
+def test_a_broken_installation_is_reported_as_such() -> None:
     def load() -> Any:
         raise ModuleNotFoundError("No module named 'fastapi'", name="fastapi")
 
@@ -374,7 +372,7 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
         assert compared == [(token.decode("latin-1").encode(), b"ab" * 32)]
 
 
-def test_the_token_stands_in_the_endpoint_file_and_nowhere_else(helper: Helper) -> None:
+def test_the_token_is_only_in_the_endpoint_file(helper: Helper) -> None:
     followed(submitted(helper.client()))
     token = helper.endpoint.token
     calls_without = [call(helper, "GET", STATUS, token=f"Basic {token}"), call(helper, "GET", f"{UNKNOWN}?t={token}")]
@@ -641,7 +639,7 @@ _OK = json.dumps(SMALL)[:-1]
         ),
     ],
 )
-def test_what_is_not_valid_is_refused_in_one_form_and_named(helper: Helper, text: str | bytes, named: str) -> None:
+def test_invalid_values_are_refused_in_one_form_and_named(helper: Helper, text: str | bytes, named: str) -> None:
     answer = posted(helper, text)
     assert (answer.status, answer.code) == (422, "invalid"), answer
     assert named in answer.said
@@ -657,7 +655,7 @@ def test_a_large_json_body_is_refused_unread(helper: Helper) -> None:
     assert (answer.status, answer.code) == (411, "length_required")
 
 
-def test_a_form_that_a_web_page_could_send_is_no_json(helper: Helper) -> None:
+def test_a_form_from_a_web_page_is_not_accepted_as_json(helper: Helper) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         body = json.dumps(SMALL).encode()
         answer = call(helper, "POST", JOBS, f"Content-Type: {kind}", f"Content-Length: {len(body)}", body=body)
@@ -690,7 +688,7 @@ MANY_HEADERS = "".join(f"X-{number}: a\r\n" for number in range(5000)).encode()
         pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", id="SSH"),
     ],
 )
-def test_what_is_no_request_is_refused_and_the_connection_closed(helper: Helper, data: bytes) -> None:
+def test_a_malformed_request_is_refused_and_the_connection_closed(helper: Helper, data: bytes) -> None:
     answer = exchange(helper, data, end=True)
     assert answer.status in (0, 400, 403), "0: closed so soon that the refusal was lost"
     if answer.status == 400:
@@ -728,7 +726,7 @@ def test_garbage_behind_a_good_request_spoils_only_itself(helper: Helper) -> Non
 
 @pytest.mark.slow("faults")
 @pytest.mark.alone
-def test_who_takes_their_time_is_given_up_after_ten_seconds_and_nobody_else_waits(helper: Helper) -> None:
+def test_a_slow_client_is_dropped_after_ten_seconds_and_delays_no_other(helper: Helper) -> None:
     jobs = [announced(helper) for _ in range(2)]
     put_heads = [request(helper, "PUT", f"{JOBS}/{job}/pixels", "Content-Length: 176") for job in jobs]
     post_head = request(helper, "POST", JOBS, "Content-Type: application/json", "Content-Length: 500")
@@ -846,7 +844,7 @@ def test_who_never_reads_events_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
 # What answers tell
 
 
-def test_ids_cannot_be_guessed_and_are_no_paths(helper: Helper) -> None:
+def test_ids_cannot_be_guessed_and_are_not_paths(helper: Helper) -> None:
     ids = [announced(helper) for _ in range(100)]
     assert len(set(ids)) == 100
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{22}", job) for job in ids)
@@ -873,7 +871,7 @@ def test_ids_cannot_be_guessed_and_are_no_paths(helper: Helper) -> None:
         assert call(helper, "GET", path).status == 404, path
 
 
-def test_no_answer_tells_a_path_of_this_machine(helper: Helper) -> None:
+def test_no_answer_contains_a_path_of_this_machine(helper: Helper) -> None:
     job = submitted(helper.client(), label="seen")
     told = [str(event) for event in job.events()]
     assert any("my-vgg19.safetensors" in text for text in told)

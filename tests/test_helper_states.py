@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from deepdream_core.helper.job import Job, Priority, State
 from deepdream_core.helper.job_states import JobStates
 from deepdream_core.helper.queue import Queue
+from deepdream_core.link.errors import CANCELLED_WHY
 from deepdream_core.link.npy import ArrayHeader
-from deepdream_core.link.wire import CANCELLED_WHY, ENDINGS, EVENTS
+from deepdream_core.link.wire import ENDINGS, EVENTS
 from deepdream_core.settings import DreamSettings
 
 FAILURE = {"code": "worker_died", "what": "the worker died", "next_step": "try again"}

@@ -81,7 +81,7 @@ def test_doctor_tells_a_home_folder_that_cannot_be_written(tmp_path: Path) -> No
     (tmp_path / "closed").mkdir(0o500)
     answer = ran(*as_ordinary(*PROGRAM, "doctor"), cwd=tmp_path, HOME=str(tmp_path / "closed"))
     fix = "set HOME, or DEEPDREAM_STATE_DIR, to a folder of your own"
-    assert f"✗ disk space: state: {tmp_path}/closed cannot be written to — {fix}" in answer.stdout.splitlines()
+    assert f"✗ disk space: state: {tmp_path}/closed is not writable — {fix}" in answer.stdout.splitlines()
 
 
 def test_short_shared_memory_is_no_fault_where_temporary_files_have_room(
@@ -103,7 +103,7 @@ def test_short_shared_memory_is_no_fault_where_temporary_files_have_room(
     free["tmp"] = 800_000_000
     found = space.check_space(places)
     assert (found.ok, found.what) == (
-        False, f"temporary files: 800 MB are free in {tmp_path}/tmp, 900 MB should be",
+        False, f"temporary files: 800 MB free in {tmp_path}/tmp, but 900 MB needed",
     )  # fmt: skip
     assert "--shm-size=2g" in found.fix
 

@@ -238,7 +238,7 @@ def refused(path: Path) -> str:
     return message
 
 
-def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "one.jpg").symlink_to(tmp_path / "other.jpg")
     (tmp_path / "other.jpg").symlink_to(tmp_path / "one.jpg")
     (tmp_path / "nowhere.jpg").symlink_to(tmp_path / "missing.jpg")
@@ -269,7 +269,7 @@ def test_a_name_full_of_control_characters_stays_one_line(tmp_path: Path) -> Non
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (16, 16), (48, 40), (17, 33), (48, 1)])
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("interval", [0, 1, 4])
-def test_a_whole_jpeg_of_any_kind_is_read(
+def test_a_complete_jpeg_of_any_kind_is_read(
     size: tuple[int, int], progressive: bool, interval: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.jpg"
@@ -294,14 +294,14 @@ def test_a_gif_frame_beyond_the_canvas_is_cut_off_as_viewers_do(tmp_path: Path) 
     assert {frame.size for frame in read_photo(path, max_megapixels=1).frames} == {(48, 40)}
 
 
-def test_samples_that_are_no_numbers_make_no_noise(tmp_path: Path) -> None:
+def test_nan_samples_cause_no_warning(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.frombuffer(b"\x01\x7d" * 1920, np.float16).reshape(40, 48))
     frame = read_photo(path, max_megapixels=1).frames[0]
     assert np.isnan(frame.floats()).all()
 
 
-def test_an_orientation_in_a_broken_exif_turns_no_heic_that_is_written(tmp_path: Path) -> None:
+def test_an_orientation_in_a_broken_exif_does_not_turn_a_written_heic(tmp_path: Path) -> None:
     image = Image.fromarray(photograph())
     broken = b"II*\0\x08\0\0\0\x01\0\x12\x01\xee\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6, of a kind that is none
     image.save(tmp_path / "a.webp", exif=broken, lossless=True)
@@ -339,7 +339,7 @@ def test_a_blank_picture_is_not_taken_for_a_bomb(format: str, mode: str, tmp_pat
     assert read_photo(path, max_megapixels=200).size == (4000, 5000)
 
 
-def test_fax_in_tiff_is_refused_as_its_decoder_paints_white_what_is_missing(tmp_path: Path) -> None:
+def test_fax_in_tiff_is_refused_because_its_decoder_fills_gaps_with_white(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     Image.fromarray(photograph(1)).convert("1").save(path, compression="group4")
     assert "CCITTFAX4" in refused(path)

@@ -54,7 +54,7 @@ def test_a_picture_that_is_dropped_is_dreamed_and_its_original_put_away(drop: Wa
     assert drop.explain(drop.drop / "cat.jpg").startswith("was dreamed at ")
 
 
-def test_what_lay_there_before_is_dreamed_too(tmp_path: Path, helper: Helper) -> None:
+def test_existing_files_are_dreamed_too(tmp_path: Path, helper: Helper) -> None:
     photograph(tmp_path / "own" / "drop" / "before.png", 2)
     with watching(tmp_path / "own", helper) as drop:
         delivered(drop, "before.png")
@@ -127,7 +127,7 @@ def test_a_writer_that_opens_the_file_again_and_again_is_waited_for(drop: Watchi
     delivered(drop, "cat.jpg")
 
 
-def test_a_placeholder_beside_its_download_waits_and_the_log_has_one_line_of_it(helper: Helper, tmp_path: Path) -> None:
+def test_a_placeholder_beside_its_download_waits_with_one_line_in_the_log(helper: Helper, tmp_path: Path) -> None:
     with watching(tmp_path / "own", helper, give_up_s=0.2) as drop:
         part = photograph(tmp_path / "cat.jpg", 5).rename(drop.drop / "cat.jpg.part")
         (drop.drop / "cat.jpg").touch()
@@ -141,7 +141,7 @@ def test_a_placeholder_beside_its_download_waits_and_the_log_has_one_line_of_it(
         assert drop.said().count("cat.jpg: waits") == 1
 
 
-def test_what_is_no_picture_is_told_long_before_half_a_picture_is_given_up(drop: Watching) -> None:
+def test_a_file_that_is_not_a_picture_is_reported_long_before_an_incomplete_one_is_given_up(drop: Watching) -> None:
     assert "give_up_s" not in drop.keys
     (drop.drop / "bad.png").write_text("not a picture at all")
     drop.comes("failed/bad.png.why.txt")
@@ -157,7 +157,7 @@ def test_the_same_picture_twice_is_dreamed_once_and_the_same_name_with_other_con
     delivered(drop, "cat.png")
     photograph(tmp_path / "2" / "again.png", 6).rename(drop.drop / "again.png")
     drop.comes("done/again.png")
-    drop.says("again.png: not dreamed again: the same picture is dreamed already")
+    drop.says("again.png: not dreamed again: the same picture has already been dreamed")
     photograph(tmp_path / "3" / "cat.png", 7).rename(drop.drop / "cat.png")
     drop.comes("done/cat (2).png")
     assert drop.files("out") == ["cat (2).png", "cat.png"]
@@ -169,8 +169,8 @@ def test_a_dream_is_not_dreamed_again(drop: Watching, tmp_path: Path) -> None:
     photograph(tmp_path / "cat.png", 8).rename(drop.drop / "cat.png")
     delivered(drop, "cat.png")
     (drop.drop / "out" / "cat.png").rename(drop.drop / "dream.png")
-    drop.says("dream.png: left alone: is a dream already")
-    until(lambda: drop.explain(drop.drop / "dream.png") == "is a dream already", 10)
+    drop.says("dream.png: left alone: is already a dream")
+    until(lambda: drop.explain(drop.drop / "dream.png") == "is already a dream", 10)
     assert drop.files() == ["done/cat.png", "dream.png"]
 
 
@@ -204,7 +204,7 @@ def bomb(path: Path) -> None:
                      chunk(b"IEND", b""))  # fmt: skip
 
 
-def test_bad_files_are_set_aside_with_the_reason_and_the_others_go_on(tmp_path: Path, helper: Helper) -> None:
+def test_bad_files_are_set_aside_with_the_reason_and_the_others_continue(tmp_path: Path, helper: Helper) -> None:
     with watching(tmp_path / "own", helper, give_up_s=1.0) as drop:
         data = photograph(tmp_path / "half.jpg", 11, side=64).read_bytes()
         (drop.drop / "half.jpg").write_bytes(data[: len(data) // 2])
@@ -237,7 +237,7 @@ def test_bad_files_are_set_aside_with_the_reason_and_the_others_go_on(tmp_path: 
         assert "text.png.why.txt" not in drop.files("failed")
 
 
-def test_strange_names_are_dreamed_and_told_escaped(drop: Watching, tmp_path: Path) -> None:
+def test_strange_names_are_dreamed_and_printed_escaped(drop: Watching, tmp_path: Path) -> None:
     ready = photograph(tmp_path / "cat.png", 14)
     names = [b"caf\xe9.png", b"new\nline.png", b"x" * 251 + b".png", "ümläut 🐱 %s {}.png".encode(), b"-rf.png"]
     for seed, name in enumerate(names):
@@ -250,7 +250,7 @@ def test_strange_names_are_dreamed_and_told_escaped(drop: Watching, tmp_path: Pa
     assert "caf\\udce9.png: dreamed in" in drop.said()
 
 
-def test_what_is_no_file_of_ours_is_left_alone(drop: Watching, tmp_path: Path) -> None:
+def test_links_pipes_and_ignored_names_are_left_alone(drop: Watching, tmp_path: Path) -> None:
     photograph(tmp_path / "secret.png", 15)
     (drop.drop / "link.png").symlink_to(tmp_path / "secret.png")
     (drop.drop / "passwd.png").symlink_to("/etc/passwd")
@@ -312,7 +312,7 @@ def test_an_edit_of_the_configuration_takes_effect_and_a_broken_one_does_not(dro
     delivered(drop, "cat.png")
     drop.keys["originals"] = "keep"
     drop.configure()
-    drop.says("the configuration was read again")
+    drop.says("reloaded the configuration")
     photograph(tmp_path / "dog.png", 23).rename(drop.drop / "dog.png")
     drop.comes("out/dog.png")
     drop.says("dog.png: dreamed in")
@@ -350,7 +350,7 @@ def test_names_to_ignore_change_while_it_watches(helper: Helper, tmp_path: Path)
 def test_sighup_reads_the_configuration(drop: Watching) -> None:
     assert drop.process is not None
     drop.process.send_signal(signal.SIGHUP)
-    drop.says("the configuration was read again")
+    drop.says("reloaded the configuration")
 
 
 def test_one_daemon_for_each_folder(drop: Watching) -> None:
@@ -468,7 +468,7 @@ def test_a_disk_that_goes_and_comes_again(tmp_path: Path, helper: Helper) -> Non
             drop.says("is offline", 20)
             assert not (drop.drop / "out").exists()
             subprocess.run(bind, check=True)
-            drop.says("is there again", 20)
+            drop.says("is available again", 20)
             photograph(drop.drop / "dog.png", 29)
             delivered(drop, "dog.png")
         finally:
@@ -501,7 +501,7 @@ def test_the_clock_may_jump_back(tmp_path: Path, helper: Helper) -> None:
         delivered(drop, "cat.png")
 
 
-def test_a_journal_that_cannot_be_written_is_told_once_and_the_daemon_goes_on(tmp_path: Path, helper: Helper) -> None:
+def test_an_unwritable_journal_is_reported_once_and_the_daemon_continues(tmp_path: Path, helper: Helper) -> None:
     (tmp_path / "own" / "state").mkdir(parents=True, mode=0o700)
     with another_disk(tmp_path / "own" / "state", "size=256k"), watching(tmp_path / "own", helper) as drop:
         drop.says("watching ")

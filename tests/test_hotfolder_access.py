@@ -15,7 +15,7 @@ from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.hotfolder.lease import LEASE, Lease
 from deepdream_core.hotfolder.moves import make_folder
-from deepdream_core.settings import FolderSettings
+from deepdream_core.machine_settings import FolderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,7 +33,7 @@ def test_a_file_is_due_when_it_has_rested(files: Arrivals) -> None:
 
 
 @pytest.mark.parametrize("change", [{"size": 2}, {"mtime_ns": 2}, {"inode": 2}])
-def test_whatever_changes_makes_it_rest_anew(files: Arrivals, change: dict[str, int]) -> None:
+def test_any_change_makes_it_rest_again(files: Arrivals, change: dict[str, int]) -> None:
     files.track(found("a"), 10.0)
     files.track(found("a", **change), 11.5)
     assert names(files.due(12.5)) == []
@@ -73,11 +73,11 @@ def test_one_that_is_put_off_comes_again_after_pauses_that_grow(files: Arrivals)
     assert files.due(now) == [one]
 
 
-def test_a_change_lets_one_that_was_put_off_or_finished_begin_anew(files: Arrivals) -> None:
+def test_a_change_lets_a_delayed_or_finished_file_begin_again(files: Arrivals) -> None:
     for end in ("put_off", "finish"):
         one = files.track(found(end), 0.0)
         if end == "finish":
-            files.finish(one, "is dreamed already")
+            files.finish(one, "has already been dreamed")
             assert one not in files.due(1000.0)
         else:
             files.put_off(one, 0.0, "half a picture", 1000.0)

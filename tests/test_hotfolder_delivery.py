@@ -19,7 +19,7 @@ from deepdream_core.hotfolder import delivery, hidden_folder, moves
 from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.hotfolder.scanning import look
-from deepdream_core.settings import FolderSettings
+from deepdream_core.machine_settings import FolderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -238,17 +238,19 @@ def test_killed_in_any_moment_of_a_failure_it_is_set_aside_once(
     assert {1, 2} == set(seen)
 
 
+SECOND = {
+    "out/holiday/cat (2).bmp": RESULT,
+    "out/holiday/cat (2).bmp.dream.yaml": SIDECAR,
+    "done/holiday/cat.bmp": ORIGINAL,
+}
+
+
 @pytest.mark.parametrize("taken", ["cat.bmp", "cat.bmp.dream.yaml"])
 def test_a_name_that_is_taken_is_left_alone(drop: Drop, taken: str) -> None:
     (drop.root / "out/holiday").mkdir(parents=True)
     (drop.root / "out/holiday" / taken).write_bytes(b"somebody's")
     drop.dream_and_deliver()
-    assert drop.files() == {
-        f"out/holiday/{taken}": b"somebody's",
-        "out/holiday/cat (2).bmp": RESULT,
-        "out/holiday/cat (2).bmp.dream.yaml": SIDECAR,
-        "done/holiday/cat.bmp": ORIGINAL,
-    }
+    assert drop.files() == {f"out/holiday/{taken}": b"somebody's", **SECOND}
 
 
 @pytest.mark.parametrize("taken", ["cat.bmp", "cat.bmp.dream.yaml"])
@@ -264,12 +266,7 @@ def test_a_name_that_is_taken_in_the_last_moment_is_left_alone(
 
     monkeypatch.setattr(moves, "move", move)
     drop.dream_and_deliver()
-    assert drop.files() == {
-        f"out/holiday/{taken}": b"somebody's",
-        "out/holiday/cat (2).bmp": RESULT,
-        "out/holiday/cat (2).bmp.dream.yaml": SIDECAR,
-        "done/holiday/cat.bmp": ORIGINAL,
-    }
+    assert drop.files() == {f"out/holiday/{taken}": b"somebody's", **SECOND}
 
 
 def test_an_original_of_the_same_name_in_done_is_left_alone(drop: Drop) -> None:
@@ -280,7 +277,7 @@ def test_an_original_of_the_same_name_in_done_is_left_alone(drop: Drop) -> None:
     assert drop.files()["done/holiday/cat (2).bmp"] == ORIGINAL
 
 
-def test_an_original_that_was_exchanged_meanwhile_stays(drop: Drop) -> None:
+def test_an_original_that_was_replaced_during_the_dream_stays(drop: Drop) -> None:
     entry = drop.take()
     drop.path.unlink()
     drop.path.write_bytes(b"quite another")
@@ -336,14 +333,14 @@ def test_one_that_could_be_read_is_never_set_aside_for_that(drop: Drop) -> None:
     assert drop.files() == {"holiday/cat.bmp": ORIGINAL}
 
 
-def test_hidden_folders_that_nobody_knows_are_removed(drop: Drop) -> None:
+def test_unknown_hidden_folders_are_removed(drop: Drop) -> None:
     (drop.layout.out / ".deepdream-77").mkdir(parents=True)
     (drop.layout.out / ".deepdream-77" / "cat.bmp").write_bytes(b"half")
     drop.restarted()
     assert drop.files() == {"holiday/cat.bmp": ORIGINAL}
 
 
-def test_a_full_disk_is_no_fault_of_the_picture(drop: Drop) -> None:
+def test_a_full_disk_is_not_the_pictures_fault(drop: Drop) -> None:
     entry = drop.take()
     with another_disk(drop.layout.out, "size=64k,nr_inodes=4"):
         stage = hidden_folder.prepare(drop.layout, entry)

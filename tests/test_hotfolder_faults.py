@@ -71,7 +71,7 @@ def by_name(call: Callable[..., Any]) -> Callable[..., Any]:
         (Folder, "_settle", None),
     ],
 )  # fmt: skip
-def test_a_fault_at_one_file_is_told_and_the_others_are_dreamed(
+def test_a_bug_at_one_file_is_reported_and_the_others_are_dreamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, what: str, moved: bool | None
 ) -> None:
     drop = Drop(tmp_path)
@@ -208,7 +208,7 @@ def test_another_content_of_the_same_size_and_time_in_its_place_is_dreamed(tmp_p
 
 
 @pytest.mark.parametrize("own", ["out", "done"])
-def test_one_folder_that_nothing_may_be_put_into_costs_what_belongs_there(
+def test_an_unwritable_folder_costs_only_its_own_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
 ) -> None:
     drop, real = Drop(tmp_path), moves.move

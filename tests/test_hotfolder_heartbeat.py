@@ -24,7 +24,7 @@ from deepdream_core.hotfolder.heartbeat import Pulse, status_line
 from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.hotfolder.watching import Watcher
-from deepdream_core.settings import FolderSettings
+from deepdream_core.machine_settings import FolderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +138,9 @@ def watched(
 
 
 @pytest.mark.alone
-def test_it_says_that_it_watches_lives_reads_anew_and_ends(tmp_path: Path, manager: Manager, helper: Helper) -> None:
+def test_it_reports_watching_signs_of_life_reloading_and_its_end(
+    tmp_path: Path, manager: Manager, helper: Helper
+) -> None:
     daemon = watched(tmp_path, manager, helper, period_s=LONG_S)
     try:
         manager.hears("READY=1")
@@ -213,7 +215,7 @@ def test_observers_that_die_are_replaced_and_it_lives_on(tmp_path: Path) -> None
         watcher.stop()
 
 
-def test_who_polls_because_there_are_no_events_is_well(tmp_path: Path) -> None:
+def test_polling_without_events_is_healthy(tmp_path: Path) -> None:
     def broken(*_: object) -> None:
         raise OSError(28, "no watches left")
 
@@ -239,7 +241,7 @@ def test_a_long_look_around_shows_that_it_lives(tmp_path: Path) -> None:
     assert len(beats) >= 50
 
 
-def test_an_exit_code_tells_a_bad_configuration(tmp_path: Path, manager: Manager) -> None:
+def test_a_bad_configuration_has_its_exit_code(tmp_path: Path, manager: Manager) -> None:
     for text in ("folders: [{path: ~/x, rescans: 3}]", "folders: []", "presets: {x: {octaves: -1}}"):
         config = tmp_path / "config.yaml"
         config.write_text(text)
@@ -264,7 +266,7 @@ def test_a_journal_that_answers_has_no_problem_and_was_written(tmp_path: Path) -
     assert "closed" in journal.problem()
 
 
-def test_a_journal_that_another_program_holds_or_whose_disk_is_full_goes_by(tmp_path: Path) -> None:
+def test_a_locked_journal_or_a_full_disk_passes(tmp_path: Path) -> None:
     with another_disk(tmp_path / "disk") as disk:
         journal = Journal(disk / "journal.sqlite3")
         identity = journal.identity()
@@ -305,14 +307,14 @@ def test_a_journal_that_is_gone_or_damaged_must_be_opened_again(tmp_path: Path, 
 # --- words
 
 
-def test_nothing_is_said_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sent_without_a_listener(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
     pulse = Pulse(pytest.fail)
     pulse.beat(lambda: pytest.fail("the journal is not asked for nothing"))
 
 
-def test_what_mends_itself_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_problem_that_passes_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
     said: list[str] = []
     now = [0.0]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder.layout import LONGEST_NAME, Layout, check, root_of
+from deepdream_core.machine_settings import FolderSettings
 from deepdream_core.photo import ENDINGS, RAW_ENDINGS, sidecar_of
-from deepdream_core.settings import FolderSettings
 
 ROOT = Path("/data/drop")
 PRESETS = {"subtle", "eyes", "träume"}
@@ -52,7 +52,7 @@ def test_the_home_folder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Layout.of(FolderSettings(path="~/Drop/"), PRESETS).root == Path("/home/somebody/Drop")
 
 
-def test_where_no_home_is_known_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_folder_the_message_says_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     with pytest.raises(SettingsError, match=r"~/Drop: your home folder cannot be found — set HOME, or write"):
         root_of(FolderSettings(path="~/Drop"))
@@ -165,7 +165,7 @@ def test_a_numbered_name_fits_and_is_cut_between_characters(name: str, n: int) -
     assert Layout.numbered(path, n + 1) != numbered
 
 
-def test_why_it_failed_stands_beside_the_original() -> None:
+def test_the_reason_is_beside_the_failed_original() -> None:
     here = layout()
     assert here.why_for(ROOT / "eyes" / "a.jpg") == ROOT / "failed" / "eyes" / "a.jpg.why.txt"
     assert here.why_for(ROOT / "failed" / "eyes" / "a (2).jpg") == ROOT / "failed" / "eyes" / "a (2).jpg.why.txt"
@@ -212,7 +212,7 @@ OVER = [
     ("out", "is one of this folder's own folders: out"),
     ("done", "is one of this folder's own folders: done"),
     (".hidden", "is hidden (ignored: '.*')"),
-    ("@eaDir", "is where Synology keeps thumbnails and other notes (ignored: '@eaDir')"),
+    ("@eaDir", "is where Synology keeps thumbnails and metadata (ignored: '@eaDir')"),
     ("Mine.LRDATA", "is a catalogue of Lightroom or its previews (ignored: '*.lrdata')"),
     ("a\nb.tmp", "is a temporary file (ignored: '*.tmp')"),
     ("old-2026.jpg", "is ignored: 'old-*' in config.yaml"),
@@ -322,18 +322,18 @@ def test_one_folder_within_another(top: Path) -> None:
     a = top / "a"
     for inner in (a / "b", a / "not" / "yet", a / "out", a / "done" / "x", top / "link", top / "link" / "c"):
         for pair in ((a, inner), (inner, a)):
-            assert refused(*pair) == f"{inner}: is within the drop folder {a} — use a folder outside it"
+            assert refused(*pair) == f"{inner}: is in the drop folder {a} — use a folder outside it"
 
 
-def test_the_top_of_the_disk_and_what_holds_the_home_folder(top: Path) -> None:
-    assert refused("/").startswith("/: is the top of the disk — ")
+def test_the_root_of_the_disk_and_folders_that_contain_the_home_folder(top: Path) -> None:
+    assert refused("/").startswith("/: is the root of the disk — ")
     (top / "link").symlink_to(Path.home())
     for path in ("~", "~/", Path.home(), Path.home().parent, top / "link"):
         step = "make a folder for pictures, for example ~/DeepDream"
         assert refused(path) == f"{path}: is or contains your home folder {Path.home()} — {step}"
 
 
-def test_a_file_is_no_drop_folder(top: Path) -> None:
+def test_a_file_cannot_be_a_drop_folder(top: Path) -> None:
     (top / "a").write_text("")
     (top / "link").symlink_to(top / "a")
     for path in (top / "a", top / "link"):
@@ -356,7 +356,7 @@ def test_an_own_folder_that_leads_back_to_where_pictures_are_dropped(top: Path, 
         told = refused(top / "a", top / "b")
         assert f"{top / 'a'}: its folder {name} is " in told
         assert f"the drop folder {top / ('b' if 'b' in target.parts else 'a')}" in told
-        assert f"let the link {name} lead to another place" in told
+        assert f"point the link {name} to another folder" in told
         own.unlink()
 
 
@@ -379,7 +379,7 @@ def test_an_own_folder_may_lead_elsewhere(top: Path) -> None:
     checked(top / "a", top / "b")
 
 
-def test_links_that_lead_in_circles_do_no_harm(top: Path) -> None:
+def test_circular_links_do_no_harm(top: Path) -> None:
     (top / "a").mkdir()
     (top / "a" / "out").symlink_to("out")
     checked(top / "a", top / "b")
@@ -403,5 +403,5 @@ def test_a_folder_mounted_twice_is_one(top: Path) -> None:
     for second in (two, two / "inner"):
         command = [*alone, "sh", "-c", mounting, "sh", sys.executable, "-c", program, str(one), str(second)]
         answer = subprocess.run(command, check=False, capture_output=True, text=True)
-        words = "is the same folder as" if second == two else "is within the drop folder"
+        words = "is the same folder as" if second == two else "is in the drop folder"
         assert f"SettingsError: {second}: {words} {one}" in answer.stderr

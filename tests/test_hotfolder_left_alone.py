@@ -41,7 +41,7 @@ def shown(state: dict[str, object]) -> str:
     return captured.get()
 
 
-def test_files_of_others_are_counted_told_in_one_line_and_explained(
+def test_files_of_others_are_counted_logged_in_one_line_and_explained(
     tmp_path: Path, another: Callable[[], None]
 ) -> None:
     another()
@@ -52,8 +52,8 @@ def test_files_of_others_are_counted_told_in_one_line_and_explained(
     assert (drop.state["waiting"], len(drop.state["left_alone"])) == (0, 100)
     said = [line for line in drop.said if OTHERS in line]
     assert said == [
-        f"{drop.root}: 120 files, as 000.png: belongs to another user; left alone, `other_owners: true` under its folder in"
-        " config.yaml takes such files, too"
+        f"{drop.root}: 120 files, such as 000.png: belongs to another user; left alone, `other_owners: true` under its"
+        " folder in config.yaml takes such files too"
     ]
     assert "120 left alone: belongs to another user" in shown(drop.state)
     assert "120 left alone" in status_line({"folders": [drop.state], "paused": False, "busy": ""})
@@ -76,7 +76,7 @@ def test_they_are_taken_where_the_configuration_says_so(tmp_path: Path, another:
     drop.watched(lambda state: state["done"] == 2)
 
 
-def test_without_a_daemon_they_are_not_said_to_wait(
+def test_without_a_daemon_they_do_not_count_as_waiting(
     tmp_path: Path, another: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(tmp_path / "state"))
@@ -99,7 +99,7 @@ def test_without_a_daemon_they_are_not_said_to_wait(
     assert counted() == (1, 0)
 
 
-def test_what_cannot_be_looked_at_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inaccessible_files_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = scanning._found
 
     def refused(path: Path, status: os.stat_result) -> Any:
@@ -112,8 +112,8 @@ def test_what_cannot_be_looked_at_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     for seed, name in enumerate(("locked.png", "open.png")):
         photograph(drop.root / name, seed)
     drop.watched(lambda state: (state["left_alone_count"], state["done"]) == (1, 1))
-    assert drop.alone() == {"locked.png": "cannot be looked at: Permission denied"}
-    assert f"{drop.root / 'locked.png'}: cannot be looked at: Permission denied; left alone" in drop.said
+    assert drop.alone() == {"locked.png": "cannot be accessed: Permission denied"}
+    assert f"{drop.root / 'locked.png'}: cannot be accessed: Permission denied; left alone" in drop.said
 
 
 def test_a_reason_is_news_once() -> None:

@@ -27,8 +27,9 @@ from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.hotfolder.picture import Attempt
 from deepdream_core.hotfolder.scanning import look
 from deepdream_core.hotfolder.task import Outcome, Task
+from deepdream_core.machine_settings import FolderSettings
 from deepdream_core.photo import read_photo
-from deepdream_core.settings import DreamSettings, FolderSettings
+from deepdream_core.settings import DreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +99,7 @@ def test_a_fault_of_the_program_is_tried_again_and_then_set_aside(
         WeightsError("the weights are gone", "fetch them"),
     ],
 )
-def test_the_helper_the_device_and_the_weights_are_no_pictures_fault(
+def test_problems_of_helper_device_and_weights_are_not_the_pictures_fault(
     drop: Drop, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     raising(monkeypatch, error)
@@ -109,7 +110,7 @@ def test_the_helper_the_device_and_the_weights_are_no_pictures_fault(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
-def test_a_disk_is_no_pictures_fault_and_no_other_folders(
+def test_a_disk_problem_is_not_the_pictures_fault_and_concerns_one_folder(
     drop: Drop, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     raising(monkeypatch, OutputError("x cannot be written", "free some space", number))
@@ -118,7 +119,7 @@ def test_a_disk_is_no_pictures_fault_and_no_other_folders(
     assert drop.files() == ["cat.png"]
 
 
-def test_a_bad_sector_is_one_files_trouble(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_sector_concerns_one_file(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(_path: Path) -> str:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -139,16 +140,14 @@ def test_a_bad_sector_is_one_files_trouble(drop: Drop, monkeypatch: pytest.Monke
         DamagedPictureError("truncated", "get an intact copy"),
     ],
 )
-def test_what_is_the_pictures_own_fault_sets_it_aside_at_once(
-    drop: Drop, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_a_picture_at_fault_is_set_aside_at_once(drop: Drop, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     raising(monkeypatch, error)
     assert drop.tried().ended == "failed"
     assert drop.files() == ["failed/cat.png", "failed/cat.png.why.txt"]
 
 
 @pytest.mark.parametrize("error", [OutOfMemoryError("9 GB", "smaller"), HelperError("it died", "again", "worker_died")])
-def test_what_may_be_the_pictures_fault_is_tried_three_times(
+def test_a_picture_that_may_be_at_fault_is_tried_three_times(
     drop: Drop, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     raising(monkeypatch, error)
@@ -173,7 +172,7 @@ def test_half_a_picture_waits_while_it_may_still_be_written(drop: Drop) -> None:
         b"x",
     ],
 )
-def test_what_can_never_become_a_picture_is_told_at_once(drop: Drop, content: bytes) -> None:
+def test_a_file_that_can_never_become_a_picture_is_reported_at_once(drop: Drop, content: bytes) -> None:
     drop.path.write_bytes(content)
     assert drop.tried(patient=True).ended == "failed"
     assert drop.files() == ["failed/cat.png", "failed/cat.png.why.txt"]
@@ -181,7 +180,7 @@ def test_what_can_never_become_a_picture_is_told_at_once(drop: Drop, content: by
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PN", bytes(5000), b"\0\0\0\x20ft", b"RIFF\x10\0\0\0WE"])
-def test_what_may_still_become_one_waits(drop: Drop, content: bytes) -> None:
+def test_a_file_that_may_become_a_picture_waits(drop: Drop, content: bytes) -> None:
     drop.path.write_bytes(content)
     for _ in range(2 * TRIES):
         assert drop.tried(patient=True).ended == "wait"
@@ -197,7 +196,7 @@ BESIDE = [
 
 @pytest.mark.parametrize("name", BESIDE)
 @pytest.mark.parametrize("half", [b"", b"\x89PNG\r\n\x1a\n"])
-def test_a_placeholder_waits_as_long_as_its_download_lies_beside_it(drop: Drop, name: str, half: bytes) -> None:
+def test_a_placeholder_waits_as_long_as_its_download_is_beside_it(drop: Drop, name: str, half: bytes) -> None:
     drop.path.write_bytes(half)
     (drop.root / name).write_bytes(b"so far")
     for _ in range(2 * TRIES):
@@ -223,15 +222,15 @@ def test_a_file_that_is_filled_in_place_waits_while_the_note_about_it_is_there(
     raising(monkeypatch, AssertionError("it is read"))
     (drop.root / f"cat.png{ending}").touch()
     outcome = drop.tried(patient=False)
-    assert (outcome.ended, outcome.why) == ("wait", f"a download is not finished, as cat.png{ending} beside it says")
+    assert (outcome.ended, outcome.why) == ("wait", f"a download is not finished: cat.png{ending} is beside it")
 
 
-def test_a_whole_picture_does_not_wait_for_a_download_that_was_given_up(drop: Drop) -> None:
+def test_a_complete_picture_does_not_wait_for_an_abandoned_download(drop: Drop) -> None:
     (drop.root / "cat.png.part").touch()
     assert "no picture comes so far here" in drop.tried().why, "its turn at the helper has come"
 
 
-def test_one_that_is_gone_or_has_changed_is_told(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_or_changed_file_is_recognised(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     real = read_photo
 
     def changed(path: Path, **options: Any) -> Any:
@@ -253,16 +252,42 @@ def test_one_that_is_gone_or_has_changed_is_told(drop: Drop, monkeypatch: pytest
     assert drop.files() == []
 
 
-def test_what_is_said_to_be_white_makes_another_dream_and_silence_the_one_it_was() -> None:
+OLD_KEY = (
+    '{"layers":{"pool4":1.0},"pooling":"max","natural":0.97,"keep_colours":false,"octaves":"auto","octave_scale":1.3,'
+    '"finest":800,"upscale":false,"iterations":10,"step":2.4,"normalize":"std","laplacian":0,"smooth":0.3,"jitter":16,'
+    '"tv":0.0,"soft_limit":true,"clamp":true,"strength":1.0,"seed":0} sha'
+)
+"""What a journal's key was made of before there were guides and channels."""
+
+
+def test_a_picture_in_an_older_journal_is_not_dreamed_again() -> None:
+    assert duplicates.dream_key(DreamSettings(), "sha", None) == hashlib.sha256(OLD_KEY.encode()).hexdigest()
+    used: list[dict[str, Any]] = [
+        {"tileable": True}, {"channels": {"pool4:3": 1.0}}, {"guides": [{"file": "a", "sha256": "a" * 64}]},
+        {"guides": [{"file": "a", "sha256": "b" * 64}]}, {},
+    ]  # fmt: skip
+    assert (
+        len({duplicates.dream_key(DreamSettings(layers={"conv1_1": 1.0}, **each), "sha", None) for each in used}) == 5
+    )
+
+
+def test_a_guide_that_was_moved_is_the_same_guide() -> None:
+    keys = {
+        duplicates.dream_key(DreamSettings(layers={}, guides=[{"file": file, "sha256": "a" * 64}]), "sha", None)
+        for file in ("a.jpg", "elsewhere/b.jpg")
+    }
+    assert len(keys) == 1
+
+
+def test_a_value_of_white_makes_another_dream() -> None:
     settings = DreamSettings()
     silent = duplicates.dream_key(settings, "sha", None)
-    assert silent == hashlib.sha256(f"{settings.model_dump_json()} sha".encode()).hexdigest()
     assert (
         len({silent, duplicates.dream_key(settings, "sha", 255.0), duplicates.dream_key(settings, "sha", 1000.0)}) == 3
     )
 
 
-def test_a_drop_folder_may_say_what_is_white(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drop_folder_can_set_white(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     drop.layout = Layout.of(FolderSettings(path=str(drop.root), white=255), ())
     said: list[float | None] = []
 

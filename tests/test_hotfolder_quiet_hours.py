@@ -73,7 +73,7 @@ def test_hours_that_are_none_are_refused(text: str) -> None:
         quiet(text, at("06-01 12:00"))
 
 
-def test_outside_the_hours_one_need_not_wait() -> None:
+def test_outside_the_hours_there_is_no_wait() -> None:
     noon = at("06-01 12:00:17.5")
     assert quiet_until("22:00-07:00", noon) == noon
     assert quiet_until(None, noon) == noon

@@ -9,7 +9,7 @@ import pytest
 
 from deepdream_core.hotfolder import notification, spare_memory
 from deepdream_core.hotfolder.spare_memory import LOOK_EVERY_S, SpareMemory
-from deepdream_core.settings import EngineSettings
+from deepdream_core.machine_settings import EngineSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def neighbour_of(device: Device) -> SpareMemory:
     return SpareMemory(device.free, lambda: device.held_mb, lambda: device.now)
 
 
-def test_without_keep_free_mb_nobody_is_asked() -> None:
+def test_without_keep_free_mb_no_memory_is_measured() -> None:
     device = Device()
     assert neighbour_of(device).shortage(EngineSettings()) == ""
     assert device.asked == 0

@@ -165,7 +165,7 @@ def watches() -> int:
 # --- what is told
 
 
-def test_each_way_in_which_a_picture_comes_is_told(watch: Callable[..., Watched], tmp_path: Path) -> None:
+def test_each_way_of_arriving_gives_a_hint(watch: Callable[..., Watched], tmp_path: Path) -> None:
     one = watch()
     for name in ("old", "renamed.part", "grows", "touched", "linked"):
         (one.root / name).write_text("x")
@@ -188,7 +188,7 @@ def test_each_way_in_which_a_picture_comes_is_told(watch: Callable[..., Watched]
     assert told == {"grows", "new", "empty", "moved in", "sub/moved", "renamed", "sub/link", "touched"}
 
 
-def test_closing_after_writing_is_told_though_nothing_else_has_changed_since(watch: Callable[..., Watched]) -> None:
+def test_closing_after_writing_gives_a_hint_even_without_another_change(watch: Callable[..., Watched]) -> None:
     one = watch().started()
     with (one.root / "a").open("w") as file:
         file.write("x")
@@ -200,7 +200,7 @@ def test_closing_after_writing_is_told_though_nothing_else_has_changed_since(wat
     assert one.seen[-1].why == "a program has written it"
 
 
-def test_folders_that_appear_are_told_and_watched(watch: Callable[..., Watched], tmp_path: Path) -> None:
+def test_new_folders_give_a_hint_and_are_watched(watch: Callable[..., Watched], tmp_path: Path) -> None:
     one = watch().started()
     (one.root / "a" / "b" / "c").mkdir(parents=True)
     (one.root / "a" / "b" / "c" / "early").touch()
@@ -234,7 +234,7 @@ def test_a_folder_that_is_moved_out_and_comes_back_is_watched_again(
     assert one.tick() == []
 
 
-def test_what_is_passed_over_is_not_told_and_our_own_folders_are_not_watched(watch: Callable[..., Watched]) -> None:
+def test_ignored_files_give_no_hint_and_our_own_folders_are_not_watched(watch: Callable[..., Watched]) -> None:
     one = watch()
     for folder in ("out/deep/er", "done/x", "failed", ".hidden/x", "sub/out/deep", "sub/in"):
         (one.root / folder).mkdir(parents=True)
@@ -253,7 +253,7 @@ def test_what_is_passed_over_is_not_told_and_our_own_folders_are_not_watched(wat
     assert one.told("deep/er/a")
 
 
-def test_moving_originals_away_is_not_told(watch: Callable[..., Watched]) -> None:
+def test_moving_originals_away_gives_no_hint(watch: Callable[..., Watched]) -> None:
     one = watch()
     (one.root / "done").mkdir()
     (one.root / "a").touch()
@@ -292,7 +292,7 @@ def test_the_folder_may_be_a_link_and_links_in_it_are_not_followed(
     assert {hint.path for hint in one.seen} == {tmp_path / "root" / "a", tmp_path / "root" / "link2"}
 
 
-def test_permission_given_back_is_told(watch: Callable[..., Watched]) -> None:
+def test_a_restored_permission_gives_a_hint(watch: Callable[..., Watched]) -> None:
     one = watch()
     (one.root / "sub").mkdir(mode=0)
     one.started()
@@ -426,7 +426,7 @@ def test_a_question_that_raises_ends_no_thread_and_loses_no_file(
 
 
 @pytest.mark.parametrize("which", ["dispatcher", "emitter", "reader"])
-def test_a_thread_that_ends_is_noticed_and_all_begins_anew(watch: Callable[..., Watched], which: str) -> None:
+def test_an_ended_thread_is_noticed_and_watching_starts_again(watch: Callable[..., Watched], which: str) -> None:
     one = watch().started()
     assert one.tick() == []
     thread: Any = dict(zip(("dispatcher", "emitter", "reader"), one.threads(), strict=True))[which]
@@ -455,7 +455,7 @@ def test_a_folder_that_is_removed_and_made_again_is_watched_again(watch: Callabl
     for _ in range(3):
         assert one.tick(30) == []
         assert one.watcher.mode == "polling"
-        assert one.watcher.why == "the folder is not there, or does not answer"
+        assert one.watcher.why == "the folder does not exist, or its disk does not answer"
     one.watcher.restart("tried too early")
     one.watcher.drain()
     assert one.tick() == []
@@ -557,7 +557,7 @@ def test_a_clock_that_jumps_is_a_reason_to_look_everywhere(watch: Callable[..., 
 # --- the canary
 
 
-def test_the_canary_is_never_told_and_does_not_stay(watch: Callable[..., Watched]) -> None:
+def test_the_canary_gives_no_hint_and_does_not_stay(watch: Callable[..., Watched]) -> None:
     one = watch(passed_over=lambda *_: False).started()
     (one.root / f".deepdream-canary-{os.getpid()}").write_text("left by one that was killed")
     (one.root / ".deepdream-canary-1").write_text("another's")
@@ -569,9 +569,7 @@ def test_the_canary_is_never_told_and_does_not_stay(watch: Callable[..., Watched
     (one.root / ".deepdream-canary-1").unlink()
 
 
-def test_events_that_do_not_come_are_noticed_and_when_they_come_again_too(
-    watch: Callable[..., Watched], gate: Gate
-) -> None:
+def test_missing_and_returning_events_are_noticed(watch: Callable[..., Watched], gate: Gate) -> None:
     one = watch(polled_every_s=7)
     one.started()
     assert one.tick() == []
@@ -672,7 +670,9 @@ def limited(limit: str, number: int, root: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [0, 2], ids=["for the folder itself", "for all that is in it"])
-def test_when_watches_run_out_at_the_start_it_is_said_with_the_remedy_and_polled(tmp_path: Path, number: int) -> None:
+def test_without_watches_at_the_start_the_message_says_what_helps_and_the_folder_is_polled(
+    tmp_path: Path, number: int
+) -> None:
     (tmp_path / "a" / "b" / "c").mkdir(parents=True)
     mode, why, *hints = limited("max_inotify_watches", number, tmp_path)
     present = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
@@ -682,22 +682,22 @@ def test_when_watches_run_out_at_the_start_it_is_said_with_the_remedy_and_polled
         f"`sudo sysctl fs.inotify.max_user_watches={max(524_288, 2 * present)}`; "
         "until then DeepDream scans the folder every 10 s"
     )
-    assert hints == ["['polling']", "[]", "['another try to get events'] events"]
+    assert hints == ["['polling']", "[]", "['retrying to get events'] events"]
 
 
 def test_when_watches_run_out_later_it_is_noticed(tmp_path: Path) -> None:
     before, mode, why, *hints = limited("max_inotify_watches", 1, tmp_path, "one folder more")
     assert (before, mode) == ("events", "polling")
     assert why.startswith("out of inotify watches")
-    assert hints == ["['polling']", "[]", "['another try to get events'] events"]
+    assert hints == ["['polling']", "[]", "['retrying to get events'] events"]
 
 
-def test_when_instances_run_out_it_is_said_with_the_remedy_and_polled(tmp_path: Path) -> None:
+def test_without_instances_the_message_says_what_helps_and_the_folder_is_polled(tmp_path: Path) -> None:
     mode, why, *hints = limited("max_inotify_instances", 0, tmp_path)
     assert mode == "polling"
     assert why.startswith("out of inotify instances (fs.inotify.max_user_instances is ")
     assert re.search(r"`sudo sysctl fs\.inotify\.max_user_instances=\d+`; until then ", why)
-    assert hints == ["['polling']", "[]", "['another try to get events'] events"]
+    assert hints == ["['polling']", "[]", "['retrying to get events'] events"]
 
 
 @root_only
@@ -720,14 +720,14 @@ def test_a_folder_that_may_not_be_read_is_polled(watch: Callable[..., Watched]) 
             "therefore DeepDream scans the folder every 10 s"
         )
         one.root.chmod(0o700)
-        assert (one.tick(CANARY_EVERY_S), one.watcher.mode) == (["another try to get events"], "events")
+        assert (one.tick(CANARY_EVERY_S), one.watcher.mode) == (["retrying to get events"], "events")
 
 
 @pytest.mark.parametrize(
     ("kind", "place", "mode"),
     [("nfs4", ".", "polling"), ("CIFS", "..", "polling"), ("ext4", ".", "events"), ("nfs", "other", "events")],
 )
-def test_a_share_that_other_machines_write_to_is_polled_as_well(
+def test_a_share_that_other_machines_write_to_is_also_polled(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, kind: str, place: str, mode: str
 ) -> None:
     one = watch()

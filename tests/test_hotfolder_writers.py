@@ -76,12 +76,12 @@ def test_a_program_that_can_still_write_is_noticed_until_it_ends(path: Path, how
 
 
 @pytest.mark.parametrize("how", ["reading", "a mapping for reading"])
-def test_a_program_that_only_reads_is_no_writer(path: Path, how: str) -> None:
+def test_a_program_that_only_reads_is_not_a_writer(path: Path, how: str) -> None:
     with held(path, how):
         assert has_writer(path) is False
 
 
-def test_our_own_open_file_counts_as_well(path: Path) -> None:
+def test_our_own_open_file_also_counts(path: Path) -> None:
     with path.open("ab"):
         assert has_writer(path) is True
 
@@ -105,7 +105,7 @@ def test_neither_lease_nor_open_file_stays_behind(path: Path) -> None:
     assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
-def test_what_is_no_regular_file_cannot_be_judged_and_is_not_opened(tmp_path: Path, path: Path) -> None:
+def test_only_regular_files_are_opened_and_judged(tmp_path: Path, path: Path) -> None:
     (tmp_path / "link").symlink_to(path)
     os.mkfifo(tmp_path / "pipe")
     for name in ("link", "pipe", "gone", ".", "a.jpg/b", "\0", "n" * 300):
@@ -189,7 +189,7 @@ def test_a_writer_that_comes_while_the_lease_is_held_does_not_kill_us(path: Path
     assert (answer.returncode, answer.stdout) == (0, "alive\n"), answer.stderr
 
 
-def test_where_no_leases_are_given_nothing_is_known(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+def test_without_leases_the_answer_is_unknown(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     def none_here(*_: object) -> int:
         raise OSError(22, "Invalid argument")
 

@@ -10,7 +10,7 @@ import pytest
 from deepdream_core.config import load_config
 from deepdream_core.errors import SettingsError
 from deepdream_core.hotfolder.layout import Layout
-from deepdream_core.settings import FolderSettings
+from deepdream_core.machine_settings import FolderSettings
 from deepdream_core.work import jobs
 from deepdream_core.work.ignore import Ignore
 

@@ -76,7 +76,7 @@ def test_again_there_is_nothing_to_do_and_it_is_said_at_once(installed: House) -
         done = installed.install("app")
         took.append(time.monotonic() - began)
         assert done.returncode == 0
-        assert done.stdout.splitlines()[0] == "DeepDream 1.0 is installed already: nothing to do"
+        assert done.stdout.splitlines()[0] == "DeepDream 1.0 is already installed: nothing to do"
     assert min(took) < 1
     assert listing(installed.home) == before
 
@@ -171,7 +171,7 @@ def test_a_failed_upgrade_leaves_the_old_one_working(house: House, why: str) -> 
     done = house.run(*limit, sys.executable, "-B", "install", "app")
     assert done.returncode != 0
     if why != "is cut short":
-        assert {"does not run": "it is broken", "cannot be fetched": "cannot be reached"}[why] in one_line(done)
+        assert {"does not run": "it is broken", "cannot be fetched": "cannot reach"}[why] in one_line(done)
     assert house.version() == "1.0"
     assert json.loads((house.data / "manifest.json").read_text())["version"] == "1.0"
     house.release("1.2")
@@ -293,7 +293,7 @@ def test_what_is_in_the_way_is_left_and_told_before_anything_is_done(house: Hous
     before = listing(house.home)
     done = house.install("app")
     assert done.returncode == 17
-    assert "was not written by this installer" in one_line(done)
+    assert "this installer did not write it" in one_line(done)
     assert [name for name in listing(house.home) if name not in before and "share" not in name] == []
     assert house.versions() == []
 
@@ -350,7 +350,7 @@ def test_the_drop_folders_are_those_of_the_configuration(house: House) -> None:
     assert (house.home / "in").is_dir()
     assert not (house.home / "not").exists()
     assert not (house.home / "DeepDream").exists()
-    assert f"Not made: {house.home}/not/there" in done.stdout
+    assert f"{house.home}/not/there was not created" in done.stdout
     assert f"Drop folder: {house.home}/in" in done.stdout
 
 
@@ -463,5 +463,5 @@ def test_no_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError
 
     monkeypatch.setattr(Path, "home", gone)
-    with pytest.raises(InstallError, match="home folder cannot be found"):
+    with pytest.raises(InstallError, match="cannot find your home folder"):
         user_folders()

@@ -157,9 +157,9 @@ def link_to_nowhere(target: Path) -> None:
 def test_what_is_not_ours_is_left_alone(plug_ins: Path, made: Callable[[Path], object]) -> None:
     made(plug_ins / "deepdream")
     before = content(plug_ins.parent)
-    for dry_run in (True, False):
-        with pytest.raises(InstallError, match="was not installed by this project") as caught:
-            plug_in.install(plug_ins, FILES, dry_run=dry_run)
+    for install in (plug_in.outcome, plug_in.install):
+        with pytest.raises(InstallError, match="this project did not install it") as caught:
+            install(plug_ins, FILES)
         assert caught.value.code == Exit.ENVIRONMENT
         assert "move or delete it" in caught.value.todo
     assert content(plug_ins.parent) == before
@@ -172,11 +172,11 @@ def test_an_empty_folder_is_nobody_s(plug_ins: Path) -> None:
 
 
 def test_a_dry_run_tells_and_changes_nothing(plug_ins: Path) -> None:
-    assert plug_in.install(plug_ins, FILES, dry_run=True) == "installed"
+    assert plug_in.outcome(plug_ins, FILES) == "installed"
     assert only(plug_ins) == []
     plug_in.install(plug_ins, FILES)
-    assert plug_in.install(plug_ins, FILES, dry_run=True) == "unchanged"
-    assert plug_in.install(plug_ins, FILES | {"link.py": b"1"}, dry_run=True) == "updated"
+    assert plug_in.outcome(plug_ins, FILES) == "unchanged"
+    assert plug_in.outcome(plug_ins, FILES | {"link.py": b"1"}) == "updated"
     assert content(plug_ins / "deepdream") == FILES
 
 
@@ -273,11 +273,13 @@ def project(root: Path) -> Path:
     """A small project with a plug-in."""
     (root / "deepdream_core").mkdir(parents=True, exist_ok=True)
     (root / "plugin" / "deepdream" / "locale" / "de" / "LC_MESSAGES").mkdir(parents=True)
+    (root / "plugin" / "deepdream" / "help" / "en").mkdir(parents=True)
     (root / "plugin" / "deepdream" / "__pycache__").mkdir()
     (root / "deepdream_core" / "link").mkdir()
     for name in ("client.py", "wire.py"):
         (root / "deepdream_core" / "link" / name).write_text(f"# {name}\n")
-    for name in ("deepdream.py", "jobs.py", "notes.txt", "__pycache__/jobs.pyc", "locale/de/LC_MESSAGES/deepdream.mo"):
+    for name in ("deepdream.py", "jobs.py", "notes.txt", "__pycache__/jobs.pyc", "locale/de/LC_MESSAGES/deepdream.mo",
+                 "icon.svg", "help/en/index.html"):  # fmt: skip
         (root / "plugin" / "deepdream" / name).write_text(f"# {name}\n")
     (root / "deepdream_core" / "thumbnails").mkdir()
     for name in ("classic.png", "fur.png", "notes.txt"):
@@ -289,7 +291,7 @@ def test_modules_texts_pictures_and_the_client_make_the_plug_in(tmp_path: Path) 
     files = gimp.wanted_files(project(tmp_path), TOLD)
     assert files.keys() == {
         "deepdream.py", "jobs.py", "locale/de/LC_MESSAGES/deepdream.mo", "deepdream.json", "link/client.py", "link/wire.py",
-        "thumbnails/classic.png", "thumbnails/fur.png",
+        "thumbnails/classic.png", "thumbnails/fur.png", "icon.svg", "help/en/index.html",
     }  # fmt: skip
     assert files["deepdream.json"] == TOLD
     assert files["link/wire.py"] == b"# wire.py\n"
@@ -494,11 +496,11 @@ def test_a_gimp_that_never_ran_makes_its_folder_itself(place: Place) -> None:
     """In one made by somebody else it would not take over an older GIMP's settings (seen with 3.0.4)."""
     new = place.gimps / "3.2"
     program(place.bin / "gimp", "GNU Image Manipulation Program version 3.2.0", makes=new / "brushes")
-    assert "would be run once" in place.run("--dry-run").stdout
+    assert "--no-interface" in place.run("--dry-run").stdout
     assert not new.exists()
     done = place.run()
     assert done.returncode == 0, done.stderr
-    assert "has not run yet: running it once without a window" in done.stdout
+    assert "has not run yet: it must run once, without a window" in done.stdout
     assert (new / "plug-ins" / "deepdream" / "deepdream.py").exists()
     assert (new / "brushes").exists()
     assert place.run().stdout.splitlines() == [f"unchanged: {new / 'plug-ins' / 'deepdream'}"]
@@ -531,7 +533,7 @@ def test_of_several_folders_one_bad_is_told_and_the_others_are_done(place: Place
     done = place.run()
     assert done.returncode == Exit.ENVIRONMENT
     assert done.stderr.count("install: ") == 1
-    assert "was not installed by this project" in done.stderr
+    assert "this project did not install it" in done.stderr
     assert (place.gimps / "3.2" / "plug-ins" / "deepdream" / "deepdream.json").exists()
 
 
@@ -560,14 +562,13 @@ def test_a_path_that_the_terminal_cannot_show_is_no_failure(
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setattr(gimp, "facts", lambda *_: TOLD)
-    request = gimp.parse(["--into", str(plug_ins)])
     actions = Actions(Manifest(tmp_path / "manifest.json"), "gimp", Screen(terminal))
     python = Path(sys.executable)
     assert (
         gimp.run(
             UserFolders({}, "linux", tmp_path),
             project(tmp_path / "project"),
-            request,
+            [plug_ins],
             lambda: python,
             actions,
             Screen(io.StringIO()),

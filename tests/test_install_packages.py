@@ -126,7 +126,7 @@ def test_an_index_out_of_reach_is_not_taken_for_a_missing_version(line: str) -> 
                 "pip._vendor.urllib3.exceptions.ReadTimeoutError: HTTPSConnectionPool(host='h', port=443): Read timed out."
             ],
             Exit.INDEX_UNREACHABLE,
-            "cannot be reached",
+            "cannot reach",
         ),
         (
             [UNREACHABLE[0], "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE."],
@@ -293,7 +293,10 @@ def test_without_an_nvidia_device_torch_for_cpus_is_taken_where_its_index_has_it
     with small_index(page) as index:
         found = torch_build.automatic(ours, screen.Screen(stream), index, tmp_path)
         assert found == (index if taken else "")
-        assert ("torch for CPUs" in stream.getvalue(), "the usual one" in stream.getvalue()) == (taken, not taken)
+        assert ("CPU build of torch" in stream.getvalue(), "the default build" in stream.getvalue()) == (
+            taken,
+            not taken,
+        )
         monkeypatch.setenv("PIP_INDEX_URL", index)
         assert torch_build.automatic(ours, screen.Screen(stream), index, tmp_path) == "", "pip has an index of its own"
         none = project.Project(tmp_path, ("numpy",), {}, 3)
@@ -411,7 +414,7 @@ def test_little_space_is_refused_or_mentioned(tmp_path: Path, monkeypatch: pytes
     stream = io.StringIO()
     shown = screen.Screen(stream)
     project.check_space(tmp_path, project.Space(least=2 * 10**9, likely=9 * 10**9, download=0), shown)
-    assert stream.getvalue() == "Only 5 GB of disk free, an install usually needs about 9 GB; trying\n"
+    assert stream.getvalue() == "Only 5 GB of disk free; an install usually needs about 9 GB. Trying anyway\n"
     with pytest.raises(InstallError, match=r"5 GB free at .*, about 9 GB needed"):
         project.check_space(tmp_path, project.Space(least=6 * 10**9, likely=9 * 10**9, download=0), shown)
 
@@ -441,8 +444,8 @@ def test_a_log_gets_a_line_every_twenty_seconds(monkeypatch: pytest.MonkeyPatch)
             stage.tick(0.5, "on it")
     assert stream.getvalue().splitlines() == [
         "Working",
-        "  still going: 50 %  0:20  on it",
-        "  still going: 50 %  0:40  on it",
+        "  still running: 50 %  0:20  on it",
+        "  still running: 50 %  0:40  on it",
     ]
 
 
@@ -484,7 +487,7 @@ def test_an_old_python_is_told_what_to_use() -> None:
     assert callable(complaint)
     assert complaint((3, 11, 0), None, "linux") is None
     assert complaint((3, 8, 18), "python3.12", "linux") == (
-        "install: Python 3.8.18 is too old, 3.11 or newer is needed — this computer has a newer one: "
+        "install: Python 3.8.18 is too old, 3.11 or newer is needed — this computer has a newer Python: "
         "use `python3.12 install ...`"
     )
     for system, words in (("linux", "apt install"), ("darwin", "brew"), ("win32", "winget")):

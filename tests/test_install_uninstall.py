@@ -71,7 +71,7 @@ def test_everything_goes_and_nothing_else(house: House, before: dict[str, str]) 
     assert "config.yaml" in output
     assert "--purge" in output
     output = uninstall(house)
-    assert "Nothing of DeepDream" in output
+    assert "DeepDream is not installed" in output
     assert "config.yaml" in output
     assert listing(house.home) == before
 
@@ -140,7 +140,7 @@ def change(path: Path) -> None:
 def test_a_file_that_the_user_changed_stays_and_is_told(house: House, before: dict[str, str], name: str) -> None:
     change(house.home / name)
     output = uninstall(house)
-    assert f"{house.home / name}, which was changed" in output
+    assert f"Kept {house.home / name}: you changed it" in output
     files = {name for name in listing(house.home) if (house.home / name).is_file()}
     assert files == {one for one in before if (house.home / one).is_file()} | {name}
 
@@ -152,11 +152,11 @@ def test_what_the_user_has_put_into_the_plug_in_is_kept(house: House) -> None:
         (plug_in / "link" / "wire.py").write_text(f"# mine {number}\n")
         (plug_in / "own.txt").write_text("mine")
         dry = house.install("gimp", "--dry-run")
-        assert f"keep your {plug_in / 'link' / 'wire.py'} as link/{name}" in dry.stdout
+        assert f"keep your version of {plug_in / 'link' / 'wire.py'} as link/{name}" in dry.stdout
         assert (plug_in / "link" / "wire.py").read_text() == f"# mine {number}\n"
         done = house.install("gimp")
         assert done.returncode == 0, done.stderr
-        assert f"what was in it is now link/{name}" in done.stdout
+        assert f"your version is now link/{name}" in done.stdout
         assert (plug_in / "link" / name).read_text() == f"# mine {number}\n"
         assert (plug_in / "link" / "wire.py").read_bytes() == output
     assert (plug_in / "own.txt.yours").read_text() == "mine"
@@ -169,7 +169,7 @@ def test_what_the_user_has_put_into_the_plug_in_is_kept(house: House) -> None:
 def test_purge_leaves_what_the_user_has_put_in_the_place_of_ours(house: House, before: dict[str, str]) -> None:
     launcher = house.home / ".local/bin/deepdream"
     launcher.write_text("#!/bin/sh\n# my own\n")
-    assert "deepdream, which was changed" in uninstall(house, "--purge")
+    assert "deepdream: you changed it" in uninstall(house, "--purge")
     assert launcher.read_text() == "#!/bin/sh\n# my own\n"
 
 
@@ -209,7 +209,7 @@ def test_without_purge_journal_and_drop_folder_stay_together(house: House) -> No
     output = uninstall(house)
     assert journal.exists()
     assert (drop / ".deepdream-folder").exists()
-    assert f"Left: {drop}" in output
+    assert f"Kept {drop}: " in output
     assert str(journal.parent.parent) in output
 
 
@@ -264,8 +264,8 @@ def test_a_command_of_the_same_name_made_later_stays(house: House) -> None:
 
 def test_nothing_installed_is_told(tmp_path: Path) -> None:
     house = House.make(tmp_path)
-    assert "Nothing of DeepDream is installed here" in uninstall(house)
-    assert "Nothing of DeepDream is installed here" in uninstall(house, "--purge")
+    assert "DeepDream is not installed" in uninstall(house)
+    assert "DeepDream is not installed" in uninstall(house, "--purge")
     assert listing(house.home) == {}
 
 

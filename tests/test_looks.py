@@ -27,7 +27,7 @@ from deepdream_core.errors import NumericError, OutputError, PictureError, Setti
 from deepdream_core.layers import LAYERS
 from deepdream_core.looks import page, run, sheet
 from deepdream_core.looks.board import Board, Tile
-from deepdream_core.looks.choice import Choice, Look, Section, of_layers, of_presets
+from deepdream_core.looks.choice import Choice, Look, Section, of_channels, of_layers, of_presets
 from deepdream_core.looks.command import command
 from deepdream_core.looks.report import Quiet
 from deepdream_core.looks.small import small
@@ -104,6 +104,37 @@ def test_every_layer_is_there_by_block_in_the_settings_of_a_preset(config: Confi
     assert choice.looks[-1].settings == expected
 
 
+def test_channels_of_a_layer_are_dreamed_one_by_one(config: Config) -> None:
+    choice = of_channels(config, "subtle", "27", "0-2, 7,1,5-5")
+    assert choice.suffix == ".looks-channels-pool4-subtle"
+    assert [look.name for look in choice.looks] == ["0", "1", "2", "7", "5"]
+    assert choice.looks[3].options == ("--preset", "subtle", "--channel", "pool4:7")
+    assert choice.looks[3].settings == config.dream_settings("subtle", {"channels": {"pool4:7": 1.0}})
+    assert choice.looks[3].settings.layers == {}
+
+
+@pytest.mark.parametrize(
+    ("layer", "channels", "says"),
+    [
+        ("pool4", "500-512", "--channels: pool4 has no channel 512 — it has 512, from 0 to 511"),
+        ("relu3_3", "256", "--channels: relu3_3 has no channel 256 — it has 256, from 0 to 255"),
+        ("pol4", "1", "unknown layer 'pol4' — did you mean pool4?"),
+        ("pool4", "0-400", "--channels: 401 looks, and 400 are the most — give fewer channels"),
+        ("pool4", "9-1", "--channels '9-1' is not allowed — write numbers and ranges, such as 0-63,100,200-210"),
+        ("pool4", "", "--channels '' is not allowed"),
+        ("pool4", "1,,2", "--channels '1,,2' is not allowed"),
+        ("pool4", "-1", "--channels '-1' is not allowed"),
+        ("pool4", "a-b", "--channels 'a-b' is not allowed"),
+    ],
+)
+def test_channels_that_cannot_be_shown_are_refused_in_one_line(
+    config: Config, layer: str, channels: str, says: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        of_channels(config, None, layer, channels)
+    assert says in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("given", "values"),
     [
@@ -143,7 +174,7 @@ def test_two_settings_are_rows_and_columns_and_a_third_makes_sections(config: Co
     ("given", "says"),
     [
         (["stepp=1..2"], "--vary stepp: unknown key — did you mean step?"),
-        (["zz=1"], "--vary zz: unknown key — known: layers, pooling"),
+        (["zz=1"], "--vary zz: unknown key — known: layers, guides"),
         (["step=0..4"], "--vary step: 0 is not allowed — allowed: a number above 0 up to 10000"),
         (["natural=0.5,2"], "--vary natural: 2 is not allowed — allowed: a number from 0 up to 1"),
         (["pooling=mean"], "--vary pooling: 'mean' is not allowed — allowed: max, average"),
@@ -164,7 +195,7 @@ def test_two_settings_are_rows_and_columns_and_a_third_makes_sections(config: Co
         (["step=1..9/30", "tv=0..1/30"], "--vary: 900 looks, and 400 are the most — give fewer values"),
     ],
 )
-def test_what_cannot_be_varied_is_refused_in_one_line(config: Config, given: list[str], says: str) -> None:
+def test_a_setting_that_cannot_be_varied_is_refused_in_one_line(config: Config, given: list[str], says: str) -> None:
     with pytest.raises(SettingsError) as error:
         of_variations(config, None, given, 300)
     assert says in str(error.value)
@@ -244,7 +275,7 @@ class Seen(HTMLParser):
         return [image["src"] for image in self.all("img") if "data-key" in image]
 
 
-def test_the_page_needs_nothing_else_and_reads_whole_in_any_name(tmp_path: Path) -> None:
+def test_the_page_needs_no_other_file_and_works_with_any_name(tmp_path: Path) -> None:
     choice = working(HOSTILE, "b", about=HOSTILE)
     seen = Seen(page.html(board(tmp_path, choice, 2, name=f"{HOSTILE}.jpg")))
     plain = Seen(page.html(board(tmp_path, working("a", "b"), 2)))
@@ -423,9 +454,7 @@ def test_what_is_not_ours_is_left_alone_until_it_is_to_be_overwritten(
     assert deepdream("looks", "a.png", *TWO).returncode == 0
 
 
-def test_one_bad_picture_costs_the_others_nothing_and_sheets_are_no_pictures(
-    deepdream: Command, tmp_path: Path
-) -> None:
+def test_a_bad_picture_does_not_stop_the_others_and_sheets_are_not_dreamed(deepdream: Command, tmp_path: Path) -> None:
     (tmp_path / "trip").mkdir()
     picture_file(tmp_path / "trip" / "a.jpg")
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
@@ -444,6 +473,22 @@ def test_one_bad_picture_costs_the_others_nothing_and_sheets_are_no_pictures(
     assert deepdream("looks", "trip", *TWO).stdout == answer.stdout, "sheets are not taken for photographs"
 
 
+def test_channels_of_a_layer_on_a_photo(deepdream: Command, tmp_path: Path) -> None:
+    picture_file(tmp_path / "a.png")
+    arguments = ("looks", "a.png", "--side", "32", "--json", "--layer", "relu1_2", "--channels")
+    first = deepdream(*arguments, "0-1,7")
+    assert first.returncode == 0, first.stderr
+    done = events(first)[-2]
+    assert (done["event"], done["looks"], done["dreamed"]) == ("done", 3, 3)
+    assert done["outputs"][0] == "a.looks-channels-relu1_2-32px.html"
+    assert [event["name"] for event in events(first) if event["event"] == "look"] == ["0", "1", "7"]
+    seen = Seen(tmp_path / done["outputs"][0])
+    assert len(set(seen.tiles)) == 3, "each channel makes another picture"
+    assert "deepdream dream a.png --channel relu1_2:7" in seen.text
+    again = events(deepdream(*arguments, "7-8"))[-2]
+    assert (again["looks"], again["dreamed"]) == (2, 1), "a channel is not dreamed twice"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -453,6 +498,10 @@ def test_one_bad_picture_costs_the_others_nothing_and_sheets_are_no_pictures(
         (["a.png", "-o", "b.html"], 2, "-o b.html: is not a folder — give a folder"),
         (["a.png", "-o", "text.png/x"], 4, "cannot be written: Not a directory — choose another place with -o"),
         (["a.png", "--layers", "--vary", "step=1,2"], 2, "--layers and --vary: each makes its own sheet"),
+        (["a.png", "--channels", "1", "--vary", "step=1,2"], 2, "--channels and --vary: each makes its own sheet"),
+        (["a.png", "--channels", "0-63"], 2, "--channels 0-63: of which layer? — add it, such as --layer pool4"),
+        (["a.png", "--layer", "pool4"], 2, "--layer pool4: which channels of it? — add them, such as --channels 0-63"),
+        (["a.png", "--layer", "relu3_3", "--channels", "256"], 2, "relu3_3 has no channel 256 — it has 256"),
         (["a.png", "--preset", "eyes"], 2, "--preset eyes: the sheet shows every preset"),
         (["a.png", "--layers", "--preset", "eye"], 2, "unknown preset 'eye' — did you mean eyes?"),
         (["a.png", "--vary", "stepp=1,2"], 2, "--vary stepp: unknown key — did you mean step?"),
@@ -461,7 +510,7 @@ def test_one_bad_picture_costs_the_others_nothing_and_sheets_are_no_pictures(
         (["a.png", "--weights", "missing.pth"], 5, "missing.pth"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_the_words_of_dream(
+def test_errors_have_the_words_of_dream(
     deepdream: Command, tmp_path: Path, arguments: list[str], code: int, says: str
 ) -> None:
     if "cuda" in arguments:
@@ -482,7 +531,7 @@ def test_what_cannot_be_done_is_said_in_the_words_of_dream(
 @pytest.mark.slow("contact sheets")
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_what_is_done_stays_when_it_is_stopped_and_the_same_command_goes_on(
+def test_finished_looks_survive_a_stop_and_the_same_command_continues(
     deepdream: Command, tmp_path: Path, home: dict[str, str], sent: signal.Signals
 ) -> None:
     picture_file(tmp_path / "a.png")
@@ -564,7 +613,33 @@ def test_a_look_that_cannot_be_dreamed_costs_the_others_nothing_and_is_tried_aga
     assert len(Seen(tmp_path / "a.looks-seed-32px.html").tiles) == 3
 
 
-def test_a_full_disk_costs_one_photo_its_sheet_and_leaves_whole_files(
+class Following(Engine):
+    """Notes the guides it is given."""
+
+    def __init__(self) -> None:
+        self.guides: list[Any] = []
+
+    def dream(self, planes: Any, settings: DreamSettings, *given: Any) -> Any:  # type: ignore[override]
+        self.guides.append([guide.shape for guide in given[2]])
+        return (yield from super().dream(planes))
+
+
+def test_a_presets_guide_is_followed_and_a_changed_one_is_dreamed_again(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("presets: {mine: {description: mine, guides: [guide.png@conv1_1]}}\n")
+    guided = load_config(tmp_path / "config.yaml")
+    source, guide = picture_file(tmp_path / "a.png"), picture_file(tmp_path / "guide.png", "coffee", (40, 30))
+    order = run.Order(of_variations(guided, "mine", ["seed=1,2"], 32), 32)
+    for name, count in (("coffee", 2), ("coffee", 0), ("rocket", 2)):
+        picture_file(guide, name, (40, 30))
+        engine = Following()
+        errors = run.run(run.plan([source], None, ()), order, lambda: engine, Quiet(), max_megapixels=1)  # noqa: B023
+        assert (errors, engine.guides) == ([], [[(3, 30, 40)]] * count)
+    guide.unlink()
+    (error, _) = run.run(run.plan([source], None, ()), order, Following, Quiet(), max_megapixels=1)
+    assert f"{guide}: no such file" in str(error)
+
+
+def test_a_full_disk_costs_one_photo_its_sheet_and_leaves_complete_files(
     tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, write: Any, *, overwrite: bool) -> None:

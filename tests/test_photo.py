@@ -14,10 +14,10 @@ import pytest
 from conftest import picture_file, pixels_of
 from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 from skimage import data
+from test_photo_colour import WIDE
 
 from deepdream_core.errors import OutputError, PictureError
 from deepdream_core.photo import WriteOptions, check_target, read_photo, recipe_text, sidecar_of, write_photo
-from deepdream_core.photo.colour import profile_of_primaries
 from deepdream_core.photo.convert import plan_for
 from deepdream_core.photo.formats import FORMATS, format_named, recognised
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 ASTRONAUT = getattr(data, "astronaut")()  # noqa: B009
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-WIDE = profile_of_primaries(12) or b""
 
 
 def read(path: Path) -> Photo:
@@ -77,7 +76,7 @@ def half(path: Path) -> Path:
         (lambda folder: picture_file(folder / "a.ppm"), r"a\.ppm: not a JPEG, PNG, .* or BMP picture"),
     ],
 )
-def test_bad_files_are_told_by_name_and_reason(tmp_path: Path, make: Any, message: str) -> None:
+def test_bad_files_are_reported_with_name_and_reason(tmp_path: Path, make: Any, message: str) -> None:
     path = make(tmp_path)
     with pytest.raises(PictureError, match=message) as caught:
         read(path)
@@ -118,7 +117,8 @@ def test_the_pixel_limit_holds_before_decoding(tmp_path: Path, monkeypatch: pyte
     source = picture_file(tmp_path / "a.png", size=(1000, 1000))
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: pytest.fail("decoded"))
     with pytest.raises(
-        PictureError, match=r"1000×1000 is 1 megapixels, the limit is 0\.9 — raise engine\.max_megapixels"
+        PictureError,
+        match=r"1000×1000 is 1 megapixels, the limit is 0\.9 — if you trust the file, raise engine\.max_megapixels",
     ):
         read_photo(source, max_megapixels=0.9)
 
@@ -142,7 +142,7 @@ def test_a_huge_announced_size_is_refused(tmp_path: Path) -> None:
             read(tmp_path / "bomb.png")
 
 
-def test_a_phones_second_picture_is_dropped_and_told(tmp_path: Path) -> None:
+def test_a_phones_second_picture_is_dropped_and_reported(tmp_path: Path) -> None:
     main, second = (Image.fromarray(ASTRONAUT).resize(size) for size in ((64, 48), (32, 24)))
     main.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second])
     photo = read(tmp_path / "a.jpg")
@@ -154,7 +154,7 @@ def test_a_phones_second_picture_is_dropped_and_told(tmp_path: Path) -> None:
     assert (tmp_path / "b.jpg").stat().st_size < (tmp_path / "a.jpg").stat().st_size * 1.5
 
 
-def test_an_hdr_gain_map_is_dropped_and_told(tmp_path: Path) -> None:
+def test_an_hdr_gain_map_is_dropped_and_reported(tmp_path: Path) -> None:
     packet = (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         b'<rdf:Description rdf:about="" xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0" '
@@ -217,7 +217,7 @@ def test_nothing_changed_means_the_same_bytes_but_for_the_recipe(tmp_path: Path)
     assert recipe_text(tmp_path / "c.jpg", max_megapixels=1) == "a recipe"
 
 
-def test_a_source_that_changes_meanwhile_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
+def test_a_source_that_changes_during_the_dream_is_refused(tmp_path: Path) -> None:
     photo = read(picture_file(tmp_path / "a.jpg"))
     picture_file(tmp_path / "a.jpg", "coffee")
     with pytest.raises(PictureError, match="changed while it was being dreamed"):
@@ -357,14 +357,14 @@ def test_metadata_of_another_format_is_carried_where_it_has_a_place(tmp_path: Pa
         assert image.info["icc_profile"] == WIDE
 
 
-def test_exif_too_long_for_a_jpeg_is_told(tmp_path: Path) -> None:
+def test_exif_too_long_for_a_jpeg_is_reported(tmp_path: Path) -> None:
     photo = read(picture_file(tmp_path / "a.png"))
     long = replace(photo, blocks=replace(photo.blocks, exif=exif()[6:] + bytes(70_000)))
     receipt = write_photo(changed(long), tmp_path / "b.jpg", overwrite=False)
     assert told(receipt)["EXIF"] == "EXIF dropped: longer than a JPEG can hold"
 
 
-def test_a_recipe_without_a_place_lies_beside_the_picture(tmp_path: Path) -> None:
+def test_a_recipe_without_a_place_is_written_beside_the_picture(tmp_path: Path) -> None:
     photo = changed(read(picture_file(tmp_path / "a.png")))
     receipt = write_photo(photo, tmp_path / "b.bmp", recipe="kept: here\n", overwrite=False)
     assert told(receipt)["recipe"] == "recipe kept: beside the picture, in b.bmp.dream.yaml"
@@ -437,7 +437,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("ending", "side"), [("jpg", 70_000), ("webp", 20_000)])
-def test_a_format_that_cannot_hold_the_size_is_told_before_the_work(tmp_path: Path, ending: str, side: int) -> None:
+def test_a_format_that_cannot_hold_the_size_is_reported_before_the_work(tmp_path: Path, ending: str, side: int) -> None:
     photo = read(picture_file(tmp_path / "a.png"))
     wide = changed(replace(photo, frames=(replace(photo.frames[0], samples=np.ones((1, side, 3), np.uint8)),)))
     for attempt in (check_target, write_photo):
@@ -455,7 +455,7 @@ def test_a_missing_output_folder_is_made(tmp_path: Path) -> None:
         check_target(photo, tmp_path / "file" / "b.png", overwrite=False)
 
 
-def test_what_no_frame_of_an_animation_covers_stays_transparent(tmp_path: Path) -> None:
+def test_areas_without_a_frame_stay_transparent(tmp_path: Path) -> None:
     frames = [Image.new("RGBA", (60, 40)) for _ in range(2)]
     for number, frame in enumerate(frames):
         frame.paste(Image.fromarray(ASTRONAUT[:10, :20]), (10 + 5 * number, 10))
@@ -481,7 +481,7 @@ def test_an_orientation_in_xmp_alone_is_applied_to_a_tiff(tmp_path: Path) -> Non
     assert np.array_equal(photo.frames[0].samples, np.rot90(ASTRONAUT[:30, :50], -1))
 
 
-def test_tags_of_a_tiff_that_are_not_carried_are_told(tmp_path: Path) -> None:
+def test_lost_tiff_tags_are_reported(tmp_path: Path) -> None:
     import tifffile
 
     tags = [(65000, 2, 6, b"mine\0\0", True), (33550, 12, 3, (1.0, 1.0, 0.0), True)]
@@ -523,7 +523,7 @@ def test_how_often_an_animation_runs_means_the_same_in_every_format(tmp_path: Pa
             assert read(path).coding.plays == plays, path.name
 
 
-def test_a_png_animations_still_picture_is_no_frame_elsewhere(tmp_path: Path) -> None:
+def test_a_png_animations_still_picture_is_not_a_frame_in_other_formats(tmp_path: Path) -> None:
     still, *frames = [Image.fromarray(np.roll(ASTRONAUT[:20, :30], shift, 1)) for shift in (0, 5, 9)]
     still.save(tmp_path / "a.png", save_all=True, append_images=frames, default_image=True, duration=40)
     photo = changed(read(tmp_path / "a.png"))
@@ -551,5 +551,7 @@ def test_an_hdr_picture_is_refused_in_a_line(tmp_path: Path) -> None:
 
     heif = pillow_heif.from_bytes("RGB;10", (8, 8), bytes(8 * 8 * 6))
     heif.save(tmp_path / "a.heic", color_primaries=9, transfer_characteristics=16)
-    with pytest.raises(PictureError, match=r"a\.heic: is an HDR picture \(PQ\), which is not read — export it as SDR"):
+    with pytest.raises(
+        PictureError, match=r"a\.heic: is an HDR picture \(PQ\), which DeepDream cannot read — export it as SDR"
+    ):
         read(tmp_path / "a.heic")

@@ -163,7 +163,7 @@ def test_a_pngs_first_frame_may_be_restored_to_nothing_and_its_still_picture_is_
     ],
     ids=["numbers in the wrong order", "beyond the canvas", "a frame too few"],
 )
-def test_an_animated_png_that_breaks_the_rules_is_told(damage: Any, tmp_path: Path) -> None:
+def test_an_animated_png_that_breaks_the_rules_is_reported(damage: Any, tmp_path: Path) -> None:
     file = bytearray(damage(apng(6, PARTIAL)))
     at = 8
     while at < len(file):  # the checksums are right, so that it is not they that tell
@@ -237,7 +237,9 @@ def scene(alpha: bool) -> list[Image.Image]:
 
 @pytest.mark.parametrize("alpha", [False, True])
 @pytest.mark.parametrize("target", ["png", "gif", "webp", "avif"])
-def test_every_frame_stays_with_its_time_be_it_as_the_one_before(target: str, alpha: bool, tmp_path: Path) -> None:
+def test_every_frame_keeps_its_time_even_if_it_equals_the_previous_one(
+    target: str, alpha: bool, tmp_path: Path
+) -> None:
     pictures = scene(alpha)
     pictures[0].save(tmp_path / "a.png")
     photo = read(tmp_path / "a.png")
@@ -272,11 +274,11 @@ def test_only_what_changes_is_stored_again(tmp_path: Path) -> None:
         assert sizes[1] < 1.3 * sizes[0]
 
 
-def test_text_that_a_gif_draws_over_its_picture_is_told(tmp_path: Path) -> None:
+def test_text_that_a_gif_draws_over_its_picture_is_reported(tmp_path: Path) -> None:
     file = gif(2, [(0, [1, 2], 1)])
     at = file.index(b"\x2c")
     text = b"\x21\x01\x0c" + struct.pack("<HHHHBBBB", 0, 0, 2, 1, 1, 1, 1, 2) + b"\2hi\0"
     (tmp_path / "a.gif").write_bytes(file[:at] + text + file[at:])
     photo = read(tmp_path / "a.gif")
-    assert [entry.part for entry in photo.changes] == ["text to draw over the picture"]
+    assert [entry.part for entry in photo.changes] == ["text drawn over the picture"]
     assert shown(photo) == [[RED, GREEN]]

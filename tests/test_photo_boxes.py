@@ -65,7 +65,7 @@ def avif() -> bytes:
     ],
     ids=["Samsung", "64-bit size", "to the end", "credentials", "unknown", "no box"],
 )
-def test_what_follows_the_picture_is_told_and_refused_when_strict(
+def test_data_after_the_picture_are_reported_and_refused_when_strict(
     ending: str, added: bytes, words: list[str], tmp_path: Path
 ) -> None:
     path = tmp_path / f"a.{ending}"
@@ -87,7 +87,7 @@ def item(number: int, kind: bytes, more: bytes = b"", *, hidden: bool = False) -
     return full(b"infe", struct.pack(">HH4s", number, 0, kind) + b"\0" + more, 2, int(hidden))
 
 
-def test_items_and_auxiliary_pictures_are_told_one_by_one() -> None:
+def test_items_and_auxiliary_pictures_are_reported_one_by_one() -> None:
     items = [
         item(1, b"grid"), item(2, b"hvc1", hidden=True), item(3, b"hvc1"), item(4, b"hvc1"), item(5, b"hvc1"),
         item(6, b"mime", b"application/rdf+xml\0"), item(7, b"mime", b"audio/wav\0"), item(8, b"tmap"),
@@ -107,7 +107,7 @@ def test_items_and_auxiliary_pictures_are_told_one_by_one() -> None:
     assert picture_count(view) == 2  # the grid and item 11; 3 is its thumbnail, 4 auxiliary, 2 and 5 its tiles
 
 
-def test_the_tracks_of_a_film_are_told_but_for_the_frames_that_are_read() -> None:
+def test_a_films_tracks_are_reported_except_the_frames() -> None:
     def track(kind: bytes) -> bytes:
         return box(b"trak", box(b"mdia", full(b"hdlr", bytes(4) + kind + bytes(13))))
 
@@ -135,7 +135,7 @@ XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.
 </rdf:Seq></Container:Directory></rdf:Description></rdf:RDF></x:xmpmeta>"""
 
 
-def test_googles_motion_photo_loses_the_video_and_what_speaks_of_it(tmp_path: Path) -> None:
+def test_googles_motion_photo_loses_the_video_and_its_properties(tmp_path: Path) -> None:
     PICTURE.save(tmp_path / "a.jpg", xmp=XMP)
     with (tmp_path / "a.jpg").open("ab") as file:
         file.write(MOVIE)

@@ -171,7 +171,7 @@ ALPHA: Pixels = GRAYS // 2 + 60
 )
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 @pytest.mark.parametrize("kind", ["u1", "u2", "f4"])
-def test_unspecified_samples_are_kept_and_are_no_transparency(
+def test_unspecified_samples_are_kept_and_do_not_count_as_transparency(
     tmp_path: Path, planes: tuple[Pixels, ...], kinds: tuple[int, ...], planar: Any, kind: str
 ) -> None:
     scale = {"u1": 1, "u2": 257, "f4": 1 / 255}[kind]
@@ -197,7 +197,7 @@ def test_unspecified_samples_are_kept_and_are_no_transparency(
     assert told(receipt)["extra channels"] == f"extra channels kept: {more} besides colour and alpha"
 
 
-def test_a_whole_picture_is_dreamed_where_the_selection_is_0(tmp_path: Path) -> None:
+def test_a_saved_selection_does_not_limit_the_dream(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.dstack([ASTRONAUT, SELECTION]), photometric="rgb", extrasamples=(0,))
     frame = read(tmp_path / "a.tif").frames[0]
     dreamed = frame.with_floats(1 - frame.floats())
@@ -313,7 +313,7 @@ def saved(path: Path, profile: bytes, pixels: Pixels = ASTRONAUT) -> Path:
     return path
 
 
-REFUSED = r"is an HDR picture \({}\), which is not read — export it as SDR"
+REFUSED = r"is an HDR picture \({}\), which DeepDream cannot read — export it as SDR"
 
 
 @pytest.mark.parametrize(("transfer", "kind"), [(16, "PQ"), (18, "HLG")])
@@ -325,7 +325,7 @@ def test_hdr_is_refused_that_a_profile_tells(tmp_path: Path, ending: str, transf
 
 
 @pytest.mark.parametrize(("transfer", "kind"), [(16, "PQ"), (18, "HLG")])
-def test_hdr_is_refused_that_a_png_tells_in_a_chunk(tmp_path: Path, transfer: int, kind: str) -> None:
+def test_hdr_in_a_pngs_chunk_is_refused(tmp_path: Path, transfer: int, kind: str) -> None:
     code = (b"cICP", bytes([9, transfer, 0, 1]))
     both: dict[str, Any] = {"icc_profile": SRGB}
     for number, options in enumerate([{}, both]):
@@ -337,7 +337,7 @@ def test_hdr_is_refused_that_a_png_tells_in_a_chunk(tmp_path: Path, transfer: in
 
 @pytest.mark.parametrize(("transfer", "kind"), [(16, "PQ"), (18, "HLG")])
 @pytest.mark.parametrize("ending", ["avif", "heic"])
-def test_hdr_is_refused_that_one_of_two_boxes_tells(tmp_path: Path, ending: str, transfer: int, kind: str) -> None:
+def test_hdr_in_one_of_two_boxes_is_refused(tmp_path: Path, ending: str, transfer: int, kind: str) -> None:
     """A profile stands beside the code points, before or behind them."""
     coded = saved(tmp_path / f"a.{ending}", SRGB).read_bytes()
     nclx = struct.pack(">I4s4sHHHB", 19, b"colr", b"nclx", 9, transfer, 9, 128)
@@ -433,7 +433,7 @@ def with_property(coded: bytes, box: bytes, *, first: bool, associated: bool = T
 
 
 @pytest.mark.parametrize(("transfer", "kind"), [(16, "PQ"), (18, "HLG")])
-def test_hdr_is_refused_that_a_jpeg_xl_tells_in_its_header(tmp_path: Path, transfer: int, kind: str) -> None:
+def test_hdr_in_a_jpeg_xls_header_is_refused(tmp_path: Path, transfer: int, kind: str) -> None:
     (tmp_path / "a.jxl").write_bytes(jxl(9, transfer))
     with pytest.raises(PictureError, match=REFUSED.format(kind)):
         read(tmp_path / "a.jxl")
@@ -541,7 +541,7 @@ DESCRIBED = {
 @pytest.mark.parametrize("strip", [False, True], ids=["", "strip"])
 @pytest.mark.parametrize("ending", TARGETS)
 @pytest.mark.parametrize("case", DESCRIBED)
-def test_what_a_pngs_chunks_say_of_colours_is_kept(tmp_path: Path, case: str, ending: str, strip: bool) -> None:
+def test_colours_described_by_a_pngs_chunks_are_kept(tmp_path: Path, case: str, ending: str, strip: bool) -> None:
     chunks, chromaticities, exponent = DESCRIBED[case]
     options: dict[str, Any] = {"icc_profile": WIDE} if case == "code points before a profile" else {}
     source = png(tmp_path / "a.png", chunks, **options)
@@ -634,7 +634,7 @@ BY_EXIF = {
 @pytest.mark.parametrize("strip", [False, True], ids=["", "strip"])
 @pytest.mark.parametrize("ending", TARGETS)
 @pytest.mark.parametrize("case", BY_EXIF)
-def test_what_exif_says_of_colours_is_kept(tmp_path: Path, case: str, ending: str, strip: bool) -> None:
+def test_colours_described_by_exif_are_kept(tmp_path: Path, case: str, ending: str, strip: bool) -> None:
     block, chromaticities, exponent = BY_EXIF[case]
     source = tmp_path / "a.jpg"
     Image.fromarray(ASTRONAUT).save(source, exif=b"Exif\0\0" + block, quality=98, subsampling=0)
@@ -646,7 +646,7 @@ def test_what_exif_says_of_colours_is_kept(tmp_path: Path, case: str, ending: st
 
 
 @pytest.mark.parametrize("ending", ["png", "tif", "webp", "heic"])
-def test_exif_tells_the_colours_in_every_container_but_not_against_it(tmp_path: Path, ending: str) -> None:
+def test_exif_describes_colours_in_every_container_unless_the_container_does(tmp_path: Path, ending: str) -> None:
     block = exif(65535, b"R03\0")
     path = tmp_path / f"a.{ending}"
     image = Image.fromarray(ASTRONAUT)
@@ -704,7 +704,7 @@ def test_a_bmps_endpoints_count(tmp_path: Path, as_chromaticities: bool) -> None
     assert profile == WIDE
 
 
-def test_code_points_in_boxes_are_told(tmp_path: Path) -> None:
+def test_code_points_in_boxes_are_read(tmp_path: Path) -> None:
     pillow_heif.from_pillow(Image.fromarray(ASTRONAUT)).save(
         tmp_path / "a.heic", color_primaries=12, transfer_characteristics=13
     )
@@ -715,7 +715,7 @@ def test_code_points_in_boxes_are_told(tmp_path: Path) -> None:
         assert "Display P3 by code points" in told(receipt)["colour description"]
 
 
-def test_nothing_changed_means_the_same_bytes_whatever_tells_the_colours(tmp_path: Path) -> None:
+def test_nothing_changed_means_the_same_bytes_whatever_describes_the_colours(tmp_path: Path) -> None:
     sources = [
         png(tmp_path / "a.png", [(b"cICP", b"\x0c\x0d\0\1")]),
         saved(tmp_path / "b.jpg", WIDE, GRAYS),
@@ -760,14 +760,14 @@ def test_gray_pictures_get_a_profile_that_fits(tmp_path: Path, source: str, prof
     assert not [entry for entry in receipt if entry.lost and entry.part == "ICC"]
 
 
-def test_gray_with_alpha_and_its_profile_go_to_formats_that_have_no_such_thing(tmp_path: Path) -> None:
+def test_gray_with_alpha_and_a_profile_converts_to_formats_without_it(tmp_path: Path) -> None:
     Image.fromarray(np.dstack([GRAYS, ALPHA]), "LA").save(tmp_path / "a.png", icc_profile=GRAY_18)
     for ending in ("webp", "heic", "avif", "png", "tif"):
         kinds_fit(written(tmp_path / "a.png", ending)[0])
 
 
 @pytest.mark.parametrize("ending", ["jpg", "webp", "png", "tif"])
-def test_a_profile_for_other_pixels_is_left_out_and_told(tmp_path: Path, ending: str) -> None:
+def test_a_profile_for_other_pixels_is_left_out_and_reported(tmp_path: Path, ending: str) -> None:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     for number, (profile, pixels) in enumerate(
         [
@@ -802,7 +802,7 @@ def test_inks_with_a_profile_for_something_else_say_so(tmp_path: Path) -> None:
     )
 
 
-def test_what_else_tells_the_colours_counts_where_the_profile_does_not_fit(tmp_path: Path) -> None:
+def test_another_description_counts_if_the_profile_does_not_fit(tmp_path: Path) -> None:
     source = png(tmp_path / "a.png", [gama(1.0)], icc_profile=press())
     assert_alike(shown(written(source, "bmp")[0]), meant(ASTRONAUT, STANDARD, 1.0))
 

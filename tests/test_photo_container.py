@@ -117,7 +117,7 @@ def behind_header(format: str, file: bytes, added: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_is_set_is_read_back_and_the_pixels_stay(format: str) -> None:
+def test_written_blocks_are_read_back_and_the_pixels_stay(format: str) -> None:
     file = encoded(format)
     written = with_blocks(file, format, full(format))
     assert blocks_of(written, format) == full(format)
@@ -128,7 +128,7 @@ def test_what_is_set_is_read_back_and_the_pixels_stay(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("odd", [0, 1])
-def test_another_reader_finds_what_was_set(format: str, odd: int) -> None:
+def test_another_reader_finds_the_written_blocks(format: str, odd: int) -> None:
     profile, packet = PROFILE + b"\0" * odd, XMP + b" " * odd
     blocks = Blocks(profile, exif_block("Box camera" + "s" * odd), packet)
     image = opened(with_blocks(encoded(format), format, blocks))
@@ -141,7 +141,7 @@ def test_another_reader_finds_what_was_set(format: str, odd: int) -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_what_another_writer_set_is_found_replaced_and_removed(format: str) -> None:
+def test_another_writers_blocks_are_found_replaced_and_removed(format: str) -> None:
     options: dict[str, Any] = {"icc_profile": PROFILE, "exif": b"Exif\0\0" + EXIF}
     if format == "PNG":
         text = PngInfo()
@@ -233,7 +233,7 @@ def test_parts_of_a_profile_may_come_in_any_order() -> None:
     assert found.icc == b"\1" * 9 + b"\2" * 9 + b"\3" * 9
 
 
-def test_too_long_for_a_jpeg_is_said_in_words() -> None:
+def test_a_block_too_long_for_a_jpeg_has_a_message() -> None:
     file = encoded("JPEG")
     longest = XMP + b" " * (65_504 - len(XMP))
     assert blocks_of(with_xmp(file, "JPEG", longest), "JPEG").xmp == longest
@@ -347,7 +347,7 @@ def test_a_jpeg_without_its_end_mark_is_truncated() -> None:
         (b'\xff\xd8 hdrgm:Version="1.0"', ("HDR gain map",)),
     ],
 )
-def test_what_lies_behind_a_jpeg_is_told(rest: bytes, told: tuple[str, ...]) -> None:
+def test_data_after_a_jpeg_are_reported(rest: bytes, told: tuple[str, ...]) -> None:
     file = encoded("JPEG")
     assert blocks_of(file + rest, "JPEG").dropped == told
     assert with_blocks(file + rest, "JPEG", blocks_of(file, "JPEG")) == file
@@ -362,7 +362,7 @@ def test_what_lies_behind_a_jpeg_is_told(rest: bytes, told: tuple[str, ...]) -> 
         (b"JP\0\1\0\0\0\1\0\0\0\x40RESI residual", "further image layer (APP11)"),
     ],
 )
-def test_what_vouches_for_the_old_pixels_does_not_travel(payload: bytes, told: str) -> None:
+def test_certificates_of_the_old_pixels_are_left_out(payload: bytes, told: str) -> None:
     found = blocks_of(behind_header("JPEG", encoded("JPEG"), jpeg_segment(0xEB, payload)), "JPEG")
     assert found.dropped == (told,)
     assert all(name != "APP11" for name, _ in found.others)
@@ -408,7 +408,7 @@ def test_both_pictures_stay_where_the_index_says(had_xmp: bool, behind_index: bo
     assert changed[start : start + 2] == b"\xff\xd8"
 
 
-def test_a_second_picture_is_told_and_left_out_of_changed_pixels() -> None:
+def test_a_second_picture_is_reported_and_left_out_of_changed_pixels() -> None:
     file = two_pictures()
     found = blocks_of(file, "JPEG")
     assert found.dropped == ("second picture (MPF)",)
@@ -442,7 +442,7 @@ def test_a_profile_takes_the_place_of_what_the_encoder_says_about_colour() -> No
 
 @pytest.mark.parametrize("name", ["exif", "APP1"])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_raw_profiles_are_taken_for_what_they_hold(name: str, compressed: bool) -> None:
+def test_raw_profiles_are_read_by_content(name: str, compressed: bool) -> None:
     def raw(kind: str, block: bytes) -> tuple[str, str]:
         digits = re.sub("(.{72})", r"\1\n", block.hex())
         return f"Raw profile type {kind}", f"\n{kind}\n{len(block):8}\n{digits}\n"
@@ -481,7 +481,7 @@ def test_a_text_that_a_png_cannot_hold(keyword: str, text: str) -> None:
         text_chunk(keyword, text)
 
 
-def test_damaged_and_pixel_bound_chunks_of_a_png_are_told() -> None:
+def test_damaged_and_pixel_bound_chunks_of_a_png_are_reported() -> None:
     bad = bytearray(png_chunk(b"tEXt", b"Title\0Cat"))
     bad[-1] ^= 1
     chunks = [
@@ -542,7 +542,7 @@ def test_a_simple_webp_gets_the_header_that_metadata_need(lossless: bool, mode: 
         assert with_blocks(file, "WEBP", Blocks()) == file
 
 
-def test_webp_credentials_and_what_lies_behind_are_told() -> None:
+def test_webp_credentials_and_data_after_the_picture_are_reported() -> None:
     file = with_blocks(encoded("WEBP"), "WEBP", Blocks(others=(("C2PA", b"odd"),))) + b"tail"
     assert blocks_of(file, "WEBP") == Blocks(dropped=("content credentials (C2PA)", "4 bytes after the picture"))
     assert with_xmp(file, "WEBP", XMP).endswith(b"C2PA\3\0\0\0odd\0XMP " + struct.pack("<I", len(XMP)) + XMP

@@ -103,14 +103,14 @@ def test_each_orientation_that_pillow_writes_is_read(order: str, orientation: in
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_a_number_that_is_no_orientation_is_none(orientation: int) -> None:
+def test_an_invalid_orientation_is_none(orientation: int) -> None:
     assert orientation_of(camera_block("<", orientation)) is None
 
 
 @pytest.mark.parametrize(
     "block", [b"", b"II", b"II*\0", b"MM\0*\0\0\0\x08", b"II*\0\xff\xff\xff\xff", b"Exif\0\0II*\0"]
 )
-def test_what_cannot_be_read_has_no_orientation_and_stays(block: bytes) -> None:
+def test_an_unreadable_block_has_no_orientation_and_stays(block: bytes) -> None:
     assert orientation_of(block) is None
     assert upright(block, swapped=True) == block
     assert without_thumbnail(block) == (block, False)
@@ -165,7 +165,7 @@ def test_a_thumbnail_before_something_else_becomes_zeros() -> None:
     assert note_knows_its_place(without, "<")
 
 
-def test_a_thumbnail_that_claims_the_whole_block_takes_nothing_else_with_it() -> None:
+def test_a_thumbnail_that_claims_the_complete_block_removes_nothing_else() -> None:
     picture = jpeg()
     block = bytearray(camera_block("<", thumbnail=picture))
     at = block.index(struct.pack("<HHII", 513, 4, 1, block.index(picture)))

@@ -80,7 +80,7 @@ def test_a_new_row_and_its_codec_are_a_new_format(tmp_path: Path, monkeypatch: p
     assert formats.format_named("ppm") == "PPM"
 
 
-def test_nobody_waits_for_the_library_of_another_format(tmp_path: Path) -> None:
+def test_no_library_of_another_format_is_imported(tmp_path: Path) -> None:
     PICTURE.save(tmp_path / "a.png")
     script = (
         "import sys; from deepdream_core.photo import ENDINGS\n"

@@ -73,7 +73,7 @@ def test_a_file_reads_as_its_writer_says(order: Order, big: bool) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_is_written_reads_the_same(layout: Layout) -> None:
+def test_written_values_read_back_the_same(layout: Layout) -> None:
     nested = {1: Value(SHORT, b"\0\1" * 9), 2: Value(ASCII, b"a\0")}
     fields: Fields = {
         700: Value(UNDEFINED, b"odd"),
@@ -95,7 +95,7 @@ def test_what_is_written_reads_the_same(layout: Layout) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"I", b"II", b"II*\0", b"JJ*\0\0\0\0\0", b"II+\0\x04\0\0\0" + bytes(8), b"MM*\0" + bytes(4)]
 )
-def test_what_is_no_tiff_file_is_told(content: bytes) -> None:
+def test_a_file_that_is_not_a_tiff_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"II nor MM|beyond the end|its number is"):
         layout_of(content)
 
@@ -114,7 +114,7 @@ def test_a_value_beyond_the_end_is_left_out(count: int, offset: int) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 7, 10, 25, 1 << 31, 1 << 63])
-def test_a_directory_that_does_not_fit_is_told(offset: int) -> None:
+def test_a_directory_that_does_not_fit_is_refused(offset: int) -> None:
     content = b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 256, LONG, 1, 1, 0)
     with pytest.raises(ValueError, match=r"header|beyond|claims"):
         directory_at(content, offset, Layout("<", False, offset))
@@ -122,7 +122,7 @@ def test_a_directory_that_does_not_fit_is_told(offset: int) -> None:
 
 def test_a_bigtiff_cannot_claim_billions_of_entries() -> None:
     content = b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 1 << 62) + bytes(100)
-    with pytest.raises(ValueError, match="more than there are"):
+    with pytest.raises(ValueError, match="more than it has"):
         directory_at(content, 16, layout_of(content))
 
 
@@ -169,10 +169,10 @@ def test_an_eight_byte_integer_goes_where_it_fits(number: int) -> None:
         assert value == (Value(narrow, struct.pack("<I", number)) if number < 1 << 32 else None)
 
 
-def test_what_does_not_fit_into_four_gigabytes_is_told() -> None:
+def test_data_beyond_four_gigabytes_are_refused() -> None:
     with pytest.raises(ValueError, match="4 GiB"):
         encoded({270: Value(ASCII, b"longer than four\0")}, (1 << 32) - 10, Layout("<", False, 8))
-    with pytest.raises(ValueError, match="no value of kind 5"):
+    with pytest.raises(ValueError, match="not a value of kind 5"):
         encoded({282: Value(RATIONAL, b"\0\0\0")}, 8, Layout("<", False, 8))
 
 

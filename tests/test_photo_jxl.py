@@ -39,13 +39,13 @@ _DEPTH, _SELECTION, _BLACK = (1, 0), (0, 1, 1, 0, 0, 0), (0, 1, 0, 1, 0, 0)
 
 
 @pytest.mark.parametrize("kind", [_DEPTH, _SELECTION])
-def test_a_channel_that_is_no_transparency_is_told(tmp_path: Path, kind: tuple[int, ...]) -> None:
+def test_a_channel_that_is_not_transparency_is_reported(tmp_path: Path, kind: tuple[int, ...]) -> None:
     source = tmp_path / "a.jxl"
     source.write_bytes(_with_channel(*kind, *_PLAIN))
     photo = read_photo(source, max_megapixels=1)
     np.testing.assert_array_equal(photo.frames[0].samples, _PIXELS[..., :3])
     assert [str(entry) for entry in photo.changes if entry.lost] == [
-        "extra channels dropped: 1 besides colour and alpha, which are not read"
+        "extra channels dropped: 1 besides colour and alpha, which DeepDream cannot read"
     ]
     with pytest.raises(OutputError, match="extra channels"):
         check_target(photo, tmp_path / "b.png", WriteOptions(strict=True), overwrite=False)
@@ -62,7 +62,7 @@ def test_inks_are_refused() -> None:
         decode(_with_channel(*_BLACK, *_PLAIN), 1)
 
 
-def test_channels_beside_gray_are_refused_as_what_they_are() -> None:
+def test_channels_beside_gray_are_refused_by_name() -> None:
     planes = np.ascontiguousarray(_PIXELS[..., :3].transpose(2, 0, 1))
     with pytest.raises(PictureError, match="extra channels") as caught:
         decode(bytes(imagecodecs.jpegxl_encode(planes, planar=True, lossless=True)), 1)

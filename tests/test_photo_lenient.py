@@ -65,7 +65,7 @@ def test_samples_behind_the_last_row_are_passed_over(tmp_path: Path, depth: int,
     ):  # fmt: skip
         photo = read(tmp_path, "a.png", file)
         assert np.array_equal(photo.frames[0].samples, SCENE if depth == 8 else SCENE.astype(np.uint16) * 257)
-        assert told(photo) == ["surplus samples dropped: beyond the last row, where no reader looks"]
+        assert told(photo) == ["surplus samples dropped: beyond the last row, which readers ignore"]
         assert not any(entry.lost for entry in photo.changes)
     assert capfd.readouterr().err == ""
 
@@ -81,7 +81,7 @@ def test_a_png_with_too_little_or_damaged_samples_is_refused_all_the_same(tmp_pa
             read(tmp_path, "a.png", file)
 
 
-def test_a_text_with_a_wrong_checksum_is_passed_over_and_told(tmp_path: Path) -> None:
+def test_a_text_with_a_wrong_checksum_is_skipped_and_reported(tmp_path: Path) -> None:
     rows, _ = rows_of()
     for kind in (b"tEXt", b"gAMA", b"tIME"):
         photo = read(tmp_path, "a.png", png(rows, before=chunk(kind, b"Software\0x", intact=False)))
@@ -95,7 +95,7 @@ def test_a_text_longer_than_pillow_bears_stays(tmp_path: Path) -> None:
     assert ("zTXt", text) in photo.blocks.others
 
 
-def test_a_damaged_transparency_is_passed_over_and_told_as_a_loss(tmp_path: Path) -> None:
+def test_a_damaged_transparency_is_skipped_and_reported_as_a_loss(tmp_path: Path) -> None:
     colour = struct.pack(">HHH", *(int(value) for value in SCENE[0, 0]))
     rows, _ = rows_of()
     assert read(tmp_path, "a.png", png(rows, before=chunk(b"tRNS", colour))).frames[0].alpha is not None
@@ -116,12 +116,12 @@ def test_a_transparency_of_more_colours_than_the_palette_has_is_passed_over(tmp_
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_a_wrong_checksum_around_whole_samples_is_passed_over_and_told(tmp_path: Path, depth: int) -> None:
+def test_a_wrong_checksum_around_intact_samples_is_ignored_and_reported(tmp_path: Path, depth: int) -> None:
     file = png(rows_of(depth)[0], depth=depth)
     place = file.index(b"IEND") - 5
     photo = read(tmp_path, "a.png", file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :])
     assert np.array_equal(photo.frames[0].samples, SCENE if depth == 8 else SCENE.astype(np.uint16) * 257)
-    assert told(photo) == ["wrong checksum dropped: the samples themselves are whole"]
+    assert told(photo) == ["wrong checksum dropped: the samples are intact"]
 
 
 def test_a_critical_chunk_with_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_critical_chunk_with_a_wrong_checksum_is_damage(tmp_path: Path) -> Non
         read(tmp_path, "a.png", bytes(file))
 
 
-def test_the_png_of_apps_is_told_as_what_it_is(tmp_path: Path) -> None:
+def test_the_png_of_iphone_apps_is_refused_by_name(tmp_path: Path) -> None:
     file = png(rows_of()[0])
     with pytest.raises(PictureError, match="Xcode") as caught:
         read(tmp_path, "a.png", file[:8] + chunk(b"CgBI", bytes(4)) + file[8:])
@@ -158,22 +158,22 @@ def jpeg_of_kind(marker: int, *, bits: int = 8, components: int = 3, height: int
 @pytest.mark.parametrize(
     ("file", "kind"),
     [
-        (imagecodecs.jpeg8_encode(SCENE.astype(np.uint16) * 16, bitspersample=12), "is a JPEG of 12 bits"),
+        (imagecodecs.jpeg8_encode(SCENE.astype(np.uint16) * 16, bitspersample=12), "is a JPEG with 12 bits"),
         (imagecodecs.jpeg8_encode(SCENE, lossless=True), "is a lossless JPEG"),
         (imagecodecs.ljpeg_encode(SCENE[..., 0]), "is a lossless JPEG"),
         (imagecodecs.jpegls_encode(SCENE[..., 0]), "is a JPEG-LS"),
         (jpeg_of_kind(0xC5), "is a hierarchical JPEG"),
-        (jpeg_of_kind(0xC1, bits=12), "is a JPEG of 12 bits"),
+        (jpeg_of_kind(0xC1, bits=12), "is a JPEG with 12 bits"),
         (jpeg_of_kind(0xCB), "is a lossless JPEG"),
-        (jpeg_of_kind(0xC0, components=2), "is a JPEG of 2 components"),
+        (jpeg_of_kind(0xC0, components=2), "is a JPEG with 2 components"),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
 )  # fmt: skip
-def test_a_rare_kind_of_jpeg_is_told_as_what_it_is_and_not_as_damage(tmp_path: Path, file: bytes, kind: str) -> None:
+def test_a_rare_kind_of_jpeg_is_refused_by_name_and_not_as_damaged(tmp_path: Path, file: bytes, kind: str) -> None:
     with pytest.raises(PictureError) as caught:
         read(tmp_path, "a.jpg", file)
     assert not isinstance(caught.value, DamagedPictureError)
-    assert caught.value.what == f"{tmp_path / 'a.jpg'}: {kind}, which is not read"
+    assert caught.value.what == f"{tmp_path / 'a.jpg'}: {kind}, which DeepDream cannot read"
     assert "export it" in caught.value.next_step
 
 
@@ -225,7 +225,7 @@ def test_one_strip_higher_than_the_picture_is_cut(tmp_path: Path) -> None:
     tall = zlib.compress(np.concatenate([SCENE, SCENE[:8]]).tobytes())
     photo = read(tmp_path, "a.tif", tiff([tall], compression=8, rows=48))
     assert np.array_equal(photo.frames[0].samples, SCENE)
-    assert told(photo) == ["surplus samples dropped: rows beyond the last, where no reader looks"]
+    assert told(photo) == ["surplus samples dropped: rows beyond the last, which readers ignore"]
 
 
 def test_a_last_strip_whose_size_is_rounded_up_beyond_the_end_is_read(tmp_path: Path) -> None:
@@ -282,23 +282,23 @@ def test_a_tiff_of_nothing_but_holes_is_not_there_yet(tmp_path: Path) -> None:
 # --- others
 
 
-def test_a_bmp_that_holds_a_jpeg_is_told_as_what_it_is(tmp_path: Path) -> None:
+def test_a_bmp_that_holds_a_jpeg_is_refused_by_name(tmp_path: Path) -> None:
     encoded = io.BytesIO()
     Image.fromarray(SCENE).save(encoded, "BMP")
     for place, value in ((30, 4), (30, 5), (28, 2)):
         file = bytearray(encoded.getvalue())
         file[place] = value
-        with pytest.raises(PictureError, match="is a BMP of a kind that is not read") as caught:
+        with pytest.raises(PictureError, match="is a kind of BMP that DeepDream cannot read") as caught:
             read(tmp_path, "a.bmp", bytes(file))
         assert not isinstance(caught.value, DamagedPictureError)
 
 
-def test_a_heic_coded_otherwise_is_told_as_what_it_is(tmp_path: Path) -> None:
+def test_a_heic_without_hevc_is_refused_by_name(tmp_path: Path) -> None:
     encoded = io.BytesIO()
     pillow_heif.from_pillow(Image.fromarray(SCENE)).save(encoded, quality=90)
     file = encoded.getvalue()
     assert read(tmp_path, "a.heic", file).size == (WIDTH, HEIGHT)
     for kind, name in ((b"vvc1", "VVC"), (b"jpeg", "JPEG"), (b"unci", "uncompressed samples")):
-        with pytest.raises(PictureError, match=f"is a HEIC coded as {name}, which is not read") as caught:
+        with pytest.raises(PictureError, match=f"is a HEIC coded as {name}, which DeepDream cannot read") as caught:
             read(tmp_path, "b.heic", file.replace(b"hvc1", kind))
         assert not isinstance(caught.value, DamagedPictureError)

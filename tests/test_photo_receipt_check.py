@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image
 from skimage import data
+from test_photo_colour import WIDE
 
 from deepdream_core.errors import OutputError
 from deepdream_core.photo import (
@@ -23,7 +24,6 @@ from deepdream_core.photo import (
     write_photo,
 )
 from deepdream_core.photo.codecs import codec_of, heic, tiff
-from deepdream_core.photo.colour import profile_of_primaries
 from deepdream_core.photo.exif_values import resolution_of
 from deepdream_core.photo.formats import ENDINGS
 from deepdream_core.photo.frame import Frame
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from deepdream_core.photo import Receipt
 
 PICTURE = Image.fromarray(getattr(data, "astronaut")()[:48, :64])  # noqa: B009
-WIDE = profile_of_primaries(12) or b""
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     b'<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="4"/></rdf:RDF></x:xmpmeta>'
@@ -63,7 +62,7 @@ def entries(receipt: Receipt) -> list[str]:
 
 @pytest.mark.parametrize("alpha", [False, True])
 @pytest.mark.parametrize("ending", EVERY)
-def test_a_file_says_of_itself_what_was_put_into_it(ending: str, alpha: bool, tmp_path: Path) -> None:
+def test_a_file_reports_what_was_written_into_it(ending: str, alpha: bool, tmp_path: Path) -> None:
     photo = source(tmp_path / "a.png", alpha=alpha)
     receipt = write_photo(photo, tmp_path / f"b.{ending}", overwrite=False)
     assert not any("file written" in entry or "without the tags" in entry for entry in entries(receipt))
@@ -83,7 +82,7 @@ def test_a_file_says_of_itself_what_was_put_into_it(ending: str, alpha: bool, tm
 
 @pytest.mark.parametrize(("part", "gone"), [("ICC", {"icc": None}), ("EXIF", {"exif": None}), ("XMP", {"xmp": None})])
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp", "avif", "heic"])
-def test_metadata_that_an_encoder_leaves_out_are_told_and_refused_when_strict(
+def test_metadata_that_an_encoder_leaves_out_are_reported_and_refused_when_strict(
     ending: str, part: str, gone: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = source(tmp_path / "a.png")
@@ -109,7 +108,7 @@ def test_metadata_that_an_encoder_leaves_out_are_told_and_refused_when_strict(
         monkeypatch.setattr(module, "encode", forgetful)
     strict = WriteOptions(strict=True)
     check_target(photo, tmp_path / f"b.{ending}", strict, overwrite=False)
-    told = f"{part} dropped: it is not in the file written"
+    told = f"{part} dropped: the written file lacks it"
     if (ending, part) == ("tif", "EXIF"):  # whose own tags look like EXIF
         told = "EXIF converted: without the tags 315, 272"
     with pytest.raises(OutputError, match=rf"b\.{ending}: would lose something: {told}"):
@@ -141,7 +140,7 @@ def test_a_picture_that_is_missing_is_an_error(ending: str, tmp_path: Path, monk
     module = codec_of(ENDINGS[f".{ending}"])
     encode = module.encode
     monkeypatch.setattr(module, "encode", lambda frames, *rest: encode(frames[:2], *rest))
-    with pytest.raises(OutputError, match=r"cannot be encoded \(the file written holds 2 pictures, not 3\)"):
+    with pytest.raises(OutputError, match=r"cannot be encoded \(the written file holds 2 pictures, not 3\)"):
         write_photo(photo, tmp_path / f"b.{ending}", overwrite=False)
     assert not (tmp_path / f"b.{ending}").exists()
 
@@ -153,7 +152,7 @@ def test_a_picture_of_another_size_is_an_error(ending: str, tmp_path: Path, monk
     module = codec_of(ENDINGS[f".{ending}"])
     encode = module.encode
     monkeypatch.setattr(module, "encode", lambda _, *rest: encode(smaller, *rest))
-    with pytest.raises(OutputError, match=r"cannot be encoded \(the file written holds pictures of another size\)"):
+    with pytest.raises(OutputError, match=r"cannot be encoded \(the written file holds pictures of another size\)"):
         write_photo(photo, tmp_path / f"b.{ending}", overwrite=False)
 
 
@@ -162,8 +161,8 @@ def test_a_picture_of_another_size_is_an_error(ending: str, tmp_path: Path, monk
     [
         ("png", [40, 33.25, 100_000], None),
         ("webp", [40, 33.25, 60], "timing converted: WebP counts in milliseconds"),
-        ("gif", [40, 20, 700_000], "timing converted: 1 of 3 frames are shown for another time"),
-        ("avif", [40, 0, 60], "timing converted: 1 of 3 frames are shown for another time"),
+        ("gif", [40, 20, 700_000], "timing converted: 1 of 3 frames have another duration"),
+        ("avif", [40, 0, 60], "timing converted: 1 of 3 frames have another duration"),
     ],
 )
 def test_times_are_those_of_the_file(ending: str, durations: list[float], told: str | None, tmp_path: Path) -> None:
@@ -172,17 +171,17 @@ def test_times_are_those_of_the_file(ending: str, durations: list[float], told: 
     assert [entry for entry in receipt if entry.startswith("timing")] == ([told] if told else [])
 
 
-def test_a_planned_loss_stays_told_beside_one_that_is_found(tmp_path: Path) -> None:
+def test_a_planned_loss_stays_reported_beside_a_found_one(tmp_path: Path) -> None:
     photo = moving(source(tmp_path / "a.png"), [40, 0, 60])
     photo = replace(photo, coding=replace(photo.coding, plays=3))
     receipt = entries(write_photo(photo, tmp_path / "b.avif", overwrite=False))
     assert [entry for entry in receipt if entry.startswith("timing")] == [
-        "timing converted: AVIF is written to play for ever",
-        "timing converted: 1 of 3 frames are shown for another time",
+        "timing converted: DeepDream writes AVIF to play for ever",
+        "timing converted: 1 of 3 frames have another duration",
     ]
 
 
-def test_extra_channels_that_get_lost_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_extra_channels_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = np.dstack([np.array(PICTURE), np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)])
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=[0], metadata=None)
     photo = read_photo(tmp_path / "a.tif", max_megapixels=10)
@@ -194,10 +193,10 @@ def test_extra_channels_that_get_lost_are_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(tiff, "encode", lambda frames, *rest: encode(
         [replace(frame, extra=None, extra_kinds=()) for frame in frames], *rest))  # fmt: skip
     receipt = write_photo(photo, tmp_path / "c.tif", overwrite=False)
-    assert "extra channels dropped: it is not in the file written" in entries(receipt)
+    assert "extra channels dropped: the written file lacks it" in entries(receipt)
 
 
-def test_alpha_that_was_opaque_all_over_is_no_loss(tmp_path: Path) -> None:
+def test_dropping_an_opaque_alpha_is_not_a_loss(tmp_path: Path) -> None:
     PICTURE.convert("RGBA").save(tmp_path / "a.png")
     photo = read_photo(tmp_path / "a.png", max_megapixels=10)
     photo = photo.with_frames([frame.with_floats(frame.floats() * np.float32(0.9)) for frame in photo.frames])
@@ -205,7 +204,9 @@ def test_alpha_that_was_opaque_all_over_is_no_loss(tmp_path: Path) -> None:
     assert "alpha dropped: every pixel was opaque" in entries(receipt)
 
 
-def test_a_recipe_that_the_encoder_leaves_out_lies_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_that_the_encoder_leaves_out_is_written_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo = source(tmp_path / "a.png")
     encode = heic.encode
     monkeypatch.setattr(heic, "encode", lambda frame, coding, blocks, *rest: encode(

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from deepdream_core.cli import main
 from deepdream_core.engine.engine import Engine
 from deepdream_core.errors import OutputError, PictureError
+from deepdream_core.machine_settings import EngineSettings
 from deepdream_core.photo import Photo, check_target, read_photo, write_photo
-from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.settings import DreamSettings
 from deepdream_core.work import batch, jobs
 from deepdream_core.work.recipe import make_recipe, recipe_of
 from deepdream_core.work.report import ErrorReporter
@@ -42,7 +43,7 @@ def read(path: Path, white: float | None = None) -> Photo:
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("told", ["by the file", "by a person"])
-def test_a_scale_is_told_by_the_file_or_a_person_and_kept(tmp_path: Path, kind: type, told: str) -> None:
+def test_a_scale_from_the_file_or_the_user_is_kept(tmp_path: Path, kind: type, told: str) -> None:
     samples: NDArray[Any] = SCENE.astype(kind)
     path = tiff(tmp_path / "a.tif", samples, 255 if told == "by the file" else None)
     photo = read(path, 255 if told == "by a person" else None)
@@ -63,13 +64,13 @@ def test_a_scale_is_told_by_the_file_or_a_person_and_kept(tmp_path: Path, kind: 
     assert np.array_equal(read(tmp_path / "c.png").frames[0].samples, SCENE * np.uint16(257))
 
 
-def test_what_a_person_says_counts_more_than_the_file(tmp_path: Path) -> None:
+def test_the_users_white_overrides_the_files(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", SCENE.astype(np.float32), 1000)
     assert read(path).frames[0].white == 1000
     assert read(path, 255).frames[0].white == 255
 
 
-def test_a_scale_that_nobody_tells_is_refused_where_nothing_would_be_seen(tmp_path: Path) -> None:
+def test_an_unknown_scale_is_refused_where_nothing_would_be_seen(tmp_path: Path) -> None:
     photo = read(tiff(tmp_path / "a.tif", SCENE.astype(np.float32)))
     for name in ("a.jpg", "a.png", "a.webp", "a.bmp"):
         with pytest.raises(OutputError, match=r"and 1 is white.* — say what is white with --white 255"):
@@ -82,7 +83,7 @@ def test_a_scale_that_nobody_tells_is_refused_where_nothing_would_be_seen(tmp_pa
 
 
 @pytest.mark.parametrize("largest", [None, 1.0, 1.4])
-def test_hdr_photographs_whose_white_is_1_stay_what_they_were(tmp_path: Path, largest: float | None) -> None:
+def test_hdr_photographs_with_white_1_stay_the_same(tmp_path: Path, largest: float | None) -> None:
     samples = SCENE.astype(np.float32) / 255 * 1.4
     samples[:3, :3] = 800  # the sun
     photo = read(tiff(tmp_path / "a.tif", samples, largest))
@@ -135,7 +136,7 @@ def test_the_option_scales_and_its_recipe_repeats_it(tmp_path: Path) -> None:
     assert np.array_equal(tifffile.imread(tmp_path / "b.dream.tif"), dreamed)
 
 
-def test_a_recipe_of_a_picture_with_nothing_said_is_what_it_always_was(tmp_path: Path) -> None:
+def test_a_recipe_without_white_is_the_same_as_before(tmp_path: Path) -> None:
     photo = read(tiff(tmp_path / "a.tif", SCENE))
     recipe = make_recipe(
         photo,
@@ -151,7 +152,7 @@ def test_a_recipe_of_a_picture_with_nothing_said_is_what_it_always_was(tmp_path:
     assert recipe.source.white is None
 
 
-def test_a_mask_on_a_scale_that_nobody_tells_is_refused(tmp_path: Path) -> None:
+def test_a_mask_on_an_unknown_scale_is_refused(tmp_path: Path) -> None:
     tiff(tmp_path / "a.tif", SCENE)
     tiff(tmp_path / "mask.tif", SCENE.astype(np.float32))
     errors = batch.run(

@@ -70,7 +70,7 @@ def test_slices_behind_one_directory_are_all_read_and_written(order: str, descri
 
 
 @pytest.mark.parametrize("description", [IMAGEJ, '{"shape": [5, 24, 32]}'], ids=["ImageJ", "tifffile"])
-def test_slices_with_a_directory_each_lie_behind_each_other_in_the_result(description: str, tmp_path: Path) -> None:
+def test_slices_with_a_directory_each_follow_each_other_in_the_result(description: str, tmp_path: Path) -> None:
     photo = read(directory_each(tmp_path / "a.tif", description))
     assert len(photo.frames) == 5
     dream = changed(photo)
@@ -83,7 +83,7 @@ def test_slices_with_a_directory_each_lie_behind_each_other_in_the_result(descri
 
 
 @pytest.mark.parametrize("axes", ["TZCYX", "CYX"])
-def test_what_tifffile_writes_for_imagej_it_reads_again_as_such(axes: str, tmp_path: Path) -> None:
+def test_tifffile_reads_its_imagej_stack_back_as_one(axes: str, tmp_path: Path) -> None:
     stack = SLICES[:4].reshape(*{5: (1, 2, 2), 3: (4,)}[len(axes)], 24, 32)
     tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": axes, "unit": "um"})
     dream = changed(read(tmp_path / "a.tif"))
@@ -105,7 +105,7 @@ def test_coloured_and_compressed_series_stay_series(options: dict[str, Any], tmp
         assert np.array_equal(after.asarray(), np.stack([frame.samples for frame in dream.frames]))
 
 
-def test_a_text_that_speaks_of_slices_that_are_not_there_goes_and_is_told(tmp_path: Path) -> None:
+def test_a_description_of_missing_slices_is_removed_and_reported(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", SLICES[0], metadata=None, description=IMAGEJ)
     photo = changed(read(tmp_path / "a.tif"))
     assert len(photo.frames) == 1
@@ -117,7 +117,7 @@ def test_a_text_that_speaks_of_slices_that_are_not_there_goes_and_is_told(tmp_pa
         assert tiff.pages.first.description == ""
 
 
-def test_slices_that_nothing_speaks_of_are_told(tmp_path: Path) -> None:
+def test_undescribed_slices_are_reported(tmp_path: Path) -> None:
     large = np.random.default_rng(3).integers(0, 65_536, (3, 200, 200)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", large[0], metadata=None)
     whole = (tmp_path / "a.tif").read_bytes()
@@ -127,9 +127,9 @@ def test_slices_that_nothing_speaks_of_are_told(tmp_path: Path) -> None:
     hidden = len(whole) + 80_000
     told = [entry.part for entry in photo.changes]
     assert len(told) == 1
-    assert told[0].endswith("bytes that no directory leads to")
+    assert told[0].endswith("bytes that no directory refers to")
     assert 160_000 <= int(told[0].split()[0].replace(",", "")) <= hidden
-    with pytest.raises(OutputError, match="no directory leads to"):
+    with pytest.raises(OutputError, match="no directory refers to"):
         check_target(photo, tmp_path / "b.tif", WriteOptions(strict=True), overwrite=False)
 
 
@@ -174,7 +174,7 @@ def test_a_picture_below_its_thumbnail_is_the_picture(tmp_path: Path) -> None:
             assert int(tiff.pages.first.subfiletype) == 0
 
 
-def test_two_pictures_of_one_size_below_a_thumbnail_are_told(tmp_path: Path) -> None:
+def test_two_pictures_of_one_size_below_a_thumbnail_are_reported(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(COLOURED[0][:12, :16], photometric="rgb", subifds=2, subfiletype=1, metadata=None)
         writer.write(COLOURED[1], photometric="rgb", metadata=None)
@@ -194,8 +194,10 @@ def test_raw_below_a_thumbnail_is_refused_as_raw(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("tag", "program"), [(33629, "MetaMorph"), (43314, "NIH Image")])
-def test_stacks_whose_slices_lie_elsewhere_are_refused(tag: int, program: str, tmp_path: Path) -> None:
+def test_stacks_with_slices_elsewhere_are_refused(tag: int, program: str, tmp_path: Path) -> None:
     tags = [(tag, 4, 6, (5, 0, 0, 0, 0, 0), True)]
     tifffile.imwrite(tmp_path / "a.tif", SLICES[0], metadata=None, extratags=tags)
-    with pytest.raises(PictureError, match=f"is a {program} stack, which is not read — save it as TIFF with ImageJ"):
+    with pytest.raises(
+        PictureError, match=f"is a {program} stack, which DeepDream cannot read — save it as TIFF with ImageJ"
+    ):
         read(tmp_path / "a.tif")

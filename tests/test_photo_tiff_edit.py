@@ -286,7 +286,7 @@ def test_damage_raises_nothing_but_a_value_error(data: st.DataObject, order: Ord
         assert len(written) < len(source) + 2 * len(exif) + len(source) + 100
 
 
-def test_what_is_written_warns_no_reader() -> None:
+def test_written_files_cause_no_warning_in_readers() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         written = with_xmp(with_exif(tiff(pages=2), [exif_block(), exif_block()]), b"<a/>")

@@ -114,7 +114,7 @@ def written(photo: Photo, tmp_path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_first_counts_and_the_rest_is_told_and_gone(tmp_path: Path, name: str) -> None:
+def test_the_first_counts_and_the_rest_is_reported_and_removed(tmp_path: Path, name: str) -> None:
     what, _, ending = name.partition(".")
     photo = read(tmp_path, name, FILES[name](*VALUES[what]))
     assert [entry.detail for entry in photo.changes if entry.part == TOLD[what]] == ["readers use the first"]
@@ -153,7 +153,7 @@ def test_one_exif_block_in_two_segments_is_still_one(tmp_path: Path) -> None:
     assert len(photo.blocks.exif) > 90_000
 
 
-def test_a_second_chunk_of_png_that_there_may_be_once_is_told(tmp_path: Path) -> None:
+def test_a_second_png_chunk_of_a_unique_kind_is_reported(tmp_path: Path) -> None:
     gammas = [struct.pack(">I", value) for value in (45_455, 100_000)]
     photo = read(tmp_path, "a.png", png(*((b"gAMA", gamma) for gamma in gammas)))
     assert [entry.part for entry in photo.changes] == ["second gAMA chunk"]
@@ -187,7 +187,7 @@ def test_extended_xmp_of_another_packet_or_with_a_thumbnail_goes(tmp_path: Path)
     assert [text in result for text in texts] == [True, False, False]
 
 
-def test_a_tag_that_stands_twice_in_a_tiff_is_told(tmp_path: Path) -> None:
+def test_a_repeated_tiff_tag_is_reported(tmp_path: Path) -> None:
     encoded = io.BytesIO()
     with tifffile.TiffWriter(encoded) as writer:
         tags = [(700, 1, len(XMP % FIRST), XMP % FIRST, True), (65_000, 1, len(XMP % SECOND), XMP % SECOND, True)]

@@ -125,6 +125,21 @@ def test_a_picture_goes_there_and_back(helper: Helper) -> None:
     assert not job.is_alive()
 
 
+def test_guides_go_with_their_picture(helper: Helper) -> None:
+    def toward(seed: int) -> bytearray:
+        guide = (picture(64, seed).astype(np.uint16) * 257).tobytes(), "uint16", (64, 64, 3)
+        settings = {
+            "layers": {}, "guides": [{"file": "cat", "weight": 1.0, "layers": {}, "sha256": None}], "guide_figures": 0.0,
+        }  # fmt: skip
+        job = dreaming(facts_of(helper.endpoint_file), {**QUICK, **settings}, guides=[guide])
+        last = all_told(job)[-1]
+        assert last.kind == "done", last
+        dreamed: bytearray = last.data
+        return dreamed
+
+    assert toward(1) == toward(1) != toward(60)
+
+
 def test_a_finished_picture_is_kept_until_it_is_on_the_canvas(helper: Helper) -> None:
     known = facts_of(helper.endpoint_file)
     assert jobs.last_result(known) is None
@@ -136,14 +151,14 @@ def test_a_finished_picture_is_kept_until_it_is_on_the_canvas(helper: Helper) ->
     assert found is not None
     label, dtype, shape, samples, kept = found
     assert (label, dtype, shape, samples) == ("Hündchen 32×32-3+4", "uint8", SHAPE, done)
-    kept.acknowledge()
+    kept()
     found = jobs.last_result(known)
     assert found is not None
     assert found[0] == "older"
     older.acknowledge()
     assert jobs.last_result(known) is None
     older.acknowledge()
-    kept.acknowledge()
+    kept()
 
 
 def test_a_preview_is_seen_octave_by_octave_and_then_forgotten(helper: Helper) -> None:
@@ -226,16 +241,16 @@ def test_a_cancel_after_the_end_changes_nothing(helper: Helper) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"pixels": b"short"}, "5 bytes"), ({"dtype": "uint64"}, "uint64"), ({"settings": {"finest": 1}}, "finest")],
+    [({"pixels": b"short"}, "5 bytes"), ({"dtype": "uint64"}, "uint64"), ({"settings": {"finest": 1}}, "Pattern size")],
 )
-def test_what_the_helper_does_not_take_is_told(helper: Helper, wrong: dict[str, Any], words: str) -> None:
+def test_pixels_that_the_helper_does_not_take_are_reported(helper: Helper, wrong: dict[str, Any], words: str) -> None:
     given = {"pixels": picture().tobytes(), "dtype": "uint8", "shape": SHAPE, "settings": {}, **wrong}
     job = jobs.Dreaming(facts_of(helper.endpoint_file), priority="interactive", **given)
     job.start()
     assert words in str(failure(job))
 
 
-def test_a_dream_that_waits_for_others_tells_its_place(helper: Helper) -> None:
+def test_a_waiting_dream_reports_its_place(helper: Helper) -> None:
     known = facts_of(helper.endpoint_file)
     other = dreaming(known, ENDLESS)
     first(other, "progress")
@@ -246,7 +261,7 @@ def test_a_dream_that_waits_for_others_tells_its_place(helper: Helper) -> None:
     failure(other)
 
 
-def test_what_is_put_aside_for_something_urgent_says_so(helper: Helper) -> None:
+def test_a_paused_dream_says_why(helper: Helper) -> None:
     known = facts_of(helper.endpoint_file)
     job = dreaming(known, ENDLESS, priority="preview")
     first(job, "progress")
@@ -273,7 +288,7 @@ def test_none_runs_and_none_can_be_started(tmp_path: Path) -> None:
     assert jobs.last_result(known) is None
 
 
-def test_a_helper_that_fails_while_starting_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_a_helper_that_fails_while_starting_is_reported_with_its_last_output(tmp_path: Path) -> None:
     code = "import sys; print('first', flush=True); sys.exit('error: no module named torch — get it')"
     known = facts_of(tmp_path / "run" / "endpoint.json", sys.executable, "-c", code)
     told = trouble(lambda: connection.connect(known))
@@ -303,7 +318,7 @@ def test_a_cancel_ends_the_wait_for_a_helper_that_starts(tmp_path: Path) -> None
     assert trouble(lambda: connection.connect(known, stop=stop), 2).code == "cancelled"
 
 
-def test_a_helper_is_started_when_none_runs_where_the_plug_in_was_told(
+def test_a_helper_is_started_with_the_installed_endpoint_if_none_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "config.yaml"
@@ -327,7 +342,7 @@ def test_a_helper_is_started_when_none_runs_where_the_plug_in_was_told(
     ("version", "protocol", "next_step"),
     [("0.0.9", 1, "/bin/deepdream helper --stop`, then try"), ("9.10.0", 1, "install gimp"), ("0.1.0", 2, "--stop`")],
 )
-def test_a_helper_of_another_version_is_told(tmp_path: Path, version: str, protocol: int, next_step: str) -> None:
+def test_a_helper_of_another_version_is_reported(tmp_path: Path, version: str, protocol: int, next_step: str) -> None:
     with Pretender(tmp_path) as pretender:
         pretender.version, pretender.protocol = version, protocol
         told = trouble(lambda: connection.connect(facts_of(pretender.file)))
@@ -337,7 +352,7 @@ def test_a_helper_of_another_version_is_told(tmp_path: Path, version: str, proto
         assert failure(dreaming(facts_of(pretender.file)), AT_ONCE_S).code == "version"
 
 
-def test_a_squatter_gets_neither_token_nor_picture_and_is_told_in_time(tmp_path: Path) -> None:
+def test_a_squatter_gets_neither_token_nor_picture_and_is_reported_in_time(tmp_path: Path) -> None:
     def silent(_: object) -> None:
         time.sleep(0.5)
 
@@ -369,16 +384,14 @@ def test_a_squatter_does_not_keep_the_helper_from_being_started(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("answer", "code", "text"),
     [
-        (refusal(429, "busy", headers="Retry-After: 7\r\n"), "busy", "The helper is busy: it is so. Try again in 7 s."),
+        (refusal(429, "busy", headers="Retry-After: 7\r\n"), "busy", "The helper is busy: it is so. Try again in 7 s"),
         (refusal(413, "too_large"), "too_large", "It is so. Select a smaller part, or raise helper.max_memory_mb"),
         (refusal(507, "no_memory"), "no_memory", "It is so. Select a smaller part, or close other programs."),
         (refusal(500, "internal"), "internal", "It is so. Do this."),
         (b"nonsense\r\n\r\n", "lost", "Lost the helper: "),
     ],
 )
-def test_what_the_helper_refuses_is_one_sentence_and_the_next_step(
-    tmp_path: Path, answer: bytes, code: str, text: str
-) -> None:
+def test_a_refusal_is_one_sentence_and_the_next_step(tmp_path: Path, answer: bytes, code: str, text: str) -> None:
     with Pretender(tmp_path) as pretender:
         pretender.routes = {"POST /v1/jobs": answer}
         told = failure(dreaming(facts_of(pretender.file)), AT_ONCE_S)
@@ -419,7 +432,7 @@ def test_how_a_job_can_end_is_one_sentence_and_the_next_step(
 # It dies, it hangs
 
 
-def test_a_helper_killed_in_the_midst_of_a_dream_is_told(tmp_path: Path) -> None:
+def test_a_helper_killed_during_a_dream_is_reported(tmp_path: Path) -> None:
     with running_helper(tmp_path) as helper:
         children = helper.children()
         job = dreaming(facts_of(helper.endpoint_file), ENDLESS)
@@ -437,7 +450,7 @@ def test_a_helper_killed_in_the_midst_of_a_dream_is_told(tmp_path: Path) -> None
 @pytest.mark.alone
 @pytest.mark.slow("faults")
 @pytest.mark.skipif(os.name != "posix", reason="stops it with a signal")
-def test_a_helper_that_hangs_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_helper_does_not_block_the_plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "SILENT_S", 2.5)
     with running_helper(tmp_path) as helper:
         known = facts_of(helper.endpoint_file, *STARTABLE)

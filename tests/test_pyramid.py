@@ -8,13 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepdream_core.engine.pyramid import (
-    COARSEST_SHORT_SIDE,
-    SMALLEST_SIDE,
-    THIN,
-    finest_size,
-    octave_sizes,
-)
+from deepdream_core.engine.pyramid import COARSEST_SHORT_SIDE, SMALLEST_SIDE, THIN, finest_size, octave_sizes
 
 SIDES = st.integers(1, 20_000)
 FINEST = st.one_of(st.just("full"), st.integers(32, 5_000))

@@ -48,9 +48,19 @@ def order(queue: Queue, device: str = "cpu") -> list[str]:
     return names
 
 
-def test_interactive_comes_before_previews_and_previews_before_batch() -> None:
-    queue = queue_of(job("b"), job("p", priority=Priority.PREVIEW), job("i", priority=Priority.INTERACTIVE))
-    assert order(queue) == ["i", "p", "b"]
+def test_interactive_comes_before_previews_then_batch_and_background_last() -> None:
+    background = job("z", priority=Priority.BACKGROUND)
+    queue = queue_of(background, job("b"), job("p", priority=Priority.PREVIEW), job("i", priority=Priority.INTERACTIVE))
+    assert order(queue) == ["i", "p", "b", "z"]
+
+
+def test_a_job_moves_to_another_priority() -> None:
+    last, first = job("last", priority=Priority.BACKGROUND), job("first")
+    queue = queue_of(first, last)
+    assert queue.position(last) == 2
+    queue.move(last, Priority.INTERACTIVE)
+    assert queue.position(last) == 1
+    assert order(queue) == ["last", "first"]
 
 
 def test_clients_take_turns_and_keep_the_order_of_their_own() -> None:
@@ -120,6 +130,7 @@ def test_a_preview_replaces_older_ones_of_the_same_client_only() -> None:
     done.state = State.DONE
     assert queue.replaced_by(job("new", priority=Priority.PREVIEW)) == [old]
     assert queue.replaced_by(job("new", priority=Priority.INTERACTIVE)) == []
+    assert queue.replaced_by(job("new", priority=Priority.BACKGROUND)) == []
 
 
 jobs_of_clients = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(Priority)), min_size=1, max_size=12)

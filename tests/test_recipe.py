@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from deepdream_core.config import load_config
 from deepdream_core.errors import PictureError, SettingsError
 from deepdream_core.photo import FORMATS, read_photo, write_photo
 from deepdream_core.settings import EARLIER, DreamSettings
-from deepdream_core.work.recipe import Machine, Mask, Recipe, Source, WeightsUsed, parsed, recipe_of
+from deepdream_core.work.recipe import Machine, Mask, Recipe, Source, WeightsUsed, make_recipe, parsed, recipe_of
 from deepdream_core.work.replay import replay_of
 
 if TYPE_CHECKING:
@@ -63,6 +64,21 @@ def test_a_png_shows_its_recipe_as_text_too(tmp_path: Path) -> None:
         assert image.text["deepdream recipe"] == a_recipe().text()
 
 
+def test_the_longest_recipe_can_be_read_again(tmp_path: Path) -> None:
+    guides = [{"file": f"/{'ä' * 3000}/{number}.png", "sha256": "a" * 64} for number in range(16)]
+    channels = {f"relu4_{layer}:{number}": -1 / 3 for layer in (3, 4) for number in range(500)}
+    settings = DreamSettings(layers={}, guides=guides, channels=channels)
+    photo = read_photo(picture_file(tmp_path / "a.png"), max_megapixels=1)
+    engine = SimpleNamespace(
+        device="cpu", device_name="x", precision="fp32", threads=1, weights=SimpleNamespace(name="oxford", sha256="c")
+    )
+    made = make_recipe(
+        photo, settings, engine, preset=None, preset_changed=False, mask=None, tile_px=None, private=False
+    )  # fmt: skip
+    assert parsed(made.text(), "here") == made
+    assert made.settings.guides[3]["file"] == "3.png"
+
+
 def test_a_preset_made_of_a_recipe_can_be_pasted(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(a_recipe().as_preset())
     settings = load_config(tmp_path / "config.yaml").dream_settings("fur-again", {})
@@ -77,11 +93,11 @@ def test_a_preset_made_of_a_recipe_can_be_pasted(tmp_path: Path) -> None:
         ("recipe: 1\nsettings: {step: -1}\n", "its recipe cannot be used: settings.step"),
         ("[1, 2", "its recipe cannot be used"),
         ("a: !!python/object/apply:os.system [true]", "its recipe cannot be used"),
-        ("x" * 2_000_000, "too long to be one"),
+        ("x" * 2_000_000, "its recipe is too long"),
         ("a: &a {k: 1}\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(9)), "references are not allowed"),
     ],
 )
-def test_what_is_no_recipe_is_told(text: str, message: str) -> None:
+def test_an_invalid_recipe_is_reported(text: str, message: str) -> None:
     with pytest.raises(PictureError, match=rf"here: .*{message}"):
         parsed(text, "here")
 
@@ -93,7 +109,7 @@ def test_keys_of_later_programs_are_passed_over() -> None:
     assert parsed(yaml.safe_dump(tree), "here") == a_recipe()
 
 
-def test_replaying_takes_weights_and_precision_unless_told_otherwise(tmp_path: Path) -> None:
+def test_replaying_uses_the_recipes_weights_and_precision_by_default(tmp_path: Path) -> None:
     photo = read_photo(picture_file(tmp_path / "a.png"), max_megapixels=1)
     write_photo(photo, tmp_path / "b.png", recipe=a_recipe().text(), overwrite=False)
     replay = replay_of(tmp_path / "b.png", load_config(), {}, masked=False)
@@ -101,6 +117,48 @@ def test_replaying_takes_weights_and_precision_unless_told_otherwise(tmp_path: P
     assert replay.settings({"seed": 9}) == a_recipe().settings.model_copy(update={"seed": 9})
     given = replay_of(tmp_path / "b.png", load_config(), {"precision": "fp32"}, masked=False)
     assert given.machine.precision == "fp32"
+
+
+def replayed(folder: Path, recipe: Recipe, **overrides: Any) -> DreamSettings:
+    photo = read_photo(picture_file(folder / "photo.png"), max_megapixels=1)
+    write_photo(photo, folder / "dream.png", recipe=recipe.text(), overwrite=True)
+    return replay_of(folder / "dream.png", load_config(), {}, masked=False).settings(overrides)
+
+
+def test_channels_are_picked_again_from_the_layers_that_were_asked_for(tmp_path: Path) -> None:
+    settings = DreamSettings(layers={}, channels={"relu3_1:3": 0.5, "relu3_1:9": 0.5})
+    recipe = a_recipe(settings=settings, asked={"layers": {"relu3_1": 0.5}, "channels": {"strongest:2": 1.0}})
+    again = replayed(tmp_path, recipe, channels=["strongest:2"])
+    assert (again.layers, again.channels) == ({"relu3_1": 0.5}, {"strongest:2": 1.0})
+    single = replayed(tmp_path, recipe, channels=["pool4:7"])
+    assert (single.layers, single.channels) == ({}, {"pool4:7": 1.0})
+    assert replayed(tmp_path, recipe, seed=3).channels == settings.channels
+
+
+def test_a_guide_of_the_recipe_has_the_layers_and_weight_that_are_given(tmp_path: Path) -> None:
+    files = [picture_file(tmp_path / f"{name}.png", name) for name in ("chelsea", "rocket")]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    one, two = (
+        {"file": f"old-{number}.png", "weight": 2.0, "layers": {"relu3_1": 1.0}, "sha256": digest}
+        for number, digest in enumerate(digests)
+    )
+    recipe = a_recipe(settings=DreamSettings(layers={}, guides=[one, two]))
+    assert replayed(tmp_path, recipe, seed=3).guides == [one, two]
+    first = str(files[0])
+    cases: tuple[tuple[list[str], list[dict[str, Any]]], ...] = (
+        ([first], [{}]),
+        ([f"{first}=1"], [{"weight": 1.0, "layers": {}}]),
+        ([f"{first}@pool3=-3"], [{"weight": -3.0, "layers": {"pool3": 1.0}}]),
+        (
+            [f"{first}@pool3", f"{first}@pool4=2"],
+            [{"weight": 1.0, "layers": {"pool3": 1.0}}, {"layers": {"pool4": 1.0}}],
+        ),
+    )
+    for words, changes in cases:
+        assert replayed(tmp_path, recipe, guides=words).guides == [
+            *({**one, "file": first, **it} for it in changes),
+            two,
+        ]
 
 
 def test_replaying_asks_for_what_a_recipe_cannot_hold(tmp_path: Path) -> None:
@@ -161,7 +219,7 @@ def test_dreams_found_in_a_folder_are_passed_over_and_named_ones_dreamed_again(
     assert named.returncode == 0
 
 
-def test_options_that_contradict_are_told_before_any_work(deepdream: Command, tmp_path: Path) -> None:
+def test_contradicting_options_are_reported_before_any_work(deepdream: Command, tmp_path: Path) -> None:
     picture_file(tmp_path / "a.png")
     for options, message in (
         (("--format", "bmpp"), "--format bmpp: unknown format — did you mean bmp?"),
@@ -179,7 +237,7 @@ def test_options_that_contradict_are_told_before_any_work(deepdream: Command, tm
     assert "a.png: is the input itself — give another --suffix, or a folder with -o" in same.stderr
 
 
-def test_the_receipt_is_told_and_strict_refuses(deepdream: Command, tmp_path: Path) -> None:
+def test_the_receipt_is_printed_and_strict_refuses(deepdream: Command, tmp_path: Path) -> None:
     Image.fromarray(np.full((60, 80, 4), 100, np.uint8)).save(tmp_path / "a.png")
     answer = deepdream("dream", "a.png", "--format", "jpg", *QUICK)
     assert "receipt   alpha dropped: laid over white: JPEG has no transparency" in answer.stderr
@@ -221,7 +279,7 @@ FIRST = (
 """The settings of the first recipes."""
 
 
-def test_what_a_recipe_does_not_name_is_done_as_it_was_when_it_was_made() -> None:
+def test_settings_missing_in_a_recipe_work_as_when_it_was_made() -> None:
     tree = yaml.safe_load(a_recipe().text())
     tree["settings"] = {key: value for key, value in tree["settings"].items() if key in FIRST}
     settings = parsed(yaml.safe_dump(tree), "old.png").settings

@@ -10,7 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "deepdream_core"
 FOUNDATION = {
-    "__init__", "atomic", "config", "declaration", "errors", "layers", "printable", "setting_values", "settings",
+    "__init__", "atomic", "config", "declaration", "errors", "layers", "noise", "machine_settings", "objective_values",
+    "printable", "setting_values", "settings",
 }  # fmt: skip
 MAY_KNOW: dict[str, set[str]] = {
     "machine": set(),
@@ -19,18 +20,19 @@ MAY_KNOW: dict[str, set[str]] = {
     "engine": {"foundation"},
     "work": {"foundation", "engine", "photo", "link"},
     "plugin_facts": {"foundation", "link"},
-    "helper": {"foundation", "engine", "photo", "link", "machine", "work"},
+    "helper": {"foundation", "engine", "photo", "link", "machine", "work", "plugin_facts"},
     "hotfolder": {"foundation", "engine", "photo", "link", "machine", "work"},
     "looks": {"foundation", "photo", "work"},
+    "cluster": {"foundation", "engine", "link", "work", "hotfolder"},
     "service": {"foundation", "link", "machine", "hotfolder"},
-    "bench": {"foundation", "engine", "photo", "link", "work", "hotfolder"},
-    "doctor": {"foundation", "engine", "link", "machine", "work", "hotfolder", "service", "plugin_facts"},
+    "bench": {"foundation", "engine", "photo", "link", "work", "hotfolder", "cluster"},
+    "doctor": {"foundation", "engine", "link", "machine", "work", "hotfolder", "service", "plugin_facts", "cluster"},
     "cli": {"foundation", "engine", "photo", "link", "machine", "work", "helper", "hotfolder", "looks", "service",
-            "bench", "doctor"},
+            "bench", "doctor", "cluster"},
     "__main__": {"cli"},
 }  # fmt: skip
 """The rooms from the ground up; each knows those named here and itself."""
-ENGINES_OWN = {"engine.progress"}
+ENGINES_OWN = {"engine.progress", "engine.free_memory"}
 """What of the engine may be imported everywhere: no torch in it."""
 
 

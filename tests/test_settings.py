@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,10 +15,8 @@ from deepdream_core.config import builtin_config_path, load_config
 from deepdream_core.declaration import Group, declared
 from deepdream_core.errors import SettingsError
 from deepdream_core.layers import LAYERS
-from deepdream_core.settings import EARLIER, DreamSettings, EngineSettings, FolderSettings, HelperSettings, as_option
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from deepdream_core.machine_settings import EngineSettings, FolderSettings, HelperSettings
+from deepdream_core.settings import EARLIER, DreamSettings, as_option
 
 PROMISED = {"classic", "made-simple", "subtle", "eyes", "fur", "texture", "swirls", "monster"}
 
@@ -74,7 +73,7 @@ def test_every_dream_setting_has_a_group_that_help_lists_it_under() -> None:
     assert {key: panels[key] for key in groups} == groups
 
 
-def test_the_promised_presets_are_there_and_say_what_one_will_see() -> None:
+def test_the_promised_presets_exist_and_say_what_you_will_see() -> None:
     config = load_config()
     assert set(config.presets) >= PROMISED
     for name, preset in config.presets.items():
@@ -101,7 +100,7 @@ def test_an_empty_section_changes_nothing(tmp_path: Path) -> None:
     assert load_config(written(tmp_path, "presets:\ndream:\nengine:\nfolders:\n")) == load_config()
 
 
-def test_a_users_folders_replace_the_builtin_ones_as_a_whole(tmp_path: Path) -> None:
+def test_a_users_folders_replace_all_builtin_ones(tmp_path: Path) -> None:
     assert load_config(written(tmp_path, "folders: []")).folders == ()
     config = load_config(
         written(
@@ -126,13 +125,13 @@ def test_a_users_folders_replace_the_builtin_ones_as_a_whole(tmp_path: Path) -> 
     )
 
 
-def test_the_same_folder_by_its_whole_path_and_from_home(tmp_path: Path) -> None:
+def test_the_same_folder_by_absolute_path_and_from_home(tmp_path: Path) -> None:
     home = tmp_path / "nobody"
     with pytest.raises(SettingsError, match=rf"folders\[1\]\.path: '{home}/a' is the folder of folders\[0\] too"):
         load_config(written(tmp_path, f"folders: [~/a, {home}/a]"))
 
 
-def test_where_no_home_is_known_the_builtin_folder_hinders_no_one(
+def test_without_a_home_folder_the_builtin_drop_folder_does_no_harm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
@@ -145,9 +144,7 @@ def test_a_config_in_a_folder_of_any_name(tmp_path: Path) -> None:
         load_config(written(tmp_path / "{0}{}", "dream: {step: x}"))
 
 
-def test_a_link_that_leads_nowhere_is_not_taken_for_no_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_link_does_not_count_as_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "deepdream").mkdir()
     (tmp_path / "deepdream" / "config.yaml").symlink_to(tmp_path / "away")
@@ -195,8 +192,8 @@ def test_layers_by_name_index_or_with_weights(given: Any, expected: dict[str, fl
         ("dream: {normalize: sdt}", r"dream\.normalize: 'sdt' is not allowed — allowed: std, mean_abs, none"),
         ("dream: {layers: pol4}", r"dream\.layers: unknown layer 'pol4' — did you mean pool4\?"),
         (
-            "dream: {layers: {pool4: -1}}",
-            r"dream\.layers\.pool4: -1 is not allowed — allowed: layer names, each with a weight above 0",
+            "dream: {layers: {pool4: -1001}}",
+            r"dream\.layers\.pool4: -1001 is not allowed — allowed: layer names, each with a weight from -1000",
         ),
         ("dream: {layers: [{pool4: 1}]}", r"dream\.layers: \[\{'pool4': 1\}\] is not allowed — write pool4, "),
         ("dream: {layers: {pool4: 1, 27: 2}}", r"dream\.layers: pool4 is given twice"),
@@ -206,7 +203,7 @@ def test_layers_by_name_index_or_with_weights(given: Any, expected: dict[str, fl
         ("dream: !!timestamp foo", r"not valid YAML"),
         ("[" * 3000, r"not valid YAML"),
         ("dream: {seed: -1}", r"seed: -1 is not allowed — allowed: a whole number from 0 below 9223372036854775808"),
-        ("dream: {layers: {}}", r"dream\.layers: \{\} is not allowed"),
+        ("dream: {layers: {}}", r"nothing to dream of: every weight is 0 — give a layer a weight"),
         ("presets: {eyes: {familly: x}}", r"presets\.eyes\.familly: unknown key — did you mean family\?"),
         (
             "presets: {eyes: {family: ''}}",
@@ -290,7 +287,7 @@ def test_layers_by_name_index_or_with_weights(given: Any, expected: dict[str, fl
         ("dream: !!python/object/apply:os.system ['true']", r"not valid YAML: .*could not determine a constructor"),
     ],
 )
-def test_a_wrong_config_is_told_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_config_is_reported_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message) as caught:
         load_config(written(tmp_path, text))
     assert "\n" not in str(caught.value)
@@ -335,3 +332,13 @@ def test_a_preset_or_a_dream_section_of_before_that_names_all_settings_dreams_as
     assert config.dream_settings("some", {}).natural == config.dream.natural
     assert load_config(written(tmp_path, yaml.safe_dump({"dream": before}))).dream.model_dump() == {**before, **EARLIER}
     assert load_config(written(tmp_path, yaml.safe_dump({"dream": some}))).dream.natural == config.dream.natural
+
+
+def test_a_preset_may_be_named_like_a_setting(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("presets: {caricature: {iterations: 3}, pebbles: {caricature: {relu4_2: 1.0}}}")
+    config = load_config(own)
+    built_in = load_config(Path("/dev/null")).presets["caricature"]
+    assert config.presets["caricature"].description == built_in.description
+    assert config.presets["caricature"].settings == {**built_in.settings, "iterations": 3}
+    assert config.dream_settings("pebbles", {}).channels == {}

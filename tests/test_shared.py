@@ -101,7 +101,7 @@ class Cramped(Helper):
 
 
 @needs_mount
-def test_a_helper_with_next_to_no_shared_memory_dreams_all_the_same(tmp_path: Path) -> None:
+def test_a_helper_with_hardly_any_shared_memory_still_dreams(tmp_path: Path) -> None:
     helper = Cramped(tmp_path)
     try:
         pixels = picture(256)

@@ -49,7 +49,7 @@ def test_what_an_encoding_lacks_is_replaced_in_every_command(
             assert got == wanted.decode().encode(encoding, "replace")
 
 
-def test_a_dream_is_told_and_its_result_named_in_any_encoding(home: dict[str, str], tmp_path: Path) -> None:
+def test_a_dream_reports_its_result_in_any_encoding(home: dict[str, str], tmp_path: Path) -> None:
     picture_file(tmp_path / "née–猫.png", size=(40, 40))
     words = ("dream", "née–猫.png", "--iterations", "1", "--octaves", "1")
     answer = ran(*PROGRAM, *words, env={**home, "PYTHONIOENCODING": "cp437"}, cwd=tmp_path)
@@ -95,7 +95,7 @@ def test_with_closed_streams_it_does_its_work(home: dict[str, str], tmp_path: Pa
 @pytest.mark.parametrize(
     "words", [("layers",), ("weights",), ("dream", "--help"), ("status",), ("nosuch",)], ids=" ".join
 )
-def test_who_reads_no_further_sees_no_traceback(home: dict[str, str], words: tuple[str, ...]) -> None:
+def test_a_closed_pipe_causes_no_traceback(home: dict[str, str], words: tuple[str, ...]) -> None:
     """Both streams end in a pipe that nobody reads, as with `2>&1 | head -1`; what cannot be told is not waited for."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -123,7 +123,7 @@ def test_the_installer_s_words_are_replaced_too(home: dict[str, str], tmp_path: 
 
 
 @posix
-def test_the_installer_writes_to_nobody_without_a_traceback(home: dict[str, str], tmp_path: Path) -> None:
+def test_the_installer_writes_to_a_closed_pipe_without_a_traceback(home: dict[str, str], tmp_path: Path) -> None:
     around = {**home, "PYTHONDONTWRITEBYTECODE": "1"}
     for words, code in ((("--help",), 0), (("nosuch",), 2)):
         gone = subprocess.run(
@@ -139,4 +139,4 @@ def test_the_installer_writes_to_nobody_without_a_traceback(home: dict[str, str]
     with Path("/dev/full").open("w") as full:
         help_ = subprocess.run((*INSTALLER, "--help"), env=around, stdout=full, stderr=subprocess.PIPE, check=False)
     assert help_.returncode == 1
-    assert help_.stderr.decode().startswith("install: output cannot be written: No space left on device")
+    assert help_.stderr.decode().startswith("install: cannot write the output: No space left on device")

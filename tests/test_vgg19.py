@@ -8,13 +8,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import PHOTOGRAPHS, photograph
-from dreaming import by_autograd
+from dreaming import by_autograd, by_layer, norms
 
 from deepdream_core.engine import vgg19
 from deepdream_core.engine.loss_scale import LOSS_SCALE_TRIES, LossScale
 from deepdream_core.engine.vgg19 import Vgg19
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from torch import Tensor
 
     from deepdream_core.engine.weights import Weights
@@ -36,9 +38,9 @@ def test_value_and_gradient_are_those_of_autograd(
     picture = photograph("astronaut", *size)
     coefficients = {name: 0.5 + number for number, name in enumerate(layers)}
     network = Vgg19(oxford, layers, CPU, torch.float32, pooling)
-    energies, gradient = network.value_and_gradient(picture, coefficients)
-    expected_energies, expected = by_autograd(oxford, network, picture, coefficients)
-    assert energies == pytest.approx(expected_energies, rel=1e-5)
+    values, gradient = network.value_and_gradient(picture, norms(coefficients))
+    expected_values, expected = by_autograd(oxford, network, picture, coefficients)
+    assert by_layer(values) == pytest.approx(expected_values, rel=1e-5)
     assert (gradient - expected).norm() / expected.norm() < 1e-5
 
 
@@ -46,7 +48,7 @@ def test_float32_is_close_to_float64(oxford: Weights) -> None:
     """Not closer than this: a maximum or a sign that hangs on the last digit sends its gradient elsewhere."""
     picture = photograph("astronaut", 64, 64)
     network = Vgg19(oxford, ["relu3_1"], CPU, torch.float32)
-    _, gradient = network.value_and_gradient(picture, {"relu3_1": 1.0})
+    _, gradient = network.value_and_gradient(picture, norms({"relu3_1": 1.0}))
     _, expected = by_autograd(oxford, network, picture, {"relu3_1": 1.0}, torch.float64)
     assert (gradient - expected).norm() / expected.norm() < 1e-3
 
@@ -54,16 +56,16 @@ def test_float32_is_close_to_float64(oxford: Weights) -> None:
 def test_flat_areas_choose_one_maximum_as_autograd_does(oxford: Weights) -> None:
     picture = torch.full((1, 3, 64, 64), 1.0)
     network = Vgg19(oxford, ["pool4"], CPU, torch.float32)
-    _, gradient = network.value_and_gradient(picture, {"pool4": 1.0})
+    _, gradient = network.value_and_gradient(picture, norms({"pool4": 1.0}))
     _, expected = by_autograd(oxford, network, picture, {"pool4": 1.0})
     assert (gradient - expected).norm() / expected.norm() < 1e-5
 
 
 def test_the_fused_and_the_plain_convolution_agree(oxford: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = photograph("coffee", 64, 96)
-    fused = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, {"pool3": 1.0})[1]
+    fused = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, norms({"pool3": 1.0}))[1]
     monkeypatch.setattr(vgg19, "fused_works", lambda device, dtype: False)
-    plain = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, {"pool3": 1.0})[1]
+    plain = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, norms({"pool3": 1.0}))[1]
     assert (fused - plain).norm() / plain.norm() < 1e-6
 
 
@@ -81,31 +83,31 @@ def test_half_precision_points_the_same_way(
     oxford: Weights, photo: str, layer: str, dtype: torch.dtype, pooling: Pooling
 ) -> None:
     picture = photograph(photo, 112, 128)
-    _, exact = Vgg19(oxford, [layer], CPU, torch.float32, pooling).value_and_gradient(picture, {layer: 1.0})
-    energies, half = Vgg19(oxford, [layer], CPU, dtype, pooling).value_and_gradient(picture, {layer: 1.0})
+    _, exact = Vgg19(oxford, [layer], CPU, torch.float32, pooling).value_and_gradient(picture, norms({layer: 1.0}))
+    values, half = Vgg19(oxford, [layer], CPU, dtype, pooling).value_and_gradient(picture, norms({layer: 1.0}))
     assert F.cosine_similarity(half.flatten(), exact.flatten(), dim=0) > 0.99
     assert half.norm() / exact.norm() == pytest.approx(1, abs=0.05)
-    assert all(value > 0 for value in energies.values())
+    assert all(value > 0 for value in values.values())
 
 
 @pytest.mark.parametrize("coefficient", [1e-12, 1e6])
 def test_float16_finds_a_loss_scale(oxford: Weights, coefficient: float) -> None:
     picture = photograph("chelsea", 64, 64)
     network = Vgg19(oxford, ["pool3"], CPU, torch.float16)
-    _, exact = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, {"pool3": coefficient})
-    _, half = network.value_and_gradient(picture, {"pool3": coefficient})
+    _, exact = Vgg19(oxford, ["pool3"], CPU, torch.float32).value_and_gradient(picture, norms({"pool3": coefficient}))
+    _, half = network.value_and_gradient(picture, norms({"pool3": coefficient}))
     assert F.cosine_similarity(half.flatten() / coefficient, exact.flatten() / coefficient, dim=0) > 0.99
 
 
 def test_a_loss_scale_is_felt_by_its_owner_alone(oxford: Weights) -> None:
     picture = photograph("chelsea", 64, 64)
     network, scales = Vgg19(oxford, ["pool3"], CPU, torch.float16), [LossScale(), LossScale()]
-    first = network.value_and_gradient(picture, {"pool3": 1.0}, None, scales[0])[1]
+    first = network.value_and_gradient(picture, norms({"pool3": 1.0}), None, scales[0])[1]
     before = scales[0].value
-    network.value_and_gradient(picture, {"pool3": 1e-12}, None, scales[1])
+    network.value_and_gradient(picture, norms({"pool3": 1e-12}), None, scales[1])
     assert scales[1].value > 2.0**20
     assert scales[0].value == before
-    assert torch.equal(network.value_and_gradient(picture, {"pool3": 1.0})[1], first)
+    assert torch.equal(network.value_and_gradient(picture, norms({"pool3": 1.0}))[1], first)
 
 
 def test_the_network_is_as_deep_as_asked(oxford: Weights) -> None:
@@ -125,11 +127,11 @@ def test_a_loss_scale_that_never_settles_does_not_hang(oxford: Weights, monkeypa
     network = Vgg19(oxford, ["relu1_1"], CPU, torch.float16)
     tries: list[Tensor] = []
 
-    def never_satisfied(scale: LossScale, energies: dict[str, float], gradient: Tensor) -> bool:
+    def never_satisfied(scale: LossScale, values: Collection[float], gradient: Tensor) -> bool:
         tries.append(gradient)
         return True
 
     monkeypatch.setattr(LossScale, "adapt", never_satisfied)
-    energies, _ = network.value_and_gradient(photograph("coffee", 32, 32), {"relu1_1": 1.0})
+    values, _ = network.value_and_gradient(photograph("coffee", 32, 32), norms({"relu1_1": 1.0}))
     assert len(tries) == LOSS_SCALE_TRIES
-    assert energies["relu1_1"] > 0
+    assert by_layer(values)["relu1_1"] > 0

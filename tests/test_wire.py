@@ -77,7 +77,7 @@ def test_the_header_is_numpys_to_the_byte_and_comes_back(header: ArrayHeader) ->
 
 
 @pytest.mark.parametrize("dtype", sorted(DTYPES))
-def test_what_numpy_saves_is_read_and_what_is_framed_here_numpy_loads(dtype: str) -> None:
+def test_numpy_and_this_module_read_each_others_files(dtype: str) -> None:
     pixels = np.arange(5 * 7 * 3).reshape(5, 7, 3).astype(dtype)
     file = io.BytesIO()
     np.save(file, pixels)
@@ -165,7 +165,7 @@ def test_a_mutated_header_is_refused_or_means_what_it_says(
         pytest.param(b"", id="nothing"),
     ],
 )
-def test_what_no_picture_has_is_refused(written: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_headers_of_other_arrays_are_refused(written: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WireError):
         parse_npy_header(written)
@@ -185,7 +185,7 @@ def test_what_no_picture_has_is_refused(written: bytes, tmp_path: Path, monkeypa
         ("uint8", (SIDE_LIMIT + 1, 2, 3)),
     ],
 )
-def test_what_cannot_be_sent_gets_no_header(dtype: str, shape: Any) -> None:
+def test_unsendable_pixels_get_no_header(dtype: str, shape: Any) -> None:
     with pytest.raises(WireError):
         npy_header(dtype, shape)
 
@@ -225,7 +225,7 @@ def test_an_endpoint_file_of_another_user_is_refused(tmp_path: Path, monkeypatch
 
 
 @posix
-def test_links_pipes_and_folders_are_no_endpoint_file(tmp_path: Path) -> None:
+def test_links_pipes_and_folders_are_not_endpoint_files(tmp_path: Path) -> None:
     write_endpoint(tmp_path / "real.json", endpoint())
     (tmp_path / "link").symlink_to("real.json")
     os.mkfifo(tmp_path / "pipe", 0o600)
@@ -256,7 +256,7 @@ def _private(path: Path, content: bytes) -> Path:
         b" " * (private_files.FILE_LIMIT + 1),
     ],
 )
-def test_what_is_not_an_endpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_invalid_endpoints_are_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(WireError, match="remove it"):
         read_endpoint(_private(tmp_path / "endpoint.json", content))
 
@@ -313,7 +313,7 @@ def test_an_endpoint_file_may_say_more_than_this_version_knows(tmp_path: Path) -
     assert read_endpoint(_private(tmp_path / "e.json", json.dumps(words).encode())) == endpoint()
 
 
-def test_whoever_reads_while_it_is_replaced_sees_one_or_the_other(tmp_path: Path) -> None:
+def test_a_reader_during_a_replacement_sees_the_old_or_the_new_file(tmp_path: Path) -> None:
     path = tmp_path / "endpoint.json"
     ones = [endpoint(token=digit * 64, log=digit * 4000) for digit in "ab"]
     write_endpoint(path, ones[0])
@@ -349,7 +349,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         write_endpoint(tmp_path / "nowhere" / "endpoint.json", endpoint())
 
 
-def test_only_ones_own_endpoint_file_is_removed(tmp_path: Path) -> None:
+def test_a_helper_removes_only_its_own_endpoint_file(tmp_path: Path) -> None:
     path = tmp_path / "endpoint.json"
     remove_endpoint(path, endpoint())
     write_endpoint(path, endpoint())
@@ -411,7 +411,7 @@ def test_a_folder_with_other_things_is_not_closed_to_others_but_refused(
     private_files.make_private_folder(folder)  # the user has closed it
 
 
-def test_what_is_wrong_with_a_file_or_folder_is_one_sentence_with_its_path_once_and_the_next_step(
+def test_a_file_error_is_one_sentence_with_the_path_once_and_the_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(tmp_path / "state"))
@@ -512,7 +512,7 @@ def test_the_sessions_folder_is_found_without_its_variable(no_folders: Path, mon
 
 @pytest.mark.parametrize("name", ["DEEPDREAM_RUNTIME_DIR", "DEEPDREAM_STATE_DIR"])
 @pytest.mark.usefixtures("no_folders")
-def test_a_folder_relative_to_who_knows_what_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_folder_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "here")
     with pytest.raises(WireError, match=name):
         user_folders.runtime_folder() if "RUNTIME" in name else user_folders.state_folder()
@@ -534,12 +534,12 @@ def test_a_proof_is_of_this_token_this_nonce_and_this_port(
     assert token not in proof
 
 
-def test_the_proof_stays_what_it_was() -> None:
+def test_the_proof_stays_the_same() -> None:
     assert prove("00" * 32, "11" * 16, 4711) == "b6d79b42cb86dde4d2f57a9fdfc1f80bce992b32080596c27a7847e3d8ba664b"
 
 
 @pytest.mark.parametrize("nonce", ["", "ab" * 15, "ab" * 65, "abc" * 11, "AB" * 16, "ab" * 16 + "\n", "é" * 32])
-def test_a_nonce_that_is_none_gets_no_proof(nonce: str) -> None:
+def test_an_invalid_nonce_gets_no_proof(nonce: str) -> None:
     with pytest.raises(WireError, match="nonce"):
         prove("ab" * 32, nonce, 1)
     with pytest.raises(WireError, match="token"):
@@ -587,7 +587,7 @@ assert helper_start.scrubbed({"PYTHONHOME": "x", "A": "b"}) == {"A": "b"}
 try:
     client.connect(endpoint_file=path)
 except client.NoHelper as error:
-    assert "nobody listens" in str(error), error
+    assert "no program listens" in str(error), error
 else:
     raise SystemExit("nobody should answer")
 remove_endpoint(path, one)

@@ -19,10 +19,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from deepdream_core import __version__
+from deepdream_core.bench import objectives
+from deepdream_core.bench.timing import fastest, in_words
 from deepdream_core.engine.convolution import deterministic_convolutions
 from deepdream_core.engine.device import peak_bytes
 from deepdream_core.engine.dream import dream
 from deepdream_core.engine.engine import Engine
+from deepdream_core.engine.objectives.norm import Norm
 from deepdream_core.engine.pyramid import finest_size, octave_sizes
 from deepdream_core.errors import SettingsError
 from deepdream_core.settings import DreamSettings
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
     from deepdream_core.engine.gradient import TiledGradient
     from deepdream_core.engine.vgg19 import Vgg19
-    from deepdream_core.settings import EngineSettings
+    from deepdream_core.machine_settings import EngineSettings
 
 SIDES = (512, 1024)
 PHOTOS = {"1 megapixel": (816, 1224), "12 megapixels": (2828, 4243), "24 megapixels": (4000, 6000)}
@@ -48,7 +51,7 @@ PLAIN = DreamSettings(natural=0.0, soft_limit=False, octave_scale=1.4, step=1.5,
 class Measured:
     """The fastest seconds on a square picture of `side_px`: a gradient through pool4, and its comparisons.
 
-    `gradient_s`: ours. `step_s`: a whole step of `classic`, with smoothing, normalising and progress.
+    `gradient_s`: ours. `step_s`: a complete step of `classic`, with smoothing, normalising and progress.
     `plain_step_s`: the same without natural colours and soft limit, as in the preset `neon`.
     `convolutions_s`: the network's convolutions, forward and back, and nothing else. `plain_s`: the notebook's loop.
     """
@@ -62,7 +65,7 @@ class Measured:
 
 
 def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SIDES, *, as_json: bool = False) -> None:
-    """Print the times of one gradient and one step, their comparisons, and estimates for whole dreams."""
+    """Print the times of one gradient and one step, their comparisons, and estimates for complete dreams."""
     engine = Engine(machine)
     settings = DreamSettings()
     gradient_of = engine.gradient_of(settings)
@@ -78,6 +81,8 @@ def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SI
             task = bar.add_task(f"measuring {side}×{side}")
             rows.append(_measured(engine, gradient_of, side, repeats))
             bar.remove_task(task)
+        task = bar.add_task(f"measuring objectives at {sides[0]}×{sides[0]}")
+        kinds = objectives.measured(engine, sides[0], repeats)
     ways = {
         "800": (settings, rows[-1].step_s),
         "full": (settings.model_copy(update={"finest": "full"}), rows[-1].step_s),
@@ -92,7 +97,7 @@ def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SI
     }
     if as_json:
         measured = [asdict(row) for row in rows]
-        print(json.dumps({**about, "measured": measured, "estimated_s": estimates}))
+        print(json.dumps({**about, "measured": measured, "estimated_s": estimates, "objectives_s": kinds}))
         return
     console = Console()
     console.print(
@@ -104,24 +109,21 @@ def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SI
     for row in rows:
         table.add_row(
             f"{row.side_px}×{row.side_px}",
-            _seconds(row.gradient_s),
-            _seconds(row.convolutions_s),
-            _seconds(row.plain_s),
+            in_words(row.gradient_s),
+            in_words(row.convolutions_s),
+            in_words(row.plain_s),
             f"{row.plain_s / row.gradient_s:.2f}×",
-            _seconds(row.step_s),
-            _seconds(row.plain_step_s),
+            in_words(row.step_s),
+            in_words(row.plain_step_s),
         )
     console.print(table)
+    console.print(objectives.table(kinds, sides[0]))
     whole = Table("whole dream (estimated)", "classic", "finest full", "neon", "tile at full size")
     for name, size in PHOTOS.items():
         tile = gradient_of.tile_px(size)
         times = map(clock, estimates[name].values())
         whole.add_row(name, *times, "whole picture" if tile is None else f"{tile} px")
     console.print(whole)
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.3f} s" if value >= 0.1 else f"{1000 * value:.2f} ms"
 
 
 def _measured(engine: Engine, gradient_of: TiledGradient, side: int, repeats: int) -> Measured:
@@ -132,12 +134,12 @@ def _measured(engine: Engine, gradient_of: TiledGradient, side: int, repeats: in
         for settings in (DreamSettings(), PLAIN)
     )
     calls: list[Callable[[], object]] = [
-        partial(gradient_of, picture, {"pool4": 1.0}),
+        partial(gradient_of, picture, {Norm("pool4"): 1.0}),
         partial(next, steps),
         partial(next, plain_steps),
         _plain_loop(engine, picture),
     ]
-    gradient_s, step_s, plain_step_s, plain_s = _fastest(calls, repeats, engine.device)
+    gradient_s, step_s, plain_step_s, plain_s = fastest(calls, repeats, engine.device)
     convolutions_s = _bare_convolutions(gradient_of.network, side, repeats)
     return Measured(side, gradient_s, step_s, plain_step_s, convolutions_s, plain_s)
 
@@ -176,22 +178,8 @@ def _bare_convolutions(network: Vgg19, side: int, repeats: int) -> float:
         with torch.no_grad(), deterministic_convolutions():
             y = network.convolve(layer, x, relu=False)
             calls = [partial(network.convolve, layer, x, relu=False), partial(network.convolve_back, layer, y)]
-            total += sum(_fastest(calls, repeats, network.device))
+            total += sum(fastest(calls, repeats, network.device))
     return total
-
-
-def _fastest(calls: Sequence[Callable[[], object]], repeats: int, device: torch.device) -> list[float]:
-    """Return each call's fastest time in seconds, the calls taking turns so that a noisy moment hits all of them."""
-    best = [float("inf")] * len(calls)
-    for number in range(repeats + 1):
-        for i, call in enumerate(calls):
-            started = time.perf_counter()
-            call()
-            if device.type != "cpu":
-                torch.accelerator.synchronize(device)
-            if number > 0:  # the first round warms up
-                best[i] = min(best[i], time.perf_counter() - started)
-    return best
 
 
 def print_memory(machine: EngineSettings, size: str) -> None:

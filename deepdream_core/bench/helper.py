@@ -47,11 +47,7 @@ def print_overhead(repeats: int) -> None:
     console.print(table)
 
 
-def _measured(
-    helper: HelperClient,
-    pixels: NDArray[np.float32],
-    result: NDArray[np.float32],
-) -> dict[str, float]:
+def _measured(helper: HelperClient, pixels: NDArray[np.float32], result: NDArray[np.float32]) -> dict[str, float]:
     height, width, _ = pixels.shape
     begun = time.perf_counter()
     with remote.translated():

@@ -51,7 +51,7 @@ def print_throughput(config: Config, pictures: int) -> None:
         drop = folder / "drop"
         drop.mkdir()
         for number in range(pictures):
-            Image.fromarray(_picture(number)).save(drop / f"{number:05}.jpg", quality=92)
+            Image.fromarray(clouds(number, SIZE)).save(drop / f"{number:05}.jpg", quality=92)
         settings = config.dream_settings(None, {})
         paths = sorted(drop.iterdir())[:ALONE]
         alone = [_engine_s(helper, path, settings) for path in paths]
@@ -71,16 +71,16 @@ def print_throughput(config: Config, pictures: int) -> None:
     console.print(table)
 
 
-def _picture(seed: int) -> NDArray[np.uint8]:
-    """Return clouds in colour, uint8 [H, W, 3], of about a photograph's size as JPEG."""
+def clouds(seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return clouds in colour, uint8 [H, W, 3], of about a photograph's size as JPEG; `size` is height and width."""
     random = np.random.default_rng(seed)
-    clouds = np.zeros((*SIZE, 3), np.float32)
+    mixed = np.zeros((*size, 3), np.float32)
     for cells in (4, 16, 64, 256):
         grid = random.integers(0, 256, (cells, cells * 3 // 2, 3), dtype=np.uint8)
-        layer = Image.fromarray(grid).resize(SIZE[::-1], Image.Resampling.BICUBIC)
-        clouds += np.asarray(layer, np.float32) * (2 / cells) ** 0.5
-    clouds -= clouds.min()
-    picture: NDArray[np.uint8] = (clouds * (255 / clouds.max())).astype(np.uint8)
+        layer = Image.fromarray(grid).resize(size[::-1], Image.Resampling.BICUBIC)
+        mixed += np.asarray(layer, np.float32) * (2 / cells) ** 0.5
+    mixed -= mixed.min()
+    picture: NDArray[np.uint8] = (mixed * (255 / mixed.max())).astype(np.uint8)
     return picture
 
 

@@ -24,7 +24,15 @@ def bench(
     hot_folder: Annotated[
         bool, typer.Option("--hot-folder", help="instead: measure how much of the engine's speed the hot folder keeps")
     ] = False,
-    pictures: Annotated[int, typer.Option(min=1, help="with --hot-folder: number of pictures of 2 megapixels")] = 200,
+    cluster: Annotated[
+        bool,
+        typer.Option("--cluster", help="instead: measure what a cluster adds to a picture, with stand-ins that sleep"),
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="with --cluster: number of stand-ins for machines")] = 50,
+    sleep: Annotated[float, typer.Option(min=0, help="with --cluster: seconds that a stand-in sleeps a picture")] = 0.1,
+    pictures: Annotated[
+        int, typer.Option(min=1, help="with --hot-folder: number of pictures of 2 megapixels; with --cluster: of 12")
+    ] = 200,
     side: Annotated[
         list[int] | None,
         typer.Option(min=32, max=8192, metavar="PX", help="side of the square test pictures; may be repeated"),
@@ -44,6 +52,14 @@ def bench(
         from deepdream_core.bench.hotfolder import print_throughput
 
         print_throughput(load_config(config), pictures)
+        return
+    if cluster:
+        from deepdream_core.cli.cluster import require
+
+        require()
+        from deepdream_core.bench.cluster import print_scaling
+
+        print_scaling(workers, pictures, sleep)
         return
     from deepdream_core.bench import engine as measuring
 

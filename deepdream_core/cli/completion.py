@@ -36,6 +36,12 @@ def preset(ctx: typer.Context, incomplete: str) -> list[Completion]:
     return [(name, preset.description) for name, preset in known.items() if name.startswith(incomplete)]
 
 
+def preset_or_save(ctx: typer.Context, incomplete: str) -> list[Completion]:
+    """Return what may follow `deepdream presets`."""
+    save = [("save", "make a preset of a dreamed picture")] if "save".startswith(incomplete) else []
+    return [*preset(ctx, incomplete), *save]
+
+
 def setting(incomplete: str) -> list[Completion]:
     """Return the matching settings, each with = and its description."""
     from deepdream_core.settings import DreamSettings

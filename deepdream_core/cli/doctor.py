@@ -17,7 +17,7 @@ def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="make the safe repairs and check again")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Check everything the program needs and say what to do; the exit code is the number of ✗. Changes nothing."""
+    """Check everything DeepDream needs and say what to do; repair only with --fix. Exit code: the number of ✗."""
     from deepdream_core.doctor.all_checks import all_checks
     from deepdream_core.doctor.run import examine, report_for
     from deepdream_core.machine.folders import UserFolders

@@ -13,8 +13,16 @@ from deepdream_core.cli.options import ConfigFile  # noqa: TC001  # typer itself
 
 def status(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", metavar="ADDRESS", help="show the machines of a cluster instead")
+    ] = None,
 ) -> None:
     """Show the helper's devices, memory, jobs and progress, and the state of the drop folders."""
+    if cluster is not None:
+        from deepdream_core.cli.cluster import status
+
+        status(cluster, as_json=json)
+        return
     from deepdream_core.cli.status import print_status
 
     print_status(as_json=json)
@@ -22,7 +30,7 @@ def status(
 
 def helper(
     on_demand: Annotated[
-        bool, typer.Option("--on-demand", help="exit when idle and print nothing; programs start it this way")
+        bool, typer.Option("--on-demand", help="exit when idle and print nothing (how programs start it)")
     ] = False,
     stop: Annotated[bool, typer.Option("--stop", help="stop the running helper")] = False,
     config: ConfigFile = None,

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from deepdream_core.cli.options import ConfigFile  # noqa: TC001  # typer itself looks at the annotations
+from deepdream_core.cli.cluster import elsewhere
+from deepdream_core.cli.options import ClusterAddress, ConfigFile  # noqa: TC001  # typer itself looks at the annotations
 
 
 def watch(
@@ -25,20 +26,24 @@ def watch(
             "--log", metavar="FILE", readable=False, help="write the lines into this file, as the service does"
         ),
     ] = None,
+    cluster: ClusterAddress = None,
     config: ConfigFile = None,
 ) -> None:
     """Dream every picture that is dropped into a folder, until Ctrl-C."""
     from deepdream_core.hotfolder.serve import watch as run
 
     in_terminal = sys.stderr is not None and sys.stderr.isatty()  # None: a Windows program without a console
-    run(folders or [], config, live=in_terminal and not plain and log is None, log=log)
+    live = in_terminal and not plain and log is None
+    if cluster is not None:
+        elsewhere(cluster, lambda _text: None, open=False)
+    run(folders or [], config, live=live, log=log, cluster=cluster, elsewhere=elsewhere)
 
 
 def explain(
     path: Annotated[Path, typer.Argument(metavar="PATH", readable=False, help="a file in a drop folder")],
     config: ConfigFile = None,
 ) -> None:
-    """Say why a file in a drop folder is not done, or what became of it."""
+    """Say why a file in a drop folder is not dreamed yet, or what happened to it."""
     from deepdream_core.config import load_config
     from deepdream_core.hotfolder import explain as explaining
     from deepdream_core.hotfolder.shared_state import open_journal
@@ -55,7 +60,7 @@ def explain(
 def retry(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", readable=False, help="files or folders that failed or wait"),
+        typer.Argument(metavar="[PATH]...", readable=False, help="files that failed or wait, or folders of them"),
     ] = None,
     all_failed: Annotated[bool, typer.Option("--all", help="everything in failed/, and every waiting file")] = False,
     config: ConfigFile = None,
@@ -80,11 +85,11 @@ def retry(
     for path, what in results:
         print(f"{printable(str(path))}: {printable(what)}")
     if all_failed and not results:
-        print("nothing had failed; waiting files are tried at once")
+        print("no file has failed; DeepDream tries waiting files at once")
 
 
 def pause() -> None:
-    """Pause the hot folders until `deepdream resume`; the current picture is still finished."""
+    """Pause the hot folders until `deepdream resume`; the current picture is finished first."""
     from deepdream_core.hotfolder.shared_state import set_paused
 
     set_paused(True)

@@ -14,11 +14,21 @@ from deepdream_core.cli.options import ConfigFile  # noqa: TC001  # typer itself
 def presets(
     name: Annotated[
         str | None,
-        typer.Argument(help="show this preset's settings, to paste into config.yaml", autocompletion=completion.preset),
+        typer.Argument(
+            metavar="NAME|save",
+            help="show this preset's settings, to paste into config.yaml; save: make a preset of the picture --from",
+            autocompletion=completion.preset_or_save,
+        ),
     ] = None,
+    new: Annotated[str | None, typer.Argument(metavar="NEW", help="save: the new preset's name")] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="IMAGE", readable=False, help="save: a dreamed picture, or its .dream.yaml"),
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="save: replace the preset of this name")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """List the presets, or show one."""
+    """List the presets, show one, or save a picture's recipe as one of your own."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -26,6 +36,9 @@ def presets(
     from deepdream_core.config import load_config
     from deepdream_core.work.recipe import preset_text
 
+    if new is not None or picture is not None:
+        _save(name, new, picture, config, replace=replace)
+        return
     loaded = load_config(config)
     if name is not None:
         settings = loaded.dream_settings(name, {})
@@ -41,6 +54,26 @@ def presets(
         for known in names:
             table.add_row(f"[bold]{escape(known)}[/]", escape(loaded.presets[known].description))
         console.print(table)
+
+
+def _save(name: str | None, new: str | None, picture: Path | None, config: Path | None, *, replace: bool) -> None:
+    from deepdream_core.config import load_config, user_config_path
+    from deepdream_core.errors import PictureError, SettingsError
+    from deepdream_core.work.guides import GuideFiles
+    from deepdream_core.work.recipe import preset_of, recipe_of
+    from deepdream_core.work.saved_presets import save_preset
+
+    if name != "save" or new is None or picture is None:
+        raise SettingsError("a preset is saved with a name and a picture", "deepdream presets save NAME --from IMAGE")
+    own = config or user_config_path()
+    most = load_config(config if config and config.exists() else None).engine.max_megapixels
+    found = recipe_of(picture, max_megapixels=most)
+    try:
+        settings, _ = GuideFiles().read(found.settings, max_megapixels=most)
+    except PictureError as error:
+        raise PictureError(error.what, "put the guide back there: a preset finds it by its path") from None
+    save_preset(new, preset_of(found.description, settings), own, replace=replace)
+    print(f"saved the preset {new} in {own}")
 
 
 def recipe(

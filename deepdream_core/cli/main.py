@@ -12,20 +12,33 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them
 import typer
 
 from deepdream_core import __version__
-from deepdream_core.cli import bench, doctor, dream, helper, hotfolder, listings, looks, service, streams, weights
+from deepdream_core.cli import (
+    bench,
+    channels,
+    cluster,
+    doctor,
+    dream,
+    helper,
+    hotfolder,
+    listings,
+    looks,
+    service,
+    streams,
+    weights,
+)
 from deepdream_core.cli.options import INTERRUPTED
 from deepdream_core.errors import DeepDreamError, SettingsError
 from deepdream_core.printable import printable
 
 app = typer.Typer(
     name="deepdream",
-    help="DeepDream: show what a network has seen in a photograph.",
+    help="DeepDream: let a neural network's patterns grow out of photographs.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (dream, listings, weights, bench, helper, looks, hotfolder, doctor, service):
+for group in (dream, listings, channels, weights, bench, helper, looks, hotfolder, doctor, service, cluster):
     group.register(app)
 
 COMPLETE = "_DEEPDREAM_COMPLETE"

@@ -12,7 +12,8 @@ import typer
 from deepdream_core.cli import completion
 from deepdream_core.declaration import Flag, Group, declared, kinds_of, number_or_text, schemas_of, words_of
 from deepdream_core.errors import DeepDreamError, SettingsError
-from deepdream_core.settings import DreamSettings, EngineSettings, FolderSettings, as_option
+from deepdream_core.machine_settings import EngineSettings, FolderSettings
+from deepdream_core.settings import DreamSettings, as_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -35,7 +36,8 @@ def option_of(model: type[BaseModel], key: str) -> Any:
     metavars = [_METAVARS[kind] for part in schemas_of(model)[key] if (kind := part.get("type")) in _METAVARS]
     flag = declared(model, key, Flag) or Flag("|".join([*metavars, *words]))
     complete = completion.one_of(*(flag.completions or words))
-    return typer.Option(name, metavar=flag.metavar, help=help, rich_help_panel=group, autocompletion=complete)
+    names = [name, flag.also] if flag.also else [name]
+    return typer.Option(*names, metavar=flag.metavar, help=help, rich_help_panel=group, autocompletion=complete)
 
 
 _METAVARS = {"integer": "N", "number": "F"}
@@ -76,9 +78,7 @@ def _value(key: str, given: bool | str | list[str]) -> object:
         return given
     if isinstance(given, str):
         return number_or_text(given)
-    return (
-        _weighted(key, given) if "object" in kinds_of(DreamSettings, key) else [number_or_text(word) for word in given]
-    )
+    return _weighted(key, given) if "object" in kinds_of(DreamSettings, key) else given
 
 
 def _weighted(key: str, given: list[str]) -> dict[str, float]:
@@ -99,7 +99,7 @@ def _weighted(key: str, given: list[str]) -> dict[str, float]:
 Inputs = Annotated[list[Path], typer.Argument(metavar="INPUT...", readable=False, help="pictures, or folders of them")]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", readable=False, help="your config.yaml, over the built-in one"),
+    typer.Option("--config", metavar="FILE", readable=False, help="your config.yaml, which overrides the built-in one"),
 ]
 Device = Annotated[str | None, option_of(EngineSettings, "device")]
 Precision = Annotated[str | None, option_of(EngineSettings, "precision")]
@@ -112,6 +112,12 @@ ViaHelper = Annotated[
         help="let the helper compute the dream; auto: if it runs",
         autocompletion=completion.one_of("auto", "yes", "no"),
     ),
+]
+
+
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="ADDRESS", help="let the machines of a cluster dream, as tls://studio:8786"),
 ]
 
 
@@ -140,7 +146,7 @@ def given_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exit_with(errors: Collection[DeepDreamError]) -> None:
-    """Exit with the code of the errors, or 1 if their codes differ; do nothing without errors."""
+    """Exit with the code of the errors, or 1 if their codes differ; do nothing if there are none."""
     codes = {error.exit_code for error in errors}
     if codes:
         raise typer.Exit(codes.pop() if len(codes) == 1 else DeepDreamError.exit_code)

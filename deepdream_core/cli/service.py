@@ -9,7 +9,9 @@ import typer
 if TYPE_CHECKING:
     from deepdream_core.service.interface import Manager, Part
 
-service = typer.Typer(no_args_is_help=True, help="The background service: hot folder and helper, on every system.")
+service = typer.Typer(
+    no_args_is_help=True, help="Start, stop and inspect the background service: hot folder and helper."
+)
 
 
 def _manager() -> Manager:
@@ -20,7 +22,7 @@ def _manager() -> Manager:
 
 @service.command()
 def start() -> None:
-    """Start the service, even after the system gave up on it; it starts by itself at login."""
+    """Start the service, even after the system gave up on it. It starts by itself at login."""
     manager = _manager()
     manager.start()
     _print(manager.parts())
@@ -37,7 +39,7 @@ def stop() -> None:
 def status(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Say what runs, since when, what failed and what to do about it."""
+    """Show what runs, since when, what failed and what to do about it."""
     _print(_manager().parts(), as_json=json)
 
 

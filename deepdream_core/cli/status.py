@@ -25,7 +25,7 @@ STARTS_WITHIN_S = 5.0
 
 
 def print_status(*, as_json: bool) -> None:
-    """Print the state of the helper, its workers and jobs, and the drop folders. No running helper is a state, too.
+    """Print the state of the helper, its workers and jobs, and the drop folders. If no helper runs, that is shown too.
 
     Raises `HelperError`, after printing the drop folders, when a helper does not answer or has another protocol.
     """
@@ -95,7 +95,7 @@ def _print_none(why: str, *, as_json: bool, folders: list[dict[str, Any]]) -> No
 def _print_folders(states: list[dict[str, Any]], console: Console) -> None:
     """Print each daemon's report of its drop folders."""
     if not states:
-        console.print("no drop folder is watched; `deepdream watch` does that")
+        console.print("no drop folder is watched; run `deepdream watch`")
     for state in states:
         for part in drawn(state):
             console.print(part)

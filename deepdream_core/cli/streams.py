@@ -27,7 +27,7 @@ def prepare() -> None:
 
 
 def flush() -> None:
-    """Flush stdout and stderr; where nobody reads any more, discard the rest, about which Python would complain at exit."""
+    """Flush stdout and stderr; where the reader has gone, discard the rest, about which Python would complain at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""What a check is, what it finds, and how it is looked at so that it always ends."""
+"""What a check is, what it finds, and how to run it so that it always ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INSTALL_AGAIN = install_step("", "run `python3 install` again in DeepDream's clo
 
 @dataclass(frozen=True)
 class Repair:
-    """What `--fix` may do by itself: what it is, in words, and how. It takes nothing away that somebody could miss."""
+    """A repair that `--fix` makes by itself: its name for the user, and the function. It deletes nothing of value."""
 
     name: str
     do: Callable[[], object]
@@ -29,7 +29,7 @@ class Repair:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found: `ok` is None where it does not apply; `fix` is a sentence, commands in it in backticks."""
+    """A check's result: `ok` is None if the check does not apply; `fix` is a sentence with commands in backticks."""
 
     ok: bool | None
     what: str
@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A look at one thing, which changes nothing; what takes longer than `limit_s` seconds is given up."""
+    """One check, which changes nothing; it is abandoned after `limit_s` seconds."""
 
     name: str
     look: Callable[[], Finding]
@@ -47,24 +47,24 @@ class Check:
 
 
 def passed(what: str) -> Finding:
-    """Return that a thing is as it should be."""
+    """Return the finding of a check that passed."""
     return Finding(True, what)
 
 
 def failing(what: str, fix: str, repair: Repair | None = None) -> Finding:
-    """Return that a thing is not as it should be."""
+    """Return the finding of a check that failed."""
     return Finding(False, what, fix, repair)
 
 
 def skipped(what: str) -> Finding:
-    """Return that there is nothing to be looked at."""
+    """Return the finding of a check that does not apply."""
     return Finding(None, what)
 
 
 def outcome(check: Check) -> Finding:
-    """Return what a check finds; one that crashes or does not end has found that it could not be checked.
+    """Run a check and return its finding, a failed one if it crashes or does not end in time.
 
-    It runs on a thread of its own: nothing else ends the wait for a disk or a share that no longer answers.
+    It runs on its own thread: nothing else ends the wait for a disk or a share that no longer answers.
     """
     answers: queue.SimpleQueue[Finding] = queue.SimpleQueue()
     threading.Thread(target=lambda: answers.put(_found(check)), name=f"check {check.name}", daemon=True).start()
@@ -72,8 +72,8 @@ def outcome(check: Check) -> Finding:
         return answers.get(timeout=check.limit_s)
     except queue.Empty:
         return failing(
-            f"could not be checked: no answer within {check.limit_s:g} s",
-            "try again when the machine has less to do; if it stays, a disk, a share or a program there hangs",
+            f"the check did not finish within {check.limit_s:g} s",
+            "try again when the machine is less busy; if this persists, a disk, share or program is hanging",
         )
 
 
@@ -87,9 +87,7 @@ def _found(check: Check) -> Finding:
         return failing(f"could not be checked: {what}", step or INSTALL_AGAIN)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return failing(
-            f"could not be checked: {where}{error.strerror or error}", "check that place and its permissions"
-        )
+        return failing(f"could not be checked: {where}{error.strerror or error}", "check that path and its permissions")
     except Exception as error:
         message = " ".join(str(error).split())
         return failing(

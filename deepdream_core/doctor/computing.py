@@ -1,4 +1,4 @@
-"""Checks of what computes: torch, its device, the weights and the memory, as the service sees them."""
+"""Checks of torch, its device, the weights and the memory, as the service sees them."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ from deepdream_core.machine.command import ask
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from deepdream_core.settings import EngineSettings
+    from deepdream_core.machine_settings import EngineSettings
 
 PROBE_S = 60.0
-"""How long a first start of torch from a slow disk may take."""
+"""How long the first start of torch from a slow disk may take."""
 PHOTO = "a photo of 24 megapixels"
 CPU_BYTES = 4_000_000_000
-"""On a CPU that photo takes less in all, whatever the precision (`engine/device.py`; measured 3.3 GB in bf16)."""
+"""Enough for that photo on a CPU, at any precision (`engine/device.py`; measured 3.3 GB in bf16)."""
 READING_BYTES = 1_500_000_000
-"""In main memory when a GPU computes: reading and writing it was measured to take 0.6 to 1.24 GB."""
+"""Main memory when a GPU computes: reading and writing the photo took 0.6 to 1.24 GB in measurements."""
 GPU_BYTES = 2_500_000_000
-"""On a GPU: the CPU was measured to take 2.9 GB in all with tiles of 250 MB, 0.4 GB of them for Python and torch."""
+"""GPU memory: a CPU took 2.9 GB in all with tiles of 250 MB, 0.4 GB of it for Python and torch."""
 
 
-NOT_ASKED = skipped("the program cannot be asked: see the check of torch")
+NOT_ASKED = skipped("the program does not answer; see the check of torch")
 
 
 class ProbeError(DeepDreamError):
-    """The service's Python could not be asked."""
+    """The service's Python did not answer."""
 
 
 class ServiceFacts:
-    """What the service sees, asked once for all checks that need it."""
+    """What the service sees, queried once for all checks that need it."""
 
     def __init__(self, ask_it: Callable[[], dict[str, Any]]) -> None:
         self._ask, self._lock = ask_it, threading.Lock()
-        self._told: dict[str, Any] | None = None
+        self._facts: dict[str, Any] | None = None
         self._error: Exception | None = None
 
     def known(self) -> dict[str, Any] | None:
-        """Return it, or None when it cannot be asked: the check of torch reports that."""
+        """Return the facts, or None if the query fails, which the check of torch reports."""
         try:
             return self()
         except Exception:
             return None
 
     def __call__(self) -> dict[str, Any]:
-        """Return it; raises the same error each time."""
+        """Return the facts; raises the same error each time."""
         with self._lock:
-            if self._told is None and self._error is None:
+            if self._facts is None and self._error is None:
                 try:
-                    self._told = self._ask()
+                    self._facts = self._ask()
                 except Exception as error:
                     self._error = error
-        if self._told is None:
+        if self._facts is None:
             raise self._error or ProbeError("the service's Python was not asked")
-        return self._told
+        return self._facts
 
 
 def probed(python: Path, environ: Mapping[str, str], engine: EngineSettings) -> dict[str, Any]:
-    """Return what `torch_facts.py` prints, run by that Python in that environment; raises `ProbeError`."""
+    """Return what `torch_facts.py` prints when that Python runs it in that environment; raises `ProbeError`."""
     given = json.dumps({"device": engine.device, "precision": engine.precision, "weights": engine.weights})
     answer = ask(python, "-I", torch_facts.__file__, given, environ=environ, within_s=PROBE_S - 2)
     if answer.code != 0:
@@ -74,7 +74,7 @@ def probed(python: Path, environ: Mapping[str, str], engine: EngineSettings) -> 
 
 
 def check_torch(seen: ServiceFacts, nvidia: bool, wants_cpu: bool) -> Finding:
-    """Look which device torch finds; `nvidia`: the machine has such a card, `wants_cpu`: none is to be used."""
+    """Check which device torch finds; `nvidia`: the machine has such a card, `wants_cpu`: config.yaml asks for the CPU."""
     facts = seen()
     if "torch_trouble" in facts:
         what, step = facts["torch_trouble"]
@@ -84,13 +84,15 @@ def check_torch(seen: ServiceFacts, nvidia: bool, wants_cpu: bool) -> Finding:
     if torch["device"] == "cpu" and nvidia and not wants_cpu:
         if torch["cuda"] is None:
             fix = "run `python3 install app --torch cuda` (Windows: --torch-index with PyTorch's index for CUDA)"
-            return failing(f"{on}: there is an NVIDIA card, but this torch was built without CUDA", fix)
-        return failing(f"{on}: there is an NVIDIA card, but CUDA does not find it", "see what `nvidia-smi` says")
+            return failing(f"{on}: this machine has an NVIDIA card, but this torch was built without CUDA", fix)
+        return failing(
+            f"{on}: this machine has an NVIDIA card, but CUDA does not find it", "see the output of `nvidia-smi`"
+        )
     return passed(f"{on}, {_gb(torch['free'])} of {_gb(torch['total'])} free")
 
 
 def check_weights(seen: ServiceFacts) -> Finding:
-    """Look whether the network's weights are there and whole."""
+    """Check that the network's weights exist and are complete."""
     facts = seen.known()
     if facts is None:
         return NOT_ASKED
@@ -104,7 +106,7 @@ def check_weights(seen: ServiceFacts) -> Finding:
 
 
 def check_memory(seen: ServiceFacts) -> Finding:
-    """Look whether there is memory for a large photo, on the device and in the machine."""
+    """Check that there is memory for a large photo, on the device and in the machine."""
     facts = seen.known()
     if facts is None:
         return NOT_ASKED
@@ -118,7 +120,7 @@ def check_memory(seen: ServiceFacts) -> Finding:
     ]:
         if free < needed:
             return failing(
-                f"{PHOTO} needs {_gb(needed)} {place}, {_gb(free)} are free",
+                f"{PHOTO} needs {_gb(needed)} {place}, but only {_gb(free)} are free",
                 "close other programs, or dream smaller pictures",
             )
     where = f"{_gb(torch['free'])} on {torch['device']} and " if on_gpu else ""
@@ -126,7 +128,7 @@ def check_memory(seen: ServiceFacts) -> Finding:
 
 
 def check_same_folders(seen: ServiceFacts, own: Mapping[str, Path], is_service: bool) -> Finding:
-    """Look whether the service finds its configuration and state where commands in this terminal do."""
+    """Check that the service uses the same configuration and state folder as this terminal."""
     asked = seen.known()
     if asked is None:
         return NOT_ASKED
@@ -135,10 +137,10 @@ def check_same_folders(seen: ServiceFacts, own: Mapping[str, Path], is_service: 
     for name, place in own.items():
         if facts[name] != place:
             return failing(
-                f"{who} looks for {name} at {facts[name]}, this terminal at {place}",
-                "set the variable for both: XDG_... and DEEPDREAM_... belong into ~/.config/environment.d/deepdream.conf",
+                f"{who} looks for {name} at {facts[name]}, but this terminal at {place}",
+                "set the variable for both: put XDG_... and DEEPDREAM_... into ~/.config/environment.d/deepdream.conf",
             )
-    return passed(f"{who} has the same folders as this terminal")
+    return passed(f"{who} uses the same folders as this terminal")
 
 
 def _gb(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Checks of the drop folders: can they be used, do events arrive, and how many more can inotify watch."""
+"""Checks of the drop folders: whether they are usable, events arrive, and inotify can watch them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ROOM = 1_000_000_000
 """Bytes that should be free in a drop folder: an original and a result of 24 megapixels take up to 0.6 GB."""
 EVENT_WITHIN_S = 5.0
 CANARY = ".deepdream-canary-"
-"""How the daemon's own trial files begin: it takes no notice of them."""
+"""Prefix of the daemon's own trial files, which it ignores."""
 _OWN = ("out", "done", "failed")  # as in hotfolder.layout, which needs packages that may be broken
 
 
 def check_folder(root: Path, wanted: bool, is_known: Callable[[Path], bool], short: Callable[[Path], str]) -> Finding:
-    """Look whether a drop folder can be worked in.
+    """Check that a drop folder is usable.
 
-    `wanted` says whether somebody is to watch it, `is_known` whether it was ever watched: then its disk is away.
+    `wanted`: the hot folder is to watch it; `is_known`: it was watched before, so if missing, its disk is not mounted.
     """
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
@@ -48,25 +48,23 @@ def check_folder(root: Path, wanted: bool, is_known: Callable[[Path], bool], sho
     free, kind = shutil.disk_usage(root).free, file_system(root)
     if free < ROOM:
         return failing(
-            f"{short(root)} on {kind}: {free / 1e9:.2f} GB are free, {ROOM / 1e9:.0f} GB should be", "free some space"
+            f"{short(root)} on {kind}: {free / 1e9:.2f} GB free, but {ROOM / 1e9:.0f} GB needed", "free some space"
         )
     return passed(f"{short(root)} on {kind}, {free / 1e9:.0f} GB free")
 
 
 def _not_there(root: Path, wanted: bool, is_known: Callable[[Path], bool], short: Callable[[Path], str]) -> Finding:
     if is_known(root):
-        return failing(
-            f"{short(root)} is not there, and once was", "mount its disk, or name another folder in config.yaml"
-        )
+        return failing(f"{short(root)} no longer exists", "mount its disk, or name another folder in config.yaml")
     if not wanted:
-        return skipped(f"{short(root)} is not there; `deepdream watch` makes it")
+        return skipped(f"{short(root)} does not exist; `deepdream watch` creates it")
     above, quoted = root.parent, shlex.quote(str(root))
     if not above.is_dir():
         return failing(
             f"{short(root)} does not exist, nor does the folder above it", f"mount its disk, or `mkdir -p {quoted}`"
         )
-    repair = Repair(f"make {short(root)}", root.mkdir) if os.access(above, os.W_OK | os.X_OK) else None
-    return failing(f"{short(root)} is not there", f"`mkdir {quoted}`", repair)
+    repair = Repair(f"create {short(root)}", root.mkdir) if os.access(above, os.W_OK | os.X_OK) else None
+    return failing(f"{short(root)} does not exist", f"`mkdir {quoted}`", repair)
 
 
 def _own(root: Path) -> list[Path]:
@@ -76,13 +74,13 @@ def _own(root: Path) -> list[Path]:
 def _not_usable(paths: list[Path], short: Callable[[Path], str]) -> Finding:
     path = paths[0]
     names = " ".join(shlex.quote(str(one)) for one in paths)
-    what = f"{short(path)} cannot be read or written" + (f", nor {len(paths) - 1} more" if len(paths) > 1 else "")
+    what = f"cannot read or write {short(path)}" + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
     if sys.platform == "win32":
-        return failing(what, "allow your user to write there in its properties, or name another folder")
+        return failing(what, "give your user write access in its properties, or name another folder")
     if any(one.stat().st_uid != os.geteuid() for one in paths):
         return failing(what, f'it belongs to another user: `sudo chown "$USER" {names}`, or name another folder')
     if any(os.statvfs(one).f_flag & os.ST_RDONLY for one in paths):
-        return failing(what, "its file system is mounted read-only: mount it for writing, or name another folder")
+        return failing(what, "its file system is read-only: mount it for writing, or name another folder")
 
     def open_them() -> None:
         for one in paths:
@@ -92,12 +90,12 @@ def _not_usable(paths: list[Path], short: Callable[[Path], str]) -> Finding:
 
 
 def known_to(journal: Path) -> Callable[[Path], bool]:
-    """Return what says whether a folder is in the journal, which is read without being opened for anything else."""
+    """Return a function that tells whether a folder is in the journal, which it opens read-only."""
 
     def is_known(root: Path) -> bool:
         if not journal.exists():
             return False
-        # immutable: SQLite would otherwise make files beside it, and wait for the daemon.
+        # immutable: otherwise SQLite would create files beside it, and wait for the daemon.
         with contextlib.suppress(sqlite3.Error):
             opened = sqlite3.connect(f"file:{quote(os.fsencode(journal))}?mode=ro&immutable=1", uri=True)
             with contextlib.closing(opened):
@@ -109,7 +107,7 @@ def known_to(journal: Path) -> Callable[[Path], bool]:
 
 
 def file_system(path: Path) -> str:
-    """Return the name of the file system of a path, as the system calls it."""
+    """Return the system's name for the file system of a path."""
     import psutil
 
     real = Path(os.path.realpath(path))
@@ -118,14 +116,14 @@ def file_system(path: Path) -> str:
     return max(over, key=itemgetter(0), default=(0, "an unknown file system"))[1] or "an unknown file system"
 
 
-def check_events(root: Path, name: str, within_s: float = EVENT_WITHIN_S) -> Finding:
-    """Look whether the system reports a file that is made in a drop folder; `name` is that file's, removed at once."""
+def check_events(root: Path, name: str) -> Finding:
+    """Check that the system reports a new file in a drop folder; `name` is the trial file's, removed at once."""
     from deepdream_core.hotfolder.system_events import Events, in_plain_words, shared_with_others
 
     if not root.is_dir():
-        return skipped("the folder is not there")
+        return skipped("the folder does not exist")
     if not os.access(root, os.W_OK | os.X_OK):
-        return skipped("the folder cannot be written to")
+        return skipped("the folder is not writable")
     canary, heard = root / name, threading.Event()
 
     def take(event: FileSystemEvent) -> None:
@@ -134,28 +132,28 @@ def check_events(root: Path, name: str, within_s: float = EVENT_WITHIN_S) -> Fin
 
     try:
         events = Events(Path(os.path.realpath(root)), take, lambda _folder: True, lambda: None)
-    except Exception as error:  # whatever a system has against it
+    except Exception as error:  # systems raise many kinds
         what, _, step = in_plain_words(error).rpartition(": ")
-        return failing(what or step, f"{step.partition(';')[0]}; until then it is looked through every few seconds")
+        return failing(what or step, f"{step.partition(';')[0]}; until then DeepDream scans it every few seconds")
     try:
         try:
             os.close(os.open(canary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         finally:
             canary.unlink(missing_ok=True)
-        reported = heard.wait(within_s)
+        reported = heard.wait(EVENT_WITHIN_S)
     finally:
         events.stop()
     shared = shared_with_others(root).partition(" unnoticed")[0]
     if not reported:
-        step = "have the drop folder on a disk of this machine, or live with a search every poll_s seconds"
+        step = "move the drop folder to a local disk, or accept a scan every poll_s seconds"
         return failing(shared or "this file system reports no changes", step)
-    return passed(f"they arrive, but {shared} without one: it is searched as well" if shared else "they arrive")
+    return passed(f"changes arrive, but {shared} unnoticed, so DeepDream also scans it" if shared else "changes arrive")
 
 
 def check_inotify(roots: Iterable[Path], limits: Mapping[str, int], used: Mapping[str, int], watched: bool) -> Finding:
-    """Look whether inotify can watch these folders; `watched` says that somebody does already.
+    """Check that inotify can watch these folders; `watched`: a daemon already does.
 
-    `limits` and `used` are this user's for `watches` and `instances`, as of `inotify_limits` and `inotify_used`.
+    `limits` and `used` are this user's `watches` and `instances`, as `inotify_limits` and `inotify_used` return them.
     """
     folders = [root for root in roots if root.is_dir()]
     needed = {"watches": sum(map(_folders_in, folders)), "instances": len(folders)}
@@ -165,16 +163,16 @@ def check_inotify(roots: Iterable[Path], limits: Mapping[str, int], used: Mappin
         if taken + more > limit:
             value = max(enough, 2 * limit, 2 * (taken + more))
             return failing(
-                f"{taken:,} of {limit:,} {what} are used, {needed[what]:,} are needed for the drop folders",
+                f"{taken:,} of {limit:,} {what} are in use, but the drop folders need {needed[what]:,}",
                 f"`echo fs.inotify.max_user_{what}={value} | sudo tee -a /etc/sysctl.d/60-deepdream.conf; "
                 "sudo sysctl --system`",
             )
         parts.append(f"{taken:,} of {limit:,} {what}")
-    return passed(f"{' and '.join(parts)} used, {needed['watches']:,} needed for the drop folders")
+    return passed(f"{' and '.join(parts)} in use; the drop folders need {needed['watches']:,} watches")
 
 
 def _folders_in(root: Path) -> int:
-    """Return how many folders have to be watched for a drop folder: those that are ours or ignored are left out."""
+    """Return how many folders of a drop folder must be watched, without our own and ignored ones."""
     count, ignore = 0, Ignore()
     for folder, below, _files in os.walk(root):
         below[:] = [name for name in below if not ignore.why(name) and not (Path(folder) == root and name in _OWN)]
@@ -182,19 +180,19 @@ def _folders_in(root: Path) -> int:
     return count
 
 
-def inotify_limits(proc: Path = Path("/proc/sys")) -> dict[str, int]:
-    """Return how many watches and instances a user may have: the least that applies."""
+def inotify_limits() -> dict[str, int]:
+    """Return how many watches and instances a user may have, the lowest limit that applies."""
     found = {}
     for what in ("watches", "instances"):
-        places = (proc / f"fs/inotify/max_user_{what}", proc / f"user/max_inotify_{what}")
+        places = (Path(f"/proc/sys/fs/inotify/max_user_{what}"), Path(f"/proc/sys/user/max_inotify_{what}"))
         found[what] = min(int(place.read_text()) for place in places if place.exists())
     return found
 
 
-def inotify_used(uid: int, proc: Path = Path("/proc")) -> dict[str, int]:
-    """Return how many a user's processes have, as far as they let themselves be looked at."""
+def inotify_used(uid: int) -> dict[str, int]:
+    """Return how many the user's processes have, as far as they are readable."""
     used = {"watches": 0, "instances": 0}
-    for process in proc.glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if process.stat().st_uid != uid:
                 continue

@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 class ManifestError(DeepDreamError):
-    """The manifest is damaged, or of an installer that this program does not know."""
+    """The manifest is damaged, or a newer installer wrote it."""
 
 
 def read(user: UserFolders) -> Manifest | None:
-    """Return the manifest, None when there is none; raises `ManifestError`, and `OSError` if it cannot be read."""
+    """Return the manifest, None if there is none; raises `ManifestError`, and `OSError` if it is unreadable."""
     try:
         manifest = Manifest.read(user.manifest, home=user.home)
     except NewerManifestError as error:
-        raise ManifestError(f"{error} than this {__version__}", "look with that one: `deepdream doctor`") from None
+        raise ManifestError(f"{error} than this {__version__}", "run that version's `deepdream doctor`") from None
     if manifest.damaged:
         raise ManifestError(f"{user.manifest} {manifest.damaged}", INSTALL_AGAIN)
     return manifest if manifest.exists else None
 
 
 def first_of(altered: Iterable[str]) -> str:
-    """Return in one line what is wrong with some files, "" if there are none."""
+    """Return in one line what is wrong with some files, or ""."""
     found = list(altered)
     if not found:
         return ""

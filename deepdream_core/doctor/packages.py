@@ -1,6 +1,6 @@
-"""A check of the packages that the program needs: can each be loaded by the Python that runs it.
+"""A check of the packages that the program needs: whether its Python can load each of them.
 
-`python -m deepdream_core.doctor.packages [MORE ...]` is that for the installer: it names one that cannot, and ends with 1.
+The installer runs `python -m deepdream_core.doctor.packages [MORE ...]`, which names a package that fails and exits with 1.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NAMES = (
     "PIL", "tifffile", "imagecodecs", "pillow_heif", "pillow_jxl", "numpy", "yaml", "pydantic", "typer", "rich",
     "platformdirs", "safetensors", "psutil", "fastapi", "uvicorn", "httptools", "h11", "filelock", "watchdog", "send2trash",
 )  # fmt: skip
-"""All that `pyproject.toml` asks for, but torch and torchvision, which have a check of their own, and the weights."""
+"""All packages in `pyproject.toml`, except torch and torchvision, which have their own check, and the weights."""
 
-_TELL = """
+_PROBE = """
 import importlib, json, sys
 problems = []
 for name in sys.argv[1:]:
@@ -37,27 +37,27 @@ print(json.dumps(problems))
 
 
 def check_packages(python: Path, run: Callable[..., Answer]) -> Finding:
-    """Look whether that Python can load every package; `run` asks a program."""
-    answer = run(str(python), "-I", "-c", _TELL, *NAMES)
+    """Check that the given Python can load every package; `run` runs a program."""
+    answer = run(str(python), "-I", "-c", _PROBE, *NAMES)
     try:
         problems = json.loads(answer.out.strip().splitlines()[-1])
     except (ValueError, IndexError):
         return failing(f"{python} does not run: {answer.last:.200}", INSTALL_AGAIN)
     if not problems:
-        return passed(f"all {len(NAMES)} can be loaded")
+        return passed(f"all {len(NAMES)} load")
     name, why = problems[0]
     more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return failing(f"{name} cannot be loaded: {why:.200}{more}", INSTALL_AGAIN)
+    return failing(f"cannot load {name}: {why:.200}{more}", INSTALL_AGAIN)
 
 
 def main(names: Sequence[str]) -> int:
-    """Load every package and `names` as well; return 0, or 1 after naming on stderr the one that cannot be loaded."""
+    """Load every package and `names`; return 0, or 1 after naming on stderr the first that fails."""
     for name in [*names, *NAMES]:
         try:
             importlib.import_module(name)
         except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())
-            sys.stderr.write(f"{name} cannot be loaded: {why:.200}\n")
+            sys.stderr.write(f"cannot load {name}: {why:.200}\n")
             return 1
     return 0
 

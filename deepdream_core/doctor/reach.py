@@ -1,4 +1,4 @@
-"""Checks of the helper: does it answer, is it of this version, and has a stranger its port."""
+"""Checks of the helper: whether it answers, is of this version, and has its port."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import psutil
 
 START_S = 8.0
-"""How long the service may take to start the helper when somebody connects."""
+"""How long the service may take to start the helper when a program connects."""
 STOP_IT = "`deepdream helper --stop`; it starts again when it is needed"
 
 
 def check_helper(endpoint: Path, service: Endpoint | None, version: str) -> Finding:
-    """Look whether the helper answers and is of this version; none is started but by the service's own socket.
+    """Check that the helper answers and is of this version; only the service's socket may start one.
 
-    `endpoint` is where a running helper's endpoint file is, `service` the address at which the service's can be reached.
+    `endpoint` is the path of a running helper's endpoint file, `service` the address of the service's helper.
     """
     try:
         running = client.connect(endpoint_file=endpoint, client="deepdream-doctor")
@@ -35,53 +35,53 @@ def check_helper(endpoint: Path, service: Endpoint | None, version: str) -> Find
         return _by_service(endpoint, service, version)
     except client.HelperVersion as error:
         return failing(error.what, error.next_step)
-    at = f"process {running.endpoint.pid} at port {running.endpoint.port}"
+    at = f"process {running.endpoint.pid} on port {running.endpoint.port}"
     if running.version == version:
         return _works(running, f"{version}, {at}")
-    repair = Repair("stop the helper of another version, which has nothing to do", running.shutdown)
-    what = f"a helper of version {running.version} runs ({at}), and this is {version}"
+    repair = Repair("stop the idle helper of another version", running.shutdown)
+    what = f"a helper of version {running.version} is running ({at}), but this is {version}"
     return failing(what, STOP_IT, repair if _is_idle(running) else None)
 
 
 def _by_service(endpoint: Path, service: Endpoint | None, version: str) -> Finding:
     if service is None:
-        return skipped("none runs; programs start one when they need it")
+        return skipped("not running; programs start it when they need it")
     try:
         with connection.Connection(service, START_S) as opened:
             found, protocol = opened.version, opened.protocol
     except connection.FOREIGN as error:
         why = connection.reason(error, START_S)
         if isinstance(error, ConnectionRefusedError):
-            return failing(f"nobody listens at the service's port {service.port}", "`deepdream service start`")
+            return failing(f"nothing listens on the service's port {service.port}", "`deepdream service start`")
         if not _is_ours(listener(service.port)):
-            return failing(f"no helper at the service's port {service.port}: {why}", "see the check of the port")
-        return failing(f"no answer at the service's port {service.port}: {why}", "`deepdream service logs` says more")
+            return failing(f"no helper on the service's port {service.port}: {why}", "see the check of the port")
+        return failing(f"no answer on the service's port {service.port}: {why}", "see `deepdream service logs`")
     if (found, protocol) != (version, wire.PROTOCOL):
-        return failing(f"the service's helper is of version {found}, and this is {version}", STOP_IT)
+        return failing(f"the service's helper is version {found}, but this is {version}", STOP_IT)
     try:
         running = client.connect(endpoint_file=endpoint, service=service, client="deepdream-doctor")
     except client.LinkError as error:
         return failing(error.what, error.next_step)
-    return _works(running, f"{version}, reached at the service's port {service.port}")
+    return _works(running, f"{version}, on the service's port {service.port}")
 
 
 def _works(running: client.HelperClient, what: str) -> Finding:
-    """Ask for more than a hello, which a stand-in for a helper that cannot start sends too."""
+    """Check that the helper answers more than a hello: one that cannot start answers that too."""
     try:
         running.status()
     except client.LinkError as error:
-        return failing(error.what, error.next_step or "`deepdream service logs` says more")
+        return failing(error.what, error.next_step or "see `deepdream service logs`")
     return passed(what)
 
 
 def check_port(endpoint: Path, service: Endpoint | None, chosen: int, install: str) -> Finding:
-    """Look whether a stranger has the port that is the helper's: the service's, or `chosen`, that of config.yaml.
+    """Check that no other program has the helper's port: the service's, or `chosen`, the one in config.yaml.
 
-    `install` is the command that installs the service again, on another port then.
+    `install` is the command that reinstalls the service, then on another port.
     """
     port = service.port if service else chosen
     if port == 0:
-        return skipped("any free one")
+        return skipped("any free port")
     if not _listens(port):
         return passed(f"{port} is free for the helper")
     own = service
@@ -95,15 +95,15 @@ def check_port(endpoint: Path, service: Endpoint | None, chosen: int, install: s
         except connection.FOREIGN as error:
             if _is_ours(listener(port)):
                 return passed(f"the helper has {port}, but: {connection.reason(error, START_S)}")
-    step = f"end that program, or {install} to have another port" if service else (
-        "end that program, or set another helper.port in config.yaml"
+    step = f"stop that program, or {install} to get another port" if service else (
+        "stop that program, or set another helper.port in config.yaml"
     )  # fmt: skip
     who = listener(port)
     return failing(f"another program has port {port}{f': {who.name()}, process {who.pid}' if who else ''}", step)
 
 
 def listener(port: int) -> psutil.Process | None:
-    """Return who listens at a port, as far as the system says: it usually hides other users' programs."""
+    """Return the process that listens on a port, if the system shows it: it usually hides other users' programs."""
     import psutil
 
     with contextlib.suppress(psutil.Error, OSError):
@@ -114,7 +114,7 @@ def listener(port: int) -> psutil.Process | None:
 
 
 def _is_ours(process: psutil.Process | None) -> bool:
-    """Say whether it is a helper of this user, or the service manager that listens in its place."""
+    """Return whether it is this user's helper, or the service manager that listens in its place."""
     if process is None:
         return False
     import psutil

@@ -1,4 +1,4 @@
-"""Runs the checks one after the other, repairs where that is wanted, and reports each finding at once."""
+"""Runs the checks one after the other, repairs if asked to, and reports each finding at once."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
     from deepdream_core.doctor.check import Check, Finding
 
 MOST_FAILED = 100
-"""The exit code is the number of ✗, but no larger: above 125 codes have other meanings."""
+"""The largest exit code, which is the number of ✗: codes above 125 have other meanings."""
 NAME_WIDTH = 15
 _SIGNS = {True: ("✓", "32"), False: ("✗", "31;1"), None: ("–", "2")}
 _PLAIN_SIGNS = {"✓": "+", "✗": "x", "–": "-"}
 
 
 class Report(Protocol):
-    """What reports the checks."""
+    """Reports the checks."""
 
     def begins(self, check: Check) -> None:
-        """Tell that a check is looked at now."""
+        """Report that a check starts."""
 
     def found(self, check: Check, finding: Finding) -> None:
-        """Tell what it has found."""
+        """Report a check's finding."""
 
     def repaired(self, check: Check, name: str, problem: str) -> None:
-        """Report a fix that was done, or the `problem` it met; the check follows once more."""
+        """Report a repair, or the `problem` that prevented it; the check then runs again."""
 
     def ends(self, failed: int, repairable: int) -> None:
-        """Tell that all have been looked at, and how many failed, of which `--fix` can fix some."""
+        """Report that all checks ran, how many failed, and how many of those `--fix` can repair."""
 
 
 def examine(checks: Iterable[Check], report: Report, *, repair: bool) -> int:
-    """Look at each check, with `repair` do its safe fixes and look again; return how many failed, at most 100."""
+    """Run each check, with `repair` make its safe repairs and run it again; return how many failed, at most 100."""
     failed = repairable = 0
     for check in checks:
         report.begins(check)
         finding = outcome(check)
-        done: set[str] = set()  # behind one problem there may be another, that needs another fix
+        done: set[str] = set()  # one repair may reveal another problem with another repair
         while repair and finding.ok is False and finding.repair is not None and finding.repair.name not in done:
             report.found(check, finding)
             try:
@@ -73,7 +73,7 @@ class TextReport:
     out: TextIO
 
     def __post_init__(self) -> None:
-        """See what the output can show."""
+        """Find out what the output can show."""
         self._live = self.out.isatty()
         self._width = shutil.get_terminal_size().columns if self._live else 0
         self._colours = self._live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -84,12 +84,12 @@ class TextReport:
             self._ascii = True
 
     def begins(self, check: Check) -> None:
-        """Show what is looked at, until something is known of it."""
+        """Show the check's name while it runs."""
         if self._colours:
             self._write(self._coloured(f"  {check.name} …", "2"), end="")
 
     def found(self, check: Check, finding: Finding) -> None:
-        """Print the line, and the fix."""
+        """Print the finding, and its fix."""
         self._clear()
         sign, colour = _SIGNS[finding.ok]
         sign = self._coloured(_PLAIN_SIGNS[sign] if self._ascii else sign, colour)
@@ -107,21 +107,21 @@ class TextReport:
             self._write(" " * (len(head) + 2) + ("  " if number else self._coloured("→ ", "33")) + line)
 
     def repaired(self, check: Check, name: str, problem: str) -> None:
-        """Print what was done."""
+        """Print the repair."""
         self._write(f"  {'fixing' if not problem else 'could not fix'} {check.name}: {printable(name)}"
                     f"{f': {printable(problem)}' if problem else ''}")  # fmt: skip
 
     def ends(self, failed: int, repairable: int) -> None:
-        """Print the sum."""
+        """Print the summary."""
         self._clear()
         if not failed:
-            self._write("all is well")
+            self._write("all checks passed")
             return
         can = f"; `deepdream doctor --fix` can fix {repairable} of them" if repairable else ""
         self._write(f"{failed} {'check' if failed == 1 else 'checks'} failed{can}")
 
     def _wrapped(self, text: str, indent: int) -> list[str]:
-        """Return the text in lines; a command in backticks is kept in one piece, so that it can be copied."""
+        """Return the text in lines; keeps a command in backticks on one line, so that it can be copied."""
         parts = text.split("`")
         parts[1::2] = [part.replace(" ", "\0") for part in parts[1::2]]
         width = max(20, self._width - 1 - indent)
@@ -145,31 +145,31 @@ class TextReport:
 
 @dataclass
 class JsonReport:
-    """One object when all is known: what each check found in the end, and what `--fix` did."""
+    """One object at the end: what each check found last, and what `--fix` did."""
 
     out: TextIO
 
     def __post_init__(self) -> None:
-        """Begin with nothing."""
+        """Begin with empty lists."""
         self._found: list[dict[str, Any]] = []
         self._repaired: list[dict[str, Any]] = []
 
     def begins(self, check: Check) -> None:
-        """Make room for what it will find."""
+        """Add a place for the check's finding."""
         self._found.append({})
 
     def found(self, check: Check, finding: Finding) -> None:
-        """Keep what was found; what is found after a fix takes its place."""
+        """Keep the finding; the one after a repair replaces it."""
         self._found[-1] = {
             "check": check.name, "ok": finding.ok, "what": finding.what, "fix": finding.fix if finding.ok is False else "",
         }  # fmt: skip
 
     def repaired(self, check: Check, name: str, problem: str) -> None:
-        """Keep what was done."""
+        """Keep the repair."""
         self._repaired.append({"check": check.name, "did": name, "trouble": problem})
 
     def ends(self, failed: int, repairable: int) -> None:
-        """Print it all."""
+        """Print the object."""
         summary = {
             "version": __version__, "failed": failed, "mendable": repairable,
             "checks": self._found, "mended": self._repaired,
@@ -179,5 +179,5 @@ class JsonReport:
 
 
 def report_for(as_json: bool) -> Report:
-    """Return what reports on stdout."""
+    """Return a report on stdout."""
     return JsonReport(sys.stdout) if as_json else TextReport(sys.stdout)

@@ -11,6 +11,7 @@ from deepdream_core.machine.command import ask
 from deepdream_core.machine.systemd import HELPER_UNIT, UNITS, lingers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from deepdream_core.machine.manifest import Manifest
@@ -20,76 +21,101 @@ if TYPE_CHECKING:
 START = "`deepdream service start`"
 
 
+class Units:
+    """The state of systemd's units, from one query for all checks, and another one after each repair."""
+
+    def __init__(self, manager: Systemd) -> None:
+        self.manager = manager
+        self._found: dict[str, dict[str, str]] | None = None
+
+    def __getitem__(self, unit: str) -> dict[str, str]:
+        """Return a unit's properties; raises `ServiceError`."""
+        if self._found is None:
+            self._found = self.manager.units()
+        return self._found[unit]
+
+    def repair(self, name: str, do: Callable[[], object]) -> Repair:
+        """Return a repair, after which the state is queried again."""
+
+        def make() -> None:
+            self._found = None
+            do()
+
+        return Repair(name, make)
+
+
 def check_unit_files(manifest: Manifest | None, units: Path, install: str) -> Finding:
-    """Look whether the service's files are those that the installer wrote; `units` is where systemd's would lie."""
+    """Check that the service's files are those that the installer wrote; `units` is the folder of systemd units."""
     if manifest is None or not manifest.part("service").files:
         strange = [name for name in UNITS if (units / name).exists()]
         if strange:
-            return failing(f"{strange[0]} is in {units}, and the installer did not write it", install)
+            return failing(f"{strange[0]} is in {units}, but the installer did not write it", install)
         return skipped("no service is installed")
-    # The user may choose what starts at login: the checks of the units report that.
+    # The user may choose what starts at login; the checks of the units report that.
     service = manifest.part("service")
     if altered := manifests.first_of(file for file in service.altered() if ".wants" + os.sep not in file):
         return failing(altered, install)
-    return passed(f"{len(service.files)} as they were written")
+    return passed(f"{len(service.files)} unchanged")
 
 
-def check_unit(unit: str, manager: Systemd) -> Finding:
-    """Judge what systemd knows of a unit: is it started, enabled, failed."""
-    state = manager.units()[unit]
+def check_unit(unit: str, units: Units) -> Finding:
+    """Check the state of a unit: whether it is running, enabled, failed."""
+    state, manager = units[unit], units.manager
     if state["LoadState"] == "masked":
         return failing("it is masked", f"`systemctl --user unmask {unit}`")
     if state["LoadState"] != "loaded" or state["NeedDaemonReload"] == "yes":
-        repair = Repair("systemctl --user daemon-reload", manager.reload)
-        return failing("systemd has not read its file as it is now", "`systemctl --user daemon-reload`", repair)
+        repair = units.repair("systemctl --user daemon-reload", manager.reload)
+        return failing("systemd has not reloaded its unit file", "`systemctl --user daemon-reload`", repair)
     if state["ActiveState"] == "failed":
-        return _failed(unit, state, manager)
+        return _failed(unit, state, units)
     if unit == HELPER_UNIT:  # its socket starts it
         return passed(f"{state['ActiveState']}, {state['SubState']}")
     if state["UnitFileState"] not in ("enabled", "enabled-runtime", "linked"):
-        repair = Repair(f"systemctl --user enable {unit}", lambda: manager.enable(unit))
+        repair = units.repair(f"systemctl --user enable {unit}", lambda: manager.enable(unit))
         return failing("it does not start at login", f"`systemctl --user enable {unit}`", repair)
     if state["ActiveState"] not in ("active", "activating", "reloading"):
-        repair = Repair(f"systemctl --user start {unit}", lambda: manager.start_again(unit))
-        return failing(f"it does not run ({state['ActiveState']})", START, repair)
+        repair = units.repair(f"systemctl --user start {unit}", lambda: manager.start_again(unit))
+        return failing(f"it is not running ({state['ActiveState']})", START, repair)
     if state["SubState"] == "auto-restart":
-        return failing("it ends again and again", "`deepdream service logs` says why")
+        return failing("it keeps crashing and restarting", "see `deepdream service logs`")
     return passed(f"{state['ActiveState']}, {state['SubState']}, starts at login")
 
 
-def _failed(unit: str, state: dict[str, str], manager: Systemd) -> Finding:
+def _failed(unit: str, state: dict[str, str], units: Units) -> Finding:
     if unit.endswith(".service") and state["Result"] == "exit-code" and state["ExecMainStatus"] == "2":
         return failing(
-            "it ended for a configuration that it cannot use", f"fix what the check of config.yaml says, then {START}"
+            "it stopped because config.yaml is invalid", f"fix what the check of config.yaml reports, then {START}"
         )
     result = state["Result"]
     what = (
-        f"it failed too often and is not started any more ({result})" if "limit" in result else f"it failed ({result})"
+        f"it failed too often, so systemd no longer starts it ({result})"
+        if "limit" in result
+        else f"it failed ({result})"
     )
-    error, _, step = manager.last_error(unit).partition(" — ")
+    error, _, step = units.manager.last_error(unit).partition(" — ")
     return failing(
         f"{what}: {error}" if error else what,
         f"{step or 'see `deepdream service logs`'}, then {START}",
-        Repair(f"forget that {unit} failed, start it again", lambda: manager.start_again(unit)),
+        units.repair(f"reset and restart {unit}", lambda: units.manager.start_again(unit)),
     )
 
 
 def check_part(part: Part) -> Finding:
-    """Judge one part of the service as its manager reports it, where that is not systemd."""
+    """Check one part of the service as its manager reports it, on systems without systemd."""
     if part.healthy:
         return passed(" ".join(filter(None, (part.state, part.about))))
     return failing(part.about or part.state, part.next_step or START)
 
 
 def check_lingering(manifest: Manifest | None, user: str) -> Finding:
-    """Look whether the service runs without a session, and whether that was wanted."""
+    """Check whether the service runs without a session, and whether the user asked for that."""
     if manifest is None or not manifest.part("service").files:
         return skipped("no service is installed")
     if lingers(user):
-        return passed("on: the service runs from the machine's start")
+        return passed("on: the service starts with the machine")
     if manifest.part("service").facts.get("lingering") is not True:
         return passed("off: the service runs while you are logged in")
     command = ("loginctl", "enable-linger", user)
-    # Where polkit is broken it takes half a minute to say no.
+    # With a broken polkit, a refusal takes half a minute.
     repair = Repair(" ".join(command), lambda: ask(*command, within_s=60))
-    return failing("off, though it was asked for", f"`{' '.join(command)}`", repair)
+    return failing("off, though --linger was used", f"`{' '.join(command)}`", repair)

@@ -1,8 +1,8 @@
-"""What torch, its device and the weights are as the helper sees them: a program that prints it as one JSON object.
+"""A program that prints torch, its device and the weights, as the helper sees them, as one JSON object.
 
-`deepdream doctor` runs this file with the service's Python and environment, in a process of its own: so it sees what the
-service will see, and the doctor stays without torch. It is given the `engine` settings `device`, `precision` and `weights`
-as JSON.
+`deepdream doctor` runs this file in its own process, with the service's Python and environment: it sees what the service
+will see, and the doctor need not load torch. Its argument is the `engine` settings `device`, `precision` and `weights` as
+JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def probe(device: str, precision: str, weights: str) -> dict[str, Any]:
-    """Return what there is; a part that fails is [what happened, what to do next] under `..._trouble`."""
+    """Return the facts; a part that fails is [what happened, what to do next] under `..._trouble`."""
     from deepdream_core.config import user_config_path
     from deepdream_core.link import user_folders
 
@@ -26,7 +26,7 @@ def probe(device: str, precision: str, weights: str) -> dict[str, Any]:
         facts["torch"] = _torch(device, precision)
     except Exception as error:  # a broken torch raises nearly anything
         facts["torch_trouble"] = _trouble(error)
-        if isinstance(error, (ImportError, OSError)):  # a library it needs: nothing else will work
+        if isinstance(error, (ImportError, OSError)):  # a missing library: nothing else will work
             return facts
     try:
         facts["weights"] = _weights(weights)
@@ -45,7 +45,7 @@ def _torch(name: str, precision: str) -> dict[str, Any]:
     dtype = devices.choose_precision(precision, device)  # type: ignore[arg-type]
     ones = torch.ones(64, 64, device=device, dtype=dtype)
     if float((ones @ ones).float().sum()) != 64.0**3:
-        raise ArithmeticError(f"{device} computes wrongly")
+        raise ArithmeticError(f"{device} computes wrong results")
     memory = psutil.virtual_memory()
     total = int(torch.cuda.get_device_properties(device).total_memory) if device.type == "cuda" else int(memory.total)
     return {

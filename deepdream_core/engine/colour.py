@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from deepdream_core.engine.strips import strips
+from deepdream_core.noise import COLOUR_SQRT
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_COLOUR_SQRT = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
-"""Square root of the covariance of ImageNet's colours, rows R, G, B; columns about gray, blue to yellow, green to magenta.
-
-`color_correlation_svd_sqrt` of Lucid (Olah et al., 2017), `lucid/optvis/param/color.py`.
-"""
 _LUMA = (0.3, 0.59, 0.11)
 
 
@@ -32,7 +28,7 @@ def mixing(natural: float, *, keep_colours: bool, std: Tensor) -> Tensor:
     `keep_colours` all channels move alike, whatever `natural` is.
     """
     identity = torch.eye(3, dtype=torch.float64)
-    root = torch.tensor(_COLOUR_SQRT, dtype=torch.float64)
+    root = torch.tensor(COLOUR_SQRT, dtype=torch.float64)
     root /= torch.linalg.vector_norm(root, dim=0).max()
     mixed = torch.full((3, 3), 1 / 3, dtype=torch.float64)
     if not keep_colours:

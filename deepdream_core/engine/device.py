@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import Literal
 
 import psutil
 import torch
 
+from deepdream_core.engine.free_memory import free_memory_bytes
 from deepdream_core.errors import DeviceError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -97,19 +97,7 @@ def free_bytes(device: torch.device) -> int:
         return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     if device.type == "mps":
         return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return min(psutil.virtual_memory().available, _cgroup_free_bytes())
-
-
-def _cgroup_free_bytes() -> int:
-    """Return what a container or service limit (cgroup v2) leaves, or a huge number where there is none."""
-    unlimited = 1 << 62
-    try:
-        group = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]
-        folder = Path("/sys/fs/cgroup") / group.lstrip("/")
-        limit = (folder / "memory.max").read_text().strip()
-        return unlimited if limit == "max" else max(0, int(limit) - int((folder / "memory.current").read_text()))
-    except (OSError, ValueError):
-        return unlimited
+    return free_memory_bytes()
 
 
 def tile_bytes(device: torch.device, memory_mb: int | Literal["auto"]) -> int:

@@ -14,9 +14,11 @@ import torch
 
 from deepdream_core.engine.colour import mix_, mixing, recolour_
 from deepdream_core.engine.limit import difference_to, move_
+from deepdream_core.engine.objectives.chosen import chosen
 from deepdream_core.engine.progress import Progress
 from deepdream_core.engine.pyramid import finest_size, octave_sizes
 from deepdream_core.engine.resample import resize
+from deepdream_core.engine.seamless import periodic
 from deepdream_core.engine.smoothing import (
     add_total_variation_,
     normalize_,
@@ -26,11 +28,12 @@ from deepdream_core.engine.smoothing import (
 from deepdream_core.errors import NumericError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Collection, Generator, Sequence
 
     from torch import Tensor
 
     from deepdream_core.engine.gradient import PictureGradient, TiledGradient
+    from deepdream_core.engine.objectives.objective import Objective
     from deepdream_core.settings import DreamSettings
 
 
@@ -46,6 +49,7 @@ def dream(
     *,
     mask: Tensor | None = None,
     start: Tensor | None = None,
+    guides: Sequence[Tensor] = (),
 ) -> Generator[Progress, None, Tensor]:
     """Dream; yield a `Progress` after every step and return the picture, a new tensor like `original`.
 
@@ -58,28 +62,38 @@ def dream(
     with the same settings. The share `KEPT` of it lies on the picture in every octave, and steps are shorter by as much:
     what grew there stays, at about the strength of the first frame. None for a single picture, and after a cut.
 
+    `guides`: the pictures of `settings.guides`, in their order, float32 [1, 3, h, w], sRGB-encoded RGB, 0…1, on the same
+    device.
+
     Raises `NumericError` when the network returns NaN or infinity, `OutOfMemoryError` when no tile fits the memory.
     """
     if settings.strength == 0:
         return original.clone()
     shifts = random.Random(settings.seed)
     finest = finest_size((original.shape[2], original.shape[3]), settings.finest, upscale=settings.upscale)
-    sizes = octave_sizes(finest, settings.octaves, settings.octave_scale)
-    areas = [height * width for height, width in sizes]
-    coefficients: dict[str, float] = {}
+    wrap = settings.tileable
+    sizes = octave_sizes(finest, settings.octaves, settings.octave_scale, gradient_of.stride if wrap else 1)
+    iterations = [round(settings.iterations * factor) for factor in _boosts(settings.coarse_boost, len(sizes))]
+    work = [height * width * steps for (height, width), steps in zip(sizes, iterations, strict=True)]
+    objectives = chosen(settings, guides)
+    coefficients: dict[Objective, float] = {}
+    photo = periodic(original) if wrap else original
+    if start is not None and wrap:  # it holds how the frame before was made periodic; that is not to be added again
+        size = (start.shape[2], start.shape[3])
+        start = start - resize(photo - original, size, wrap=True) * settings.strength
     colours = mixing(settings.natural, keep_colours=settings.keep_colours, std=gradient_of.network.std)
     step = settings.step if start is None else settings.step * (1 - KEPT)
     soft = settings.soft_limit
     difference: Tensor | None = None
 
     for octave, size in enumerate(sizes, start=1):
-        base = resize(original, size)
+        base = resize(photo, size, wrap=wrap)
         image = base.clone()
         if difference is not None:
-            move_(image, resize(difference, size), soft=soft)
+            move_(image, resize(difference, size, wrap=wrap), soft=soft)
         kept: Tensor | None = None
         if start is not None:
-            kept = resize(start, size)
+            kept = resize(start, size, wrap=wrap)
             if soft:  # it is a plain difference
                 kept = difference_to(kept + base, base, soft=True)
             kept = kept * (KEPT / settings.strength)
@@ -89,9 +103,10 @@ def dream(
             step_map = resize(mask, size).clamp_(0, 1)
         difference = None
         within = _within_range(base)
-        coefficients = coefficients or balanced(settings.layers, image, gradient_of)
+        gradient_of.prepare(base, objectives)
+        coefficients = coefficients or balanced(objectives, image, gradient_of)
 
-        for iteration in range(1, settings.iterations + 1):
+        for iteration in range(1, iterations[octave - 1] + 1):
             shift = (
                 shifts.randint(-settings.jitter, settings.jitter),
                 shifts.randint(-settings.jitter, settings.jitter),
@@ -99,13 +114,13 @@ def dream(
             gradient = gradient_of(image, coefficients, shift)
             _check_finite(gradient, image, octave, iteration)
             _ascend(image, base, within, gradient, step, settings, colours, step_map)
-            done = sum(areas[: octave - 1]) + areas[octave - 1] * iteration / settings.iterations
+            done = sum(work[: octave - 1]) + work[octave - 1] * iteration / iterations[octave - 1]
             notes = tuple(gradient_of.notes)
             gradient_of.notes.clear()
             yield Progress(
-                octave, len(sizes), size, iteration, settings.iterations, gradient.objective,
-                done / sum(areas), gradient_of.tile_px(size), notes,
-                partial(_so_far, original, image, base, settings, mask),
+                octave, len(sizes), size, iteration, iterations[octave - 1], gradient.objective,
+                done / sum(work), gradient_of.tile_px(size), notes,
+                partial(_so_far, original, photo, image, base, settings, mask),
             )  # fmt: skip
             del gradient
 
@@ -114,51 +129,62 @@ def dream(
             difference -= kept  # it comes back sharper in the next octave
         del image, base, kept
     assert difference is not None
-    return blend(original, difference, settings, mask)
+    return blend(original, photo, difference, settings, mask)
 
 
-def balanced(layers: Mapping[str, float], image: Tensor, gradient_of: TiledGradient) -> dict[str, float]:
-    """Return the coefficients that give each layer an influence in proportion to its weight.
+def _boosts(most: float, octaves: int) -> list[float]:
+    """Return the factors of the octaves' iterations: `most` for the coarsest, falling evenly to 1 for the finest."""
+    return [1 + (most - 1) * left / max(1, octaves - 1) for left in reversed(range(octaves))]
+
+
+def balanced(objectives: Collection[Objective], image: Tensor, gradient_of: TiledGradient) -> dict[Objective, float]:
+    """Return the coefficients that give each objective an influence in proportion to its weight.
 
     Activations, and what reaches the picture of their gradients, differ by orders of magnitude between layers. So each
-    layer's gradient is measured once, at the first octave, and equal weights then move the picture equally.
+    objective's gradient is measured once, at the first octave, and equal weights then move the picture equally.
     """
-    if len(layers) == 1:
-        return dict.fromkeys(layers, 1.0)
-    pulls: dict[str, float] = {}
-    for name in layers:
-        alone = gradient_of(image, {other: float(other == name) for other in layers})
-        pulls[name] = float(torch.linalg.vector_norm(alone.tensor)) * alone.objective
+    if len(objectives) == 1:
+        return {each: math.copysign(1.0, each.weight) for each in objectives}
+    pulls: dict[Objective, float] = {}
+    for each in objectives:
+        alone = gradient_of(image, {each: 1.0})
+        pulls[each] = float(torch.linalg.vector_norm(alone.tensor)) * alone.divisor
     strongest = max(pulls.values())
-    return {name: weight * strongest / (pulls[name] or strongest or 1.0) for name, weight in layers.items()}
+    return {each: each.weight * strongest / (pulls[each] or strongest or 1.0) for each in objectives}
 
 
-def blend(original: Tensor, difference: Tensor, settings: DreamSettings, mask: Tensor | None) -> Tensor:
+def blend(original: Tensor, photo: Tensor, difference: Tensor, settings: DreamSettings, mask: Tensor | None) -> Tensor:
     """Return the original moved by strength · mask · difference, at its own size, within the visible range.
 
+    `photo` is what was dreamed on: the original itself, or made to repeat, which counts by strength · mask too.
     `difference` may have another size. Values of the original beyond 0…1 are not cut. Where the weight is 0 the original
     comes back to the bit.
     """
     size = (original.shape[2], original.shape[3])
-    result = original.clone()
+    target = original
+    if photo is not original:
+        target = original + (photo - original) * (settings.strength if mask is None else mask * settings.strength)
+    result = target.clone()
     for channel in range(original.shape[1]):
         before, after = original[:, channel : channel + 1], result[:, channel : channel + 1]
-        change = resize(difference[:, channel : channel + 1], size) * settings.strength
+        change = resize(difference[:, channel : channel + 1], size, wrap=settings.tileable) * settings.strength
         if mask is not None:
             change *= mask
         move_(after, change, soft=settings.soft_limit)
         if not settings.keep_colours:
             _clamp_(after, before, *_within_range(before))
     if settings.keep_colours:
-        recolour_(result, original, limit=True, soft=settings.soft_limit)
+        recolour_(result, target, limit=True, soft=settings.soft_limit)
     if mask is not None:
         for after, before in zip(result[0], original[0], strict=True):
             after.copy_(torch.where(mask[0, 0] == 0, before, after))
     return result
 
 
-def _so_far(original: Tensor, image: Tensor, base: Tensor, settings: DreamSettings, mask: Tensor | None) -> Tensor:
-    return blend(original, difference_to(image.clone(), base, soft=settings.soft_limit), settings, mask)
+def _so_far(
+    original: Tensor, photo: Tensor, image: Tensor, base: Tensor, settings: DreamSettings, mask: Tensor | None
+) -> Tensor:
+    return blend(original, photo, difference_to(image.clone(), base, soft=settings.soft_limit), settings, mask)
 
 
 def _ascend(
@@ -176,11 +202,11 @@ def _ascend(
     The gradient is that of the normalised input; `colours`, float32 [3, 3], makes it a move of the picture.
     """
     direction = mix_(gradient.tensor, colours)
-    smooth_cascade_(direction, settings.smooth)
-    normalize_laplacian_(direction, settings.laplacian)
+    smooth_cascade_(direction, settings.smooth, wrap=settings.tileable)
+    normalize_laplacian_(direction, settings.laplacian, wrap=settings.tileable)
     normalize_(direction, settings.normalize)
     if settings.tv:
-        add_total_variation_(direction, image - base, settings.tv)
+        add_total_variation_(direction, image - base, settings.tv, wrap=settings.tileable)
     if step_map is not None:
         direction *= step_map
     move_(image, direction, soft=settings.soft_limit, scale=step / 255)
@@ -207,11 +233,11 @@ def _clamp_(values: Tensor, original: Tensor, inside: bool) -> None:
 
 def _check_finite(gradient: PictureGradient, image: Tensor, octave: int, iteration: int) -> None:
     """Raise `NumericError` for NaN or infinity; the picture is looked at too, since a ReLU may turn NaN into 0."""
-    bad = [name for name, energy in gradient.energies.items() if not math.isfinite(energy)]
+    bad = [each.label for each, value in gradient.values.items() if not math.isfinite(value)]
     norms = torch.stack([torch.linalg.vector_norm(tensor) for tensor in (gradient.tensor, image)])
     if not bad and bool(norms.isfinite().all()):
         return
-    where = ", ".join(bad or gradient.energies)
+    where = ", ".join(bad or [each.label for each in gradient.values])
     raise NumericError(
         f"the network returned NaN or infinity at {where}, octave {octave}, iteration {iteration}",
         "use --precision fp32, a smaller --step, or other --weights",

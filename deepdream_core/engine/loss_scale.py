@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection
 
     from torch import Tensor
 
@@ -24,16 +24,16 @@ class LossScale:
 
     value: float = 1.0
 
-    def adapt(self, energies: Mapping[str, float], gradient: Tensor) -> bool:
+    def adapt(self, values: Collection[float], gradient: Tensor) -> bool:
         """Move to where the largest gradient is about 2⁶; say whether this one must be computed again."""
-        if not all(math.isfinite(value) for value in energies.values()):
+        if not all(math.isfinite(value) for value in values):
             return False
         largest = float(gradient.abs().max()) * self.value
         if not math.isfinite(largest):
             self.value *= 2.0**-6
             return self.value > 2.0**-60
         if largest == 0.0:
-            if not any(energies.values()) or self.value > 2.0**20:
+            if not any(values) or self.value > 2.0**20:
                 return False
             self.value *= 2.0**8
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Literal
 
 Size = tuple[int, int]
@@ -51,18 +52,26 @@ def _within(size: Size, area: int) -> Size:
     return (short, long) if size[0] < size[1] else (long, short)
 
 
-def octave_sizes(finest: Size, octaves: int | Literal["auto"], octave_scale: float) -> list[Size]:
+def octave_sizes(finest: Size, octaves: int | Literal["auto"], octave_scale: float, multiple: int = 1) -> list[Size]:
     """Return the sizes to dream at, coarsest first, each `octave_scale` times the one before, `finest` last.
 
     `auto`: as many as fit until the short side is about `COARSEST_SHORT_SIDE`. A fixed number is cut short where a side
-    would fall below `SMALLEST_SIDE` or where two sizes would be the same.
+    would fall below `SMALLEST_SIDE` or where two sizes would be the same. Sides are rounded to multiples of `multiple`.
     """
-    sizes = [finest]
-    while octaves == "auto" or len(sizes) < octaves:
-        size = scaled(finest, octave_scale ** -len(sizes))
+    sizes = [_rounded(finest, multiple)]
+    for number in count(1):
+        if octaves != "auto" and number >= octaves:
+            break
+        size = _rounded(scaled(finest, octave_scale**-number), multiple)
         if min(size) < (COARSEST_SHORT_SIDE / octave_scale**0.5 if octaves == "auto" else SMALLEST_SIDE):
             break
-        if size == sizes[-1]:
+        if size != sizes[-1]:
+            sizes.append(size)
+        elif multiple == 1:
             break
-        sizes.append(size)
     return sizes[::-1]
+
+
+def _rounded(size: Size, multiple: int) -> Size:
+    height, width = (max(1, round(side / multiple)) * multiple for side in size)
+    return height, width

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 import torch.nn.functional as F
 
-from deepdream_core.engine.resample import resize
+from deepdream_core.engine.resample import around, inside, resize
 from deepdream_core.engine.strips import strips
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _convolved(padded: Tensor, taps: list[float], dim: int) -> Tensor:
     return F.conv2d(padded, kernel, groups=channels)
 
 
-def smooth_cascade_(gradient: Tensor, sigma_px: float) -> Tensor:
+def smooth_cascade_(gradient: Tensor, sigma_px: float, *, wrap: bool = False) -> Tensor:
     """Replace a gradient, float32 [1, 3, H, W], by the mean of its blurs with σ/2, σ and 2σ; σ = 0 does nothing.
 
     The wide Gaussian lets large shapes grow, the narrow one keeps their edges (the cascade of Alexander Mordvintsev's
@@ -67,10 +67,12 @@ def smooth_cascade_(gradient: Tensor, sigma_px: float) -> Tensor:
     """
     if sigma_px > 0:
         for planes in torch.split(gradient, gradient.shape[1] if gradient.is_cuda else 1, dim=1):
-            blurred = gaussian_blur(planes, sigma_px * CASCADE[0])
+            margin = math.ceil(_TRUNCATE * sigma_px * CASCADE[-1]) if wrap else 0
+            source = around(planes, margin) if wrap else planes
+            blurred = gaussian_blur(source, sigma_px * CASCADE[0])
             for factor in CASCADE[1:]:
-                blurred += gaussian_blur(planes, sigma_px * factor)
-            torch.mul(blurred, 1 / len(CASCADE), out=planes)
+                blurred += gaussian_blur(source, sigma_px * factor)
+            torch.mul(inside(blurred, margin), 1 / len(CASCADE), out=planes)
     return gradient
 
 
@@ -83,7 +85,7 @@ def normalize_(gradient: Tensor, normalizer: Normalizer) -> Tensor:
     return gradient
 
 
-def normalize_laplacian_(gradient: Tensor, levels: int) -> Tensor:
+def normalize_laplacian_(gradient: Tensor, levels: int, *, wrap: bool = False) -> Tensor:
     """Bring `levels` bands of a Laplacian pyramid, and the rest below them, to the same standard deviation.
 
     Low frequencies, weak in a gradient, then count as much as high ones (`lap_normalize` of the TensorFlow DeepDream
@@ -97,18 +99,18 @@ def normalize_laplacian_(gradient: Tensor, levels: int) -> Tensor:
         height, width = rest.shape[2:]
         if min(height, width) < 4:
             break
-        coarse = resize(rest, (height // 2, width // 2))
-        bands.append(rest - resize(coarse, (height, width)))
+        coarse = resize(rest, (height // 2, width // 2), wrap=wrap)
+        bands.append(rest - resize(coarse, (height, width), wrap=wrap))
         rest = coarse
     merged = rest / (rest.std(unbiased=False) + _TINY)
     while bands:
         band = bands.pop()
         band /= band.std(unbiased=False) + _TINY
-        merged = band.add_(resize(merged, (band.shape[2], band.shape[3])))
+        merged = band.add_(resize(merged, (band.shape[2], band.shape[3]), wrap=wrap))
     return gradient.copy_(merged)
 
 
-def add_total_variation_(direction: Tensor, difference: Tensor, weight: float) -> Tensor:
+def add_total_variation_(direction: Tensor, difference: Tensor, weight: float, *, wrap: bool = False) -> Tensor:
     """Subtract `weight` times the gradient of the total variation of `difference` from `direction`, [1, 3, H, W].
 
     Taken of what the dream has added, not of the photograph, whose grain is to stay. Isotropic (Rudin, Osher & Fatemi
@@ -116,6 +118,9 @@ def add_total_variation_(direction: Tensor, difference: Tensor, weight: float) -
     """
     if weight == 0:
         return direction
+    if wrap:
+        wide = add_total_variation_(around(torch.zeros_like(direction), 1), around(difference, 1), weight)
+        return direction.add_(inside(wide, 1))
     for plane, change in zip(torch.split(direction, 1, dim=1), torch.split(difference, 1, dim=1), strict=True):
         for strip in strips(plane, 1):
             part = F.pad(change[:, :, strip.seen], (0, 0, strip.above, strip.below), mode="replicate")

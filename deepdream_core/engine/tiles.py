@@ -63,18 +63,17 @@ def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def tile_grid(size: Size, tile_px: int | None, stride: int, halo: int) -> list[Tile]:
+def tile_grid(size: Size, tile_px: int | None, stride: int, halo: int, *, wrap: bool = False) -> list[Tile]:
     """Cut a picture of `size` into tiles of about equal size whose cores are at most `tile_px` wide and high.
 
     Cores start at multiples of `stride`; `halo` must be one too. A core narrower than the stride is not made, so
-    `tile_px` counts as at least `stride`. None is one tile that sees everything.
+    `tile_px` counts as at least `stride`. None is one tile that sees everything. With `wrap` the picture, whose sides
+    must be multiples of `stride`, goes on at the opposite border, and crops run over the border instead of ending there.
     """
-    rows, columns = (_spans(length, tile_px, stride) for length in size)
-    return [
-        Tile((row, column), (_grown(row, halo, size[0]), _grown(column, halo, size[1])))
-        for row in rows
-        for column in columns
-    ]
+    rows, columns = (
+        [(core, _grown(core, halo, length, wrap=wrap)) for core in _spans(length, tile_px, stride)] for length in size
+    )
+    return [Tile((row, column), (seen_row, seen_column)) for row, seen_row in rows for column, seen_column in columns]
 
 
 def _spans(length: int, tile_px: int | None, stride: int) -> list[Span]:
@@ -84,7 +83,9 @@ def _spans(length: int, tile_px: int | None, stride: int) -> list[Span]:
     return [Span(start, stop) for start, stop in pairwise(edges)]
 
 
-def _grown(core: Span, halo: int, length: int) -> Span:
+def _grown(core: Span, halo: int, length: int, *, wrap: bool) -> Span:
+    if wrap:
+        return Span(core.start - halo, core.stop + halo)
     return Span(max(0, core.start - halo), min(length, core.stop + halo))
 
 

@@ -21,14 +21,15 @@ from deepdream_core.engine.convolution import (
     split_weight,
 )
 from deepdream_core.engine.loss_scale import LOSS_SCALE_TRIES, LossScale
-from deepdream_core.engine.objective import EVERYTHING, Window, energy, row_norms, seed
+from deepdream_core.engine.objectives.objective import EVERYTHING, Window, seed
 from deepdream_core.layers import LAYERS, Layer, find_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from torch import Tensor
 
+    from deepdream_core.engine.objectives.objective import Objective
     from deepdream_core.engine.weights import Weights
     from deepdream_core.settings import Pooling
 
@@ -48,18 +49,12 @@ class Vgg19:
     """
 
     def __init__(
-        self,
-        weights: Weights,
-        layers: list[str],
-        device: torch.device,
-        dtype: torch.dtype,
-        pooling: Pooling = "max",
+        self, weights: Weights, layers: list[str], device: torch.device, dtype: torch.dtype, pooling: Pooling = "max"
     ) -> None:
         self.targets = tuple(sorted({find_layer(name) for name in layers}, key=lambda layer: layer.index))
         self.chain = LAYERS[: self.targets[-1].index + 1]
         self.device, self.dtype = device, dtype
         self.pooling = pooling
-        self.weights_name, self.weights_sha256 = weights.name, weights.sha256
         self.mean = torch.tensor(weights.mean, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(weights.std, device=device).view(1, 3, 1, 1)
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
@@ -111,14 +106,16 @@ class Vgg19:
     def value_and_gradient(
         self,
         crop: Tensor,
-        coefficients: Mapping[str, float],
+        coefficients: Mapping[Objective, float],
         windows: Mapping[str, Window] | None = None,
         loss_scale: LossScale | None = None,
-    ) -> tuple[dict[str, float], Tensor]:
-        """Return each layer's energy Σ a² and the gradient of E = ½ Σ_l c_l Σ a_l² by the normalised input.
+        photo: Tensor | None = None,
+    ) -> tuple[dict[Objective, float], Tensor]:
+        """Return each objective's e and the gradient of E = Σ c e by the normalised input.
 
         `crop`: float32 [1, 3, h, w], sRGB-encoded RGB in 0…1, each side at least the deepest layer's stride.
-        `windows`: the cells that count, per layer; all without it. The gradient is float32 [1, 3, h, w], contiguous.
+        `windows`: the cells that count, per layer; all without it. `photo`: the photograph's crop, like `crop`, for
+        objectives that compare. The gradient is float32 [1, 3, h, w], contiguous.
 
         float16 has few exponents, so the loss is scaled by a power of two that keeps the gradient in range, found by
         trying: the gradient comes back non-finite only if no scale helps. The search starts at `loss_scale` and leaves
@@ -126,26 +123,57 @@ class Vgg19:
         """
         scale = loss_scale or LossScale()
         windows = windows or dict.fromkeys((layer.name for layer in self.targets), EVERYTHING)
-        energies, gradient = self._run(crop, coefficients, windows, scale.value)
+        of_photo: dict[str, Tensor] = {}
+        if photo is not None:
+            compared = {objective.layer.name for objective in coefficients if objective.compares}
+            of_photo = self.features(photo, {name: windows[name] for name in compared})
+        values, gradient = self._run(crop, coefficients, windows, scale.value, of_photo)
         for _ in range(LOSS_SCALE_TRIES if self.dtype == torch.float16 else 0):
-            if not scale.adapt(energies, gradient):
+            if not scale.adapt(values.values(), gradient):
                 break
-            energies, gradient = self._run(crop, coefficients, windows, scale.value)
-        return energies, gradient
+            values, gradient = self._run(crop, coefficients, windows, scale.value, of_photo)
+        return values, gradient
+
+    def features(self, crop: Tensor, windows: Mapping[str, Window]) -> dict[str, Tensor]:
+        """Return the activations of some of the layers in their windows, [1, C, h, w] in the network's dtype."""
+        with torch.no_grad(), deterministic_convolutions():
+            kept, _ = self._forward(crop, fused=self._fused, only=windows.keys())
+            return {name: kept[name][:, :, rows, columns] for name, (rows, columns) in windows.items()}
 
     def _run(
-        self, crop: Tensor, coefficients: Mapping[str, float], windows: Mapping[str, Window], scale: float
-    ) -> tuple[dict[str, float], Tensor]:
+        self,
+        crop: Tensor,
+        coefficients: Mapping[Objective, float],
+        windows: Mapping[str, Window],
+        scale: float,
+        photo: Mapping[str, Tensor],
+    ) -> tuple[dict[Objective, float], Tensor]:
         with torch.no_grad(), deterministic_convolutions():
             kept, indices = self._forward(crop, fused=self._fused)
-            norms = {layer.name: row_norms(kept[layer.name], windows[layer.name]) for layer in self.targets}
-            seeds = {name: value * scale for name, value in coefficients.items()}
-            gradient = self._backward(kept, indices, seeds, windows)
-            gradient = gradient.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / scale)
-            return {name: energy(rows) for name, rows in norms.items()}, gradient  # a GPU is waited for here, once
+            measured: dict[Objective, tuple[Tensor, Tensor | None]] = {}
+            for objective in coefficients:
+                name = objective.layer.name
+                rows, columns = windows[name]
+                measured[objective] = objective.measure(kept[name][:, :, rows, columns], photo.get(name))
+            scaled = {objective: value * scale for objective, value in coefficients.items()}
 
-    def _forward(self, crop: Tensor, *, fused: bool) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, torch.Size]]]:
-        """Run the chain; return the activations the backward needs, and each pool's (indices, input shape)."""
+            def seed_of(layer: Layer, output: Tensor) -> Tensor:
+                found = {each: memo for each, (_, memo) in measured.items() if each.layer == layer}
+                return seed(output, photo.get(layer.name), windows[layer.name], found, scaled)
+
+            seeds = {each.layer.name: seed_of for each in coefficients}
+            gradient = self._backward(kept, indices, seeds)
+            gradient = gradient.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / scale)
+            # a GPU is waited for here, once
+            return {objective: objective.total(parts) for objective, (parts, _) in measured.items()}, gradient
+
+    def _forward(
+        self, crop: Tensor, *, fused: bool, only: Collection[str] = ()
+    ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, torch.Size]]]:
+        """Run the chain; return the activations the backward needs, and each pool's (indices, input shape).
+
+        `only`: of these layers alone, and without indices.
+        """
         x = split_input((crop - self.mean) / self.std, self.dtype).contiguous(memory_format=self.layout)
         kept: dict[str, Tensor] = {}
         indices: dict[str, tuple[Tensor, torch.Size]] = {}
@@ -161,32 +189,35 @@ class Vgg19:
             else:
                 shape = x.shape
                 x, at = F.max_pool2d(x, 2, return_indices=True)
-                indices[layer.name] = (at, shape)
-            if self._keeps(layer, after):
+                if not only:
+                    indices[layer.name] = (at, shape)
+            if layer.name in only if only else self._keeps(layer, after):
                 kept[layer.name] = x
                 highest += [x.amax()] if fused and self._hides_nan else []
+            if only and len(kept) == len(only):
+                break
         if highest and not bool(torch.stack(highest).isfinite().all()):
             # Infinity leads to NaN, which this ReLU turns into 0; the plain one shows it.
-            return self._forward(crop, fused=False)
+            return self._forward(crop, fused=False, only=only)
         return kept, indices
 
     def _backward(
         self,
         kept: dict[str, Tensor],
         indices: dict[str, tuple[Tensor, torch.Size]],
-        coefficients: Mapping[str, float],
-        windows: Mapping[str, Window],
+        seeds: Mapping[str, Callable[[Layer, Tensor], Tensor]],
     ) -> Tensor:
-        """Walk the chain back, freeing what has been used; each target adds its seed to the gradient on the way."""
+        """Walk the chain back, freeing what has been used; each layer with a seed adds it to the gradient on the way."""
         gradient: Tensor | None = None
         for layer in reversed(self.chain):
             output = kept.pop(layer.name, None)
-            if layer in self.targets:
+            if layer.name in seeds:
                 assert output is not None
-                own = seed(output, windows[layer.name], coefficients[layer.name])
+                own = seeds[layer.name](layer, output)
                 gradient = own if gradient is None else gradient.add_(own)
                 del own
-            assert gradient is not None
+            if gradient is None:
+                continue
             if layer.kind == "conv":
                 gradient = self.convolve_back(layer, gradient)
             elif layer.kind == "relu" and output is not None:

@@ -21,7 +21,7 @@ _INSTALL_AGAIN = "run `python3 install service` again"
 
 
 def inherited() -> list[socket.socket]:
-    """Return the sockets passed to this very process, [] if it was started in another way.
+    """Return the sockets passed to this process, [] if it was started in another way.
 
     They become non-blocking, as a client may have disconnected before it is accepted, and programs that we start do not
     inherit them. Raises `HelperError` for anything but a socket that listens on this machine's loopback address.

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from deepdream_core.helper.job import Job
     from deepdream_core.helper.queue import Queue
-    from deepdream_core.settings import HelperSettings
+    from deepdream_core.machine_settings import HelperSettings
 
 LONGEST_RETRY_S = 60
 FETCH_WITHIN_S = 10.0
-"""A result makes no room for others until its client had so long to fetch it."""
+"""Seconds that a client has to fetch a result before the helper may discard it for another job."""
 
 
 def make_room(
@@ -38,10 +38,10 @@ def make_room(
     others = [other for other in queue.jobs.values() if other not in replaced]
     waiting = sum(other.state in (State.CREATED, State.QUEUED) for other in others)
     if waiting >= limits.max_queued:
-        raise RefusalError(429, "busy", f"{waiting} jobs wait already", "try again later", retry_after=after)
+        raise RefusalError(429, "busy", f"{waiting} jobs are already waiting", "try again later", retry_after=after)
     needed = sum(other.nbytes for other in others if not _may_go(other, now))
     if needed + job.nbytes > limit:
-        what = f"pictures of {needed / 1e6:.0f} MB wait already"
+        what = f"pictures of {needed / 1e6:.0f} MB are already waiting"
         raise RefusalError(429, "busy", what, "try again later", retry_after=after)
     held = sum(other.nbytes for other in others)
     for ended in sorted((other for other in others if _may_go(other, now)), key=lambda other: other.ended_at or 0):

@@ -13,29 +13,41 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from deepdream_core import __version__
-from deepdream_core.helper.job import State
+from deepdream_core.errors import DeepDreamError
+from deepdream_core.helper.job import Priority, State
 from deepdream_core.helper.refusal import RefusalError
 from deepdream_core.helper.schemas import (
     Engine,
     ErrorAnswer,
     Hello,
+    JobChange,
     JobCreated,
     JobRequest,
     JobStatus,
+    Presets,
     Status,
     Warm,
     WarmRequest,
 )
 from deepdream_core.helper.status import helper_view, job_view
-from deepdream_core.helper.streams import ArrayAnswer, EventStream, read_array
+from deepdream_core.helper.streams import ArrayAnswer, EventStream, read_array, read_guide
 from deepdream_core.link import wire
+from deepdream_core.link.npy import npy_header
+from deepdream_core.link.view import View
+from deepdream_core.plugin_facts import preset_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepdream_core.helper.dispatcher import Dispatcher
+    from deepdream_core.helper.job import Job
+    from deepdream_core.helper.shared import SharedArray
+    from deepdream_core.settings import Config
 
 BREAKS_OFF_POLLS = 20
+WINDOW = r"^[0-9]{1,7}(?:,[0-9]{1,7}){3}$"
+LONGEST = 4096
+"""Pixels of a view's longer side: no preview is larger."""
 _NPY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _EVENT = {
     "type": "object",
@@ -56,11 +68,11 @@ _MEANINGS = {
     400: "not an array, or not the one that was announced",
     404: "no such job",
     408: "the body took too long",
-    409: "not now: see the code",
+    409: "not possible now: see the code",
     411: "no Content-Length",
     413: "too large",
     422: "not valid",
-    429: "come back after Retry-After seconds",
+    429: "try again after Retry-After seconds",
     503: "the helper is stopping, or the model cannot be loaded",
     507: "no memory",
 }
@@ -75,9 +87,15 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def build(
-    dispatcher: Dispatcher, hello_again: Callable[[str | None], dict[str, Any]], stop: Callable[[], None]
+    dispatcher: Dispatcher,
+    hello_again: Callable[[str | None], dict[str, Any]],
+    stop: Callable[[], None],
+    reload: Callable[[], Config],
 ) -> FastAPI:
-    """Return the application. `hello_again` is the door's answer to `hello`, `stop` ends the helper."""
+    """Return the application.
+
+    `hello_again` is the door's answer to `hello`, `stop` ends the helper, `reload` reads the configuration again.
+    """
     app = FastAPI(
         title="DeepDream helper", version=__version__, openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None,
         description="One local process that owns the GPU. Loopback only; bearer token from the endpoint file.",
@@ -94,6 +112,7 @@ def build(
     _add_incoming(app, dispatcher)
     _add_outgoing(app, dispatcher)
     _add_housekeeping(app, dispatcher, stop)
+    _add_presets(app, dispatcher, reload)
     return app
 
 
@@ -107,31 +126,43 @@ def _add_incoming(app: FastAPI, dispatcher: Dispatcher) -> None:
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return JobCreated(id=job.id, state=job.state.value)
 
-    @app.put(
-        "/v1/jobs/{id}/{kind}", status_code=204, responses=_refusals(400, 404, 408, 409, 411, 413, 422, 507),
-        openapi_extra={"requestBody": {"required": True, "content": _NPY}},
-    )  # fmt: skip
-    async def upload(job_id: JobId, kind: Literal["pixels", "mask", "start"], request: Request) -> None:
-        """Send an array that was announced, as NPY 1.0 with a Content-Length."""
-        job = dispatcher.find(job_id)
-        for _ in range(BREAKS_OFF_POLLS):  # the end of a broken upload may not be noticed yet
-            if kind not in job.uploading:
-                break
-            await asyncio.sleep(0.05)
-        if job.state is not State.CREATED or kind in job.arrived or kind in job.uploading:
-            raise RefusalError(409, "conflict", f"{kind} is here already, or the job has ended", "send a new job")
-        if kind not in job.announced:
-            raise RefusalError(409, "conflict", f"{kind} was not announced", "announce it when the job is made")
-        job.uploading.add(kind)
-        job.hold()
-        try:
-            array = await read_array(request, job.announced[kind])
-            await dispatcher.add_array(job, kind, array)
-        except ClientDisconnect:
-            raise RefusalError(400, "bad_pixels", "the body ended early", "send it again") from None
-        finally:
-            job.uploading.discard(kind)
-            job.release(time.monotonic())
+    puts: dict[str, Any] = {
+        "status_code": 204, "responses": _refusals(400, 404, 408, 409, 411, 413, 422, 507),
+        "openapi_extra": {"requestBody": {"required": True, "content": _NPY}},
+    }  # fmt: skip
+
+    @app.put("/v1/jobs/{id}/{kind}", **puts)
+    async def upload(job_id: JobId, kind: Literal["pixels", "mask", "start", "guide"], request: Request) -> None:
+        """Send an array that was announced, as NPY 1.0 with a Content-Length; `guide` is the first guide."""
+        await _take(dispatcher, dispatcher.find(job_id), "guide 0" if kind == "guide" else kind, request)
+
+    @app.put("/v1/jobs/{id}/guide/{number}", **puts)
+    async def upload_guide(job_id: JobId, number: Annotated[int, Path(ge=0, le=99)], request: Request) -> None:
+        """Send a guide that the settings name, counted from 0: H×W×3 of at most 2 megapixels, as NPY 1.0."""
+        await _take(dispatcher, dispatcher.find(job_id), f"guide {number}", request)
+
+
+async def _take(dispatcher: Dispatcher, job: Job, kind: str, request: Request) -> None:
+    """Take an array of a job; raises `RefusalError`."""
+    for _ in range(BREAKS_OFF_POLLS):  # the end of a broken upload may not be noticed yet
+        if kind not in job.uploading:
+            break
+        await asyncio.sleep(0.05)
+    if job.state is not State.CREATED or kind in job.arrived or kind in job.uploading:
+        raise RefusalError(409, "conflict", f"{kind} has already arrived, or the job has ended", "send a new job")
+    if kind not in job.announced:
+        raise RefusalError(409, "conflict", f"{kind} was not announced", "announce it when you create the job")
+    job.uploading.add(kind)
+    job.hold()
+    try:
+        is_guide = kind.startswith("guide")
+        array = await (read_guide(request) if is_guide else read_array(request, job.announced[kind]))
+        await dispatcher.add_array(job, kind, array)
+    except ClientDisconnect:
+        raise RefusalError(400, "bad_pixels", "the body ended early", "send it again") from None
+    finally:
+        job.uploading.discard(kind)
+        job.release(time.monotonic())
 
 
 def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
@@ -149,32 +180,47 @@ def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
     async def events(
         job_id: JobId,
         last_event_id: Annotated[int | None, Header(ge=0, description="send only events after this one")] = None,
+        hold: Annotated[bool, Query(description="keep the connection open after `done`, and so the result")] = False,
     ) -> Response:
         """Send the job's events until it ends. This connection is the client's lease on the job."""
-        return EventStream(dispatcher, dispatcher.find(job_id), last_event_id or 0)
+        return EventStream(dispatcher, dispatcher.find(job_id), last_event_id or 0, hold=hold)
 
     @app.get(
         "/v1/jobs/{id}/result", response_class=Response,
         responses={**_refusals(404, 409, 422, 507), 200: {"content": _NPY}},
     )  # fmt: skip
     async def result(
-        job_id: JobId, so_far: Annotated[bool, Query(description="the picture so far of a job that runs")] = False
+        job_id: JobId,
+        so_far: Annotated[bool, Query(description="the picture so far of a job that runs")] = False,
+        window: Annotated[
+            str | None, Query(pattern=WINDOW, description="a part of it as uint8: x,y,width,height")
+        ] = None,
+        longest: Annotated[int, Query(ge=1, le=LONGEST, description="px of the part's longer side")] = LONGEST,
     ) -> Response:
-        """Return the picture, in the size and type of the sent one."""
+        """Return the picture, in the size and type of the sent one, or a view of it for a screen."""
         job = dispatcher.find(job_id)
+        view = _view(window, longest, job)
         if so_far and not job.state.ended:
             try:
-                array = await dispatcher.so_far(job)
+                array = await dispatcher.so_far(job, view)
             except MemoryError as error:
                 raise RefusalError(507, "no_memory", f"no shared memory: {error}", "close other programs") from None
             if array is not None:
                 return ArrayAnswer(array, close=True)
+        if job.state is State.DONE and view is not None:
+            return await _viewed(job.arrived["pixels"], view)
         if job.state is State.DONE:
             return ArrayAnswer(job.arrived["pixels"])
         if job.state.ended:
             why = job.details.get("what") or f"it was cancelled ({job.details.get('why')})"
             raise RefusalError(409, "conflict", f"the job has no result: {why}", "send it again")
         raise RefusalError(409, "not_ready", f"the job is {job.state}", "follow its events")
+
+    @app.patch("/v1/jobs/{id}", status_code=204, responses=_refusals(404, 408, 409, 411, 413, 422))
+    async def change(job_id: JobId, request: JobChange) -> None:
+        """Change the priority or label of a job; a finished one is then kept as others of that priority are."""
+        priority = None if request.priority is None else Priority[request.priority.upper()]
+        dispatcher.change(dispatcher.find(job_id), priority, request.label)
 
     @app.delete("/v1/jobs/{id}", status_code=204, responses=_refusals(404, 422))
     async def delete(job_id: JobId) -> None:
@@ -184,6 +230,29 @@ def _add_outgoing(app: FastAPI, dispatcher: Dispatcher) -> None:
             dispatcher.forget(job)
         else:
             dispatcher.cancel(job, "asked")
+
+
+def _view(window: str | None, longest: int, job: Job) -> View | None:
+    """Return the view that a call asks for, None for all samples; raises `RefusalError` if it is not in the picture."""
+    if window is None:
+        return None
+    height, width, _ = job.pixels.shape
+    x, y, columns, rows = map(int, window.split(","))
+    view = View(x, y, columns, rows, longest)
+    if not view.within(height, width):
+        raise RefusalError(
+            422, "invalid", f"the window {window} is not within {width}×{height}", "ask for another part"
+        )
+    return view
+
+
+async def _viewed(array: SharedArray, view: View) -> Response:
+    from deepdream_core.helper.views import seen_in  # numpy, which the helper does not need otherwise
+
+    samples = await asyncio.to_thread(seen_in, array, view)
+    header = view.header(array.header.shape[2])
+    body = npy_header(header.dtype, header.shape) + samples
+    return Response(body, media_type="application/octet-stream", headers={"cache-control": "no-store"})
 
 
 def _add_housekeeping(app: FastAPI, dispatcher: Dispatcher, stop: Callable[[], None]) -> None:
@@ -196,7 +265,7 @@ def _add_housekeeping(app: FastAPI, dispatcher: Dispatcher, stop: Callable[[], N
 
     @app.post("/v1/warm", responses={**_refusals(408, 411, 413, 422, 503), 202: {"model": Warm}})
     async def warm(request: WarmRequest, response: Response) -> Warm:
-        """Load the model now, so that the next job need not wait for it."""
+        """Load the model now, so that the next job does not wait for it."""
         futures = dispatcher.warm()
         gathered = asyncio.gather(*futures, return_exceptions=True)
         if not request.wait:
@@ -213,6 +282,23 @@ def _add_housekeeping(app: FastAPI, dispatcher: Dispatcher, stop: Callable[[], N
         """End the helper; it cancels running jobs and informs their clients."""
         stop()
         return Response(status_code=202)
+
+
+def _add_presets(app: FastAPI, dispatcher: Dispatcher, reload: Callable[[], Config]) -> None:
+    """Add the call that lists the presets."""
+
+    @app.get("/v1/presets", responses=_refusals())
+    async def presets() -> Presets:
+        """Return the presets and defaults of config.yaml as it is now; jobs that come later may name them."""
+        problem = None
+        try:
+            config = await asyncio.to_thread(reload)
+        except DeepDreamError as error:
+            problem = str(error)
+        else:
+            now = {"dream": config.dream, "presets": config.presets}
+            dispatcher.config = dispatcher.config.model_copy(update=now)
+        return Presets(**preset_facts(dispatcher.config), problem=problem)
 
 
 def _document_token(app: FastAPI) -> None:
@@ -257,4 +343,4 @@ def _use_one_error_body(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
-        return answer(RefusalError(500, "internal", "the helper has a fault", "look into its log"), request)
+        return answer(RefusalError(500, "internal", "the helper has a bug", "see its log"), request)

@@ -15,10 +15,11 @@ from deepdream_core.helper.worker_process import WorkerProcess
 if TYPE_CHECKING:
     from deepdream_core.helper.job import Job
     from deepdream_core.helper.worker_messages import WorkerEvent
-    from deepdream_core.settings import EngineSettings
+    from deepdream_core.link.view import View
+    from deepdream_core.machine_settings import EngineSettings
 
 UNUSABLE_S = 60.0
-"""A device that could not be opened gets no jobs for so long, if there are others."""
+"""Seconds for which a device that could not be opened gets no jobs, if there are others."""
 SNAPSHOT_WITHIN_S = 20.0
 
 log = logging.getLogger("deepdream.helper")
@@ -31,14 +32,14 @@ class Listener(Protocol):
         """Take an event of the device's worker."""
 
     def on_death(self, device: Device, reason: str) -> None:
-        """Take notice that the device's worker died, though nobody asked it to end."""
+        """Handle the unexpected death of the device's worker."""
 
 
 class Device:
     """A device and its worker process, if it has one.
 
-    The first worker finds out the device's name and precision, and they stay: a worker that replaces it must not fall back
-    to another device silently. `opened` are the jobs that the worker has, `current` is the one that it works on.
+    The first worker finds out the device's name and precision, which are kept: a worker that replaces it must not silently
+    fall back to another device. `opened` are the jobs that the worker has, `current` is the one that it works on.
     """
 
     def __init__(self, settings: EngineSettings, listener: Listener) -> None:
@@ -125,7 +126,7 @@ class Devices:
         return Device(self._settings.model_copy(update={"device": name}), self._listener)
 
     def usable(self) -> list[Device]:
-        """Return the devices that are not known to be unusable."""
+        """Return the devices that may be usable."""
         now = time.monotonic()
         return [device for device in self.all if now >= device.unusable_until]
 
@@ -170,7 +171,7 @@ class Devices:
         device.process, device.memory = None, 0
 
     def unload_idle(self, after_s: float) -> None:
-        """End the workers that have had nothing to do for so long."""
+        """End the workers that have been idle for so long."""
         now = time.monotonic()
         for device in self.all:
             if device.opened or device.warming:
@@ -189,8 +190,8 @@ class Devices:
             self.answer_snapshot(job.id, written=False)
         return jobs
 
-    async def snapshot(self, job: Job) -> SharedArray | None:
-        """Return the picture so far in an array that the caller closes, None if there is none in time.
+    async def snapshot(self, job: Job, view: View | None) -> SharedArray | None:
+        """Return the picture so far, or a view of it, in an array that the caller closes, None if there is none in time.
 
         A worker reads its messages between two steps only. Raises `MemoryError`.
         """
@@ -199,14 +200,15 @@ class Devices:
             return None
         try:
             async with asyncio.timeout(SNAPSHOT_WITHIN_S), job.looking:
-                return await self._snapshot(device.process, job)
+                return await self._snapshot(device.process, job, view)
         except TimeoutError:
             return None
 
-    async def _snapshot(self, process: WorkerProcess, job: Job) -> SharedArray | None:
-        array = await asyncio.to_thread(SharedArray, job.pixels)
+    async def _snapshot(self, process: WorkerProcess, job: Job, view: View | None) -> SharedArray | None:
+        header = job.pixels if view is None else view.header(job.pixels.shape[2])
+        array = await asyncio.to_thread(SharedArray, header)
         future = self._snapshots[job.id] = asyncio.get_running_loop().create_future()
-        process.send(Snapshot(job.id, Shared(array.name, array.header)))
+        process.send(Snapshot(job.id, Shared(array.name, array.header), view))
         written = False
         try:
             written = await future

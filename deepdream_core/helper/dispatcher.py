@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core.helper.admission import make_room
 from deepdream_core.helper.devices import UNUSABLE_S, Device, Devices
-from deepdream_core.helper.job import Job, Priority, State
+from deepdream_core.helper.job import LARGEST_GUIDE, REPLACED, Job, Priority, State, guide_kinds
 from deepdream_core.helper.job_states import CANCEL_WITHIN_S, ON_DEVICE, JobStates
 from deepdream_core.helper.poison import DEATHS, PoisonousJobs
 from deepdream_core.helper.queue import Queue
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deepdream_core.helper.schemas import JobRequest
     from deepdream_core.helper.shared import SharedArray
     from deepdream_core.helper.worker_messages import WorkerEvent
+    from deepdream_core.link.view import View
     from deepdream_core.settings import Config
 
 TICK_S = 0.25
@@ -56,6 +57,7 @@ class Dispatcher:
         self._check_not_stopping()
         settings, about = request.dream(self.config)
         announced = request.announced(self.config.engine.max_megapixels)
+        announced |= dict.fromkeys(guide_kinds(len(settings.guides)), LARGEST_GUIDE)
         job = Job(
             secrets.token_urlsafe(16), request.client, request.label, Priority[request.priority.upper()], settings, about,
             announced, request.previews, time.monotonic(),
@@ -83,15 +85,15 @@ class Dispatcher:
         """Add an uploaded array to its job, which is queued when it is complete."""
         if job.state is not State.CREATED:
             array.close()
-            raise RefusalError(409, "conflict", f"the job is {job.state} already", "send a new one")
-        job.arrived[kind] = array
+            raise RefusalError(409, "conflict", f"the job is already {job.state}", "send a new one")
+        job.arrived[kind], job.announced[kind] = array, array.header
         if not job.complete:
             return
         if await self._poisonous.includes(job):
             self._states.apply(
                 job, "refused", code="poisonous",
-                what=f"{DEATHS} workers died of this very picture and settings",
-                next_step="change the settings, use a smaller picture, or look into the helper's log",
+                what=f"{DEATHS} workers crashed on this picture with these settings",
+                next_step="change the settings, use a smaller picture, or see the helper's log",
             )  # fmt: skip
         elif self._states.apply(job, "complete"):
             self.assign()
@@ -165,7 +167,7 @@ class Dispatcher:
         self.assign()
 
     def _can_go_elsewhere(self, job: Job, device: Device) -> bool:
-        """Say whether another device can take a job that has not begun yet."""
+        """Return whether another device can take a job that has not begun yet."""
         return job.state in ON_DEVICE and not job.begun and any(it is not device for it in self.devices.usable())
 
     def _learn(self, device: Device, about: dict[str, Any]) -> None:
@@ -190,9 +192,18 @@ class Dispatcher:
 
     # Clients ask
 
-    async def so_far(self, job: Job) -> SharedArray | None:
-        """Return the picture so far as `Devices.snapshot` does."""
-        return await self.devices.snapshot(job) if job.state in ON_DEVICE else None
+    async def so_far(self, job: Job, view: View | None) -> SharedArray | None:
+        """Return the picture so far, or a view of it, as `Devices.snapshot` does."""
+        return await self.devices.snapshot(job, view) if job.state in ON_DEVICE else None
+
+    def change(self, job: Job, priority: Priority | None, label: str | None) -> None:
+        """Change a job's priority and label; raises `RefusalError` for a job without a result."""
+        if job.state is State.STOPPING or (job.state.ended and job.state is not State.DONE):
+            raise RefusalError(409, "conflict", f"the job is {job.state}", "send a new one")
+        job.label = job.label if label is None else label
+        if priority is not None and priority is not job.priority:
+            self.queue.move(job, priority)
+            self.assign()
 
     def warm(self) -> list[asyncio.Future[dict[str, Any]]]:
         """Have every worker load its model, as `Devices.warm` does; raises `RefusalError` while the helper stops."""
@@ -205,6 +216,10 @@ class Dispatcher:
         applied, device = self._states.apply(job, "cancel", why=why), self.devices.device_of(job)
         if applied and device is not None and device.process is not None:
             device.process.send(Drop(job.id))
+
+    def keeps(self, job: Job) -> bool:
+        """Return whether a job is known, and will be for a while."""
+        return not self.stopping and job.id in self.queue.jobs
 
     def forget(self, job: Job) -> None:
         """Free an ended job's memory and forget the job."""
@@ -224,7 +239,7 @@ class Dispatcher:
         for job, deadline in list(self._states.deadlines.items()):
             device = self.devices.device_of(job)
             if now > deadline and device is not None and device.process is not None:
-                log.warning("worker on %s does not answer a cancel: it is replaced", device.name)
+                log.warning("worker on %s does not answer a cancel and is replaced", device.name)
                 device.process.kill("it did not answer a cancel")
                 self._states.deadlines[job] = now + CANCEL_WITHIN_S
         self.devices.unload_idle(self.limits.idle_unload_s)
@@ -234,7 +249,7 @@ class Dispatcher:
     def _kept_s(self, job: Job) -> float:
         if job.state is not State.DONE:
             return KEEP_ENDED_S
-        return KEEP_PREVIEWS_S if job.priority is Priority.PREVIEW else self.limits.keep_results_s
+        return KEEP_PREVIEWS_S if job.priority in REPLACED else self.limits.keep_results_s
 
     @property
     def idle_s(self) -> float:

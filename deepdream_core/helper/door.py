@@ -119,7 +119,7 @@ def nonce_of(scope: Scope) -> str | None:
 
 
 def _no_strangers() -> None:
-    """Do nothing: without `TimedProtocol` nobody counts strangers."""
+    """Do nothing: without `TimedProtocol` no connection is counted as a stranger's."""
 
 
 async def _with_small_body(scope: Scope, receive: Receive) -> Receive:
@@ -143,7 +143,7 @@ async def _with_small_body(scope: Scope, receive: Receive) -> Receive:
         raise RefusalError(408, "timeout", "the body took too long", "send it again") from None
     handed_on = False
 
-    if body and scope["method"] == "POST":
+    if body and scope["method"] in ("POST", "PATCH"):
         _check_json(body)
 
     async def again() -> MutableMapping[str, Any]:
@@ -163,7 +163,7 @@ def _check_json(body: bytes) -> None:
         keys = dict(pairs)
         if len(keys) < len(pairs):
             name = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
-            raise ValueError(f"{name[:60]}: this key is there twice")
+            raise ValueError(f"{name[:60]}: this key is given twice")
         return keys
 
     def no_number(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -88,7 +89,7 @@ def is_locked(path: Path) -> bool:
 
 
 def check_silent(path: Path) -> None:
-    """Raise `HelperError` if a helper has the lock, though nobody answers."""
+    """Raise `HelperError` if a helper has the lock, though no helper answers."""
     if is_locked(path):
         raise silent(path)
 
@@ -122,10 +123,10 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     except OSError as error:
         raise HelperError(f"the system gives no socket: {error.strerror}", "check the network") from None
     try:
-        if os.name == "posix":
+        if sys.platform == "win32":  # else another user's program may share the port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        elif (exclusive := getattr(socket, "SO_EXCLUSIVEADDRUSE", None)) is not None:
-            bound.setsockopt(socket.SOL_SOCKET, exclusive, 1)  # else another user's program may share the port
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind((host, port))
@@ -145,10 +146,10 @@ def describe(port: int, log: Path) -> Endpoint:
     )  # fmt: skip
 
 
-def polls(seconds: float, pause_s: float = 0.05) -> Iterator[None]:
-    """Yield every `pause_s` until the time is over."""
+def polls(seconds: float) -> Iterator[None]:
+    """Yield every 50 ms until the time is over."""
     until = time.monotonic() + seconds
     yield
     while time.monotonic() < until:
-        time.sleep(pause_s)
+        time.sleep(0.05)
         yield

@@ -9,12 +9,12 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepdream_core.link import wire
+from deepdream_core.link.npy import ArrayHeader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepdream_core.helper.shared import SharedArray
-    from deepdream_core.link.npy import ArrayHeader
     from deepdream_core.settings import DreamSettings
 
 _EVENTS_KEPT = 1024
@@ -26,6 +26,11 @@ class Priority(IntEnum):
     INTERACTIVE = 0
     PREVIEW = 1
     BATCH = 2
+    BACKGROUND = 3
+
+
+REPLACED = (Priority.PREVIEW, Priority.BACKGROUND)
+"""A client's new job of one of these takes the place of its older one, whose picture nobody waits for."""
 
 
 class State(StrEnum):
@@ -42,7 +47,7 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will happen to the job any more."""
+        """Whether the job has ended."""
         return self in (State.DONE, State.FAILED, State.CANCELLED)
 
 
@@ -54,13 +59,22 @@ class Event(NamedTuple):
     data: dict[str, Any]
 
 
+LARGEST_GUIDE = ArrayHeader("float32", (1000, wire.GUIDE_PIXELS // 1000, 3))
+
+
+def guide_kinds(count: int) -> list[str]:
+    """Return the names of a job's guides among its arrays."""
+    return [f"guide {number}" for number in range(count)]
+
+
 @dataclass(eq=False)
 class Job:
     """A picture to dream. Times are seconds of the helper's clock.
 
-    `announced` are the pixels, mask and start that the client will send, `arrived` those that it has sent. `device` is the
+    `announced` are the pixels, mask, start and guides that the client will send, of a guide the largest array until it has
+    arrived; `arrived` those that it has sent. `device` is the
     device that has the job, and `begun` says whether its worker has begun; `lost_workers` counts workers that died before
-    they had. `details` are what the last event said of the device, or of the job's end. `about` names the preset or layers.
+    they had. `details`: the last event's data on the device, or on the job's end. `about` names the preset or layers.
     """
 
     id: str
@@ -115,7 +129,7 @@ class Job:
             wake()
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` at every event from now on; return a function that stops that."""
+        """Call `wake` at every event from now on; return a function that ends this."""
         self._listeners.add(wake)
         return lambda: self._listeners.discard(wake)
 
@@ -124,12 +138,12 @@ class Job:
         self.holders += 1
 
     def release(self, now: float) -> None:
-        """Count a connection less that held the job."""
+        """Count a connection that no longer holds the job."""
         self.holders -= 1
         self.free_since = now
 
     def abandoned(self, now: float) -> bool:
-        """Say whether the job has had no connection for too long."""
+        """Return whether the job has had no connection for too long."""
         limit = wire.REATTACH_WITHIN_S if self.attached else wire.ATTACH_WITHIN_S
         return self.holders == 0 and not self.state.ended and now - self.free_since > limit
 

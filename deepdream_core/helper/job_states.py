@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Effect = Callable[["JobStates", Job, str, dict[str, Any]], None]
 
 CANCEL_WITHIN_S = 10.0
-"""A worker that has not dropped a job by then is ended and replaced."""
+"""Seconds in which a worker must drop a cancelled job before it is ended and replaced."""
 
 log = logging.getLogger("deepdream.helper")
 
@@ -76,10 +76,8 @@ class JobStates:
         job.publish(event, **data)
 
     def _finish(self, job: Job, _event: str, data: dict[str, Any]) -> None:
-        for kind in ("mask", "start"):
-            array = job.arrived.pop(kind, None)
-            if array is not None:
-                array.close()
+        for kind in job.arrived.keys() - {"pixels"}:
+            job.arrived.pop(kind).close()
         self._end(job, "done")
         seconds = time.monotonic() - (job.started_at or job.created_at)
         self._seconds.append(seconds)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deepdream_core.helper.shared import SharedArray
 
 DEATHS = 2
-"""How many workers may die of a job before it is refused."""
+"""How many workers a job may crash before it is refused."""
 
 
 class PoisonousJobs:
@@ -41,7 +41,7 @@ class PoisonousJobs:
         task.add_done_callback(self._remembering.discard)
 
     async def includes(self, job: Job) -> bool:
-        """Say whether `DEATHS` workers have died of this very job."""
+        """Return whether this job has crashed `DEATHS` workers."""
         await asyncio.gather(*self._remembering)
         return bool(self._deaths) and self._deaths[await asyncio.to_thread(fingerprint, job, job.arrived)] >= DEATHS
 

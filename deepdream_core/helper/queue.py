@@ -6,7 +6,7 @@ from collections import deque
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from deepdream_core.helper.job import Priority, State
+from deepdream_core.helper.job import REPLACED, Priority, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Queue:
     """All jobs that the helper knows, by id; `job_states` changes their states.
 
-    Interactive jobs come before previews and previews before batch jobs. Among equals, a paused job comes first;
-    then clients take turns, and each client's own jobs keep their order.
+    Interactive jobs come before previews, previews before batch jobs, and these before background jobs. Among equals, a
+    paused job comes first; then clients take turns, and each client's own jobs keep their order.
     """
 
     def __init__(self) -> None:
@@ -53,6 +53,11 @@ class Queue:
         """Let a client without jobs join the round at its end; otherwise new clients would starve those that wait."""
         if all(other is job or other.client != job.client or other.state.ended for other in self.jobs.values()):
             self._last_turn[job.client] = self._turns
+
+    def move(self, job: Job, priority: Priority) -> None:
+        """Let a job wait, or go on, among those of another priority."""
+        job.priority = priority
+        self._places_of = (-1, -1, -1)
 
     def begin(self, job: Job, device: str) -> None:
         """Record that a device begins the job, or resumes it."""
@@ -110,11 +115,11 @@ class Queue:
                     heappush(next_in_line, (last, own[client][0].arrival, client))
 
     def replaced_by(self, job: Job) -> list[Job]:
-        """Return the same client's older previews if `job` is a preview: nobody looks at them any more."""
-        if job.priority is not Priority.PREVIEW:
+        """Return the same client's older previews if `job` is a preview, so too in the background: nobody needs them."""
+        if job.priority not in REPLACED:
             return []
         return [
             other
             for other in self.unfinished()
-            if other is not job and other.client == job.client and other.priority is Priority.PREVIEW
+            if other is not job and other.client == job.client and other.priority is job.priority
         ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deepdream_core.settings import Config
 
 Dtype = Literal["uint8", "uint16", "float16", "float32"]
+PriorityName = Literal["interactive", "preview", "batch", "background"]
 State = Literal["created", "queued", "running", "paused", "stopping", "done", "failed", "cancelled"]
 
 
@@ -36,7 +37,7 @@ class JobRequest(BaseModel):
     label: Annotated[str, AfterValidator(_printable)] = Field(
         "", max_length=200, description="the picture's name for people"
     )
-    priority: Literal["interactive", "preview", "batch"] = "batch"
+    priority: PriorityName = "batch"
     preset: str | None = Field(None, max_length=200, description="a preset's name; none: the defaults")
     settings: dict[Annotated[str, Field(max_length=100)], Any] = Field(
         {}, description="settings over the preset's, as in config.yaml",
@@ -53,7 +54,7 @@ class JobRequest(BaseModel):
     previews: bool = Field(False, description="whether to send an event for each finished octave")
 
     def dream(self, config: Config) -> tuple[DreamSettings, str]:
-        """Return the complete settings, and the preset or layers as a word about them; raises `RefusalError`.
+        """Return the complete settings, and the preset or what is dreamed of as a word about them; raises `RefusalError`.
 
         A client of an earlier version names all settings of that version, and gets the same picture as from it.
         """
@@ -62,7 +63,8 @@ class JobRequest(BaseModel):
             settings = config.dream_settings(self.preset, given, "settings.{}".format)
         except DeepDreamError as error:
             raise RefusalError(422, "invalid", error.what, error.next_step) from None
-        return settings, self.preset or "+".join(settings.layers)
+        what = [*settings.layers, *("guide" for _ in settings.guides), *settings.channels, *settings.caricature]
+        return settings, self.preset or "+".join(what[:4]) + "…" * (len(what) > 4)
 
     def announced(self, max_megapixels: float) -> dict[str, ArrayHeader]:
         """Return the arrays that will be sent, by name; raises `RefusalError` for a wrong or too large shape."""
@@ -83,6 +85,17 @@ class JobRequest(BaseModel):
         if self.start:
             arrays["start"] = ArrayHeader("float32", (height, width, 3))
         return arrays
+
+
+class JobChange(BaseModel):
+    """What changes about a job."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    priority: PriorityName | None = Field(None, description="another priority; none: as it is")
+    label: Annotated[str, AfterValidator(_printable)] | None = Field(
+        None, max_length=200, description="another name for people; none: as it is"
+    )
 
 
 class Problem(BaseModel):
@@ -129,7 +142,7 @@ class JobStatus(JobCreated):
 
     client: str
     label: str
-    priority: Literal["interactive", "preview", "batch"]
+    priority: PriorityName
     about: str
     shape: list[int]
     dtype: Dtype
@@ -167,6 +180,26 @@ class Status(BaseModel):
     memory_bytes: int
     workers: list[WorkerStatus]
     jobs: list[JobStatus]
+
+
+class PresetAbout(BaseModel):
+    """A preset with all its settings. `pictured`: its thumbnail is the one that DeepDream comes with."""
+
+    description: str
+    family: str | None
+    settings: dict[str, Any]
+    pictured: bool
+
+
+class Presets(BaseModel):
+    """All presets by name, and the settings of a dream without one.
+
+    `problem`: why config.yaml cannot be used; the presets are then those that were read before. Else null.
+    """
+
+    presets: dict[str, PresetAbout]
+    defaults: dict[str, Any]
+    problem: str | None
 
 
 class WarmRequest(BaseModel):

@@ -20,7 +20,7 @@ from deepdream_core.helper.server import Server
 from deepdream_core.helper.shared import remove_left_behind
 from deepdream_core.link import client, private_files, user_folders, wire
 from deepdream_core.link.endpoint import Endpoint, remove_endpoint, write_endpoint
-from deepdream_core.machine.notify import notify, watchdog_s
+from deepdream_core.machine.notify import Watchdog, notify
 
 if TYPE_CHECKING:
     import socket
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 ANSWER_WITHIN_S = 10.0
 LOCK_WITHIN_S = 2.0
-"""A helper that is ending has gone by then; to one that stays, calls are passed on."""
+"""Seconds to wait for a helper that is ending; if it is still there, calls are passed on to it."""
 SERVICE_IDLE_S = 7.0
-"""A service lives at least so long: its unit takes more than ten starts in a minute for a fault."""
+"""Seconds that a service runs at least: its unit treats more than ten starts in a minute as a fault."""
 
 log = logging.getLogger("deepdream.helper")
 
@@ -70,14 +70,14 @@ def serve(load: Callable[[], Config], *, on_demand: bool, say: Callable[[str], N
         remove_left_behind()
         sockets = bind(config.helper.port)
         endpoint = describe(sockets[0].getsockname()[1], logfile)
-        asyncio.run(_serve(config, sockets, endpoint, lock, on_demand=on_demand))
+        asyncio.run(_serve(config, load, sockets, endpoint, lock, on_demand=on_demand))
 
 
 def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket]) -> None:
     """Be the helper that a service manager started because a client connected to these sockets.
 
     The client gets an answer in any case: from us, from the helper that has the lock already, or the reason why there is
-    no helper. A problem is raised only when nobody calls any more.
+    no helper. A problem is raised only when calls have stopped.
     """
     from deepdream_core.helper import activation, stand_in
 
@@ -99,7 +99,7 @@ def _serve_for_manager(load: Callable[[], Config], sockets: list[socket.socket])
         _allow_many_files()
         remove_left_behind()
         copies = [inherited.dup() for inherited in sockets]
-        asyncio.run(_serve(config, copies, endpoint, lock, on_demand=True, inherited=sockets))
+        asyncio.run(_serve(config, load, copies, endpoint, lock, on_demand=True, inherited=sockets))
     except DeepDreamError as error:
         if lock is not None:
             lock.held.release(force=True)
@@ -183,6 +183,7 @@ def _start_log(*, on_demand: bool) -> Path:
 
 async def _serve(
     config: Config,
+    reload: Callable[[], Config],
     sockets: list[socket.socket],
     endpoint: Endpoint,
     lock: Lock,
@@ -190,27 +191,27 @@ async def _serve(
     on_demand: bool,
     inherited: Sequence[socket.socket] = (),
 ) -> None:
-    """Serve on `sockets` and close them at the end; `inherited` are those that a service manager holds open too."""
+    """Serve on `sockets` and close them at the end; `inherited` are those that a service manager holds open too.
+
+    `reload` reads the configuration that is in force now, for its presets.
+    """
     dispatcher = Dispatcher(config, on_demand=on_demand)
     server: Server
 
     def load() -> Any:
         from deepdream_core.helper.app import build
 
-        return build(dispatcher, door.hello, server.stop)
+        return build(dispatcher, door.hello, server.stop, reload)
 
     door = Door(endpoint.token, endpoint.port, load)
     server = Server(door, dispatcher.stop)
     door.open()
     if inherited:  # a client that has connected already reads the file once it is answered
         _publish(lock, endpoint)
-    ticking = asyncio.ensure_future(_tick(dispatcher, server, door, sockets, inherited, endpoint, lock))
-    ticking.add_done_callback(lambda _: server.stop())
+    ticking = _tick(dispatcher, server, door, sockets, inherited, endpoint, lock)
     try:
-        await server.serve(sockets)
+        outcome = await server.serve_while(ticking, sockets)
     finally:
-        ticking.cancel()
-        (outcome,) = await asyncio.gather(ticking, return_exceptions=True)
         remove_endpoint(lock.endpoint, endpoint)
         dispatcher.close()
         log.info("helper stopped")
@@ -248,9 +249,7 @@ async def _tick(
         _publish(lock, endpoint)
     log.info("helper %s listens on http://%s:%d, process %d", __version__, endpoint.host, endpoint.port, endpoint.pid)
     notify(f"READY=1\nSTATUS=listening on port {endpoint.port}")
-    period = watchdog_s()
-    loop = asyncio.get_running_loop()
-    next_sign = loop.time()
+    watchdog = Watchdog()
     while True:
         dispatcher.tick()
         if (failure := door.failure()) is not None:
@@ -258,9 +257,8 @@ async def _tick(
         if lock.lost(endpoint):
             log.error("%s was removed or belongs to another helper: this one ends", lock.endpoint.parent)
             return
-        if period is not None and loop.time() >= next_sign:
+        if watchdog.is_due():
             notify("WATCHDOG=1")
-            next_sign = loop.time() + period / 3
         if dispatcher.on_demand and await _may_end(dispatcher, server, inherited):
             log.info("idle for %.0f s: the helper ends itself", dispatcher.idle_s)
             return
@@ -268,7 +266,7 @@ async def _tick(
 
 
 async def _may_end(dispatcher: Dispatcher, server: Server, inherited: Sequence[socket.socket]) -> bool:
-    """Return whether the helper has been idle long enough; with a service manager, it then accepts nobody any more."""
+    """Return whether the helper has been idle long enough; with a service manager, it then accepts no more connections."""
     limit_s = dispatcher.limits.idle_exit_s
     if not inherited:
         return dispatcher.idle_s > limit_s

@@ -1,10 +1,11 @@
-"""uvicorn's server as the helper needs it: it ends in order, and loses no client that connects meanwhile."""
+"""uvicorn's server as the helper needs it: it shuts down in order, and loses no client that connects during that."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -42,8 +43,19 @@ class Server(uvicorn.Server):
         self.signalled = False
 
     def stop(self) -> None:
-        """End the main loop soon."""
+        """Let the main loop end."""
         self.should_exit = True
+
+    async def serve_while(self, ticking: Awaitable[None], sockets: Sequence[socket.socket]) -> BaseException | None:
+        """Serve until `ticking` or the server ends; return what `ticking` raised."""
+        task = asyncio.ensure_future(ticking)
+        task.add_done_callback(lambda _: self.stop())
+        try:
+            await self.serve(list(sockets))
+        finally:
+            task.cancel()
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+        return outcome
 
     def _on_signal(self) -> None:
         self.signalled = True
@@ -86,7 +98,9 @@ class Server(uvicorn.Server):
 
         Signals that nohup or a script's & made us ignore stay ignored; SIGTERM always counts.
         """
-        numbers = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+        numbers = [signal.SIGINT]
+        if sys.platform != "win32":
+            numbers.append(signal.SIGHUP)
         wanted = [signal.SIGTERM, *(number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN)]
         before = {number: signal.signal(number, lambda *_: self._on_signal()) for number in wanted}
         try:

@@ -19,7 +19,7 @@ from deepdream_core.helper.server import Server
 from deepdream_core.helper.upstream import Upstream
 from deepdream_core.link import wire
 from deepdream_core.link.endpoint import Endpoint, read_endpoint, same_secret
-from deepdream_core.machine.notify import notify, watchdog_s
+from deepdream_core.machine.notify import Watchdog, notify
 
 if TYPE_CHECKING:
     import socket
@@ -97,7 +97,7 @@ class Refusal:
         self.status = f"cannot work: {error}"
 
     def over(self) -> bool:
-        """Return whether the problem is solved, or it is time to start again and see."""
+        """Return whether the problem is solved, or it is time to try again."""
         now = time.monotonic()
         if now >= self._look_at and not self.is_solved:
             self._look_at = now + LOOK_AGAIN_S
@@ -158,34 +158,23 @@ async def _serve(door: Door, application: Relay | Refusal, sockets: Sequence[soc
     server = Server(door, farewell)
     door.open()
     copies = [inherited.dup() for inherited in sockets]
-    ticking = asyncio.ensure_future(_tick(server, application, sockets, copies))
-    ticking.add_done_callback(lambda _: server.stop())
-    try:
-        await server.serve(copies)
-    finally:
-        ticking.cancel()
-        (outcome,) = await asyncio.gather(ticking, return_exceptions=True)
+    outcome = await server.serve_while(_tick(server, application, sockets, copies), copies)
     if isinstance(outcome, Exception):
         raise outcome
     return server.signalled
 
 
 async def _tick(
-    server: Server,
-    application: Relay | Refusal,
-    sockets: Sequence[socket.socket],
-    copies: Sequence[socket.socket],
+    server: Server, application: Relay | Refusal, sockets: Sequence[socket.socket], copies: Sequence[socket.socket]
 ) -> None:
     """Report to the service manager that we are ready; return when the application is over and all calls are answered."""
     await server.listening(copies)
     log.warning("%s", application.status)
     notify(f"READY=1\nSTATUS={application.status}")
-    period = watchdog_s()
-    next_sign = 0.0
+    watchdog = Watchdog()
     while not (application.over() and await server.rest(sockets)):
-        if period is not None and time.monotonic() >= next_sign:
+        if watchdog.is_due():
             notify("WATCHDOG=1")
-            next_sign = time.monotonic() + period / 3
         await asyncio.sleep(LOOK_EVERY_S)
 
 

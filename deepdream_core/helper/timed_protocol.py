@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,7 +16,8 @@ HEADERS_WITHIN_S = 10.0
 LARGEST_HEADERS = 32 * 1024
 WRITE_WITHIN_S = 9.5  # a little less than streams.PIECE_WITHIN_S: a closed connection is no error
 STRANGERS = 256
-"""Connections without a token that may be open at once; other users of this machine can make as many as they like."""
+"""Connections without a token that may be open at once, and as many again that have asked something already, as a client
+does before it sends its token; other users of this machine can make as many as they like."""
 KNOWN = "deepdream.known"
 """The key in a request's scope of the function that takes the connection off the strangers."""
 
@@ -28,7 +28,8 @@ class TimedProtocol(HttpToolsProtocol):
     Without them a few hundred silent connections would lock everybody out.
     """
 
-    _strangers: ClassVar[dict[TimedProtocol, None]] = {}
+    _silent: ClassVar[dict[TimedProtocol, None]] = {}
+    _asked: ClassVar[dict[TimedProtocol, None]] = {}
     _timer: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
     _header_bytes = 0
@@ -36,22 +37,28 @@ class TimedProtocol(HttpToolsProtocol):
     _in_request = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock for the headers; too many strangers make the oldest of them leave."""
+        """Start the clock for the headers; with too many silent strangers, the oldest is disconnected."""
         super().connection_made(transport)
         self._wait_for_headers()
-        strangers = self._strangers
+        self._join(self._silent)
+
+    def _join(self, strangers: dict[TimedProtocol, None]) -> None:
         strangers[self] = None
         if len(strangers) > STRANGERS:
             next(iter(strangers)).turn_away()
 
     def turn_away(self) -> None:
         """Close the connection at once."""
-        self._strangers.pop(self, None)
+        self._is_known()
         self.transport.abort()
+
+    def _is_known(self) -> None:
+        self._silent.pop(self, None)
+        self._asked.pop(self, None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
-        self._strangers.pop(self, None)
+        self._is_known()
         self._stop_timer()
         self._stop_stalled()
         super().connection_lost(exc)
@@ -77,7 +84,7 @@ class TimedProtocol(HttpToolsProtocol):
         """Count from zero; let the door report that the caller has sent the token."""
         super().on_message_begin()
         self._parsed_bytes = 0
-        self.scope[KNOWN] = partial(self._strangers.pop, self, None)  # type: ignore[literal-required]
+        self.scope[KNOWN] = self._is_known  # type: ignore[literal-required]
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
@@ -118,9 +125,12 @@ class TimedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Prepare for the next request."""
+        """Prepare for the next request; a stranger's first one counts."""
         super().on_message_complete()
         self._in_request = False
+        if self in self._silent:
+            del self._silent[self]
+            self._join(self._asked)
 
     def _wait_for_headers(self) -> None:
         self._timer = self.loop.call_later(HEADERS_WITHIN_S, self._too_slow)

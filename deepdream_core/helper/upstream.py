@@ -44,7 +44,7 @@ class Upstream:
                 return upstream
         except (OSError, ValueError, h11.RemoteProtocolError):  # TimeoutError is an OSError
             what = f"another helper, process {helper.pid}, has just ended or does not answer"
-            step = f"try again; if the message stays the same: kill -9 {helper.pid}"
+            step = f"try again; if this message appears again: kill -9 {helper.pid}"
             raise RefusalError(503, "unavailable", what, step) from None
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class Upstream:
                     await send({"type": "http.response.body", "body": bytes(event.data), "more_body": True})
         except (OSError, h11.RemoteProtocolError):
             if started:
-                raise  # the broken connection tells the caller
-            what = f"the helper, process {self._helper.pid}, ended meanwhile"
+                raise  # the broken connection informs the caller
+            what = f"the helper, process {self._helper.pid}, ended before it answered"
             raise RefusalError(503, "unavailable", what, "try again") from None
         await send({"type": "http.response.body", "body": b"", "more_body": False})

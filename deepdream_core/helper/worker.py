@@ -1,6 +1,6 @@
 """The worker process: it owns one device, keeps the jobs that have begun on it, and advances one of them.
 
-The worker decides nothing. The helper's messages say which job to open, advance or drop; the worker reads them between two
+The helper decides, not the worker: its messages say which job to open, advance or drop. The worker reads them between two
 steps. The engine is a generator, so a job that is not advanced keeps its place.
 """
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from deepdream_core.engine.engine import Engine
     from deepdream_core.engine.progress import Progress
     from deepdream_core.helper.worker_job import WorkerJob
-    from deepdream_core.settings import EngineSettings
+    from deepdream_core.machine_settings import EngineSettings
 
 DEVICE_LOST = 70
 """Exit code of a worker whose device no longer answers; only a new process helps."""
@@ -75,7 +75,7 @@ def _listen(connection: Connection, inbox: queue.SimpleQueue[Any]) -> None:
         except (EOFError, OSError):
             os._exit(0)
         if message is None:
-            os._exit(0)  # at once: nothing here needs cleaning up, and the helper wants the memory back
+            os._exit(0)  # at once: nothing here needs cleaning up, and the memory must be free
         inbox.put(message)
 
 
@@ -120,7 +120,7 @@ class _Worker:
             case Snapshot():
                 begun = self._begun.get(message.job)
                 with self._reporting_failures(message.job, "snapshot", written=False):
-                    written = begun is not None and begun.write_so_far(message.into)
+                    written = begun is not None and begun.write_so_far(message.into, message.view)
                     self._report(message.job, "snapshot", written=written)
             case Load():
                 with self._reporting_failures(None, "failed"):
@@ -133,7 +133,7 @@ class _Worker:
             job = self._begun.get(name) or self._begin(name)
             started = time.perf_counter()
             try:
-                progress = next(job.steps)
+                progress = job.advance()
             except StopIteration as stop:
                 job.engine_s += time.perf_counter() - started
                 self._finish(job, stop.value)
@@ -164,10 +164,14 @@ class _Worker:
 
     def _finish(self, job: WorkerJob, planes: NDArray[np.float32]) -> None:
         assert job.frame is not None
+        assert job.settings is not None
         job.frame.take_floats(planes)
         about = self._about(self._loaded_engine())
         self._drop(job.id)
-        self._report(job.id, "done", engine_s=round(job.engine_s, 4), tile_px=job.tile_px, **about)
+        self._report(
+            job.id, "done", engine_s=round(job.engine_s, 4), tile_px=job.tile_px,
+            settings=job.settings.model_dump(), **about,
+        )  # fmt: skip
 
     def _drop(self, job: str) -> None:
         self._opened.pop(job, None)
@@ -186,17 +190,17 @@ class _Worker:
         except DeepDreamError as error:
             code, lost = CODES.get(type(error), "internal"), False
             what, step, exit_code = error.what, error.next_step, error.exit_code
-        except FileNotFoundError:  # the helper has removed the job's memory: nobody wants the job any more
+        except FileNotFoundError:  # the helper has removed the job's memory because nobody needs it
             code, what, step, exit_code, lost = "internal", "the job was removed", "send it again", 1, False
         except Exception as error:
             traceback.print_exc()
             lost = is_device_fault(error)
             memory = isinstance(error, MemoryError)
             code = "device" if lost else "out_of_memory" if memory else "internal"
-            fault = f"the program has a fault ({type(error).__name__})"
+            fault = f"DeepDream has a bug ({type(error).__name__})"
             what = "the device was lost" if lost else "out of memory" if memory else fault
             step = "send it again; a new worker is started" if lost else "use a smaller picture" if memory else (
-                "look into the helper's log and report it"
+                "see the helper's log, and report it"
             )  # fmt: skip
             exit_code = DeviceError.exit_code if lost or memory else 1
         what, step = (self._without_folders(text) for text in (what, step))
@@ -208,7 +212,7 @@ class _Worker:
             os._exit(DEVICE_LOST)
 
     def _without_folders(self, text: str) -> str:
-        """Return a text in which file names replace paths: folders do not concern clients."""
+        """Return a text in which file names replace paths: clients need not know folders."""
         text = text.replace(self._settings.weights, PurePath(self._settings.weights).name)
         return re.sub(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\":]+)+[\\/]", "", text)
 

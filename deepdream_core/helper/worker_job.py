@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdream_core.errors import PictureError
+from deepdream_core.helper.job import guide_kinds
 from deepdream_core.helper.shared import attach
-from deepdream_core.photo.frame import Frame
+from deepdream_core.helper.views import seen, window
+from deepdream_core.photo.frame import WHITE, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from deepdream_core.engine.progress import Progress
     from deepdream_core.helper.shared import Memory
     from deepdream_core.helper.worker_messages import Open, Shared
-
-_WHITE = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0}
+    from deepdream_core.link.view import View
+    from deepdream_core.settings import DreamSettings
 
 
 class WorkerJob:
@@ -38,7 +40,7 @@ class WorkerJob:
         for kind, shared in message.arrays.items():
             self._memory.append(attach(shared.name))
             array = np.ndarray(shared.header.shape, shared.header.dtype, self._memory[-1].buf)
-            frames[kind] = Frame(array, _WHITE[shared.header.dtype])
+            frames[kind] = Frame(array, WHITE[shared.header.dtype])
         self.frame: Frame | None = frames["pixels"]
         mask = frames["mask"].visible_brightness() if "mask" in frames else None
         if mask is not None:
@@ -48,19 +50,38 @@ class WorkerJob:
         start = None if "start" not in frames else frames["start"].samples.transpose(2, 0, 1).copy()
         if start is not None and not np.isfinite(start).all():
             raise PictureError("the start holds NaN or infinite values", "send one without them")
+        guides = [frames[kind].floats() for kind in guide_kinds(len(message.settings.guides))]
+        for number, guide in enumerate(guides):
+            if not np.isfinite(guide).all():
+                raise PictureError(f"guide {number} holds NaN or infinite values", "send one without them")
+            guide.clip(0, 1, out=guide)
+        self.settings: DreamSettings | None = None
+        self._engine = engine
         self.steps: Generator[Progress, None, NDArray[np.float32]] = engine.dream(
-            self.frame.floats(), message.settings, mask, start
+            self.frame.floats(), message.settings, mask, start, guides
         )
 
-    def write_so_far(self, into: Shared) -> bool:
-        """Write the picture so far into an array; return whether there is a picture yet."""
+    def advance(self) -> Progress:
+        """Take a step, as `next` does; from the first one on, `settings` are those used, with channels picked."""
+        try:
+            return next(self.steps)
+        finally:
+            self.settings = self.settings or self._engine.dreamed_with
+
+    def write_so_far(self, into: Shared, view: View | None) -> bool:
+        """Write the picture so far, or a view of it, into an array; return whether there is a picture yet."""
         if self.progress is None or self.frame is None:
             return False
-        planes = self.progress.picture()[0].cpu().numpy()
+        where = (slice(None), slice(None)) if view is None else window(view)
+        planes = self.progress.picture()[0][(slice(None), *where)].cpu().numpy()
         memory = attach(into.name)
         array = np.ndarray(into.header.shape, into.header.dtype, memory.buf)
-        np.copyto(array, self.frame.samples)
-        Frame(array, self.frame.white).take_floats(planes)
+        if view is None:
+            np.copyto(array, self.frame.samples)
+            Frame(array, self.frame.white).take_floats(planes)
+        else:
+            part = Frame(self.frame.samples[where], self.frame.white).with_floats(planes)
+            np.copyto(array, seen(part.samples, view))
         del array
         memory.close()
         return True

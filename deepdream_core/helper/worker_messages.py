@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from deepdream_core.link.npy import ArrayHeader
+    from deepdream_core.link.view import View
     from deepdream_core.settings import DreamSettings
 
 
@@ -43,10 +44,11 @@ class Drop:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """To the worker: write the picture so far into an array. The worker answers with the event `snapshot`."""
+    """To the worker: write the picture so far, or a view of it, into an array. It answers with the event `snapshot`."""
 
     job: str
     into: Shared
+    view: View | None = None
 
 
 @dataclass(frozen=True)

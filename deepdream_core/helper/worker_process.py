@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepdream_core.helper.worker_messages import WorkerEvent
-    from deepdream_core.settings import EngineSettings
+    from deepdream_core.machine_settings import EngineSettings
 
 UNREAD = 256
-"""A worker that leaves so many messages unread is ended."""
+"""A worker with this many unread messages is ended."""
 
 
 class WorkerProcess:
-    """One life of a worker process.
+    """One run of a worker process.
 
     The event loop's thread calls `on_event` with each event of the worker, and `on_death` with the reason when the process
     has ended.
@@ -66,7 +66,7 @@ class WorkerProcess:
     def send(self, message: object) -> None:
         """Send a message without waiting for the worker to read it; a dead worker's messages are lost."""
         if self._outbox.qsize() > UNREAD:
-            self.kill("it did not listen")
+            self.kill("it did not read its messages")
         self._outbox.put(message)
 
     def end(self) -> None:

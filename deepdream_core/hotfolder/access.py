@@ -15,7 +15,7 @@ _ACL = "system.posix_acl_access"
 
 
 def share(path: Path, like: Path) -> None:
-    """Give the group of `like` the same access to `path`, and other groups no more than everybody has.
+    """Give the group of `like` the same access to `path`, and other groups at most everybody's access.
 
     Files do not become executable. If an access list decides, or the file system has no permissions, nothing changes;
     raises nothing.

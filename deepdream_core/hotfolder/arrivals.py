@@ -30,7 +30,6 @@ class Arrival:
 
     found: Found
     batch: int
-    seen_at: float
     changed_at: float
     state: ArrivalState = "resting"
     not_before: float = 0.0
@@ -89,7 +88,7 @@ class Arrivals:
             if known.state != "taken":  # the attempt that has it looks again at its end
                 known.state, known.not_before, known.tries, known.why = "resting", 0.0, 0, ""
             return known
-        arrival = Arrival(found, self._batch_of(found.path, now), now, now, scan=self._scan)
+        arrival = Arrival(found, self._batch_of(found.path, now), now, scan=self._scan)
         self._files[found.path] = arrival
         return arrival
 
@@ -145,6 +144,12 @@ class Arrivals:
     def reopen(self, arrival: Arrival) -> None:
         """Record that the file is to be tried after all."""
         arrival.state, arrival.why, arrival.tries = "resting", "", 0
+
+    def reopen_all(self, why: str) -> None:
+        """Record that the files that wait for this reason are to be tried."""
+        for arrival in self._files.values():
+            if arrival.state == "waiting" and arrival.why == why:
+                self.reopen(arrival)
 
     def forget(self, arrival: Arrival) -> None:
         """Forget a file that was moved away."""

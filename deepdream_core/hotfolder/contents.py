@@ -1,4 +1,4 @@
-"""What is in a drop folder: found by events and scans, or left alone, as long as the folder itself can be used."""
+"""The files in a drop folder, found by events and scans, as long as the folder itself can be used."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class Contents:
             self._go_offline(gone)
             return
         if self.offline:
-            self._say(f"{self.layout.root}: is there again")
+            self._say(f"{self.layout.root}: is available again")
             self.offline = ""
             self.scan_soon()
             if self.watcher is not None:
-                self.watcher.restart("the folder is there again")
+                self.watcher.restart("the folder is available again")
         self._tick_watcher(now)
         for line in self.alone.news(self.layout.root):
             self._say(line)
@@ -97,11 +97,13 @@ class Contents:
 
     def _go_offline(self, why: str) -> None:
         if why != self.offline:
-            self._say(f"{self.layout.root}: {why}; nothing is lost, DeepDream continues when the folder is there again")
+            self._say(
+                f"{self.layout.root}: {why}; nothing is lost, and DeepDream continues when the folder is available again"
+            )
         self.offline = why
 
     def scan_soon(self) -> None:
-        """Scan the whole folder at the next look."""
+        """Scan the complete folder at the next look."""
         self._scan_at = float("-inf")
 
     def _scan(self, now: float) -> None:
@@ -160,7 +162,7 @@ class Contents:
 
     def finish(self, arrival: Arrival, entry: Entry) -> None:
         """Leave a settled original alone; if it had to stay, `alone` reports that."""
-        self.arrivals.finish(arrival, entry.why or f"is dreamed already: {entry.result}")
+        self.arrivals.finish(arrival, entry.why or f"has already been dreamed: {entry.result}")
         if entry.why and entry.state != "known":
             self.alone.add(arrival.path, entry.why)
 

@@ -1,7 +1,7 @@
 """The hot folder's daemon: looks for files, chooses which comes next, and works on a few pictures at once.
 
 While the device dreams one picture, the next is decoded and sent and the last is encoded: each picture has a thread of its
-own, and the helper's queue orders them. These threads know nothing of folders; the daemon's own thread decides everything.
+own, and the helper's queue orders them. These threads do not know folders; the daemon's own thread makes all decisions.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ import contextlib
 import os
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from deepdream_core.errors import DeepDreamError, SettingsError
 from deepdream_core.hotfolder import fault
+from deepdream_core.hotfolder.engines import Elsewhere, Engines, no_cluster
 from deepdream_core.hotfolder.folder import Folder
 from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.hotfolder.left_alone import own_uid
 from deepdream_core.hotfolder.notification import announce
 from deepdream_core.hotfolder.order import chosen
 from deepdream_core.hotfolder.picture import Attempt
-from deepdream_core.hotfolder.picture_threads import THREADS, PictureThreads
+from deepdream_core.hotfolder.picture_threads import PictureThreads
 from deepdream_core.hotfolder.spare_memory import SpareMemory
+from deepdream_core.work.guides import GuideFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,12 +32,13 @@ if TYPE_CHECKING:
 
     from deepdream_core.hotfolder.journal import Journal
     from deepdream_core.hotfolder.task import Outcome
-    from deepdream_core.settings import Config, FolderSettings
+    from deepdream_core.machine_settings import FolderSettings
+    from deepdream_core.settings import Config
     from deepdream_core.work.backend import Backend
 
 TICK_S = SHOW_EVERY_S = 0.5
 END_S = 20.0
-"""At its end the daemon waits so long for a picture that is being delivered, and `LET_GO_S` for others."""
+"""Seconds that the daemon waits at its end for a picture that is being delivered; `LET_GO_S` is for others."""
 LET_GO_S = 2.0
 
 
@@ -43,8 +47,9 @@ class Daemon:
 
     `load` reads the configuration and returns it with the folders to watch, which it has checked. It raises `SettingsError`
     for a broken one, and the daemon then keeps the last good one; the constructor raises what `load` raises. `engine` opens
-    the helper; it gets what it returned to the same thread before, or None. `say` gets one line about each picture, `show`
-    the whole status about twice a second, and `beat` is called in every turn of the loop, and for each file in a long turn.
+    the helper; it gets what it returned to the same thread before, or None. `elsewhere` opens a cluster. `say` gets one
+    line about each picture, `show` the status about twice a second, and `beat` is called in every turn of the loop, and for
+    each file in a long turn.
     `clock` and `wall_clock` count seconds, as `time.monotonic` and `time.time`; `tick_s` is the longest pause.
     """
 
@@ -56,6 +61,7 @@ class Daemon:
         say: Callable[[str], None],
         show: Callable[[dict[str, Any]], None],
         *,
+        elsewhere: Callable[[str], Elsewhere] | None = None,
         paused: Callable[[], bool] = lambda: False,
         beat: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -67,8 +73,11 @@ class Daemon:
         self._clock, self._wall_clock, self._tick_s = clock, wall_clock, tick_s
         # Signal handlers set these: an Event's lock would block the very thread that holds it.
         self._stopped = self._to_reload = self._was_nudged = False
-        self._threads = PictureThreads(engine, say)
+        self._threads = PictureThreads(say)
+        self._engines = Engines(engine, elsewhere or no_cluster, say)
+        self._places: dict[Path, str | None] = {}
         self._attempts: dict[Path, Attempt] = {}
+        self._guides = GuideFiles()
         self._leaving: dict[Path, Folder] = {}
         self._waits: dict[Path, str] = {}
         self._spare_memory, self._busy, self._last_error = SpareMemory(clock=clock), "", ""
@@ -103,7 +112,6 @@ class Daemon:
 
     def run(self) -> None:
         """Work until `stop`."""
-        self._threads.start()
         try:
             while not self._stopped:
                 with self._surviving():
@@ -168,11 +176,12 @@ class Daemon:
             self._last_error = repr(error)
 
     def _begin(self, now: float) -> None:
-        """Begin as many pictures as there are threads."""
-        while len(self._attempts) < THREADS:
+        """Begin as many pictures as this machine and the folders' clusters have room for."""
+        while True:
             task = None
             with self._surviving():
-                due = {arrival.path: (folder, arrival) for folder in self._folders for arrival in folder.ready(now)}
+                free = [folder for folder in self._folders if self._engines.free(folder.cluster)]
+                due = {arrival.path: (folder, arrival) for folder in free for arrival in folder.ready(now)}
                 if not due:
                     return
                 folder, arrival = due[chosen([arrival for _, arrival in due.values()], self._turn).path]
@@ -182,9 +191,17 @@ class Daemon:
             if task is None:
                 return
             self._turn += 1
-            attempt = Attempt(task, self._journal, self._threads.engine, self._stopping(folder), self._say)
+            place = self._places[arrival.path] = self._engines.place(folder.cluster)
+            attempt = Attempt(
+                task,
+                self._journal,
+                partial(self._engines.engine, place),
+                self._stopping(folder),
+                self._say,
+                self._guides,
+            )
             self._attempts[arrival.path] = attempt
-            self._threads.begin(attempt)
+            self._threads.begin(attempt, self._engines.room(place))
 
     def _stopping(self, folder: Folder) -> Callable[[], bool]:
         """Return a function that says whether pictures of this folder are to be given up."""
@@ -195,6 +212,8 @@ class Daemon:
             return
         path = outcome.task.found.path
         self._attempts.pop(path, None)
+        if path in self._places:
+            self._engines.leave(self._places.pop(path))
         now = self._clock()
         for folder in (*self._folders, *self._leaving.values()):
             with self._surviving():
@@ -203,7 +222,7 @@ class Daemon:
                 elif outcome.everywhere:
                     folder.rest(outcome.why)
         self._leaving = {root: folder for root, folder in self._leaving.items() if folder.working}
-        if outcome.ended not in ("world", "stopped", "changed", "alone") and self._is_news(outcome):
+        if outcome.ended not in ("world", "guide", "stopped", "changed", "alone") and self._is_news(outcome):
             self._say(_line(outcome))
 
     def _is_news(self, outcome: Outcome) -> bool:
@@ -216,7 +235,7 @@ class Daemon:
         return outcome.why != before
 
     def _announce(self, folder: Folder) -> None:
-        """Notify the person at the desktop when a whole drop is done."""
+        """Notify the person at the desktop when a drop is done."""
         text = folder.batch_summary()
         if text and folder.layout.settings.notify:
             title = f"DeepDream: {folder.root.name}"
@@ -263,13 +282,13 @@ class Daemon:
             folder.change(layout)
             kept.append(folder)
         for root, layout in wanted.items():
-            self._say(f"{root}: is watched now")
+            self._say(f"{root}: is now watched")
             folder = self._leaving.pop(root) if root in self._leaving else self._folder(layout)
             folder.change(layout)
             kept.append(folder)
         self._folders = kept
         self.nudge()
-        self._say("the configuration was read again")
+        self._say("reloaded the configuration")
         if self._config.engine != engine:
             self._say("`engine` has changed: a running helper uses it after a restart (deepdream helper --stop)")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deepdream_core.hotfolder.layout import Layout
 
 DEATHS = 5
-"""A file that has killed this program so often in a row, while it was read, is set aside."""
+"""A file that killed this program this many times in a row, while being read, is set aside."""
 
 
 def deliver(journal: Journal, layout: Layout, entry: Entry, files: Sequence[Staged], seconds: float) -> Entry:
@@ -88,7 +88,7 @@ def repair(journal: Journal, layout: Layout, say: Callable[[str], None]) -> None
 
 def _repair(journal: Journal, layout: Layout, entry: Entry, say: Callable[[str], None]) -> None:
     if entry.state == "delivered" or (entry.state == "written" and hidden_folder.is_complete(layout, entry)):
-        say(f"{entry.name}: continues where it was interrupted")
+        say(f"{entry.name}: DeepDream continues where it was interrupted")
         _finish(journal, layout, entry)
         return
     hidden_folder.clear(layout, entry)
@@ -108,10 +108,10 @@ def _finish(journal: Journal, layout: Layout, entry: Entry) -> Entry:
             entry = _name_files(journal, layout, entry)
         except OutputError as error:
             if error.errno in disk_errors.NAME:
-                return fail(journal, layout, entry, f"No name fits the result: {error.what}.")
+                return fail(journal, layout, entry, f"No name is allowed for the result: {error.what}.")
             if error.errno not in disk_errors.FORBIDDEN or not disk_errors.is_writable(layout.out):
                 raise
-            return fail(journal, layout, entry, f"The result cannot be put where it belongs: {error.what}.")
+            return fail(journal, layout, entry, f"The result cannot be moved to its folder: {error.what}.")
         entry = journal.note(entry, "delivered")
         with contextlib.suppress(OSError):
             hidden_folder.hidden_folder(layout, entry).rmdir()

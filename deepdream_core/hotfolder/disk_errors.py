@@ -1,10 +1,10 @@
-"""What the system's error numbers say: whether a name, a file, or the whole disk is the problem, and what to do then."""
+"""What the system's error numbers mean: whether a name, a file or the disk is the problem, and what to do then."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP})
 """The system does not allow this name, which concerns one picture and not the folder."""
 
-FORBIDDEN = frozenset({errno.EPERM, errno.EROFS} | (set() if os.name == "nt" else {errno.EACCES}))
+FORBIDDEN = frozenset({errno.EPERM, errno.EROFS} | (set() if sys.platform == "win32" else {errno.EACCES}))
 """A file may not be moved, or a folder may not be written to.
 
 Windows answers EACCES for a file that a program has open at the moment, which passes.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.photo import ENDINGS, FORMATS
+from deepdream_core.settings import EARLIER
 from deepdream_core.work.recipe import recipe_of
 
 if TYPE_CHECKING:
@@ -18,10 +19,21 @@ if TYPE_CHECKING:
     from deepdream_core.settings import DreamSettings
 
 
+_FIRST = {"pooling", "natural", "keep_colours", "soft_limit"}
+"""Settings in `EARLIER` that the first journals know."""
+
+
 def dream_key(settings: DreamSettings, weights_sha256: str, white: float | None) -> str:
-    """Return a hash of what decides how a picture is dreamed: settings, weights, and which brightness is white."""
+    """Return a hash of what decides how a picture is dreamed: settings, weights, and which brightness is white.
+
+    A guide counts by its content, wherever it is. A setting that the first journals do not know counts only where it is
+    used, so that no picture is dreamed again after an update.
+    """
+    guides = [{key: value for key, value in guide.items() if key != "file"} for guide in settings.guides]
+    unused = {key for key in EARLIER.keys() - _FIRST if getattr(settings, key) == EARLIER[key]}
+    known = settings.model_copy(update={"guides": guides}).model_dump_json(exclude=unused)
     suffix = "" if white is None else f" {white}"
-    return hashlib.sha256(f"{settings.model_dump_json()} {weights_sha256}{suffix}".encode()).hexdigest()
+    return hashlib.sha256(f"{known} {weights_sha256}{suffix}".encode()).hexdigest()
 
 
 def dreamed_before(journal: Journal, task: Task, entry: Entry, key: str, photo: Photo) -> Path | None:
@@ -44,11 +56,9 @@ def _dreamed_elsewhere(journal: Journal, task: Task, key: str, photo: Photo) -> 
         recipe = recipe_of(wanted, max_megapixels=task.max_megapixels)
     except DeepDreamError:
         return None
-    same = (
-        recipe.source.sha256 == photo.sha256
-        and dream_key(recipe.settings, recipe.weights.sha256, recipe.source.white) == key
-    )
-    return wanted if same and recipe.mask is None else None
+    same = recipe.source.sha256 == photo.sha256 and recipe.mask is None
+    same = same and dream_key(recipe.as_asked, recipe.weights.sha256, recipe.source.white) == key
+    return wanted if same else None
 
 
 def ending_of(photo: Photo) -> str:

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from deepdream_core.hotfolder.task import Ended, Task
 
 TRIES = 3
-"""A picture is tried so often if it may be the reason for a failure; then it is set aside."""
+"""Number of tries for a picture that may be the cause of a failure; then it is set aside."""
 _OPTION = re.compile(r"(^|\s)--?[a-z]")
 _PICTURES_FAULT = ("poisonous", "too_large", "invalid", "settings", "picture")
-"""Codes of the helper that concern one picture."""
+"""The helper's codes for problems of one picture."""
 _WORLD = (HelperError, DeviceError, WeightsError)
 
 
@@ -90,7 +90,7 @@ class Ending:
         """End the attempt by a fault of the program: try the picture again later, and in the end set it aside."""
         layout, path = self._task.layout, self._task.found.path
         why = fault.log(self._say, path, error)
-        report = f"{why}.\nReport it, with the picture if you can."
+        report = f"{why}.\nPlease report it, with the picture if you can."
         try:
             if self.delivering is not None:
                 entry = delivery.give_up(self._journal, layout, self.delivering, report)

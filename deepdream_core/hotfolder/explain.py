@@ -1,4 +1,4 @@
-"""`deepdream explain`: why a file in a drop folder is not done, or what became of it."""
+"""`deepdream explain`: why a file in a drop folder is not dreamed yet, or what happened to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OWN = {
 
 def watched(config: Config, more: Sequence[Path] = ()) -> list[Layout]:
     """Return the drop folders of the configuration, those that daemons watch, and `more`."""
-    from deepdream_core.settings import FolderSettings
+    from deepdream_core.machine_settings import FolderSettings
 
     folders = {root_of(settings): settings for settings in config.folders}
     for state in shared_state.states():
@@ -60,7 +60,7 @@ def place_of(path: Path, folders: Sequence[Layout]) -> tuple[Path, Layout]:
 
 
 def explained(path: Path, folders: Sequence[Layout], journal: Journal) -> str:
-    """Return in a sentence why a file is not done, or what became of it; raises `SettingsError`, `OutputError`."""
+    """Return in a sentence why a file is not dreamed yet, or what happened to it; raises `SettingsError`, `OutputError`."""
     path, layout = place_of(path, folders)
     try:
         return _explained(path, layout, journal)
@@ -94,12 +94,12 @@ def _explained(path: Path, layout: Layout, journal: Journal) -> str:  # noqa: PL
     if has_writer(path):
         return "a program is still writing it"
     if not any(str(layout.root) == it["folder"] for state in shared_state.states() for it in state["folders"]):
-        return "waits, but no daemon watches this folder: run `deepdream watch`"
+        return "waits because no daemon watches this folder: run `deepdream watch`"
     return "is waiting for its turn"
 
 
 def _of_no_file(path: Path, layout: Layout, journal: Journal) -> str:
-    """Return what a path that is no regular file is, or what became of the file that had this name."""
+    """Describe a path that is not a regular file, or say what happened to the file that had this name."""
     for part in list(path.parents)[: len(path.relative_to(layout.root).parts) - 1]:
         if part.is_symlink():
             return f"is behind the symbolic link {part}; DeepDream does not follow links"
@@ -114,7 +114,7 @@ def _of_no_file(path: Path, layout: Layout, journal: Journal) -> str:
     note = layout.why_for(path)
     if (entry is None or entry.state in UNFINISHED) and note.is_file():  # the journal may have caused the failure
         return note.read_text("utf-8", "replace").strip()
-    return "does not exist, and DeepDream knows nothing of it" if entry is None else _of_entry(entry)
+    return "does not exist, and DeepDream has no record of it" if entry is None else _of_entry(entry)
 
 
 def _of_daemon(path: Path, layout: Layout) -> str | None:
@@ -127,10 +127,10 @@ def _of_daemon(path: Path, layout: Layout) -> str | None:
 
 
 def _of_file(path: Path, folder: dict[str, Any]) -> str:
-    """Return what keeps this file from being done, "" if only its folder does."""
+    """Return what keeps this file waiting, "" if only its folder does."""
     for file in folder["running"]:
         if file["path"] == str(path):
-            return f"is in work: {file['stage']}, {100 * file['fraction']:.0f} %"
+            return f"is being processed: {file['stage']}, {100 * file['fraction']:.0f} %"
     for file in folder["left_alone"]:
         if file["path"] == str(path):
             return f"{file['why']}, and is left alone"
@@ -142,12 +142,12 @@ def _of_file(path: Path, folder: dict[str, Any]) -> str:
 
 def _of_folder(state: dict[str, Any], folder: dict[str, Any]) -> str | None:
     if state["hangs"]:
-        return f"waits, but the daemon does not answer: end process {state['pid']}, and run `deepdream watch` again"
+        return f"waits because the daemon does not answer: end process {state['pid']}, then run `deepdream watch` again"
     if state["paused"]:
-        return "waits, because the hot folders are paused: `deepdream resume` ends that"
+        return "waits because the hot folders are paused: run `deepdream resume`"
     if state["busy"]:
-        return f"waits, because {state['busy']}"
-    return f"waits, because the folder rests: {folder['resting']}" if folder["resting"] else None
+        return f"waits because {state['busy']}"
+    return f"waits because the folder rests: {folder['resting']}" if folder["resting"] else None
 
 
 def _of_own(path: Path, layout: Layout, journal: Journal) -> str:  # noqa: PLR0911 - one for each kind of file
@@ -166,7 +166,7 @@ def _of_own(path: Path, layout: Layout, journal: Journal) -> str:  # noqa: PLR09
         note = layout.why_for(path)
         return note.read_text("utf-8", "replace").strip() if note.is_file() else "could not be dreamed"
     if entry is None:
-        return "was not put here by the hot folder, or its journal has been lost"
+        return "has no entry in the journal: the hot folder did not put it here, or the journal was lost"
     return f"is the dream of {entry.path}" if entry.result == path else _of_entry(entry)
 
 
@@ -181,7 +181,7 @@ def _of_entry(entry: Entry) -> str:
         return f"could not be dreamed ({at}): {entry.why}" + (f"\nIt is now {entry.original}" if entry.original else "")
     if entry.state == "known":
         return entry.why
-    return "is in work, or was interrupted; it continues when the daemon runs"
+    return "is being processed, or was interrupted; DeepDream continues when the daemon runs"
 
 
 def _in_words(seconds: float) -> str:

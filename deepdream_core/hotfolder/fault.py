@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 def sentence(error: BaseException) -> str:
     """Return in a sentence which fault it is."""
-    return f"DeepDream has a fault: {type(error).__name__}: {error}"
+    return f"DeepDream has a bug: {type(error).__name__}: {error}"
 
 
 def why_unreadable(error: Exception) -> str:
-    """Return why a file that cannot be looked at is left alone."""
-    return f"cannot be looked at: {error.strerror or error}" if isinstance(error, OSError) else sentence(error)
+    """Return why a file that cannot be accessed is left alone."""
+    return f"cannot be accessed: {error.strerror or error}" if isinstance(error, OSError) else sentence(error)
 
 
 def log(say: Callable[[str], None], what: object, error: BaseException) -> str:

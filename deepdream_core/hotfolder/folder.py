@@ -1,4 +1,4 @@
-"""One drop folder that is watched: which file comes next, what became of it, and whether the folder rests."""
+"""One drop folder that is watched: which file comes next, what happened to it, and whether the folder rests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from deepdream_core.errors import DeepDreamError, OutputError
-from deepdream_core.hotfolder import delivery, fault
+from deepdream_core.errors import DeepDreamError, OutputError, PictureError
+from deepdream_core.hotfolder import delivery, fault, guide_folder
 from deepdream_core.hotfolder.contents import Contents
 from deepdream_core.hotfolder.notification import summary
 from deepdream_core.hotfolder.originals import set_aside
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from deepdream_core.settings import Config
 
 OTHERS_FIRST_S = 1.0
-"""After a rest, the picture that met with the problem is tried last: it may be the reason."""
+"""After a rest, the picture that had the problem is tried last: it may be the cause."""
 HOLD_OFF_S = 1.0
-"""A file that a program has open for writing is looked at again so soon."""
+"""Seconds until a file that a program has open for writing is checked again."""
 UNSTABLE = (
     "its inode changes though size and time do not, as on some network file systems: size, time and content decide"
 )
@@ -58,6 +58,7 @@ class Folder:
         self._contents = Contents(layout, journal, say, uid, wake, clock, wall_clock, beat)
         self._rest = Rest(layout.root, journal, clock, wall_clock)
         self.working: set[Path] = set()
+        self._held = guide_folder.Held(say)
         self._repaired = False
         self._batch = {"done": 0, "failed": 0}
 
@@ -72,8 +73,13 @@ class Folder:
         return self.layout.root
 
     @property
+    def cluster(self) -> str | None:
+        """The address of the cluster that helps with this folder, if any."""
+        return self.layout.settings.cluster
+
+    @property
     def watcher_died(self) -> bool:
-        """Whether the folder could be used, but nothing notices changes in it."""
+        """Whether the folder is usable, but changes in it go unnoticed."""
         watcher = self._contents.watcher
         return not self._contents.offline and watcher is not None and not watcher.sound
 
@@ -83,11 +89,13 @@ class Folder:
         self._contents.look_around(now)
         if was_offline and not self._contents.offline:
             self._repaired = False
+        for why in self._held.changed(now):
+            self._contents.arrivals.reopen_all(why)
 
     # --- which file comes next
 
     def resting(self, now: float) -> str:
-        """Return why nothing begins in this folder now, "" if something may."""
+        """Return why no picture may begin in this folder now, "" if one may."""
         return self._contents.offline or self._rest.why(now, self.layout.settings.quiet_hours)
 
     def ready(self, now: float) -> list[Arrival]:
@@ -96,7 +104,7 @@ class Folder:
             return []
         if not self._repaired:
             if self.working:
-                return []  # `repair` would take what is being done for interrupted
+                return []  # `repair` would treat what is being done as interrupted
             try:
                 delivery.repair(self._journal, self.layout, self._say)
             except OutputError as error:
@@ -123,6 +131,9 @@ class Folder:
 
     def _task(self, arrival: Arrival, config: Config, now: float) -> Task | None:
         arrivals, watcher = self._contents.arrivals, self._contents.watcher
+        if why := self._held.why(self._guides_at(arrival), now):
+            arrivals.put_off(arrival, now, why, guide_folder.LOOK_AGAIN_S)
+            return None
         found = look(arrival.path, self.root)
         if found is None:
             arrivals.remove(arrival.path)
@@ -134,7 +145,12 @@ class Folder:
             arrival.tries -= 1
             return None
         preset = self.layout.preset_of(arrival.path)
-        settings = config.dream_settings(preset, {})
+        try:
+            guides = guide_folder.guides_of(self.layout, arrival.path, self._uid)
+        except PictureError as error:
+            self._wait_for_guide(arrival, str(error), now)
+            return None
+        settings = config.dream_settings(preset, {"guides": guides} if guides else {})
         patient = now - arrival.changed_at < self.layout.settings.give_up_s
         arrivals.take(arrival)
         self.working.add(arrival.path)
@@ -142,12 +158,12 @@ class Folder:
         shared = (watcher is not None and watcher.shared) or self._uid not in (None, found.uid)
         if arrival.unstable:
             found = replace(found, inode=0)
-        return Task(self.layout, found, settings, preset, config.engine.max_megapixels, patient, shared)
+        return Task(self.layout, found, settings, preset, config.engine.max_megapixels, patient, shared, bool(guides))
 
-    # --- what became of it
+    # --- what happened to it
 
     def on_outcome(self, outcome: Outcome, now: float) -> None:
-        """Take notice of how an attempt ended."""
+        """Record how an attempt ended."""
         path = outcome.task.found.path
         self.working.discard(path)
         arrival = self._contents.arrivals.get(path)
@@ -164,6 +180,8 @@ class Folder:
         arrivals = self._contents.arrivals
         match outcome.ended:
             case "done" | "known" | "failed":
+                if why := self._held.end(self._guides_at(arrival)):
+                    arrivals.reopen_all(why)
                 if outcome.ended in self._batch:
                     self._batch[outcome.ended] += 1
                 self._settle(arrival, outcome, now)
@@ -181,10 +199,21 @@ class Folder:
                 self._repaired = False
                 self.rest(outcome.why)
                 arrivals.put_off(arrival, now, outcome.why, self._rest.left_s(now) + OTHERS_FIRST_S)
+            case "guide":
+                self._wait_for_guide(arrival, outcome.why, now)
             case "stopped":
                 arrivals.put_off(arrival, now, outcome.why, 0.0)
             case "wait":
                 arrivals.put_off(arrival, now, outcome.why)
+
+    def _wait_for_guide(self, arrival: Arrival, why: str, now: float) -> None:
+        before = self._held.begin(self._guides_at(arrival), why, now)
+        self._contents.arrivals.put_off(arrival, now, why, guide_folder.LOOK_AGAIN_S)
+        if before not in ("", why):  # what the others wait for is over
+            self._contents.arrivals.reopen_all(before)
+
+    def _guides_at(self, arrival: Arrival) -> tuple[Path, ...]:
+        return tuple(self.layout.guide_folders(arrival.path))
 
     def _settle(self, arrival: Arrival, outcome: Outcome, now: float) -> None:
         """Forget an original that was put away; leave it alone if it stayed."""
@@ -197,13 +226,13 @@ class Folder:
             self._contents.finish(tracked, entry)
 
     def rest(self, why: str) -> None:
-        """Begin nothing for a while because of a problem of disk or helper."""
+        """Rest for a while because of a problem of disk or helper."""
         pause_s = self._rest.begin(why)
         if pause_s:
             self._say(f"{self.root}: rests for {pause_s:.0f} s: {why}")
 
     def batch_summary(self) -> str:
-        """Return what became of the last drop once all of it is done, "" before and afterwards."""
+        """Return what happened to the last drop once all of it is done, "" before and afterwards."""
         busy = self.working or any(arrival.state in ("resting", "taken") for arrival in self._contents.arrivals)
         if busy or not any(self._batch.values()):
             return ""
@@ -213,6 +242,7 @@ class Folder:
     def try_all(self) -> None:
         """Try all files that wait at once."""
         self._rest.end()
+        self._held = guide_folder.Held(self._say)
         self._contents.try_all()
 
     def change(self, layout: Layout) -> None:
@@ -226,12 +256,14 @@ class Folder:
     def status(self, now: float) -> dict[str, Any]:
         """Return the folder's state for `deepdream status`."""
         waiting = [arrival for arrival in self._contents.arrivals if arrival.state in ("resting", "waiting")]
+        problems = self._held.problems()
         settle_s, watcher = self.layout.settings.settle_s, self._contents.watcher
         return {
             "folder": str(self.root),
             "watched": watcher.mode if watcher else "",
             "resting": self.resting(now),
             "waiting": len(waiting),
+            "guide": next((arrival.why for arrival in waiting if arrival.why in problems), ""),
             "put_off": [
                 {"path": str(arrival.path), "why": arrival.why or UNSTABLE,
                  "in_s": round(max(0.0, arrival.not_before - now, arrival.changed_at + settle_s - now), 1)}

@@ -5,14 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from deepdream_core.machine.notify import notify, watchdog_s
+from deepdream_core.machine.notify import Watchdog, notify
 from deepdream_core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-BEATS = 3
-"""How many signs of life the daemon gives in the time after which the manager takes it for dead."""
 
 
 class Pulse:
@@ -22,24 +19,21 @@ class Pulse:
     """
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._say, self._clock = say, clock
-        self._period_s = watchdog_s()
-        self._next = float("-inf")
+        self._say = say
+        self._watchdog = Watchdog(clock)
         self._ready, self._status = False, ""
         self._problem = "", False
 
     def beat(self, problem: Callable[[], str]) -> None:
         """Give a sign of life if it is time for one, but not while `problem` returns what is broken."""
-        now = self._clock()
-        if self._period_s is None or now < self._next:
+        if not self._watchdog.is_due():
             return
-        self._next = now + self._period_s / BEATS
         why = problem()
         if not why:
             notify("WATCHDOG=1")
         elif why == self._problem[0] and not self._problem[1]:  # a problem that passes by itself is not worth a line
             self._problem = why, True
-            self._say(f"{why}: DeepDream gives no more signs of life, so that the service manager restarts it")
+            self._say(f"{why}: DeepDream stops reporting to the service manager, which then restarts it")
             notify(f"STATUS={printable(why)}")
         if why != self._problem[0]:
             self._problem = why, False
@@ -60,7 +54,7 @@ class Pulse:
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Report that the daemon ends."""
+        """Report that the daemon is ending."""
         notify("STOPPING=1")
 
 

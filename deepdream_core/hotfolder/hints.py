@@ -1,4 +1,4 @@
-"""Hints where in a drop folder something may have changed, collected for the thread that will look."""
+"""Hints where a drop folder may have changed, collected for the thread that checks them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_PATHS = 10_000
-"""If more paths than this wait, the whole folder is scanned instead."""
+"""If more paths than this wait, the complete folder is scanned instead."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The layout of a drop folder: which files are taken, which preset they get, and where results and originals go.
 
-Names only: nothing here opens a file, and hardly anything asks the disk.
+Names only: no function here opens a file, and few access the disk.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from deepdream_core.work.ignore import Ignore
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from deepdream_core.settings import FolderSettings
+    from deepdream_core.machine_settings import FolderSettings
 
 LONGEST_NAME = 255
 """Bytes that a name may have on nearly every file system."""
@@ -29,8 +29,11 @@ LONGEST_NAME = 255
 OWN = ("out", "done", "failed")
 """The names of the folders at the top of a drop folder that are never scanned."""
 
+GUIDE = "guide"
+"""The name of a folder of guides, at the top of a drop folder or of a preset's folder in it."""
+
 WHY = ".why.txt"
-"""Follows the whole name of a failed original in the name of the text that says why it failed."""
+"""The ending added to a failed original's full name, for the text that says why it failed."""
 
 _LONGEST_ENDING = 32
 
@@ -71,7 +74,7 @@ class Layout:
         """Return the path relative to the root; raises `ValueError` for a path that is not below it."""
         inside = path.relative_to(self.root)
         if ".." in inside.parts:
-            raise ValueError(f"{path} leads out of {self.root}")
+            raise ValueError(f"{path} is outside {self.root}")
         return inside
 
     def preset_of(self, path: Path) -> str | None:
@@ -79,10 +82,40 @@ class Layout:
 
         None means the defaults. Raises `ValueError` for a path that is not below the root.
         """
+        place = self._preset_place(folders := self.relative(path).parts[:-1])
+        return self.settings.preset if place is None else self._presets()[_composed(folders[place])]
+
+    def _presets(self) -> dict[str, str]:
         # macOS may write é as e and an accent; to people that is the same name.
-        known = {unicodedata.normalize("NFC", name): name for name in self.presets}
-        folders = (unicodedata.normalize("NFC", part) for part in self.relative(path).parts[:-1])
-        return next((known[name] for name in folders if name in known), self.settings.preset)
+        return {_composed(name): name for name in self.presets}
+
+    def _preset_place(self, folders: Sequence[str]) -> int | None:
+        """Return which of these folders below the root is the first one named like a preset."""
+        known = self._presets()
+        return next((place for place, name in enumerate(folders) if _composed(name) in known), None)
+
+    def guide_folders(self, path: Path) -> list[Path]:
+        """Return where guides of a picture may be: in its preset's folder, or else in the root.
+
+        A preset of this name keeps its folder. Raises `ValueError` for a path that is not below the root.
+        """
+        if GUIDE in self.presets:
+            return []
+        place = self._preset_place(folders := self.relative(path).parts[:-1])
+        own = [] if place is None else [self.root.joinpath(*folders[: place + 1], GUIDE)]
+        return [*own, self.root / GUIDE]
+
+    def _in_guide_folder(self, parts: Sequence[str]) -> int | None:
+        """Return which part of a path below the root is a folder of guides."""
+        if GUIDE in self.presets:
+            return None
+        place = self._preset_place(parts)
+        wanted = (0,) if place is None else (0, place + 1)
+        return next((number for number in wanted if parts[number : number + 1] == (GUIDE,)), None)
+
+    def why_no_guide(self, name: str) -> str | None:
+        """Return why a file in a folder of guides is none, None if it is a guide."""
+        return self.ignore.why(name) or _why_no_picture(name)
 
     def result_for(self, path: Path, ending: str) -> Path:
         """Return where the result of a picture goes if it is written with an `ending` such as `.png`.
@@ -142,7 +175,7 @@ class Layout:
         return self.why_passed_over(path, is_folder) is not None
 
     def why_passed_over(self, path: Path, is_folder: bool = False) -> str | None:
-        """Return why a file or folder is passed over, for example `is hidden`, or None if it is taken.
+        """Return why a file or folder is ignored, for example `is hidden`, or None if it is taken.
 
         Names in the text are quoted and escaped. Camera RAW is taken, and refused later with advice. Raises `ValueError`
         for a path that is not below the root.
@@ -150,11 +183,19 @@ class Layout:
         parts = self.relative(path).parts
         if parts and self._is_own(parts[0]):
             return f"{'is' if len(parts) == 1 else 'is in'} one of this folder's own folders: {parts[0]}"
+        place = self._in_guide_folder(parts)
+        if place is not None and (is_folder or place + 1 < len(parts)):
+            is_it = "is" if place + 1 == len(parts) else "is in"
+            return f"{is_it} a folder of guides, which are followed and never dreamed"
         for number, part in enumerate(parts, 1):
             why = self.ignore.why(part)
             if why is not None:
                 return why if number == len(parts) else f"is in {part!r}, which {why}"
         return None if is_folder or not parts else _why_no_picture(parts[-1])
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _why_no_picture(name: str) -> str | None:
@@ -178,16 +219,14 @@ def root_of(settings: FolderSettings) -> Path:
     """Return a drop folder's path with `~` replaced; raises `SettingsError` if no home folder is known."""
     root = Path(os.path.expanduser(settings.path))
     if not root.is_absolute():
-        raise SettingsError(
-            f"{settings.path}: your home folder cannot be found", "set HOME, or write the path from the top"
-        )
+        raise SettingsError(f"{settings.path}: your home folder cannot be found", "set HOME, or write an absolute path")
     return root
 
 
 def check(folders: Sequence[FolderSettings]) -> None:
     """Raise `SettingsError` for drop folders that would take files that are not theirs, or each other's files or results.
 
-    A drop folder must not be the top of the disk, contain the home folder or be within another one. Its out/, done/ and
+    A drop folder must not be the root of the disk, contain the home folder or be within another one. Its out/, done/ and
     failed/, which may be links, must not be, contain or be in a drop folder, except where they belong.
     """
     roots = [_real(root_of(folder)) for folder in folders]
@@ -204,14 +243,14 @@ def check(folders: Sequence[FolderSettings]) -> None:
             raise SettingsError(
                 f"{folders[first].path}: its folder {name} is {own}, which is, contains or is in the drop folder "
                 f"{folders[other].path}",
-                f"let the link {name} lead to another place, or remove it",
+                f"point the link {name} to another folder, or remove it",
             )
 
 
 def _check_alone(name: str, root: Path) -> None:
     next_step = "make a folder for pictures, for example ~/DeepDream"
     if root.parent == root:
-        raise SettingsError(f"{name}: is the top of the disk", next_step)
+        raise SettingsError(f"{name}: is the root of the disk", next_step)
     home = Path(os.path.expanduser("~"))
     if home.is_absolute() and _within(_real(home), root):
         raise SettingsError(f"{name}: is or contains your home folder {home}", next_step)
@@ -225,7 +264,7 @@ def _check_apart(first: tuple[str, Path], other: tuple[str, Path]) -> None:
         raise SettingsError(f"{other_name}: is the same folder as {name}", "give each folder once")
     for (inner, inside), (outer, around) in ((first, other), (other, first)):
         if _within(inside, around):
-            raise SettingsError(f"{inner}: is within the drop folder {outer}", "use a folder outside it")
+            raise SettingsError(f"{inner}: is in the drop folder {outer}", "use a folder outside it")
 
 
 def _real(path: Path) -> Path:
@@ -238,7 +277,7 @@ def _within(inner: Path, outer: Path) -> bool:
 
 
 def _one_name(folder: Path, name: str, other: str) -> bool:
-    """Return whether a folder has both names but lists only `name`; their inodes may differ nevertheless."""
+    """Return whether a folder has both names but lists only `name`; their inodes may still differ."""
     try:
         return os.path.lexists(folder / other) and other not in (names := os.listdir(folder)) and name in names  # noqa: PTH208
     except OSError:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEASE = ".deepdream-folder-watched"
 RENEWED_EVERY_S = 300.0
 SILENT_S = 3 * RENEWED_EVERY_S
-"""A daemon takes over another's lease that has not changed for so long."""
+"""Seconds without a change after which a daemon takes over another's lease."""
 _LONGEST = 512
 
 
@@ -45,7 +45,7 @@ class Lease:
                 self._other, self._other_since = held, now
             if now - self._other_since < SILENT_S:
                 host = printable(held.split(maxsplit=2)[-1])
-                return f"another DeepDream works in this folder, on {host}: end one of them"
+                return f"another DeepDream on {host} works in this folder: end one of them"
         self._other = ""
         self._next = now + RENEWED_EVERY_S
         self._renewals += 1
@@ -55,7 +55,7 @@ class Lease:
         return ""
 
     def release(self) -> None:
-        """Give the lease up."""
+        """Give up the lease."""
         self._next = float("-inf")
         held = self._read()
         if held and held.split()[0] == self._identity:

@@ -1,8 +1,9 @@
-"""Which files of a drop folder are left alone though they could be pictures, and why: data."""
+"""The files in a drop folder that are left alone although they could be pictures, and why."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepdream_core.hotfolder.scanning import Found
-    from deepdream_core.settings import FolderSettings
+    from deepdream_core.machine_settings import FolderSettings
 
 OTHERS = "belongs to another user"
-ALLOW = "`other_owners: true` under its folder in config.yaml takes such files, too"
+ALLOW = "`other_owners: true` under its folder in config.yaml takes such files too"
 
 
 def own_uid() -> int | None:
     """Return the user that this program runs as, None where files have no owners."""
-    return os.getuid() if hasattr(os, "getuid") else None
+    if sys.platform == "win32":
+        return None
+    return os.getuid()
 
 
 def why(found: Found, settings: FolderSettings, uid: int | None) -> str:
@@ -76,7 +79,7 @@ class LeftAlone:
         lines = []
         for why, count in Counter(new.values()).items():
             path = next(path for path in new if new[path] == why)
-            what = f"{path}: {why}" if count == 1 else f"{root}: {count} files, as {path.name}: {why}"
+            what = f"{path}: {why}" if count == 1 else f"{root}: {count} files, such as {path.name}: {why}"
             lines.append(f"{what}; left alone" + (f", {ALLOW}" if why == OTHERS else ""))
         return lines
 

@@ -29,7 +29,7 @@ def missing(journal: Journal, root: Path) -> str | None:
     known = journal.mark(root)
     if not root.is_dir():
         if known is not None or os.path.lexists(root):
-            return "is offline: the folder is not there; mount its disk, or make it again"
+            return "is offline: the folder does not exist; mount its disk, or create it again"
         _make(root)
     mark = root / MARK
     try:
@@ -40,7 +40,7 @@ def missing(journal: Journal, root: Path) -> str | None:
     if found and known == found:
         return None
     if not found and known is not None and not list(root.iterdir()):
-        return "is offline: it is empty, as when its disk is not mounted; if you have emptied it, drop something in"
+        return "is offline: it is empty, so its disk may not be mounted; if you emptied it, drop a file into it"
     if not found:
         found = secrets.token_hex(8)
         mark.write_text(found + "\n", "ascii")

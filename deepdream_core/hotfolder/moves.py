@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 _NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES, errno.ENOSYS)
-PIECE = 1 << 20
 
 
 def move(source: Path, target: Path) -> None:
@@ -93,7 +92,7 @@ def _copy_across(source: Path, target: Path) -> None:
         now = source.stat()
         same = (before.st_size, before.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
         if not same or sha256_of(source) != sha256_of(temporary):
-            raise OSError(errno.EBUSY, "has changed while it was copied", str(source))
+            raise OSError(errno.EBUSY, "changed while it was being copied", str(source))
         _renamed(temporary, target)
     finally:
         _remove_unfinished(temporary)

@@ -1,4 +1,4 @@
-"""A desktop notification when a whole drop is done, if the platform has notifications."""
+"""A desktop notification when a drop is done, if the platform has notifications."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def put_away(journal: Journal, layout: Layout, entry: Entry, state: Settled, why: str = "") -> Entry:
     """Put the original where it belongs in that `state`; raises `OutputError`.
 
-    An original stays where it is if it has changed or gone meanwhile, if no name for it is allowed in the folder, or if it
+    An original stays where it is if it has changed or gone since, if no name for it is allowed in the folder, or if it
     may not be moved.
     """
     kept = layout.settings.originals == "keep" and state != "failed"
@@ -64,7 +64,7 @@ def set_aside(layout: Layout, path: Path, why: str) -> Path | None:
 
 
 def _is_unchanged(entry: Entry) -> bool:
-    """Return whether the original is still there: by size and time, and by its content if the inode is another."""
+    """Return whether the original is unchanged: by size and time, and by its content if the inode differs."""
     found = look(entry.path, entry.folder)
     if found is None or found.version != (entry.size, entry.mtime_ns):
         return False
@@ -99,10 +99,10 @@ def _move(layout: Layout, path: Path, state: Settled, record: Callable[[Path], o
                 return target, ""
     except OSError as error:
         if error.errno in disk_errors.NAME:
-            return None, "The original stays where it is, as no name fits it there."
+            return None, "The original stays where it is because no name for it is allowed there."
         if error.errno not in disk_errors.FORBIDDEN or not disk_errors.is_writable(own):
             raise
-        return None, f"The original stays where it is, as it cannot be moved: {error.strerror}."
+        return None, f"The original stays where it is because it cannot be moved: {error.strerror}."
     raise AssertionError
 
 

@@ -12,34 +12,31 @@ from deepdream_core.hotfolder.task import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from deepdream_core.hotfolder.picture import Attempt
-    from deepdream_core.work.backend import Backend
 
-THREADS = 3
+    Room = AbstractContextManager[None]
 
 
 class PictureThreads:
-    """Runs attempts and returns their outcomes. `engine` opens the helper, as in `Daemon`; each thread has its own."""
+    """Runs attempts, each in a thread, and returns their outcomes."""
 
-    def __init__(self, engine: Callable[[Backend | None], Backend], say: Callable[[str], None]) -> None:
-        self._engine, self._say = engine, say
-        self._own = threading.local()
-        self._attempts: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._begun = 0
+        self._attempts: queue.SimpleQueue[tuple[Attempt, Room] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"picture thread {number}", daemon=True)
-            for number in range(THREADS)
-        ]
+        self._threads: list[threading.Thread] = []
 
-    def start(self) -> None:
-        """Start the threads."""
-        for thread in self._threads:
-            thread.start()
-
-    def begin(self, attempt: Attempt) -> None:
-        """Give an attempt to the next free thread."""
-        self._attempts.put(attempt)
+    def begin(self, attempt: Attempt, room: Room) -> None:
+        """Give an attempt to the next free thread, or to a new one if all work; it is run within `room`."""
+        self._begun += 1
+        if self._begun > len(self._threads):
+            name = f"picture thread {len(self._threads)}"
+            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self._threads[-1].start()
+        self._attempts.put((attempt, room))
 
     def wake(self) -> None:
         """End the current or the next wait for an outcome; may be called from signal handlers."""
@@ -48,20 +45,18 @@ class PictureThreads:
     def outcome(self, within_s: float) -> Outcome | None:
         """Wait for the next outcome; return None after so many seconds, or after `wake`."""
         with contextlib.suppress(queue.Empty):
-            return self._outcomes.get(timeout=within_s)
+            return self._counted(self._outcomes.get(timeout=within_s))
         return None
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield the outcomes that are there already."""
         while not self._outcomes.empty():
-            if (outcome := self._outcomes.get()) is not None:
+            if (outcome := self._counted(self._outcomes.get())) is not None:
                 yield outcome
 
-    def engine(self) -> Backend:
-        """Return the calling thread's own engine, which is the helper."""
-        self._own.engine = self._engine(getattr(self._own, "engine", None))
-        engine: Backend = self._own.engine
-        return engine
+    def _counted(self, outcome: Outcome | None) -> Outcome | None:
+        self._begun -= outcome is not None
+        return outcome
 
     def dead(self) -> str:
         """Return the name of a thread that has died, "" if all are alive."""
@@ -73,9 +68,11 @@ class PictureThreads:
             self._attempts.put(None)
 
     def _work(self) -> None:
-        while (attempt := self._attempts.get()) is not None:
+        while (begun := self._attempts.get()) is not None:
+            attempt, room = begun
             try:
-                outcome = attempt.run()
+                with room:
+                    outcome = attempt.run()
             except Exception as error:  # must not end the thread
                 outcome = Outcome(attempt.task, "alone", fault.log(self._say, attempt.task.found.path, error))
             self._outcomes.put(outcome)

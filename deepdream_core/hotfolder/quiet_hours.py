@@ -1,4 +1,4 @@
-"""Hours of the day in which nothing is dreamed, by the wall clock."""
+"""Hours of the day in which DeepDream does not dream, by the wall clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import datetime
 from deepdream_core.setting_values import ends_of
 
 _MINUTE_S = 60
-# An hour that the clock leaves out can join two quiet times to one of nearly two days; a zone has left out a whole day.
+# An hour that the clock skips can join two quiet times to one of nearly two days; a zone has skipped a full day.
 _LONGEST_MIN = 4 * 24 * 60
 
 

@@ -47,7 +47,7 @@ def _pictures(path: Path, layout: Layout) -> list[Path]:
         )
     if path.is_symlink() or not os.path.lexists(path):
         what = "is a symbolic link; DeepDream does not follow links" if path.is_symlink() else "does not exist"
-        raise SettingsError(f"{path}: {what}", "check the name; `deepdream explain` says more")
+        raise SettingsError(f"{path}: {what}", "check the name; for details run `deepdream explain`")
     failed = own == ("failed",)
     if path.is_dir():
         passed_over = _is_why if failed else layout.passed_over
@@ -68,7 +68,7 @@ def _original_of(note: Path, layout: Layout) -> Path:
     for path in note.parent.iterdir():
         if not _is_why(path, False) and layout.why_for(path) == note:
             return path
-    raise SettingsError(f"{note}: the original beside it is gone", "remove this text")
+    raise SettingsError(f"{note}: the original beside it is gone", "delete this text file")
 
 
 def _retry(path: Path, layout: Layout, journal: Journal) -> tuple[Path, str]:
@@ -80,7 +80,7 @@ def _retry(path: Path, layout: Layout, journal: Journal) -> tuple[Path, str]:
     if entry is None or not entry.stays:
         return path, "is tried at once"
     if entry.result is not None and entry.result.is_file():
-        return path, f"is dreamed already: {entry.result}"
+        return path, f"has already been dreamed: {entry.result}"
     journal.drop(entry)
     return path, "is tried again"
 

@@ -42,17 +42,15 @@ class Found:
 
 
 def scan(
-    root: Path,
-    passed_over: Callable[[Path, bool], bool],
-    unreadable: Callable[[Path, Exception], object] | None = None,
+    root: Path, passed_over: Callable[[Path, bool], bool], unreadable: Callable[[Path, Exception], object] | None = None
 ) -> Iterator[Found]:
     """Yield the regular files below `root`, in no particular order, as they are found.
 
     `passed_over(path, is_folder)` leaves out a file, or a folder with all that is in it. Links, sockets, pipes and devices
     are left out; other file systems mounted below `root` are scanned, too; `root` itself may be a link. Names are as the
-    system has them, with surrogates for bytes that are not UTF-8. A file that vanishes meanwhile is left out. `unreadable`
-    gets a folder that vanishes, cannot be read, or is deeper than a path can be long, and a file that cannot be looked at
-    because of the file system or a fault of this program; the scan continues.
+    system has them, with surrogates for bytes that are not UTF-8. A file that vanishes during the scan is left out.
+    `unreadable` gets a folder that vanishes, cannot be read, or is deeper than a path can be long, and a file that cannot
+    be accessed because of the file system or a bug in this program; the scan continues.
 
     Raises OSError, at the first step or a later one, if `root` itself cannot be listed.
     """

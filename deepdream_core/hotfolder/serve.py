@@ -14,18 +14,21 @@ from deepdream_core.config import builtin_config_path, load_config, user_config_
 from deepdream_core.errors import DeepDreamError, OutputError, SettingsError
 from deepdream_core.hotfolder import shared_state
 from deepdream_core.hotfolder.daemon import Daemon
+from deepdream_core.hotfolder.engines import no_cluster
 from deepdream_core.hotfolder.heartbeat import Pulse
 from deepdream_core.hotfolder.layout import check, root_of
+from deepdream_core.machine_settings import FolderSettings
 from deepdream_core.printable import printable
-from deepdream_core.settings import FolderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from deepdream_core.hotfolder import engines
     from deepdream_core.settings import Config
     from deepdream_core.work.backend import Backend
 
+    Elsewhere = Callable[[str, Callable[[str], None]], engines.Elsewhere]
     Screen = tuple[Callable[[str], None], Callable[[dict[str, Any]], None], Callable[[], None]]
 
 STATE_EVERY_S = 1.0
@@ -33,25 +36,40 @@ LOG_LIMIT = 1_000_000
 RELOAD = getattr(signal, "SIGHUP", None)
 
 
-def watch(folders: Sequence[Path], config: Path | None, *, live: bool, log: Path | None = None) -> None:
+def watch(
+    folders: Sequence[Path],
+    config: Path | None,
+    *,
+    live: bool,
+    log: Path | None = None,
+    cluster: str | None = None,
+    elsewhere: Elsewhere = no_cluster,
+) -> None:
     """Watch the named folders, or those of the configuration, until Ctrl-C or SIGTERM; SIGHUP reloads the configuration.
 
+    `cluster` is the address of the folders' cluster, in place of what the configuration says; `elsewhere` opens clusters.
     `live`: show a table instead of a line for each picture; `log`: write the lines into this file, including the error that
     ends the daemon. Raises `SettingsError` for a folder that cannot be watched or is watched already, `OutputError` if the
     journal or the log cannot be used.
     """
     if log is None:
-        _watch(folders, config, partial(_screen, live))
+        _watch(folders, config, partial(_screen, live), cluster, elsewhere)
         return
     say = _logged(log)
     try:
-        _watch(folders, config, lambda: (say, lambda _state: None, lambda: None))
+        _watch(folders, config, lambda: (say, lambda _state: None, lambda: None), cluster, elsewhere)
     except DeepDreamError as error:
         say(f"error: {error}")
         raise
 
 
-def _watch(folders: Sequence[Path], config: Path | None, screen: Callable[[], Screen]) -> None:
+def _watch(
+    folders: Sequence[Path],
+    config: Path | None,
+    screen: Callable[[], Screen],
+    cluster: str | None,
+    elsewhere: Elsewhere,
+) -> None:
     locks = shared_state.Locks()
 
     def load() -> tuple[Config, Sequence[FolderSettings]]:
@@ -60,6 +78,8 @@ def _watch(folders: Sequence[Path], config: Path | None, screen: Callable[[], Sc
         wanted = [_settings_of(path, loaded) for path in folders] or loaded.folders
         if not wanted:
             raise SettingsError("no folder to watch", "name one, or give `folders` in config.yaml")
+        if cluster is not None:
+            wanted = [folder.model_copy(update={"cluster": cluster}) for folder in wanted]
         check(wanted)
         locks.hold([root_of(folder) for folder in wanted])
         return loaded, wanted
@@ -82,11 +102,11 @@ def _watch(folders: Sequence[Path], config: Path | None, screen: Callable[[], Sc
     try:
         daemon = Daemon(
             load, journal, lambda before: _opened_engine(before, config), say, shown, paused=shared_state.is_paused,
-            beat=beat,
+            beat=beat, elsewhere=lambda address: elsewhere(address, say),
         )  # fmt: skip
         before = _signals(daemon)
         try:
-            say(f"watching {', '.join(map(str, daemon.roots))}; Ctrl-C ends it, and nothing is lost")
+            say(f"watching {', '.join(map(str, daemon.roots))}; press Ctrl-C to stop; nothing is lost")
             daemon.run()
         finally:
             pulse.stopping()
@@ -170,7 +190,7 @@ def _opened_engine(before: Backend | None, config: Path | None) -> Backend:
     if isinstance(before, remote.RemoteEngine):
         before.refresh()
         return before
-    # Nobody needs to know that other jobs come first.
+    # The log need not say that other jobs come first.
     return remote.RemoteEngine(lambda: remote.connect(start=True, config=config), lambda _text: None)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.sqlite3"
 STALE_S = 10.0
-"""The daemon hangs or has died if its state is older."""
+"""Age in seconds from which the daemon's state means that it hangs or has died."""
 
 
 def state_folder() -> Path:

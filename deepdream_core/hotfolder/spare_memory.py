@@ -14,7 +14,7 @@ from deepdream_core.link import client
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from deepdream_core.settings import EngineSettings
+    from deepdream_core.machine_settings import EngineSettings
 
 LOOK_EVERY_S = 10.0
 _QUERY = ("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")

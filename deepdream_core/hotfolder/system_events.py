@@ -1,4 +1,4 @@
-"""The border to watchdog: the system's events about a folder, and what watchdog keeps to itself about them."""
+"""The border to watchdog: the system's events about a folder, and what watchdog does not report about them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ if TYPE_CHECKING or sys.platform == "linux":
         from watchdog.observers.inotify_c import CallbackId, InotifyEvent, Mask, WatchCallback, WatchDescriptor
 
     class _Reader(InotifyFD):
-        """watchdog's reader of inotify, which keeps some things to itself that matter here.
+        """watchdog's reader of inotify, extended to report what it otherwise keeps silent.
 
         When the kernel's queue overflows, watchdog renews its watches and logs that, but calls no handler. It continues
         silently if a folder below the root cannot be watched, for lack of watches or permission, and if the root was
@@ -132,7 +132,9 @@ if TYPE_CHECKING or sys.platform == "linux":
 
         def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
             if path != self._root and self._leaves_out(os.fsdecode(path)):
-                raise OSError(errno.ECANCELED, "not to be watched")  # as good as gone for watchdog, which then goes on
+                raise OSError(
+                    errno.ECANCELED, "not to be watched"
+                )  # watchdog then continues as if the folder were gone
             try:
                 watch = super().add_callback(path, mask, callback, id_)
             except OSError as error:
@@ -182,5 +184,7 @@ def shared_with_others(folder: Path) -> str:
     over = [(len(place.parts), kind) for place, kind in reversed(mounts) if folder.is_relative_to(place)]
     _, kind = max(over, key=itemgetter(0), default=(0, ""))  # of several mounts in one place, the last is on top
     return (
-        f"other machines can change this file system ({kind}) unnoticed; therefore" if kind.lower() in _SHARED else ""
+        f"other machines can change this file system ({kind}) without an event; therefore"
+        if kind.lower() in _SHARED
+        else ""
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from deepdream_core.hotfolder.scanning import Found
     from deepdream_core.settings import DreamSettings
 
-Ended = Literal["done", "known", "failed", "alone", "dream", "wait", "gone", "changed", "world", "stopped"]
+Ended = Literal["done", "known", "failed", "alone", "dream", "wait", "gone", "changed", "world", "guide", "stopped"]
 
 
 class Stopped(Exception):  # noqa: N818 - somebody asked for it, it is no error
@@ -30,7 +30,9 @@ class Task:
     patient: bool
     """Whether a file that cannot be decoded gets more time, since a program may still write it."""
     shared: bool = False
-    """Whether other machines may write the file, of which this machine's kernel knows nothing."""
+    """Whether other machines may write the file, which this machine's kernel cannot see."""
+    preset_changed: bool = False
+    """Whether the settings are others than the preset's, as they are where a folder `guide` is."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,11 @@ class Outcome:
     |---|---|
     | `done` `known` `failed` | the original has been put away |
     | `alone` | the picture failed, and its original cannot be put away either |
-    | `dream` | the picture is a dream already, and stays where it is |
+    | `dream` | the picture is already a dream, and stays where it is |
     | `wait` | it is to be tried again later |
-    | `gone` `changed` | the file is gone, or is another now |
+    | `gone` `changed` | the file is gone, or has changed |
     | `world` | the disk, the helper or the device has a problem, not the picture |
+    | `guide` | a guide cannot be used: the pictures that follow it wait |
     | `stopped` | the program is ending |
     """
 

@@ -41,7 +41,7 @@ class Table:
         self._live.update(Group(*drawn(state)))
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         self._live.stop()
         self._quiet.close()
 
@@ -87,23 +87,26 @@ def drawn(state: dict[str, Any]) -> Iterator[Grid | Text]:
             where = f" (in {printable(str(above))})" if above.parts else ""
             line = f"  {printable(path.name)}: {picture['stage']} {percent} {clock(picture['seconds'])}{where}"
             yield Text(line, overflow="ellipsis", no_wrap=True)
+        if guide := folder.get("guide"):
+            yield Text(
+                f"  pictures wait for their guide: {printable(guide.removeprefix('the guide '))}", overflow="fold"
+            )
         for why, count in folder.get("left_alone_why", {}).items():
             yield Text(f"  {count} left alone: {printable(why)}; see `deepdream explain FILE`", overflow="fold")
         if folder["known"]:
-            yield Text(
-                f"  {folder['known']} not dreamed again: the same picture had been dreamed, or was a dream itself"
-            )
+            yield Text(f"  {folder['known']} not dreamed again: already dreamed, or dreams themselves")
 
 
 def _now(state: dict[str, Any], folder: dict[str, Any]) -> str:
     if state.get("hangs"):
         return "the daemon does not answer"
     if state["paused"]:
-        return "paused; `deepdream resume` ends that"
+        return "paused; run `deepdream resume`"
     if state["busy"]:
         return printable(str(state["busy"]))
     if folder["resting"]:
         return printable(str(folder["resting"]))
     if folder["running"]:
         return "working"
-    return "waits for pictures" if not folder["waiting"] else "waits until files have settled"
+    waits = "waits for a guide" if folder.get("guide") else "waits until files have settled"
+    return waits if folder["waiting"] else "waits for pictures"

@@ -10,7 +10,7 @@ from deepdream_core.errors import DeepDreamError, SettingsError
 from deepdream_core.hotfolder import left_alone, shared_state
 from deepdream_core.hotfolder.layout import Layout, root_of
 from deepdream_core.hotfolder.scanning import scan
-from deepdream_core.settings import FolderSettings
+from deepdream_core.machine_settings import FolderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -48,7 +48,7 @@ class Watcher:
     """Collects hints about one folder from the system's events; without events, hints regularly to scan everything.
 
     All methods are for one thread, except `drain`, which any thread may call. Any thread may call `wake` when the first
-    hint is there to drain. `passed_over(path, is_folder)` leaves out files and whole folders.
+    hint is there to drain. `passed_over(path, is_folder)` leaves out files and folders.
     `clock` and `wall_clock` count seconds, as `time.monotonic` and `time.time`.
     """
 
@@ -100,7 +100,7 @@ class Watcher:
         if self.mode == "events":
             return self._untested
         if self._identity is None:
-            return "the folder is not there, or does not answer"
+            return "the folder does not exist, or its disk does not answer"
         reason = self._trouble or self._shared or _NO_EVENTS
         return f"{reason} DeepDream scans the folder every {self.polled_every_s:g} s"
 
@@ -186,7 +186,7 @@ class Watcher:
             self._events = None
 
     def _is_there(self) -> bool:
-        """Return whether the folder exists; begin again if it is another than before: mounted, unmounted, or made again.
+        """Return whether the folder exists; begin again if it was replaced: mounted, unmounted, or created again.
 
         watchdog does not report the end of a folder: if it is removed one thread ends, if it is unmounted none does.
         """
@@ -199,7 +199,7 @@ class Watcher:
         return identity is not None
 
     def _is_unstable(self, identity: tuple[int, int]) -> bool:
-        """Return whether the folder's inode is useless, because it is another at every look, on the same disk."""
+        """Return whether the folder's inode is useless because it changes at every look, on the same disk."""
         was = self._identity
         return was is not None and was[0] == identity[0] and _identity(self.root) not in (None, identity)
 
@@ -229,7 +229,7 @@ class Watcher:
             self._canary_due, self._no_events, self._next_poll = None, True, now
         if now >= self._next_canary:
             if self._events is None:
-                self.restart("another try to get events")
+                self.restart("retrying to get events")
             else:
                 self.canary(now)
 

@@ -1,1 +1,1 @@
-"""The way to the helper. Standard library only and Python 3.9: the GIMP plug-in carries a copy of this whole folder."""
+"""How programs reach the helper. Standard library only and Python 3.9: the GIMP plug-in carries a copy of this folder."""

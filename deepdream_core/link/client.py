@@ -32,7 +32,7 @@ from .errors import (
     LinkError,
     NoHelper,
 )
-from .helper_client import HelperClient
+from .helper_client import Guide, HelperClient
 from .helper_job import Event, HelperJob
 from .wire import PROTOCOL, WireError
 
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = [
-    "Event", "HelperBusy", "HelperClient", "HelperJob", "HelperLost", "HelperNotStarted", "HelperRefused", "HelperVersion",
-    "JobCancelled", "JobFailed", "LinkError", "NoHelper", "connect",
+    "Event", "Guide", "HelperBusy", "HelperClient", "HelperJob", "HelperLost", "HelperNotStarted", "HelperRefused",
+    "HelperVersion", "JobCancelled", "JobFailed", "LinkError", "NoHelper", "connect",
 ]  # fmt: skip
 
-HELLO_S = 2.0  # for the whole first hello
+HELLO_S = 2.0  # for the first hello, start to end
 SERVICE_S = 5.0  # for a service's first hello, for which the service may have to start
 GAVE_WAY_S = (
     1.0  # after a start that ended because another helper ran, how long to wait for that one before a new start
@@ -191,7 +191,7 @@ def _proved(endpoint: Endpoint, client: str, version: str | None, limit_s: float
 
 def _lives(pid: int) -> bool:
     """Return whether a process of this user has the number, which may have passed from the helper to another process."""
-    if os.name != "posix" or pid in (0, os.getpid()):
+    if sys.platform == "win32" or pid in (0, os.getpid()):
         return False  # Windows' os.kill would end the process; 0 is none
     with contextlib.suppress(OSError, OverflowError):
         os.kill(pid, 0)

@@ -28,6 +28,7 @@ ANSWER_LIMIT = LINE_LIMIT = 1 << 20  # bytes of a JSON answer, of one event
 FOREIGN = (OSError, http.client.HTTPException, ValueError, RecursionError)  # WireError is a ValueError
 
 _PIECE = 1 << 20
+_GREETINGS = 3  # a helper that strangers besiege may close a new connection before it has read the hello
 
 
 class _Socket(socket.socket):
@@ -70,20 +71,32 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint, limit_s: float) -> None:
         self._endpoint = endpoint
+        self._response: http.client.HTTPResponse | None = None
+        until = time.monotonic() + limit_s
+        for left in reversed(range(_GREETINGS)):
+            try:
+                self._open(max(until - time.monotonic(), 0.001))
+                self.version, self.protocol = self._hello()
+            except ConnectionResetError:
+                self.close()
+                if not left:
+                    raise
+            except BaseException:
+                self.close()
+                raise
+            else:
+                return
+
+    def _open(self, limit_s: float) -> None:
+        endpoint = self._endpoint
         self._http = http.client.HTTPConnection(endpoint.host, endpoint.port)
         self._http.auto_open = 0  # never a second connection without a proof
         self._socket = _Socket(socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET, socket.SOCK_STREAM)
-        self._response: http.client.HTTPResponse | None = None
-        try:
-            self._socket.limit(limit_s, limit_s)
-            self._socket.settimeout(limit_s)
-            self._socket.connect((endpoint.host, endpoint.port))
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._http.sock = self._socket
-            self.version, self.protocol = self._hello()
-        except BaseException:
-            self.close()
-            raise
+        self._socket.limit(limit_s, limit_s)
+        self._socket.settimeout(limit_s)
+        self._socket.connect((endpoint.host, endpoint.port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._http.sock = self._socket
 
     def __enter__(self) -> Connection:
         return self
@@ -125,7 +138,7 @@ class Connection:
         self._http.putheader("Host", f"{host}:{self._endpoint.port}")
         for name, value in headers.items():
             self._http.putheader(name, value)
-        if method in ("POST", "PUT"):
+        if method in ("POST", "PUT", "PATCH"):
             self._http.putheader("Content-Length", str(sum(map(len, pieces))))
         # A refusal comes before the body is read, and may be read even if sending the rest fails.
         with contextlib.suppress(ConnectionError):
@@ -235,7 +248,7 @@ def reason(error: BaseException, limit_s: float) -> str:
     if timed_out(error):
         return f"no answer within {limit_s:g} s"
     if isinstance(error, ConnectionRefusedError):
-        return "nobody listens there"
+        return "no program listens there"
     if isinstance(error, (ConnectionError, http.client.NotConnected, http.client.IncompleteRead)):
         return "the connection broke"
     if isinstance(error, OSError):

@@ -102,17 +102,19 @@ class JobFailed(LinkError):  # noqa: N818
         self.exit_code = exit_code
 
 
+CANCELLED_WHY = {
+    "asked": "the job was cancelled",
+    "lease": "the helper cancelled the job because no program followed it any more",
+    "replaced": "a newer job replaced this one",
+    "stopping": "the helper is stopping and cancelled the job",
+}
+
+
 class JobCancelled(LinkError):  # noqa: N818
-    """The job was cancelled; `why` is asked, lease, replaced or stopping."""
+    """The job was cancelled; `why` is one of `CANCELLED_WHY`."""
 
     def __init__(self, why: str) -> None:
-        what = {
-            "asked": "the job was cancelled",
-            "lease": "the helper cancelled the job because nobody followed it any more",
-            "replaced": "a newer job replaced this one",
-            "stopping": "the helper is stopping and cancelled the job",
-        }
-        super().__init__(what.get(why, "the helper cancelled the job"))
+        super().__init__(CANCELLED_WHY.get(why, "the helper cancelled the job"))
         self.why = why
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import connection, errors
 from .helper_job import HelperJob
 from .npy import ArrayHeader, npy_header
-from .wire import PRIORITIES, WireError
+from .wire import GUIDE_PIXELS, PRIORITIES, WireError
 
 if TYPE_CHECKING:
     import http.client
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
 
 CALL_S = 30.0  # for each step of a call
+PRESETS_S = 5.0
+Guide = tuple["ReadableBuffer", str, tuple[int, int, int]]
+"""A guide's samples, dtype and shape, H×W×3 with at most `wire.GUIDE_PIXELS` pixels."""
 
 
 class HelperClient:
@@ -40,6 +43,10 @@ class HelperClient:
     def status(self) -> dict[str, Any]:
         """Return the status of the helper, its devices and its queue."""
         return self.call("GET", "/v1/status", 200)
+
+    def presets(self) -> dict[str, Any]:
+        """Return `presets` and `defaults` of config.yaml as it is now, as `deepdream.json` has them, and `problem`."""
+        return self.call("GET", "/v1/presets", 200, limit_s=PRESETS_S)
 
     def warm(self, wait: bool = True, timeout_s: float = 120.0) -> dict[str, Any]:
         """Have the model loaded; with `wait` return {"workers": [...]} when it is loaded, else return at once.
@@ -64,6 +71,7 @@ class HelperClient:
         mask: ReadableBuffer | None = None,
         mask_dtype: str | None = None,
         start: ReadableBuffer | None = None,
+        guides: Sequence[Guide] = (),
         previews: bool = False,
         label: str = "",
     ) -> HelperJob:
@@ -71,8 +79,8 @@ class HelperClient:
 
         `pixels`: C-contiguous buffer of `dtype` (a key of `npy.DTYPES`, native little-endian) and `shape` H×W×C, C from 1
         gray, 2 gray+alpha, 3 RGB to 4 RGB+alpha. `mask`: H×W×1 of `mask_dtype`. `start`: H×W×3 float32 to dream on from.
-        `priority`: one of `wire.PRIORITIES`. Nothing is copied. Raises `WireError` (a ValueError) before anything is sent
-        if a buffer's length or a word is wrong.
+        `guides`: those that the settings name, in their order. `priority`: one of `wire.PRIORITIES`. Nothing is copied.
+        Raises `WireError` (a ValueError) before anything is sent if a buffer's length, a guide's size or a word is wrong.
         """
         if priority not in PRIORITIES:
             raise WireError(f"{priority!r} is not one of the priorities {', '.join(PRIORITIES)}")
@@ -86,6 +94,12 @@ class HelperClient:
             parts["mask"] = _framed(mask, mask_dtype, (height, width, 1))
         if start is not None:
             parts["start"] = _framed(start, "float32", (height, width, 3))
+        for number, (samples, its_dtype, its_shape) in enumerate(guides):
+            if its_shape[0] * its_shape[1] > GUIDE_PIXELS or its_shape[2] != 3:
+                raise WireError(
+                    f"a guide of {its_shape}: only height × width × 3 with {GUIDE_PIXELS} pixels can be sent"
+                )
+            parts[f"guide/{number}"] = _framed(samples, its_dtype, its_shape)
         request = {
             "client": self.client,
             "label": label,

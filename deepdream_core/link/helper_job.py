@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from .helper_client import HelperClient
+    from .view import View
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,20 @@ class HelperJob:
         self._client = client
         self._path = f"/v1/jobs/{name}"
 
-    def events(self, timeout_s: float = 30.0) -> Generator[Event, None, None]:
+    def events(self, timeout_s: float = 30.0, *, hold: bool = False) -> Generator[Event, None, None]:
         """Yield the job's events up to and including `done`; following them is what keeps the job alive.
 
         Raises `JobFailed` or `JobCancelled` for the other ends, `HelperLost` if not even a ping came for `timeout_s`. A
         broken connection is opened once more. Closing the generator closes the connection, which cancels the job.
+
+        With `hold` the generator goes on after `done`, and meanwhile the helper keeps the result; it ends with the job.
         """
-        last = -1
+        last, path = -1, f"{self._path}/events{'?hold=1' * hold}"
+        done = False
         for attempt in ("first", "again"):
             headers = {"Accept": "text/event-stream", **({"Last-Event-ID": str(last)} if last >= 0 else {})}
             try:
-                with self._client.opened("GET", f"{self._path}/events", 200, (), headers, timeout_s) as response:
+                with self._client.opened("GET", path, 200, (), headers, timeout_s) as response:
                     for number, name, data in connection.read_events(response):
                         if number is not None:
                             if number <= last:
@@ -59,8 +63,11 @@ class HelperJob:
                         if name == "cancelled":
                             raise errors.cancellation(data)
                         yield Event(name, data)
-                        if name == "done":
+                        done = name == "done"
+                        if done and not hold:
                             return
+                    if done:
+                        return
             except errors.HelperRefused as error:
                 if attempt == "first":
                     raise
@@ -72,7 +79,7 @@ class HelperJob:
 
         Raises `WireError` for another buffer, `HelperRefused` if there is no result (code not_ready, conflict or gone).
         """
-        self._fetch("/result", buffer)
+        self._fetch("/result", buffer, ArrayHeader(self.dtype, self.shape))
 
     def result(self) -> bytearray:
         """Return the result's samples, little-endian and C-ordered."""
@@ -82,13 +89,26 @@ class HelperJob:
 
     def so_far_into(self, buffer: WriteableBuffer) -> bool:
         """Write the picture so far like `result_into`, or return False if there is none yet."""
+        return self._fetched_so_far("", buffer, ArrayHeader(self.dtype, self.shape))
+
+    def _fetched_so_far(self, query: str, buffer: WriteableBuffer, expected: ArrayHeader) -> bool:
         try:
-            self._fetch("/result?so_far=1", buffer)
+            self._fetch(f"/result?so_far=1{query}", buffer, expected)
         except errors.HelperRefused as error:
             if error.code == "not_ready":
                 return False
             raise
         return True
+
+    def view(self, view: View) -> bytearray | None:
+        """Return a view of the result or of the picture so far, uint8, or None if there is no picture yet."""
+        header = view.header(self.shape[2])
+        samples = bytearray(header.nbytes)
+        return samples if self._fetched_so_far(f"&{view.query}", samples, header) else None
+
+    def change(self, priority: str, label: str) -> None:
+        """Give the job another priority and label."""
+        self._client.call("PATCH", self._path, 204, {"priority": priority, "label": label})
 
     def cancel(self) -> None:
         """Cancel the job, or forget a finished one; a job that the helper does not know is fine, too."""
@@ -102,8 +122,7 @@ class HelperJob:
         """Let the helper forget the result after it is fetched."""
         self.cancel()
 
-    def _fetch(self, call: str, buffer: WriteableBuffer) -> None:
-        expected = ArrayHeader(self.dtype, self.shape)
+    def _fetch(self, call: str, buffer: WriteableBuffer, expected: ArrayHeader) -> None:
         samples = connection.flat(buffer, expected)
         if samples.readonly:
             raise WireError("a buffer that cannot be written to")

@@ -61,7 +61,7 @@ def start(command: Sequence[str] | None) -> tuple[Started, Path]:
         log = user_folders.state_folder() / "helper-start.log"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(log, flags, 0o600), "ab") as output:
-            if hasattr(os, "fchmod"):
+            if sys.platform != "win32":
                 os.fchmod(output.fileno(), 0o600)
             if output.seek(0, os.SEEK_END) > LOG_LIMIT:
                 output.truncate(0)
@@ -84,7 +84,7 @@ def start(command: Sequence[str] | None) -> tuple[Started, Path]:
     except (OSError, ValueError) as error:
         raise errors.HelperNotStarted(f"the helper could not be started: {error}", None) from None
     process.log_from = begin
-    # A child that nobody waits for stays a zombie as long as this program lives.
+    # Without a wait, the child stays a zombie as long as this program lives.
     threading.Thread(target=process.wait, name="deepdream helper's end", daemon=True).start()
     return process, log
 

@@ -51,7 +51,7 @@ def npy_header(dtype: str, shape: tuple[int, int, int]) -> bytes:
 
 
 def npy_header_length(first_ten: bytes) -> int:
-    """Return the length of the whole header in bytes, including these first ten.
+    """Return the length of the header in bytes, including these first ten.
 
     Raises `WireError` if they are not the beginning of NPY 1.0, or the header has more than 1024 bytes.
     """

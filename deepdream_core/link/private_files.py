@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 FILE_LIMIT = 64 * 1024
 _OURS = re.compile(
     r"endpoint\.json|service\.json|\.endpoint-[0-9a-f]+\.tmp|helper\.lock|helper\.log.*|helper-start\.log"
-    r"|run-[A-Za-z0-9_-]*|hotfolder|watch\.log.*"
+    r"|run-[A-Za-z0-9_-]*|hotfolder|cluster|watch\.log.*"
     r"|config\.yaml|weights|\.DS_Store"  # the user's, which macOS has in one folder with the logs
 )
-_WINDOWS = os.name == "nt"
 
 
 def make_private_folder(path: Path) -> None:
@@ -43,9 +42,9 @@ def make_private_folder(path: Path) -> None:
             path.mkdir(0o700)
         if not path.is_dir():
             raise WireError(f"{path} is not a folder — move it away, or {another}")
-        if _WINDOWS:
+        if sys.platform == "win32":
             return  # the access list of a user's profile closes everything below it
-        if {path.lstat().st_uid, path.stat().st_uid} != {_user_id()}:
+        if {path.lstat().st_uid, path.stat().st_uid} != {os.geteuid()}:
             raise WireError(f"{path} belongs to another user — {another} of your own")
         if path.stat().st_mode & 0o077:
             other = next((file.name for file in path.iterdir() if not _OURS.fullmatch(file.name)), None)
@@ -58,12 +57,6 @@ def make_private_folder(path: Path) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise WireError(f"{path} cannot be made private: {reason} — fix that, or {another} of your own") from None
-
-
-def _user_id() -> int:
-    if sys.platform == "win32":
-        return 0
-    return os.geteuid()
 
 
 def _variable(folder: Path) -> str:
@@ -92,7 +85,7 @@ def read_private(path: Path) -> bytes | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise WireError(f"{path} is not a file — remove it")
-        if not _WINDOWS and (status.st_uid != _user_id() or status.st_mode & 0o077):
+        if sys.platform != "win32" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
             raise WireError(f"{path} belongs to another user, or others can read it — remove it")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(FILE_LIMIT + 1)
@@ -130,7 +123,7 @@ def write_private(path: Path, data: bytes, variable: str) -> None:
 
 def _replace(temporary: Path, path: Path) -> None:
     """Rename the file; Windows refuses that while a client reads the old one."""
-    for _ in range(50 if _WINDOWS else 0):
+    for _ in range(50 if sys.platform == "win32" else 0):
         with contextlib.suppress(PermissionError):
             temporary.replace(path)
             return

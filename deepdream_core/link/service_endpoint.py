@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import secrets
 import socket
 import sys
@@ -114,7 +113,7 @@ def _free(port: int, *, reuse: bool) -> bool:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             with socket.socket(family, socket.SOCK_STREAM) as candidate:
-                if reuse and os.name == "posix":
+                if reuse and sys.platform != "win32":
                     candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 candidate.bind((host, port))
         except OSError as error:

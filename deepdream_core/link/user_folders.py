@@ -51,11 +51,10 @@ def state_folder() -> Path:
     if chosen:
         return chosen
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local", "deepdream", "state")
-        if (
-            sys.platform == "darwin"
-        ):  # the program is beside it: to most disks DeepDream and deepdream are the same name
+        if sys.platform == "darwin":
+            # The program is beside it: to most disks DeepDream and deepdream are the same name.
             return Path.home() / "Library" / "Application Support" / "deepdream" / "state"
         state = os.environ.get("XDG_STATE_HOME", "")
         return Path(state if os.path.isabs(state) else Path.home() / ".local" / "state", "deepdream")  # noqa: PTH117
@@ -71,5 +70,5 @@ def endpoint_path() -> Path:
 def _from_environment(name: str) -> Path | None:
     value = os.environ.get(name)
     if value and not os.path.isabs(value):  # noqa: PTH117
-        raise WireError(f"{name} is {value!r} — give it a path that begins at the root, or unset it")
+        raise WireError(f"{name} is {value!r}, which is not an absolute path — give it one, or unset it")
     return Path(value) if value else None

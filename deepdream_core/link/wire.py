@@ -7,11 +7,11 @@ from __future__ import annotations
 
 PROTOCOL = 1
 LOOPBACK = ("127.0.0.1", "::1")
-PRIORITIES = ("interactive", "preview", "batch")
-UPLOADS = ("pixels", "mask", "start")
+PRIORITIES = ("interactive", "preview", "batch", "background")
 EVENTS = ("queued", "running", "paused", "progress", "octave", "note")
 ENDINGS = ("done", "failed", "cancelled")
-CANCELLED_WHY = ("asked", "lease", "replaced", "stopping")
+GUIDE_PIXELS = 2_000_000
+"""The most pixels that a guide has on the wire: a client reduces larger ones."""
 ATTACH_WITHIN_S = 10.0
 """How long a job waits for a client to follow its events, from its creation or the end of its last upload."""
 REATTACH_WITHIN_S = 2.0
@@ -19,4 +19,4 @@ REATTACH_WITHIN_S = 2.0
 
 
 class WireError(ValueError):
-    """Data that was read or is to be sent does not follow the protocol; the text is one sentence for people."""
+    """Data, received or to be sent, does not follow the protocol; the text is one sentence for people."""

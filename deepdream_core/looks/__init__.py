@@ -2,7 +2,7 @@
 
 ::
 
-    choice, vary    which looks: all presets, all layers, or values of settings
+    choice, vary    which looks: all presets, all layers, channels, or values of settings
     command         the command line for one of them
     small           the photograph at a tile's size, and its dream as a JPEG
     board           the content of page and sheet, and the progress

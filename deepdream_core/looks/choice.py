@@ -1,4 +1,4 @@
-"""Which looks a sheet shows, as data: every preset by family, or every layer by block."""
+"""Which looks a sheet shows, as data: every preset by family, every layer by block, or channels of one layer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepdream_core.layers import LAYERS
+from deepdream_core.errors import SettingsError
+from deepdream_core.layers import LAYERS, Layer, find_layer
 from deepdream_core.settings import as_option
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 PRESET = "classic"
 """The preset that `deepdream dream` uses without `--preset`."""
+MOST = 400
+"""The most looks on one sheet; more take hours, and nobody compares them."""
 _BLOCKS = ("colours and edges", "fine textures", "patterns", "parts of things", "things")
 
 
@@ -84,6 +87,45 @@ def of_layers(config: Config, preset: str | None) -> Choice:
         for number, (title, looks) in enumerate(zip(_BLOCKS, blocks, strict=True), start=1)
     )
     return Choice(f".looks-layers{of_preset(preset)}", f"layers, as {preset or PRESET}", tuple(sections))
+
+
+def of_channels(config: Config, preset: str | None, layer: str, channels: str) -> Choice:
+    """Return channels of a layer, given as `0-63,100`, each alone in the settings of a preset.
+
+    Raises `SettingsError` for what there is not, and for more than `MOST` channels.
+    """
+    found = find_layer(layer)
+    base = () if preset is None else option("preset", preset)
+    looks = []
+    for number in _numbers(channels, found):
+        channel = f"{found.name}:{number}"
+        settings = config.dream_settings(preset or PRESET, {"channels": {channel: 1.0}})
+        looks.append(Look(str(number), "", settings, (*base, *option("channels", channel))))
+    title = f"channels of {found.name}, as {preset or PRESET}"
+    return Choice(f".looks-channels-{found.name}{of_preset(preset)}", title, (Section("", tuple(looks)),))
+
+
+def _numbers(text: str, layer: Layer) -> list[int]:
+    numbers: dict[int, None] = {}
+    for part in text.split(","):
+        match = _NUMBERS.fullmatch(part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last:
+            raise SettingsError(
+                f"--channels {text[:40]!r} is not allowed", "write numbers and ranges, such as 0-63,100,200-210"
+            )
+        if last >= layer.channels:
+            raise SettingsError(
+                f"--channels: {layer.name} has no channel {last}",
+                f"it has {layer.channels}, from 0 to {layer.channels - 1}",
+            )
+        numbers |= dict.fromkeys(range(first, last + 1))
+    if len(numbers) > MOST:
+        raise SettingsError(f"--channels: {len(numbers)} looks, and {MOST} are the most", "give fewer channels")
+    return list(numbers)
+
+
+_NUMBERS = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
 
 
 def of_preset(preset: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def command(photo: Path, options: Iterable[str]) -> str:
     """Return `deepdream dream PHOTO OPTIONS` for this system's shell, with the path as given."""
     path = str(photo)
     words = ["deepdream", "dream", f".{os.sep}{path}" if path.startswith("-") else path, *options]
-    return subprocess.list2cmdline(words) if os.name == "nt" else " ".join(map(quoted, words))
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else " ".join(map(quoted, words))
 
 
 def quoted(word: str) -> str:

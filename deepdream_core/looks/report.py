@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _STOPPED = "stopped: finished looks stay; the same command continues"
 
 
-class Reporter(reporter.Reporter, Protocol):
+class Reporter(reporter.Reporter):
     """Follows the making of sheets."""
 
     def look(self, name: str, number: int, count: int) -> None:
@@ -29,22 +29,13 @@ class Reporter(reporter.Reporter, Protocol):
         """Report that all looks of a photograph are done, and how many of them were dreamed now."""
 
 
-class Quiet(ErrorReporter):
+class Quiet(ErrorReporter, Reporter):
     """Prints nothing but errors: `--quiet`."""
 
     stopped = _STOPPED
 
-    def look(self, name: str, number: int, count: int) -> None:
-        """Print nothing."""
 
-    def begun(self, source: Path, page: Path, there: int, count: int) -> None:
-        """Print nothing."""
-
-    def delivered(self, source: Path, outputs: tuple[Path, ...], looks: int, dreamed: int, seconds: float) -> None:
-        """Print nothing."""
-
-
-class Text(TextReporter):
+class Text(TextReporter, Reporter):
     """Lines and bars for people."""
 
     stopped = _STOPPED
@@ -71,7 +62,7 @@ class Text(TextReporter):
             self._print_path(path)
 
 
-class Json(JsonReporter):
+class Json(JsonReporter, Reporter):
     """One JSON object per event and line: `--json`."""
 
     def look(self, name: str, number: int, count: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from deepdream_core.errors import (
     NumericError,
     OutOfMemoryError,
     OutputError,
+    PictureError,
     SettingsError,
 )
 from deepdream_core.looks import SIDE, page, sheet
@@ -24,9 +26,12 @@ from deepdream_core.looks.small import small
 from deepdream_core.photo.scale import advice, beyond_white
 from deepdream_core.printable import printable
 from deepdream_core.work import batch, jobs
+from deepdream_core.work.guides import GuideFiles
+from deepdream_core.work.room import Stopped
+from deepdream_core.work.several import concurrently, of_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from deepdream_core.settings import DreamSettings
     from deepdream_core.work.backend import Backend
     from deepdream_core.work.jobs import Job, Planned
+    from deepdream_core.work.several import AtOnce
 
 _EVERY_S = 2.0
 _OCTAVES = 4  # of a tile, where their number is automatic
@@ -50,6 +56,7 @@ class Order:
     """What to make of every photograph: which looks, in tiles with a short side of `side` px, and whether to overwrite.
 
     Every shown command ends with `words`, the user's options that affect the look. `white` as in `read_photo`.
+    `at_once` says how many looks to dream at once; None: one after the other.
     """
 
     choice: Choice
@@ -57,6 +64,7 @@ class Order:
     words: tuple[str, ...] = ()
     overwrite: bool = False
     white: float | None = None
+    at_once: AtOnce | None = None
 
 
 def plan(inputs: Sequence[Path], output: Path | None, ignore: Sequence[str]) -> list[Planned]:
@@ -79,16 +87,18 @@ def run(
     Tiles of the same photograph in a page of an earlier run are used again.
     """
     begun: set[Path] = set()
+    if order.at_once is not None:
+        open_engine = of_thread(open_engine)
 
-    def dream_sheet(job: Job, engine_of: Callable[[], Backend]) -> list[DeepDreamError] | None:
+    def dream_sheet(job: Job, engine_of: Callable[[], Backend], _reporter: object) -> list[DeepDreamError] | None:
         photo = batch.read(job, reporter, max_megapixels=max_megapixels, white=order.white)
         if photo is None:
             return None
         name = _name(job, order, begun)
         begun.add(name)
-        making = _Sheet(photo, order, name, reporter)
+        making = _Sheet(photo, order, name, reporter, max_megapixels)
         del photo  # a large picture is not kept while its tiles are dreamed
-        return making.dream(engine_of)
+        return making.dream(engine_of if order.at_once is None else open_engine)
 
     return batch.each(planned, dream_sheet, open_engine, reporter)
 
@@ -112,12 +122,14 @@ def _outputs(name: Path) -> tuple[Path, Path]:
 class _Sheet:
     """One photograph's page and sheet while they are made."""
 
-    def __init__(self, photo: Photo, order: Order, name: Path, reporter: Reporter) -> None:
+    def __init__(self, photo: Photo, order: Order, name: Path, reporter: Reporter, max_megapixels: float) -> None:
         self._outputs = _outputs(name)
+        self._guides, self._max_megapixels = GuideFiles(), max_megapixels
         self._order, self._reporter, self._source = order, reporter, photo.path
         self._ours: set[Path] = set()
         self._jpegs = self._found(photo.sha256)
         self._next_write = 0.0
+        self._stopped = threading.Event()
         frame = photo.frames[0]
         if len(photo.frames) > 1:
             reporter.note(f"{photo.path.name} has {len(photo.frames)} pictures; the first is shown")
@@ -146,28 +158,35 @@ class _Sheet:
         started = time.monotonic()
         board, looks = self._board, self._order.choice.looks
         for number, look in enumerate(looks):
-            key = self._small.key(_reduced(look), engine)
-            if key in self._jpegs:
-                board.tiles[number] = Tile(key, self._jpegs[key])
+            with contextlib.suppress(PictureError):  # of a guide: reported when the look's turn comes
+                key = self._small.key(self._ready(look)[0], engine)
+                if key in self._jpegs:
+                    board.tiles[number] = Tile(key, self._jpegs[key])
         shown = {tile.key for tile in board.tiles.values()}
         board.spare = {key: jpeg for key, jpeg in self._jpegs.items() if key not in shown}
         # Quick looks come first: most of the sheet is there soon.
         missing = sorted(set(range(len(looks))) - set(board.tiles), key=lambda number: _work(looks[number]))
         errors: list[DeepDreamError] = []
+
+        def failed(number: int, error: DeepDreamError) -> None:
+            board.failed[number] = error.what
+            errors.append(error)
+            self._reporter.failed(self._source, error)
+
         self._reporter.begun(self._source, self._outputs[0], len(board.tiles), len(looks))
         try:
-            works = [_work(looks[number]) for number in missing]
-            for place, number in enumerate(missing):
-                self._write(at_once=place == 0)
-                self._reporter.look(looks[number].name, place + 1, len(missing))
-                share = (sum(works[:place]) / sum(works), works[place] / sum(works))
-                try:
-                    board.tiles[number] = self._dreamed(looks[number], engine, share)
-                except (NumericError, OutOfMemoryError) as error:
-                    board.failed[number] = error.what
-                    errors.append(error)
-                    self._reporter.failed(self._source, error)
+            if missing:
+                self._write(at_once=True)
+            for number, tile in self._tiles(missing, engine_of):
+                if isinstance(tile, DeepDreamError):
+                    failed(number, tile)
+                else:
+                    board.tiles[number] = tile
+                self._write(at_once=False)
         except BaseException:  # Ctrl-C too: finished looks stay
+            self._stopped.set()
+            if self._order.at_once:
+                self._order.at_once.stop()
             board.state = "stopped"
             with contextlib.suppress(OutputError):
                 self._write(at_once=True)
@@ -179,18 +198,48 @@ class _Sheet:
         )
         return errors
 
-    def _dreamed(self, look: Look, engine: Backend, share: tuple[float, float]) -> Tile:
-        """Return a look's tile; `share`: how much of the whole work comes before it, and how much it is."""
-        settings = _reduced(look)
-        engine.label = f"{self._board.photo}: {look.name}"
-        steps = engine.dream(self._small.frame.floats(), settings)
-        while True:
+    def _tiles(
+        self, missing: Sequence[int], engine_of: Callable[[], Backend]
+    ) -> Iterator[tuple[int, Tile | DeepDreamError]]:
+        """Yield each missing look's number and its tile, or the error of this look alone."""
+        looks, at_once = self._order.choice.looks, self._order.at_once
+        works = [_work(looks[number]) for number in missing]
+
+        def tile(place: int) -> tuple[int, Tile | DeepDreamError]:
+            number = missing[place]
+            self._reporter.look(looks[number].name, place + 1, len(missing))
+            share = None if at_once else (sum(works[:place]) / sum(works), works[place] / sum(works))
             try:
-                progress = next(steps)
-            except StopIteration as stop:
-                planes: NDArray[np.float32] = stop.value
-                break
-            self._reporter.progress(replace(progress, fraction=share[0] + share[1] * progress.fraction))
+                ready = self._ready(looks[number])
+                return number, self._dreamed(looks[number].name, *ready, engine_of(), share)
+            except (PictureError, NumericError, OutOfMemoryError) as error:
+                return number, error
+
+        places = range(len(missing))
+        return concurrently(places, tile, at_once, self._stopped.set) if at_once else map(tile, places)
+
+    def _ready(self, look: Look) -> tuple[DreamSettings, Sequence[NDArray[np.float32]]]:
+        """Return a look's settings for a tile and its guides; raises `PictureError` for a guide."""
+        return self._guides.read(_reduced(look), max_megapixels=self._max_megapixels)
+
+    def _dreamed(
+        self, name: str, settings: DreamSettings, guides: Sequence[NDArray[np.float32]], engine: Backend,
+        share: tuple[float, float] | None,
+    ) -> Tile:  # fmt: skip
+        """Return a look's tile; `share`: how much of the whole work comes before it, and how much it is; or None."""
+        engine.label = f"{self._board.photo}: {name}"
+        steps = engine.dream(self._small.frame.floats(), settings, None, None, guides)
+        with contextlib.closing(steps):
+            while True:
+                try:
+                    progress = next(steps)
+                except StopIteration as stop:
+                    planes: NDArray[np.float32] = stop.value
+                    break
+                if self._stopped.is_set():
+                    raise Stopped
+                if share:
+                    self._reporter.progress(replace(progress, fraction=share[0] + share[1] * progress.fraction))
         # The key comes last, as another helper may have taken over meanwhile.
         return Tile(self._small.key(settings, engine), self._small.jpeg(planes.reshape(3, *planes.shape[-2:])))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.declaration import kinds_of, number_or_text
 from deepdream_core.errors import SettingsError
-from deepdream_core.looks.choice import PRESET, Choice, Look, Section, of_preset, option
+from deepdream_core.looks.choice import MOST, PRESET, Choice, Look, Section, of_preset, option
 from deepdream_core.settings import DreamSettings
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from deepdream_core.settings import Config
 
-MOST = 400
-"""The most looks on one sheet; more take hours, and nobody compares them."""
 _STEPS = 4
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _RANGE = re.compile(r"(?P<low>[^/]+?)\.\.(?P<high>[^/]+?)(?:/(?P<count>\d{1,6}))?")

@@ -1,4 +1,4 @@
-"""Other programs: what they answer, within a limit of time, and an environment that leads no Python astray."""
+"""Running other programs: their answer, within a time limit, in an environment that does not affect their Python."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NOT_FOUND, TIMED_OUT = 127, 124
-"""Exit codes, as of env(1) and timeout(1): the program cannot be run, or did not end in time."""
+"""Exit codes as in env(1) and timeout(1): the program cannot run, or did not end in time."""
 ASK_WITHIN_S = 30.0
 
-# They change what a Python loads or does, __PYVENV_LAUNCHER__ on macOS; how text is encoded may stay.
+# They change what Python loads or does (__PYVENV_LAUNCHER__ on macOS); the text encoding may stay.
 _MISLEADING = re.compile(r"PYTHON(?!IOENCODING$|UTF8$).*|__PYVENV_LAUNCHER__|VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a program wrote, and its exit `code`, negative for a signal."""
+    """A program's output, and its exit `code`, negative for a signal."""
 
     code: int
     out: str = ""
@@ -35,13 +35,13 @@ class Answer:
 
     @property
     def last(self) -> str:
-        """The last line of what it complained of, else of its output, else its exit code in words."""
+        """The last line of its standard error, else of its output, else its exit code in words."""
         lines = (self.err.strip() or self.out.strip()).splitlines()
         return lines[-1].strip() if lines else f"exit code {self.code}"
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """Return this process's environment without what would lead another Python astray, and with `extra`."""
+    """Return this process's environment without variables that affect another Python, and with `extra`."""
     kept = {name: value for name, value in os.environ.items() if not _MISLEADING.fullmatch(name)}
     return kept | extra
 
@@ -52,10 +52,10 @@ def ask(
     environ: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
 ) -> Answer:
-    """Run a program to its end and return its answer; it is looked for on the PATH of `environ`.
+    """Run a program, found on the PATH of `environ`, to its end and return its answer.
 
-    `environ` None stands for `clean_environment()`, `cwd` None for this Python's own folder, which lasts. A program that
-    cannot be run or takes too long has the exit codes `NOT_FOUND` and `TIMED_OUT`, and a sentence in `err`.
+    `environ` defaults to `clean_environment()`, `cwd` to this Python's own folder, which outlives others. A program that
+    cannot run or takes too long returns the exit code `NOT_FOUND` or `TIMED_OUT`, and a sentence in `err`.
     """
     words = [os.fspath(word) for word in command]
     try:
@@ -68,5 +68,5 @@ def ask(
     except FileNotFoundError:
         return Answer(NOT_FOUND, err=f"{words[0]} does not exist")
     except OSError as error:
-        return Answer(NOT_FOUND, err=f"{words[0]} cannot be run: {error.strerror or error}")
+        return Answer(NOT_FOUND, err=f"cannot run {words[0]}: {error.strerror or error}")
     return Answer(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))

@@ -1,7 +1,7 @@
-"""Where the parts of an installation are, for one user on one platform. Nothing here is made.
+"""The paths of an installation, for one user on one platform. Nothing here creates them.
 
-`data` holds what the installer makes: `app/<name>/` for each version, `app/current` that points at the one in use, and the
-manifest. `link.user_folders.state_folder()` and platformdirs name the same folders; tests compare them.
+`data` contains what the installer creates: `app/<name>/` for each version, `app/current` that points to the version in use,
+and the manifest. `link.user_folders.state_folder()` and platformdirs return the same folders; tests compare them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NAME = "deepdream"
 STAMP = "install.json"
-"""What the installer writes into each folder of a version."""
+"""The file that the installer writes into each version's folder."""
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,26 @@ class UserFolders:
 
     @classmethod
     def here(cls) -> UserFolders:
-        """Return those of the user who runs this; raises `RuntimeError` if there is no home folder."""
-        # Set to nothing, HOME would lead to the root of the disk.
-        home = Path() if os.environ.get("HOME", "unset") == "" and os.name == "posix" else Path.home()
+        """Return the current user's folders; raises `RuntimeError` if there is no home folder."""
+        # An empty HOME would mean the root of the disk.
+        home = Path() if os.environ.get("HOME", "unset") == "" and sys.platform != "win32" else Path.home()
         if not home.is_absolute():
             raise RuntimeError("this user has no home folder")
         return cls(dict(os.environ), sys.platform, home)
 
     @property
     def windows(self) -> bool:
-        """Whether this is Windows, where links need rights and programs end in .exe."""
+        """Whether this is Windows, where links need permissions and programs end in .exe."""
         return self.platform == "win32"
 
     @property
     def linux(self) -> bool:
-        """Whether services are systemd's and file events inotify's."""
+        """Whether this is Linux, with systemd's services and inotify's events."""
         return self.platform.startswith("linux")
 
     @property
     def data(self) -> Path:
-        """The folder in which the installer puts the program and its manifest."""
+        """The installer's folder, with the program and the manifest."""
         if self.windows:
             return self._local / "DeepDream"
         if self.platform == "darwin":
@@ -58,33 +58,42 @@ class UserFolders:
 
     @property
     def config(self) -> Path:
-        """Where the user's config.yaml is looked for."""
+        """The folder of the user's config.yaml."""
         return self._own or self.xdg_config / NAME
 
     @property
     def state(self) -> Path:
-        """Journal, logs, and the service's endpoint."""
+        """The folder of journal, logs, and the service's endpoint."""
         usual = self._own / "state" if self._own else self._chosen("XDG_STATE_HOME", ".local/state") / NAME
         return self._chosen("DEEPDREAM_STATE_DIR", usual)
 
     @property
+    def cache(self) -> Path:
+        """The folder of what the GIMP plug-in can make again; `plugin/deepdream/cache.py` has the same."""
+        if self.windows:
+            return self._local / NAME / "cache"
+        if self.platform == "darwin":
+            return self.home / "Library" / "Caches" / NAME
+        return self._chosen("XDG_CACHE_HOME", ".cache") / NAME
+
+    @property
     def weights(self) -> Path:
-        """Weights that were fetched."""
+        """The folder of downloaded weights."""
         return (self._own or self.data) / "weights"
 
     @property
     def bin(self) -> Path:
-        """Where the launcher is."""
+        """The folder of the launcher."""
         return self.data / "bin" if self.windows else self.home / ".local" / "bin"
 
     @property
     def xdg_config(self) -> Path:
-        """Where programs keep their configuration on Linux, completion files on macOS too."""
+        """Where Linux programs keep their configuration; on macOS, only completion files."""
         return self._local if self.windows else self._chosen("XDG_CONFIG_HOME", ".config")
 
     @property
     def xdg_data(self) -> Path:
-        """Where programs keep their data on Linux, completion files on macOS too."""
+        """Where Linux programs keep their data; on macOS, only completion files."""
         return self._local if self.windows else self._chosen("XDG_DATA_HOME", ".local/share")
 
     @property
@@ -99,7 +108,7 @@ class UserFolders:
 
     @property
     def current(self) -> Path:
-        """What points at the version in use: a link, on Windows a file with its name."""
+        """A link to the version in use; on Windows, a file with its name."""
         return self.app / ("current.txt" if self.windows else "current")
 
     @property
@@ -125,14 +134,14 @@ class UserFolders:
         return self.app / name if name and Path(name).name == name else None
 
     def python(self) -> Path | None:
-        """Return the Python of the version in use, by a path that outlives upgrades where there are links, or None."""
+        """Return the Python of the version in use, by a path that survives upgrades (not on Windows), or None."""
         used = self.used()
         if used is None or not self.python_in(used).exists():
             return None
         return self.python_in(used if self.windows else self.current)
 
     def short(self, path: Path) -> str:
-        """Return a path as people write it, with ~ for the home folder."""
+        """Return a path with ~ for the home folder."""
         if self.home != self.home.parent and path.is_relative_to(self.home):
             return str(Path("~", path.relative_to(self.home)))
         return str(path)
@@ -147,12 +156,12 @@ class UserFolders:
 
     @property
     def _own(self) -> Path | None:
-        """The one folder for configuration, state and weights, on systems that have one."""
+        """The common folder for configuration, state and weights, on systems that have one."""
         if self.windows:
             return self._local / NAME
         return self._support / NAME if self.platform == "darwin" else None
 
     def _chosen(self, variable: str, usual: str | Path) -> Path:
-        """Return the folder that a variable names, if it is a whole path, else the usual one (in the home folder)."""
+        """Return the folder that a variable names, if that is an absolute path, else the usual one (in the home folder)."""
         given = self.environ.get(variable, "")
         return Path(given) if os.path.isabs(given) else self.home / usual  # noqa: PTH117

@@ -1,4 +1,4 @@
-"""GIMP 3 on this machine, and our plug-in in it: a folder for each user and minor version, made by its first run."""
+"""GIMP 3 on this machine, and our plug-in in it: GIMP creates a folder for each user and minor version on its first run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ASK_WITHIN_S = 5.0
 FIRST_RUN_WITHIN_S = 120.0
 PLUG_INS = "plug-ins"
 PLUG_IN = "deepdream"
-"""The plug-in's folder in one of GIMP's folders of plug-ins."""
+"""The plug-in's folder inside a GIMP plug-in folder."""
 PROGRAM, FACTS = f"{PLUG_IN}.py", f"{PLUG_IN}.json"
-COPIES = {"link": "*.py", "thumbnails": "*.png"}
-"""Folders of this package that the plug-in carries a copy of: the helper's client, the presets' small pictures."""
+COPIES = {"link": "*.py", "engine": "pyramid.py", "thumbnails": "*.[pj][np]g"}
+"""What of this package's folders the plug-in has a copy of: the helper's client, sizes of octaves, presets' pictures."""
 _VERSION = re.compile(r"3\.\d{1,3}")
 _SAYS = re.compile(r"\b(\d+\.\d+)\.\d+")
 _NAMED = re.compile(r"gimp(?:-console)?(?:-(\d+(?:\.\d+)?))?(?:\.exe)?", re.IGNORECASE)
@@ -39,7 +39,7 @@ class Program:
 
 
 def bases(user: UserFolders) -> list[Path]:
-    """Return the folders that may hold a folder for each version, the usual one first, then those of sandboxes."""
+    """Return the folders that may contain a folder for each version, the usual one first, then those of sandboxes."""
     home, environ = user.home, user.environ
     if user.windows:
         local = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -52,7 +52,7 @@ def bases(user: UserFolders) -> list[Path]:
 
 
 def existing(user: UserFolders) -> list[Path]:
-    """Return the folder of each version of GIMP 3 that has run, GIMP3_DIRECTORY's among them, each once."""
+    """Return the folder of each version of GIMP 3 that has run, including GIMP3_DIRECTORY, each once."""
     found: list[Path] = []
     with contextlib.suppress(OSError):
         own = user.environ.get("GIMP3_DIRECTORY", "")
@@ -74,7 +74,7 @@ def _each_once(folders: list[Path]) -> list[Path]:
 
 
 def on_path(environ: Mapping[str, str]) -> list[Program]:
-    """Return one GIMP 3 on PATH for each minor version, preferably its console; asks a program whose name does not say."""
+    """Return one GIMP 3 on PATH for each minor version, preferably its console; runs one whose name has no version."""
     found: dict[str, Program] = {}
     for path in sorted(_candidates(environ), key=lambda path: "console" not in path.name):
         match = _NAMED.fullmatch(path.name)
@@ -91,7 +91,7 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
     files: set[Path] = set()
     for folder in environ.get("PATH", "").split(os.pathsep):
         with contextlib.suppress(OSError):
-            # The longest name first: it says its version without being asked.
+            # The longest name first: it includes the version.
             for path in sorted(Path(folder).iterdir(), key=lambda path: -len(path.name)) if folder else ():
                 if not _NAMED.fullmatch(path.name) or path.name in names or not os.access(path, os.X_OK):
                     continue
@@ -102,30 +102,34 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _asked(program: Path) -> str | None:
-    """Return the minor version that a GIMP says it has."""
+    """Return the minor version that a GIMP prints."""
     answer = ask(program, "--version", within_s=ASK_WITHIN_S, environ=clean_environment(LC_ALL="C", LANGUAGE="C"))
     match = _SAYS.search(answer.out)
     return match[1] if match else None
 
 
-def run_first(program: Path) -> bool:
-    """Let a GIMP that has never run make its folder, without a window; return whether it ended well.
+def first_run(program: Path) -> list[str]:
+    """Return the command by which a GIMP creates its folder, without a window."""
+    return [str(program), "--no-interface", "--no-data", "--no-fonts", "--quit"]
 
-    It alone can: in a folder made by somebody else it would neither take over the settings of an older GIMP nor make what
-    belongs there (seen with 3.0.4).
+
+def run_first(program: Path) -> bool:
+    """Run a GIMP that has never run, without a window, so that it creates its folder; return whether it succeeded.
+
+    Only GIMP can create it: in a folder made by another program it neither imports an older GIMP's settings nor creates its
+    own files (seen with 3.0.4).
     """
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        # Nothing is read from it: a program that it leaves running would keep a pipe open.
+        # Its output is not read: a process that it leaves running would keep a pipe open.
         done = subprocess.run(
-            [program, "--no-interface", "--no-data", "--no-fonts", "--quit"], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=FIRST_RUN_WITHIN_S, check=False,
-            env=clean_environment(),
+            first_run(program), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            timeout=FIRST_RUN_WITHIN_S, check=False, env=clean_environment(),
         )  # fmt: skip
         return done.returncode == 0
     return False
 
 
 def has_plug_in(folder: Path) -> bool:
-    """Return whether our plug-in is in a version's folder, whatever its state."""
+    """Return whether our plug-in is in a version's folder, in any state."""
     plug_in = folder / PLUG_INS / PLUG_IN
     return (plug_in / FACTS).exists() or (plug_in / PROGRAM).exists()

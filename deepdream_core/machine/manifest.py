@@ -1,7 +1,7 @@
 """The record of what was installed, `DATA/manifest.json`: `uninstall` removes what it names and nothing else.
 
-Each thing is written down before it is made, so that an installation that was killed can be undone as well: what is named
-and not there does no harm. A file that is being replaced keeps its former hash under `replacing` until that has happened.
+Each thing is recorded before it is created, so that a killed installation can be removed too; a recorded file that does not
+exist does no harm. While a file is being replaced, `replacing` keeps its previous hash.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ FORMAT = 1
 
 
 class NewerManifestError(Exception):
-    """The record at `path` was written by a newer installer than this one; `installer` is where that one is."""
+    """A newer installer wrote the record at `path`; `installer` is its path."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} was written by a newer DeepDream")
+        super().__init__(f"a newer DeepDream wrote {path}")
         self.installer = path.parent / "app" / "current" / "source" / "install"
 
 
 @dataclass
 class Part:
-    """What one part of the installation has made.
+    """What one part of the installation has created.
 
-    `files`: hash of what was written, by path; `replacing`: the hash of what is being replaced, by path; `folders`: made
-    by us, each after its parents, removed when empty; `links`: their targets, by path; `trees`: folders that are ours
-    with all that is in them; `facts`: what else the part needs to know.
+    `files`: hash of the written content, by path; `replacing`: hash of the content being replaced, by path; `folders`: our
+    folders, each after its parents, removed when empty; `links`: their targets, by path; `trees`: folders that are entirely
+    ours; `facts`: other data of the part.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Part:
 
     @classmethod
     def read(cls, words: Mapping[str, Any]) -> Part:
-        """Return a part as it was written; what is malformed in it is left out."""
+        """Return a part from its JSON, without malformed entries."""
         part = cls()
         for name in ("files", "replacing", "links"):
             found = words.get(name)
@@ -61,13 +61,13 @@ class Part:
         return part
 
     def as_json(self) -> dict[str, Any]:
-        """Return the part as it is written: what is empty is left out, the facts are beside the rest."""
+        """Return the part as JSON: without empty fields, and with the facts beside the other fields."""
         words = asdict(self)
         words.pop("facts")
         return {key: value for key, value in words.items() if value} | self.facts
 
     def wrote(self, path: Path, content: bytes) -> bool:
-        """Return whether this content of a file is one that we have written there."""
+        """Return whether we wrote this content to this file."""
         return digest(content) in (self.files.get(str(path)), self.replacing.get(str(path)))
 
     def altered(self) -> Iterator[str]:
@@ -78,11 +78,11 @@ class Part:
         for path, target in self.links.items():
             leads_to = os.path.realpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
             if not os.path.islink(path) or os.path.realpath(path) != leads_to:  # noqa: PTH114
-                yield f"{path} does not lead to {target}"
+                yield f"{path} does not link to {target}"
 
 
 class Manifest:
-    """The record at `path` of what was installed in `home`; with `dry_run` it is never written."""
+    """The record at `path` of what was installed in `home`; `dry_run`: never write it."""
 
     def __init__(self, path: Path, *, home: Path | None = None, dry_run: bool = False) -> None:
         self.path = path
@@ -93,15 +93,15 @@ class Manifest:
         self.clone: str | None = None
         self.parts: dict[str, Part] = {}
         self.exists = False
-        """Whether there is a file."""
+        """Whether the file exists."""
         self.damaged = ""
-        """What is wrong with a record that cannot be understood."""
+        """What is wrong with an invalid record."""
 
     @classmethod
     def read(cls, path: Path, *, home: Path | None = None, dry_run: bool = False) -> Manifest:
-        """Return the record, an empty one if there is none; paths in a home folder that was moved to `home` follow it.
+        """Return the record, empty if there is none; adjusts its paths if the home folder has moved to `home`.
 
-        Raises `NewerManifestError`, and `OSError` if the file exists and cannot be read.
+        Raises `NewerManifestError`, and `OSError` if the file exists but is unreadable.
         """
         manifest = cls(path, home=home, dry_run=dry_run)
         try:
@@ -117,7 +117,7 @@ class Manifest:
         if isinstance(number, int) and number > FORMAT:
             raise NewerManifestError(path)
         if not isinstance(words, dict) or number != FORMAT or not isinstance(words.get("parts"), dict):
-            manifest.damaged = "is damaged" if number in (None, FORMAT) else f"is of an unknown kind ({number!r:.20})"
+            manifest.damaged = "is damaged" if number in (None, FORMAT) else f"has an unknown format ({number!r:.20})"
             return manifest
         words = _moved(words, path, home)
         manifest.version = str(words.get("version", ""))
@@ -127,11 +127,11 @@ class Manifest:
         return manifest
 
     def part(self, name: str) -> Part:
-        """Return a part, an empty one if nothing of it was installed yet."""
+        """Return a part, empty if it is not installed yet."""
         return self.parts.setdefault(name, Part())
 
     def save(self) -> None:
-        """Write the record, whole or not at all, for this user's eyes; raises OSError."""
+        """Write the record atomically, readable for this user only; raises OSError."""
         if self.dry_run:
             return
         words = {
@@ -151,7 +151,7 @@ class Manifest:
                 file.write("\n")
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(new, self.path)  # noqa: PTH105  # over the old one, on Windows too
+            os.replace(new, self.path)  # noqa: PTH105  # atomic, on Windows too
         except OSError:
             with contextlib.suppress(OSError):
                 new.unlink()
@@ -159,7 +159,7 @@ class Manifest:
 
 
 def _moved(words: dict[str, Any], path: Path, home: Path | None) -> dict[str, Any]:
-    """Return a record with the paths that it has now, where the home folder or the data in it has another name since."""
+    """Return a record with its paths adjusted to a home or data folder that has moved since."""
     pairs = [(words.get("data"), path.parent), (words.get("home"), home)]
     moves = [
         (was, str(now))
@@ -184,24 +184,24 @@ def _moved(words: dict[str, Any], path: Path, home: Path | None) -> dict[str, An
 
 
 def digest(content: bytes) -> str:
-    """Return the hash by which the record knows a content."""
+    """Return the record's hash of a content."""
     return hashlib.sha256(content).hexdigest()
 
 
 def in_the_making(path: Path) -> Path:
-    """Return the name of a file until it is complete: always the same, so that a killed run's is replaced."""
+    """Return a file's temporary name until it is complete; always the same, so that the next run replaces leftovers."""
     return path.with_name(f".{path.name}.deepdream-new")
 
 
 def _problem(path: str, wanted: str) -> str:
-    """Return what is wrong with a file whose content should have the hash `wanted`, "" if nothing is."""
+    """Return what is wrong with a file whose content should have the hash `wanted`, or ""."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             same = digest(file.read()) == wanted
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
+        return f"is unreadable ({error.strerror or error})"
     return "" if same else "was changed"
 
 

@@ -1,14 +1,19 @@
-"""What systemd wants to hear of a `Type=notify` service: sd_notify(3) in a few lines."""
+"""Messages to systemd from a `Type=notify` service: sd_notify(3) in a few lines."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def notify(text: str) -> None:
-    """Send `READY=1` and the like where NOTIFY_SOCKET is set; nothing elsewhere."""
+    """Send a message such as `READY=1` if NOTIFY_SOCKET is set."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address or sys.platform == "win32":
         return
@@ -22,9 +27,19 @@ def notify(text: str) -> None:
             pass
 
 
-def watchdog_s() -> float | None:
-    """Return how often `WATCHDOG=1` is expected, in seconds, or None when nobody waits for it."""
-    period, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-    if not period.isdigit() or int(period) == 0 or (pid and pid != str(os.getpid())):
-        return None
-    return int(period) / 1e6
+class Watchdog:
+    """When `WATCHDOG=1` is due: three times in the period after which systemd considers this process dead."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        period, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+        waits = period.isdigit() and pid in ("", str(os.getpid()))
+        self._pause_s = int(period) / 3e6 if waits else 0.0
+        self._clock, self._next = clock, float("-inf")
+
+    def is_due(self) -> bool:
+        """Return whether to send it now; never if systemd does not expect it."""
+        now = self._clock()
+        if not self._pause_s or now < self._next:
+            return False
+        self._next = now + self._pause_s
+        return True

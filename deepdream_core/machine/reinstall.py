@@ -1,4 +1,4 @@
-"""Where the installer is that a person is sent to: in the installed program, which needs no clone, or in a clone."""
+"""Which installer to name to the user: the installed program's own, which needs no clone, or a clone's."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def own_installer() -> Path | None:
-    """Return the installer that lies in this program's own environment, None where it runs from a clone."""
+    """Return the installer in this program's own environment, None if the program runs from a clone."""
     path = Path(sys.prefix, "source", "install")
     return path if (path / "__main__.py").exists() else None
 
 
 def install_step(part: str, in_clone: str) -> str:
-    """Return the words that send a person to install a part, "" for all, again; `in_clone` where only a clone has it."""
+    """Return the advice to reinstall a part, "" for all; `in_clone` if only a clone has an installer."""
     own = own_installer()
     if own is None:
         return in_clone

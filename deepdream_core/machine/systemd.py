@@ -1,4 +1,4 @@
-"""systemd's manager of one user: our units, how to reach it, and what the system knows of the user."""
+"""systemd's user manager: our units, how to reach it, and the user's name and lingering."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 SOCKET_UNIT, HELPER_UNIT, WATCH_UNIT = "deepdream-helper.socket", "deepdream-helper.service", "deepdream-watch.service"
 UNITS = (SOCKET_UNIT, HELPER_UNIT, WATCH_UNIT)
 WANTED = {SOCKET_UNIT: "sockets.target.wants", WATCH_UNIT: "default.target.wants"}
-"""The folder in which `systemctl enable` puts a link to a unit."""
+"""The folder in which `systemctl enable` creates the link to a unit."""
 LINGER = Path("/var/lib/systemd/linger")
 
 
 def environments(environ: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the variables to reach the manager with: those given, and the usual ones, as far as XDG_RUNTIME_DIR is ours.
+    """Return environments to try to reach the manager: with the given and the usual XDG_RUNTIME_DIR, if that is ours.
 
-    A session by `su` lacks it or has another user's, whose manager would do for root what is meant for ourselves.
+    A session of `su` has none or another user's, whose manager would do for root what we want for ourselves.
     """
     if not sys.platform.startswith("linux"):
         return [dict(environ)]
@@ -35,7 +35,7 @@ def environments(environ: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def user_name() -> str:
-    """Return the name by which the system knows this user, or the number of one who has none; LOGNAME may be another's."""
+    """Return the system's name for this user, or the user id if there is none; LOGNAME may be another user's."""
     if sys.platform == "win32":
         return getpass.getuser()
     import pwd
@@ -47,14 +47,14 @@ def user_name() -> str:
 
 
 def lingers(user: str) -> bool:
-    """Return whether a user's services go on without a session."""
+    """Return whether a user's services run without a session."""
     with contextlib.suppress(OSError):
         return (LINGER / user).exists()
     return False
 
 
 def manager_runs() -> bool:
-    """Return whether a manager of units runs for this user, whether it answers or not."""
+    """Return whether systemd's user manager runs for this user, even if it does not answer."""
     if sys.platform == "win32":
         return False
     for comm in Path("/proc").glob("[0-9]*/comm"):

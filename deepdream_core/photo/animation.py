@@ -53,7 +53,7 @@ def _checked(samples: NDArray[Any], frame: Stored) -> NDArray[Any]:
 
 
 def _composited(moving: Moving, stored: Sequence[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """Yield the canvas after each frame, [H, W, C] with alpha; it begins transparent and cuts off what is outside."""
+    """Yield the canvas after each frame, [H, W, C] with alpha; it begins transparent and clips what is outside."""
     canvas = np.zeros((moving.height, moving.width, stored[0].shape[2]), stored[0].dtype)
     for frame, whole in zip(moving.frames, stored, strict=True):
         place = canvas[frame.top : frame.top + frame.height, frame.left : frame.left + frame.width]

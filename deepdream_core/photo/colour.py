@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepdream_core.photo import icc
-from deepdream_core.photo.colour_tags import by_code_points
 from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.icc import space_of
 
@@ -160,9 +159,3 @@ def _converted(
     except Exception:  # imagecodecs has its own exceptions
         raise FormatError("its colour profile is broken") from None
     return turned
-
-
-def profile_of_primaries(primaries: int) -> bytes | None:
-    """Return an ICC profile for the primaries of ITU-T H.273, table 2, with sRGB's curve; None for sRGB's."""
-    described = by_code_points(primaries, 13, "")
-    return described.profile(gray=False) if described else None

@@ -100,7 +100,7 @@ _ADOBE_GAMMA = 563 / 256  # as in Adobe's own profile
 def refuse_hdr(kind: str | None) -> None:
     """Raise `PictureError` for `PQ` or `HLG`."""
     if kind:
-        raise PictureError(f"is an HDR picture ({kind}), which is not read", "export it as SDR")
+        raise PictureError(f"is an HDR picture ({kind}), which DeepDream cannot read", "export it as SDR")
 
 
 def refuse_hdr_code(transfer: int) -> None:

@@ -86,14 +86,14 @@ def _depth(first: Frame, source: str, wanted: Format, receipt: list[Entry]) -> s
     words = f"{depth} bits" if depth != "float" else "floating point"
     if depth in wanted.depths:
         if wanted.palette and not exactly:
-            what = f"to the 256 that suit best; {wanted.title} holds no more"
+            what = f"to the 256 that suit best; {wanted.title} holds at most 256"
             receipt.append(converted("colours", what, lost=source != wanted.name))
         else:
             receipt.append(kept("depth", words))
         return depth
     deeper = [known for known in wanted.depths if _DEPTHS.index(known) > _DEPTHS.index(depth)]
     nearest = deeper[0] if deeper else wanted.depths[-1]
-    why = f"the next that {wanted.title} holds" if deeper else f"{wanted.title} is written with no more"
+    why = f"the next depth that {wanted.title} holds" if deeper else f"the most that DeepDream writes to {wanted.title}"
     receipt.append(converted("depth", f"{words} to {nearest}: {why}", lost=not deeper))
     return nearest
 
@@ -105,7 +105,7 @@ def _count(photo: Decoded, source: Format, wanted: Format, receipt: list[Entry])
         return 0, 1
     words = f"{count} pages" if source.sequence == "pages" else f"{count} frames"
     if source.sequence == wanted.sequence and photo.coding.still_first and source.name != wanted.name:
-        receipt.append(dropped("still picture", "only a PNG has one for programs that show no animation"))
+        receipt.append(dropped("still picture", "only a PNG has a still picture for programs that show no animation"))
         receipt.append(kept("frames", f"{count - 1} frames"))
         return 1, count - 1
     if source.sequence == wanted.sequence:
@@ -121,7 +121,7 @@ def _count(photo: Decoded, source: Format, wanted: Format, receipt: list[Entry])
 def _timing(photo: Decoded, wanted: Format, receipt: list[Entry]) -> None:
     times = [frame.duration_ms or 0 for frame in photo.frames]
     if photo.coding.plays and not wanted.counts_plays:
-        receipt.append(converted("timing", f"{wanted.title} is written to play for ever", lost=True))
+        receipt.append(converted("timing", f"DeepDream writes {wanted.title} to play for ever", lost=True))
     elif wanted.time_step_ms and any(time % wanted.time_step_ms for time in times):
         unit = {1: "milliseconds", 10: "hundredths of a second"}[wanted.time_step_ms]
         receipt.append(converted("timing", f"{wanted.title} counts in {unit}", lost=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,14 @@ from deepdream_core.photo.formats import FormatError
 from deepdream_core.photo.receipt import Entry, converted, dropped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from deepdream_core.photo.frame import Frame
 
+before_decoding: ContextVar[Callable[[int], None]] = ContextVar("before_decoding", default=lambda _pixels: None)
+"""Called with a picture's number of pixels before it is decoded; may wait until there is memory for it."""
 NO_BLOCKS = Blocks(icc=None, exif=None, xmp=None)
 _REPEATED = re.compile(r"second (colour profile|EXIF block|XMP packet|extended XMP|\w{4} chunk|TIFF tag \d+)")
 
@@ -62,13 +67,14 @@ def check_size(width: int, height: int, frames: int, max_megapixels: float) -> N
     check_pixels(width * height * frames, f"{width}×{height}{times}", max_megapixels)
 
 
-def check_pixels(pixels: int, what: str, max_megapixels: float) -> None:
-    """Raise `PictureError` when `what` has more pixels than allowed."""
+def check_pixels(pixels: int, what: str, max_megapixels: float, unless: str = "if you trust the file,") -> None:
+    """Raise `PictureError` when `what` has more pixels than allowed; `unless` says when, or what else, to do."""
     if pixels > max_megapixels * 1e6:
         raise PictureError(
             f"{what} is {pixels / 1e6:.0f} megapixels, the limit is {max_megapixels:g}",
-            "raise engine.max_megapixels in config.yaml if you trust the file",
+            f"{unless} raise engine.max_megapixels in config.yaml",
         )
+    before_decoding.get()(pixels)
 
 
 def check_plausible(announced: int, held: int, most: int) -> None:
@@ -100,7 +106,7 @@ def _left_out(part: str) -> Entry:
     if _REPEATED.fullmatch(part):
         return dropped(part, "readers use the first")
     known = "damaged" in part or part.startswith(("TIFF tags", "linked"))
-    return dropped(part, "" if known else "it no longer fits the dreamed picture")
+    return dropped(part, "" if known else "it does not fit the dreamed picture")
 
 
 def fit_for_changed_pixels(blocks: Blocks, orientation: int) -> tuple[Blocks, tuple[Entry, ...]]:

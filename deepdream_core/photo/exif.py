@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from deepdream_core.photo.ifd import below, directory_at, directory_offsets, first_directory
 from deepdream_core.photo.tags import (
-    DESCRIPTION,
     EXIF,
     GPS,
     INTEROPERABILITY,
@@ -77,20 +76,8 @@ def upright(exif: bytes, *, swapped: bool) -> bytes:
     return bytes(patched)
 
 
-def without_orientation(exif: bytes) -> bytes:
-    """Return a bare block without an orientation in its first directory; only the entries after it have moved.
-
-    For encoders that rewrite a block with an orientation, which damages MakerNote and texts.
-    """
-    return _without(exif, ORIENTATION)
-
-
-def without_description(exif: bytes) -> bytes:
-    """Return a bare block without ImageDescription; only the entries after it have moved."""
-    return _without(exif, DESCRIPTION)
-
-
-def _without(exif: bytes, tag: int) -> bytes:
+def without(exif: bytes, tag: int) -> bytes:
+    """Return a bare block without a tag in its first directory; only the entries after it have moved."""
     try:
         layout, first = first_directory(exif)
     except ValueError:

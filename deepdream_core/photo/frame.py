@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _BEYOND = 2  # times white: most of an HDR photograph stays below
 _BAND = 1 << 20  # pixels worked on at once, so that memory stays small
+WHITE = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0}
+"""The sample value of 1.0 of each type on the wire."""
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as picture programs convert to gray
 
 
@@ -55,7 +57,7 @@ class Frame:
 
     @property
     def invisible(self) -> bool:
-        """Whether the whole picture is transparent."""
+        """Whether every pixel is transparent."""
         return self.alpha is not None and not self.alpha.any()
 
     @property
@@ -176,8 +178,8 @@ def _luma(planes: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
 def spread_into(plane: NDArray[np.float32], holes: NDArray[np.bool_]) -> None:
     """Fill the holes of a plane, float32 [H, W], in place with the colours around them, the nearest first.
 
-    Pull-push over a pyramid: Gortler et al., "The Lumigraph" (SIGGRAPH 1996), section 3.4. A plane that is one hole
-    becomes 0.
+    Pull-push over a pyramid: Gortler et al., "The Lumigraph" (SIGGRAPH 1996), section 3.4. A plane of holes
+    alone becomes 0.
     """
     plane[holes] = 0
     height, width = plane.shape

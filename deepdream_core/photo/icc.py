@@ -169,16 +169,16 @@ def _matrix(chromaticities: Chromaticities) -> tuple[NDArray[np.float64], NDArra
     """Return the colours of red, green and blue as columns, adapted to D50, and the matrix that adapts."""
     xy = np.array(chromaticities, np.float64).reshape(4, 2)
     if not np.isfinite(xy).all() or (xy[:, 1] <= 0).any():
-        raise ValueError("its primaries are no colours")
+        raise ValueError("its primaries are not valid colours")
     xyz = np.stack([xy[:, 0] / xy[:, 1], np.ones(4), (1 - xy.sum(axis=1)) / xy[:, 1]])
     if abs(np.linalg.det(xyz[:, :3])) < 1e-6 or (xyz[:, 3] < 0).any():
-        raise ValueError("its primaries are no colours")
+        raise ValueError("its primaries are not valid colours")
     unadapted = xyz[:, :3] * np.linalg.solve(xyz[:, :3], xyz[:, 3])
     cones = (_BRADFORD @ _D50) / (_BRADFORD @ xyz[:, 3])
     adapting = np.linalg.inv(_BRADFORD) @ np.diag(cones) @ _BRADFORD
     matrix = adapting @ unadapted
     if not (np.abs(matrix) < 3).all():
-        raise ValueError("its primaries are no colours")
+        raise ValueError("its primaries are not valid colours")
     return matrix, adapting
 
 

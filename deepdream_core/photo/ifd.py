@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Buffer: TypeAlias = bytes | bytearray | memoryview | mmap.mmap
-"""A whole file or an EXIF block."""
+"""A complete file or an EXIF block."""
 
 Order: TypeAlias = Literal["<", ">"]
 """Byte order, as `struct` writes it: `<` is TIFF's II, `>` its MM."""
@@ -139,10 +139,10 @@ class Value:
 
     @property
     def count(self) -> int:
-        """Number of elements; raises `ValueError` where the kind is unknown or the last element is not whole."""
+        """Number of elements; raises `ValueError` where the kind is unknown or the last element is incomplete."""
         size = _SIZES.get(self.kind)
         if not size or len(self.data) % size:
-            raise FormatError(f"{len(self.data)} bytes are no value of kind {self.kind}")
+            raise FormatError(f"{len(self.data)} bytes are not a value of kind {self.kind}")
         return len(self.data) // size
 
 
@@ -155,7 +155,7 @@ def layout_of(buffer: Buffer) -> Layout:
     orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
     order = orders.get(bytes(buffer[:2]))
     if order is None:
-        raise FormatError("neither II nor MM: no TIFF directories")
+        raise FormatError("neither II nor MM, so not a TIFF")
     (magic,) = unpack(buffer, order + "H", 2)
     if magic == 42:
         return Layout(order, False, unpack(buffer, order + "I", 4)[0])
@@ -173,7 +173,7 @@ def first_directory(buffer: Buffer) -> tuple[Layout, Directory]:
 def unpack(buffer: Buffer, form: str, at: int) -> tuple[int, ...]:
     """Return `struct`'s integers at an offset; raises `ValueError` if the buffer ends before."""
     if at + struct.calcsize(form) > len(buffer):
-        raise FormatError(f"offset {at} lies beyond the end")
+        raise FormatError(f"offset {at} is beyond the end")
     return struct.unpack_from(form, buffer, at)
 
 
@@ -199,11 +199,11 @@ def directory_at(buffer: Buffer, offset: int, layout: Layout) -> Directory:
 def _extent(buffer: Buffer, offset: int, layout: Layout) -> tuple[int, int]:
     """Return where a directory's entries begin and end; raises `ValueError` if they do not fit."""
     if offset < layout.first_at + layout.offset_size:
-        raise FormatError(f"a directory at {offset} would lie within the header")
+        raise FormatError(f"a directory at {offset} would be in the header")
     (number,) = unpack(buffer, layout.count_format, offset)
     start = offset + struct.calcsize(layout.count_format)
     if number > _MOST_ENTRIES or start + number * layout.entry_size > len(buffer):
-        raise FormatError(f"the directory at {offset} claims {number} entries, more than there are")
+        raise FormatError(f"the directory at {offset} claims {number} entries, more than it has")
     return start, start + number * layout.entry_size
 
 
@@ -241,7 +241,7 @@ def value_of(buffer: Buffer, entry: Entry, layout: Layout, target: Layout) -> Va
     """Return an entry's value for another file: in its byte order, and without 8-byte integers for a classic TIFF.
 
     None if an 8-byte integer is too large for that. Bytes, ASCII and UNDEFINED stay as they are. A few UNDEFINED ones hold
-    numbers (CFAPattern) or UTF-16 (UserComment), but nothing says in which order.
+    numbers (CFAPattern) or UTF-16 (UserComment), but their byte order is unknown.
     """
     kind, data = entry.kind, entry.read(buffer)
     if kind in _NARROW and not target.big:
@@ -277,7 +277,7 @@ def encoded(fields: Fields, at: int, layout: Layout, next_offset: int = 0) -> tu
     """Return the bytes of a directory for offset `at`, and the position of its next offset in them.
 
     Its values and the directories below follow it. Raises `ValueError` if it does not fit into a classic file's 4 GiB, if a
-    `Value` is not whole, or if an `Entry` is so short that its value is inside the entry.
+    `Value` is incomplete, or if an `Entry` is so short that its value is inside the entry.
     """
     form, size = layout.offset_format, layout.offset_size
     table = bytearray()

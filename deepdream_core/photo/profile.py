@@ -122,10 +122,10 @@ def planned(
             receipt.append(kept("ICC"))
         return None, fit
     if colour.is_srgb(own):
-        receipt.append(dropped("ICC", f"it is sRGB, which {wanted.title} means anyway", lost=False))
+        receipt.append(dropped("ICC", f"it is sRGB, the default of {wanted.title}", lost=False))
         return None, None
     part, of = ("colour description", f" ({described})") if described else ("ICC", "")
-    how = f"colours converted to sRGB{of}: {wanted.title} is written without a profile"
+    how = f"colours converted to sRGB{of}: DeepDream writes {wanted.title} without a profile"
     receipt.append(converted(part, how, lost=True))
     return colour.srgb_profile(), None
 

@@ -1,4 +1,4 @@
-"""Pictures read from files: completely, or refused in one line."""
+"""Reads pictures from files completely, or refuses them in one line."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Photo(Decoded):
 
     `path` and `sha256` are the source's, `format` is its real format. `recipe`: how it was made, if it is a dream; from the
     file or from beside it. `untouched`: no sample has changed. `white`: the value of white that a person gave, or None.
+    `noise`: it was not read but made, by `deepdream_core.noise`.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Photo(Decoded):
     recipe: str | None
     untouched: bool
     white: float | None = None
+    noise: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -58,7 +60,7 @@ def read_photo(path: Path, *, max_megapixels: float, white: float | None = None)
 
     `white` is the value of white in floating-point pictures; None takes it from the file, or 1.
 
-    Raises `PictureError` naming the file and the reason: missing, not a picture, of a kind that is not read, truncated, or
+    Raises `PictureError` naming the file and the reason: missing, not a picture, unsupported, truncated, or
     larger than `max_megapixels` in all. The size is checked in the header before anything is decoded.
     """
     with errors_in_words(path):
@@ -101,7 +103,8 @@ def _format_of(path: Path, head: bytes) -> str:
         raise PictureError("is camera RAW, which a RAW program must develop first", "export a 16-bit TIFF from it")
     if name is None:
         what = f"not a {NAMES} picture" if head else "the file is empty"
-        raise (DamagedPictureError if may_begin(head[:HEAD]) else PictureError)(what, f"give a {NAMES}")
+        give = "give a picture in one of these formats" if head else f"give a {NAMES}"
+        raise (DamagedPictureError if may_begin(head[:HEAD]) else PictureError)(what, give)
     return name
 
 
@@ -113,7 +116,7 @@ def errors_in_words(path: Path) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:
-            raise PictureError(f"{path}: no such file", "check the name") from None
+            raise PictureError(f"{path}: no such file", "check its name") from None
         except IsADirectoryError:
             raise PictureError(f"{path}: is a folder", "give a picture") from None
         except PermissionError:
@@ -127,7 +130,7 @@ def errors_in_words(path: Path) -> Iterator[None]:
             raise type(error)(f"{path}: {error.what}", error.next_step) from None
         except Exception as error:  # decoders raise nearly anything for a broken file
             if "\0" in str(path):
-                raise PictureError(f"{path}: no file has a null byte in its name", "check the name") from None
+                raise PictureError(f"{path}: a file name cannot contain a null byte", "check the name") from None
             if isinstance(error, OSError) and error.errno:
                 raise PictureError(f"{path}: cannot be read: {error.strerror}", "check the name and the disk") from None
             what = f"{path}: truncated or damaged ({in_words(error, 'it cannot be decoded')})"

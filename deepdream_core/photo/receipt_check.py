@@ -1,4 +1,4 @@
-"""The receipt compared with the written file, so that it says what is in the file and not what was planned."""
+"""The receipt compared with the written file, so that it describes the file and not the plan."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.facts import Facts
     from deepdream_core.photo.frame import Frame
 
-_NOT_THERE = "it is not in the file written"
+_NOT_THERE = "the written file lacks it"
 
 
 def checked(
@@ -35,9 +35,9 @@ def checked(
     facts = codec_of(plan.format.name).facts_of(data)
     sizes = tuple(frame.size for frame in frames)
     if len(facts.sizes) != len(sizes):
-        raise FormatError(f"the file written holds {len(facts.sizes)} pictures, not {len(sizes)}")
+        raise FormatError(f"the written file holds {len(facts.sizes)} pictures, not {len(sizes)}")
     if facts.sizes != sizes:
-        raise FormatError("the file written holds pictures of another size")
+        raise FormatError("the written file holds pictures of another size")
     receipt = list(plan.receipt)
     corrections = [*_samples(facts, frames), *_metadata(facts, blocks, {entry.part for entry in receipt})]
     corrections += _timing(facts, plan, frames, coding)
@@ -105,9 +105,9 @@ def _timing(facts: Facts, plan: Plan, frames: Sequence[Frame], coding: Coding) -
     shown = frames[1:] if coding.still_first and plan.format.still_first else frames
     wanted = [100.0 if frame.duration_ms is None else frame.duration_ms for frame in shown]
     if len(facts.durations) != len(wanted):
-        yield converted("timing", "the file written does not say how long each frame is shown", lost=True)
+        yield converted("timing", "the written file does not say how long each frame is shown", lost=True)
     elif other := sum(not math.isclose(a, b, abs_tol=most) for a, b in zip(wanted, facts.durations, strict=True)):
-        yield converted("timing", f"{other} of {len(wanted)} frames are shown for another time", lost=True)
+        yield converted("timing", f"{other} of {len(wanted)} frames have another duration", lost=True)
     if facts.plays not in (None, coding.plays):
         yield converted("timing", f"it plays {facts.plays} times, not {coding.plays} (0 is for ever)", lost=True)
 

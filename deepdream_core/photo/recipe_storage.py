@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deepdream_core.photo.container import Blocks
 
 SIDECAR = ".dream.yaml"
-"""The ending added to the whole name of a picture whose format has no place for a recipe."""
+"""The ending added to the full name of a picture whose format has no place for a recipe."""
 
 _KEYWORD = "deepdream recipe"
 _LONGEST = 1 << 20

@@ -30,7 +30,7 @@ def checked_scale(frame: Frame) -> Frame:
     """Return the frame; raises `PictureError` if transparency and colours have different scales."""
     alpha = frame.alpha
     if alpha is not None and frame.samples.dtype.kind == "f" and frame.white > 1 and 0 < float(alpha.max()) <= 1:
-        what = f"its colours go up to {frame.white:g} but its transparency to 1, which is not read"
+        what = f"its colours go up to {frame.white:g} but its transparency to 1, which DeepDream cannot read"
         raise PictureError(what, "export it without transparency, or with colours up to 1")
     return frame
 

@@ -13,8 +13,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deepdream_core.photo.exif import without_description
+from deepdream_core.photo.exif import without
 from deepdream_core.photo.exif_values import description_of
+from deepdream_core.photo.tags import DESCRIPTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -102,5 +103,5 @@ def with_true_descriptions(pages: Sequence[Frame]) -> list[Frame]:
     for at, _, untrue in runs(pages):
         blocks = pages[at].blocks
         if untrue and blocks and blocks.exif:
-            kept[at] = replace(kept[at], blocks=replace(blocks, exif=without_description(blocks.exif)))
+            kept[at] = replace(kept[at], blocks=replace(blocks, exif=without(blocks.exif, DESCRIPTION)))
     return kept

@@ -78,7 +78,7 @@ def _read(xmp: bytes) -> _Packet:
     elements = elements_of(source)
     rdf = next((element for element in elements if element.name == f"{{{_RDF}}}RDF"), None)
     if rdf is None:
-        raise ValueError("XML without rdf:RDF is no XMP packet")
+        raise ValueError("XML without rdf:RDF is not an XMP packet")
     return _Packet(source, elements, rdf, [element for element in elements if element.parent is rdf])
 
 
@@ -105,7 +105,7 @@ def with_orientation(xmp: bytes, value: int) -> bytes:
     Raises `ValueError` for a value that is not 1…8.
     """
     if value not in range(1, 9):
-        raise ValueError(f"{value} is no orientation")
+        raise ValueError(f"{value} is not an orientation")
     packet = _read(xmp)
     edits: list[Edit] = []
     for part in packet.properties(_ORIENTATION):

@@ -1,1 +1,1 @@
-"""DeepDream as a background service of this user: one way to start, stop and question it, whatever looks after it."""
+"""DeepDream as this user's background service: one interface to start, stop and query it on every system."""

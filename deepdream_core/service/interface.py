@@ -1,4 +1,4 @@
-"""What the background service consists of, and what its manager on this system can be asked."""
+"""The parts of the background service, and the interface of its manager."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 State = Literal["runs", "waits", "starts", "stopped", "failed", "missing"]
-"""`waits`: is started as soon as somebody needs it; `missing`: is not installed."""
+"""`waits`: starts when a program needs it; `missing`: is not installed."""
 
 START_WITHIN_S = 120.0
-"""A start is over when the daemon watches, and a large folder on a slow disk is looked through before that."""
+"""A start ends when the daemon watches, and before that it scans its folders, perhaps large ones on a slow disk."""
 
 INSTALL = install_step("service", "run `python3 install service` in DeepDream's folder")
 HOT_FOLDER, HELPER = "hot folder", "helper"
@@ -37,7 +37,7 @@ class Part:
 
     @property
     def healthy(self) -> bool:
-        """Say whether nobody need do anything about it."""
+        """Return whether it needs no attention."""
         return self.state not in ("failed", "missing")
 
 
@@ -50,27 +50,27 @@ class Run(Protocol):
 
 
 class Manager(Protocol):
-    """Whoever looks after the service: systemd, launchd, Windows' Task Scheduler. All raise `ServiceError`."""
+    """The service's manager: systemd, launchd or Windows' Task Scheduler. All methods raise `ServiceError`."""
 
     def parts(self) -> list[Part]:
-        """Return how all stand."""
+        """Return the state of all parts."""
         ...
 
     def start(self) -> None:
-        """Start all, also after it was given up for failing too often; what failed then is among `parts`."""
+        """Start all parts, also after they failed too often; `parts` then shows what failed."""
         ...
 
     def stop(self) -> None:
-        """Stop all, until the next login or start."""
+        """Stop all parts until the next login or start."""
         ...
 
     def logs(self, lines: int, *, follow: bool) -> None:
-        """Print the last lines of the log, and with `follow` those that come, until Ctrl-C."""
+        """Print the last lines of the log; with `follow` also new ones, until Ctrl-C."""
         ...
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of the commands here: they answer in plain English, and reach this user's own manager."""
+    """Return an environment in which commands answer in English and reach this user's own manager."""
     plain = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
     return {**systemd.environments(os.environ)[0], **plain}
 
@@ -84,12 +84,12 @@ def run(*command: str, within_s: float = ASK_WITHIN_S) -> Answer:
 
 
 def not_installed() -> ServiceError:
-    """Return the error of a service that is not there."""
+    """Return the error for a service that is not installed."""
     return ServiceError("the background service is not installed", INSTALL)
 
 
 def checked(answer: Answer, doing: str, next_step: Callable[[], str] | str = "try again") -> Answer:
-    """Return an answer, or raise `ServiceError` with the first line of what went wrong."""
+    """Return an answer, or raise `ServiceError` with the first line of its error."""
     if answer.code:
         why = (answer.err.strip() or answer.out.strip() or f"exit code {answer.code}").splitlines()[0]
         raise ServiceError(f"{doing}: {why}", next_step if isinstance(next_step, str) else next_step())

@@ -1,4 +1,4 @@
-"""Log files as `tail` shows them, for where the system keeps no log for us."""
+"""Showing log files as `tail` does, where the system keeps no log for us."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TAIL = 1 << 20
 
 
 def show(lines: int, *, follow: bool) -> None:
-    """Print the last lines of each of our log files, with `follow` also those that come; raises `ServiceError`."""
+    """Print the last lines of each of our log files, with `follow` also new ones; raises `ServiceError`."""
     try:
         folder = user_folders.state_folder()
     except wire.WireError as error:
@@ -36,7 +36,7 @@ def show(lines: int, *, follow: bool) -> None:
 
 
 class _Log:
-    """One file, which may not be there yet and may start over at any time."""
+    """A log file, which may not exist yet and may be rotated at any time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -44,7 +44,7 @@ class _Log:
         self._inode = 0
 
     def last(self, lines: int) -> bool:
-        """Print its last lines; return whether there is any."""
+        """Print its last lines; return whether there are any."""
         try:
             with self._path.open("rb") as file:
                 self._inode = self._path.stat().st_ino
@@ -59,7 +59,7 @@ class _Log:
         return bool(found)
 
     def more(self) -> None:
-        """Print what has come since."""
+        """Print the lines added since."""
         try:
             with self._path.open("rb") as file:
                 status = self._path.stat()

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def manager_of(platform: str = sys.platform) -> Manager:
-    """Return a system's manager; raises `ServiceError` where none is known."""
+    """Return a system's manager; raises `ServiceError` if it has none."""
     if platform == "darwin":
         return Launchd(run)
     if platform == "win32":
         return Tasks(run)
     if platform.startswith("linux"):
         return Systemd(run)
-    raise ServiceError(f"there is no background service on {platform}", "run `deepdream watch` by yourself")
+    raise ServiceError(f"there is no background service on {platform}", "run `deepdream watch` yourself")

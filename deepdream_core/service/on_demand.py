@@ -1,4 +1,4 @@
-"""The helper where nobody listens in its place: programs start it when they need it, and it ends itself when idle."""
+"""The helper on systems without socket activation: programs start it when needed, and it ends itself when idle."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deepdream_core.service.interface import HELPER, Part
 
 
 def part() -> Part:
-    """Return its state; it is not started for that."""
+    """Return its state, without starting it."""
     try:
         helper = client.connect()
         status = helper.status()
@@ -23,6 +23,6 @@ def part() -> Part:
 
 
 def end() -> None:
-    """End it if it runs."""
+    """End it if it is running."""
     with contextlib.suppress(client.LinkError):
         client.connect().shutdown()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from deepdream_core.errors import ServiceError, SettingsError
 from deepdream_core.machine.command import NOT_FOUND
 from deepdream_core.machine.systemd import HELPER_UNIT, SOCKET_UNIT, UNITS, WATCH_UNIT
-from deepdream_core.service import logfile
+from deepdream_core.service import helper_environment, logfile
 from deepdream_core.service.interface import (
     HELPER,
     HOT_FOLDER,
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 _ASKED = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "NRestarts", "ExecMainCode", "ExecMainStatus", "MainPID",
     "StatusText", "ActiveEnterTimestampMonotonic", "InactiveEnterTimestampMonotonic", "NeedDaemonReload", "Listen",
-    "UnitFileState",
+    "UnitFileState", "Environment",
 )  # fmt: skip
 _WHY = {
-    "watchdog": "gave no sign of life",
+    "watchdog": "stopped responding",
     "timeout": "did not start or end in time",
-    "oom-kill": "was ended because the machine ran out of memory",
+    "oom-kill": "was killed because the machine ran out of memory",
     "start-limit-hit": "was started too often in a row",
     "service-start-limit-hit": "the helper was started too often in a row",
-    "trigger-limit-hit": "the helper was asked for too often in a row",
-    "resources": "the system lacks what it needs to start it",
+    "trigger-limit-hit": "programs asked for the helper too often in a row",
+    "resources": "the system lacks the resources to start it",
     "protocol": "ended before it was ready",
 }
 _KILLED, _DUMPED = "2", "3"  # of ExecMainCode, as of waitid(2)
@@ -56,34 +56,34 @@ class Systemd:
         self._run = run
 
     def parts(self) -> list[Part]:
-        """Return how hot folder and helper stand."""
+        """Return the state of hot folder and helper."""
         units = self.units()
         return [self._watch(units[WATCH_UNIT]), self._helper(units[SOCKET_UNIT], units[HELPER_UNIT])]
 
     def start(self) -> None:
-        """Start socket and daemon, also after systemd has given them up."""
+        """Start socket and daemon, also after they failed too often."""
         units = self.units()
         there = [unit for unit in (SOCKET_UNIT, WATCH_UNIT) if _is_there(units[unit])]
         if not there:
             raise not_installed()
         if any(unit["NeedDaemonReload"] == "yes" for unit in units.values()):
             self.reload()
-        # The helper first: while it is given up, its socket fails again at once.
+        # The helper first: while it is in the failed state, its socket fails at once.
         for unit in (HELPER_UNIT, SOCKET_UNIT, WATCH_UNIT):
-            self._systemctl("reset-failed", unit)  # one that has not failed is none of its business, and it says so
+            self._systemctl("reset-failed", unit)  # an error if it has not failed
         for unit in there:
-            self._systemctl("start", unit, within_s=START_WITHIN_S)  # its state says how that went
+            self._systemctl("start", unit, within_s=START_WITHIN_S)  # `parts` shows the result
 
     def stop(self) -> None:
-        """Stop all; the socket first, which would start the helper again."""
+        """Stop all parts, the socket first: it would start the helper again."""
         units = self.units()
         there = [unit for unit in UNITS if _is_there(units[unit])]
         if not there:
             raise not_installed()
-        checked(self._systemctl("stop", *there), "the service could not be stopped", "see `deepdream service logs`")
+        checked(self._systemctl("stop", *there), "cannot stop the service", "see `deepdream service logs`")
 
     def logs(self, lines: int, *, follow: bool) -> None:
-        """Print what systemd's journal has of it, or our own log where there is no journal for us."""
+        """Print systemd's journal of it, or our own log if that is not readable."""
         if not any(_is_there(unit) for unit in self.units().values()):
             raise not_installed()
         command = ["journalctl", "--user", "--no-pager", "--quiet", f"--lines={lines}"]
@@ -102,18 +102,18 @@ class Systemd:
     def _systemctl(self, *words: str, within_s: float = 30.0) -> Answer:
         answer = self._run("systemctl", "--user", *words, within_s=within_s)
         if answer.code == NOT_FOUND:
-            raise ServiceError("this system has no systemd", "run `deepdream watch` by yourself, or from your session")
+            raise ServiceError("this system has no systemd", "run `deepdream watch` yourself, or from your session")
         if answer.code and "bus" in answer.err and "onnect" in answer.err:
             raise ServiceError(
-                "systemd does not run for this user here (no user manager answers)",
+                "systemd is not running for this user (no user manager answers)",
                 "log in as this user, not by su or sudo; on a machine without logins: `loginctl enable-linger`",
             )
         return answer
 
     def units(self) -> dict[str, Unit]:
-        """Return what systemd knows of each of our units: properties as of systemctl(1), "" for one it does not name."""
+        """Return the properties of each of our units, as in systemctl(1), "" for a missing one."""
         answer = checked(
-            self._systemctl("show", *UNITS, f"--property={','.join(_ASKED)}"), "systemd does not know the service"
+            self._systemctl("show", *UNITS, f"--property={','.join(_ASKED)}"), "systemd cannot report on the service"
         )
         units = {}
         for block in answer.out.strip().split("\n\n"):
@@ -121,13 +121,18 @@ class Systemd:
             units[unit.get("Id", "")] = unit
         return {name: {**dict.fromkeys(_ASKED, ""), **units.get(name, {})} for name in UNITS}
 
+    def helper_environment(self) -> dict[str, str]:
+        """Return the variables with which systemd starts the helper."""
+        shown = checked(self._systemctl("show-environment"), "systemd cannot report its environment")
+        return helper_environment.merged(shown.out, self.units()[HELPER_UNIT]["Environment"])
+
     def _watch(self, unit: Unit) -> Part:
         if not _is_there(unit):
             return _missing(HOT_FOLDER, unit)
         if unit["ActiveState"] in ("active", "reloading"):
             return Part(HOT_FOLDER, "runs", unit["StatusText"], _since(unit), _pid(unit))
         if unit["SubState"] == "auto-restart":
-            about = f"{_ending(unit)}; it is started again in a moment"
+            about = f"{_ending(unit)}; systemd is about to restart it"
             return Part(HOT_FOLDER, "failed", about, _since(unit), None, "see `deepdream service logs`")
         if unit["ActiveState"] in ("activating", "deactivating"):
             return Part(HOT_FOLDER, "starts", unit["StatusText"], pid=_pid(unit))
@@ -148,12 +153,12 @@ class Systemd:
         return Part(HELPER, "stopped", since_s=_since(listening), next_step="`deepdream service start`")
 
     def _waiting(self, listening: Unit, unit: Unit) -> Part:
-        """Return the helper's state while only its socket is there."""
-        waits = f"it is started when a program needs it, at {listening['Listen'].split(' ')[0]}"
+        """Return the helper's state while only its socket is active."""
+        waits = f"starts when a program needs it, at {listening['Listen'].split(' ')[0]}"
         if unit["ActiveState"] != "failed":
             return Part(HELPER, "waits", waits, _since(listening))
-        if unit["Result"] != "exit-code":  # the next one may well live
-            return Part(HELPER, "waits", f"the last one {_ending(unit)}; {waits}", _since(unit))
+        if unit["Result"] != "exit-code":  # the next run may succeed
+            return Part(HELPER, "waits", f"the last run {_ending(unit)}; {waits}", _since(unit))
         failed = self._failed(HELPER, HELPER_UNIT, unit)
         return replace(failed, about=f"{failed.about}; {waits}")
 
@@ -168,23 +173,23 @@ class Systemd:
         return Part(name, "failed", about, _since(unit), None, step)
 
     def reload(self) -> None:
-        """Have systemd read its units again."""
-        checked(self._systemctl("daemon-reload"), "systemd does not read its units")
+        """Let systemd reload its units."""
+        checked(self._systemctl("daemon-reload"), "systemd cannot reload its units")
 
     def enable(self, unit: str) -> None:
-        """Have a unit started at login."""
-        checked(self._systemctl("enable", unit), f"{unit} cannot be enabled")
+        """Start a unit at every login from now on."""
+        checked(self._systemctl("enable", unit), f"cannot enable {unit}")
 
     def start_again(self, unit: str) -> None:
         """Start a unit, also after it failed; the helper itself is left to its socket."""
-        # The service before its socket: above a failed service that would fail again.
+        # The service before its socket, which would fail while the service is in the failed state.
         for name in dict.fromkeys((unit.replace(".socket", ".service"), unit)):
             self._systemctl("reset-failed", name)
         if unit != HELPER_UNIT:
             self._systemctl("start", unit, within_s=START_WITHIN_S)
 
     def last_error(self, unit: str) -> str:
-        """Return the error that a unit's program printed last, "" when there is none, or no journal."""
+        """Return the last error that a unit's program printed, "" if there is none, or no journal."""
         service = unit.replace(".socket", ".service")
         with contextlib.suppress(ServiceError):
             command = (
@@ -208,14 +213,14 @@ def _is_there(unit: Unit) -> bool:
 
 def _missing(name: str, unit: Unit) -> Part:
     if unit["LoadState"] in ("masked", "bad-setting", "error"):
-        return Part(name, "failed", f"systemd says of its unit: {unit['LoadState']}", next_step=f"{INSTALL} again")
+        return Part(name, "failed", f"systemd reports its unit as {unit['LoadState']}", next_step=f"{INSTALL} again")
     return Part(name, "missing", "it is not installed", next_step=INSTALL)
 
 
 def _ending(unit: Unit) -> str:
-    """Say in words how it ended last."""
+    """Return in words how it ended last."""
     times = int(unit["NRestarts"] or 0)
-    again = f", also after {times} more start{'' if times == 1 else 's'}" if times else ""
+    again = f", also after {times} restart{'' if times == 1 else 's'}" if times else ""
     if unit["Result"] in _WHY:
         return _WHY[unit["Result"]] + again
     if unit["ExecMainCode"] in (_KILLED, _DUMPED) and unit["ExecMainStatus"].isdigit():
@@ -223,12 +228,12 @@ def _ending(unit: Unit) -> str:
         with contextlib.suppress(ValueError):
             return f"was killed ({signal.Signals(number).name}){again}"
     if unit["ExecMainStatus"] == _TWO:
-        return f"its configuration is bad{again}"
-    return f"ended with exit code {unit['ExecMainStatus'] or '?'}{again}"
+        return f"stopped because config.yaml is invalid{again}"
+    return f"exited with code {unit['ExecMainStatus'] or '?'}{again}"
 
 
 def _since(unit: Unit) -> float | None:
-    """Return for how many seconds it has been so."""
+    """Return for how many seconds it has been in this state."""
     key = "ActiveEnterTimestampMonotonic" if unit["ActiveState"] == "active" else "InactiveEnterTimestampMonotonic"
     at = int(unit[key] or 0) if (unit[key] or "0").isdigit() else 0
     return max(0.0, time.monotonic() - at / 1e6) if at else None

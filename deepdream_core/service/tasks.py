@@ -1,7 +1,7 @@
 """The service under Windows' Task Scheduler: a task at logon for the hot folder; programs that need the helper start it.
 
-What schtasks prints is in the user's language, so only exit codes, and columns by their number, are read. Follows
-its documentation; not run on a real Windows yet.
+schtasks prints in the user's language, so this reads only exit codes, and columns by number. Follows its documentation;
+not run on a real Windows yet.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Tasks:
         self._run = run
 
     def parts(self) -> list[Part]:
-        """Return how hot folder and helper stand."""
+        """Return the state of hot folder and helper."""
         return [self._watch(), on_demand.part()]
 
     def start(self) -> None:
@@ -40,15 +40,15 @@ class Tasks:
             raise not_installed()
         if not _daemons():
             started = self._run("schtasks", "/Run", "/TN", TASK, within_s=START_WITHIN_S)
-            checked(started, "the Task Scheduler does not start the service", "see `deepdream service logs`")
+            checked(started, "the Task Scheduler cannot start the service", "see `deepdream service logs`")
             time.sleep(_LOOK_AGAIN_S)
 
     def stop(self) -> None:
-        """End the task until the next logon, and the helper; nothing is lost, as the journal knows what was begun."""
+        """End the task until the next logon, and the helper; the journal keeps unfinished pictures."""
         if not self._is_there():
             raise not_installed()
         ended = self._run("schtasks", "/End", "/TN", TASK)
-        checked(ended, "the Task Scheduler does not stop the service", "see `deepdream service logs`")
+        checked(ended, "the Task Scheduler cannot stop the service", "see `deepdream service logs`")
         on_demand.end()
 
     def logs(self, lines: int, *, follow: bool) -> None:
@@ -71,11 +71,11 @@ class Tasks:
             return Part(HOT_FOLDER, "starts")
         if result == SettingsError.exit_code:
             step = "fix config.yaml, then `deepdream service start`; `deepdream service logs` shows the line"
-            return Part(HOT_FOLDER, "failed", "its configuration is bad", next_step=step)
+            return Part(HOT_FOLDER, "failed", "config.yaml is invalid", next_step=step)
         if result in (None, 0, _NEVER_RAN, _ENDED_BY_USER):
             return Part(HOT_FOLDER, "stopped", next_step="`deepdream service start`")
         step = "see `deepdream service logs`, then `deepdream service start`"
-        return Part(HOT_FOLDER, "failed", f"ended with exit code {result}", next_step=step)
+        return Part(HOT_FOLDER, "failed", f"exited with code {result}", next_step=step)
 
     def _last_result(self) -> int | None:
         answer = self._run("schtasks", "/Query", "/TN", TASK, "/V", "/FO", "CSV", "/NH")
@@ -87,7 +87,7 @@ class Tasks:
 
 
 def _daemons() -> list[int]:
-    """Return the processes of the daemons that run."""
+    """Return the process ids of running daemons."""
     try:
         return [int(state["pid"]) for state in shared_state.states()]
     except DeepDreamError:

@@ -1,1 +1,1 @@
-"""One picture's way: from a file to whatever dreams, here or in the helper, and back into a file."""
+"""The path of one picture: from a file to the engine, here or in the helper, and back into a file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -29,10 +29,11 @@ class WeightsName(Protocol):
 class Backend(Protocol):
     """Dreams pictures with one weight set on one device, as `deepdream_core.engine.engine.Engine` does.
 
-    `label` names the next picture for people.
+    `label` names the next picture for people. `dreamed_with` are the settings of the latest dream, its channels picked.
     """
 
     label: str
+    dreamed_with: DreamSettings
 
     @property
     def device(self) -> object:
@@ -60,5 +61,6 @@ class Backend(Protocol):
         settings: DreamSettings,
         mask: NDArray[np.float32] | None = None,
         start: NDArray[np.float32] | None = None,
+        guides: Sequence[NDArray[np.float32]] = (),
     ) -> Generator[Progress, None, NDArray[np.float32]]:
         """Dream a picture, float32 [3, H, W], as `Engine.dream` does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from deepdream_core.photo import ENDINGS, FORMATS
 from deepdream_core.photo.scale import advice, beyond_white
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,17 +30,14 @@ CUT = 0.15
 
 
 def dream_photo(
-    photo: Photo,
-    target: Path,
-    settings: DreamSettings,
-    engine: Backend,
-    observer: Observer,
-    mask: Mask | None = None,
-) -> tuple[Photo, int | None]:
-    """Return the photo with every picture that the target can hold dreamed, and the width of the tiles used.
+    photo: Photo, target: Path, settings: DreamSettings, engine: Backend, observer: Observer, mask: Mask | None = None,
+    guides: Sequence[NDArray[np.float32]] = (),
+) -> tuple[Photo, int | None, DreamSettings]:  # fmt: skip
+    """Return the photo with every picture that the target can hold dreamed, the width of the tiles, and the settings used.
 
     Each frame of an animation starts from the difference of the previous frame, except after a cut, and equal frames stay
-    equal. Pages are independent. Pictures in which no change could be seen are not computed.
+    equal. Pages are independent. Channels are picked once, for the first picture. Pictures in which no change could be seen
+    are skipped.
     """
     animated = FORMATS[photo.format].sequence == "animation"
     count = len(photo.frames) if FORMATS[ENDINGS[target.suffix.lower()]].sequence else 1
@@ -48,7 +46,7 @@ def dream_photo(
         invisible = [False] * count  # a frame starts from the previous one, visible or not
     if any(invisible):
         what = "the picture" if all(invisible) else f"{sum(invisible)} of {count} pages"
-        observer.note(f"{what} is transparent everywhere: nothing is dreamed there")
+        observer.note(f"{what} is transparent everywhere, so it stays unchanged")
     frames: list[Frame] = []
     tile_px: int | None = None
     before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
@@ -66,11 +64,12 @@ def dream_photo(
             frames.append(frame.with_floats(before[1]))
             continue
         start = None if before is None or _is_cut(before[0], planes) else before[1] - before[0]
-        steps = engine.dream(planes, settings, strength, start)
+        steps = engine.dream(planes, settings, strength, start, guides)
         result, tile_px = _run(steps, observer, number, count)
+        settings = engine.dreamed_with if settings.picks() else settings
         frames.append(frame.with_floats(result))
         before = (planes, result) if animated and number + 1 < count else None
-    return photo.with_frames([*frames, *photo.frames[count:]]), tile_px
+    return photo.with_frames([*frames, *photo.frames[count:]]), tile_px, settings
 
 
 def _is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
@@ -83,10 +82,11 @@ def _run(
 ) -> tuple[NDArray[np.float32], int | None]:
     """Return what the engine returns and the width of its last tiles; report each step as a share of all frames."""
     tile_px: int | None = None
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as stop:
-            return stop.value, tile_px
-        tile_px = progress.tile_px
-        observer.progress(replace(progress, fraction=(number + progress.fraction) / count))
+    with contextlib.closing(steps):  # whatever ends this also ends the dream
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as stop:
+                return stop.value, tile_px
+            tile_px = progress.tile_px
+            observer.progress(replace(progress, fraction=(number + progress.fraction) / count))

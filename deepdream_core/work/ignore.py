@@ -27,7 +27,7 @@ UNFINISHED = {
 }
 """Endings of a file's name while it arrives, in lower case."""
 NOTES = (".aria2", ".lftp-pget-status")
-"""Endings of the notes of aria2 and lftp, which lie beside a file until it has arrived."""
+"""Endings of the notes of aria2 and lftp, which are beside a file until it is complete."""
 _BUILT_IN = (
     ("is a temporary file of Syncthing", (".syncthing.*", "~syncthing~*")),
     ("is where Syncthing keeps old versions", (".stversions",)),
@@ -45,7 +45,7 @@ _BUILT_IN = (
     ("is a lock file of LibreOffice", (".~lock*",)),
     ("is a temporary file of Microsoft Office", ("~$*",)),
     ("is a backup copy of an editor", ("*~",)),
-    ("is what macOS notes about another file", ("._*", ".AppleDouble", "__MACOSX")),
+    ("is what macOS stores about another file", ("._*", ".AppleDouble", "__MACOSX")),
     ("is macOS' own",
      (".DS_Store", ".apdisk", ".fseventsd", ".Spotlight-V100", ".DocumentRevisions-V100", ".TemporaryItems",
       "Temporary Items", "TheVolumeSettingsFolder", "*.sb-????????-??????")),
@@ -60,16 +60,16 @@ _BUILT_IN = (
      ("*.app", "*.bundle", "*.framework", "*.pages", "*.numbers", "*.key", "*.rtfd")),
     ("is the trash of Linux desktops", (".Trash-*", "Trash")),
     ("is where thumbnails are kept", (".thumbnails", ".thumbs", ".sh_thumbnails", ".xvpics", ".wdmc")),
-    ("is what a file system has found again", ("lost+found", "found.[0-9][0-9][0-9]")),
-    ("is a file that is deleted and still open", (".nfs*", ".fuse_hidden*", ".smbdelete*")),
-    ("is where Synology keeps thumbnails and other notes", ("@eaDir", "*@SynoEAStream", "*@SynoResource")),
+    ("is what a file system check has recovered", ("lost+found", "found.[0-9][0-9][0-9]")),
+    ("is a deleted file that is still open", (".nfs*", ".fuse_hidden*", ".smbdelete*")),
+    ("is where Synology keeps thumbnails and metadata", ("@eaDir", "*@SynoEAStream", "*@SynoResource")),
     ("is the recycle bin of a NAS or a Samba share",
      ("#recycle", ".recycle", "@Recycle", "Network Recycle Bin*", "Recycle Bin - *", "trashbox")),
     ("is where a NAS keeps snapshots",
      ("#snapshot", "@sharesnap", "@Recently-Snapshot", ".zfs", ".snapshot", "~snapshot", ".snapshots", "@GMT-*")),
     ("is Synology's own",
      ("@tmp", "@database", "@sharebin", "@synologydrive", "@img_bkp_cache", ".SynologyWorkingDirectory")),
-    ("is where QNAP keeps thumbnails and other notes",
+    ("is where QNAP keeps thumbnails and metadata",
      (".@__thumb", "@__thumb", ".@*", "@transcode", ".streams", ".qsync", ".qsync_sn")),
     ("is the recycle bin of Windows", ("$RECYCLE.BIN", "RECYCLER", "RECYCLED")),
     ("is Windows' own",
@@ -110,7 +110,7 @@ class Ignore:
     """The names to ignore: the built-in ones, and the patterns `more` from config.yaml.
 
     As in a .gitignore, the last pattern in `more` that matches a name decides, before the built-in ones. A pattern that
-    begins with `!` takes names back: `!@eaDir` one built-in name, `!*` all of them.
+    begins with `!` takes names off the list: `!@eaDir` one built-in name, `!*` all of them.
     """
 
     more: tuple[str, ...] = ()

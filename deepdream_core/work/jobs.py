@@ -14,6 +14,8 @@ from deepdream_core.work.ignore import Ignore
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from deepdream_core.work.noise import Noise
+
 SUFFIX = ".dream"
 
 
@@ -33,12 +35,14 @@ class Job:
     """One picture to dream. The result goes into `folder`, or to the path `target` where the user gave one.
 
     `found`: the user did not name the picture; it was found in a folder, where results of earlier runs are skipped.
+    `noise`: what to dream from in place of a file; `source` is then its label.
     """
 
     source: Path
     folder: Path
     target: Path | None = None
     found: bool = False
+    noise: Noise | None = None
 
 
 Planned = Job | tuple[Path, DeepDreamError]
@@ -77,6 +81,17 @@ def plan(
     return planned
 
 
+def plan_noise(noise: Noise, output: Path | None, options: OutputOptions) -> list[Planned]:
+    """Return the job that dreams from noise, by default into noise-SEED.png; raises `SettingsError` as `plan` does."""
+    into_folder = output is None or _is_folder(output) or output.suffix.lower() not in ENDINGS
+    if output is not None:
+        _check_output((), output, options, into_folder=into_folder)
+    ending = FORMATS[options.format or "PNG"].endings[0]
+    target = (output or Path()) / f"noise-{noise.seed}{ending}" if into_folder else output
+    assert target is not None
+    return [Job(noise.label, target.parent, target, noise=noise)]
+
+
 def _check_suffix(suffix: str) -> None:
     if "/" in suffix or os.sep in suffix or "\0" in suffix:
         raise SettingsError(f"--suffix {suffix!r}: a suffix cannot contain a folder", "give the folder with -o")
@@ -85,7 +100,7 @@ def _check_suffix(suffix: str) -> None:
 def _check_output(inputs: Sequence[Path], output: Path, options: OutputOptions, *, into_folder: bool) -> None:
     known = " ".join(ENDINGS)
     if not into_folder:
-        if len(inputs) > 1 or _is_folder(inputs[0]):
+        if len(inputs) > 1 or any(map(_is_folder, inputs)):
             raise SettingsError(f"-o {output}: one file for several pictures", "give a folder")
         if options.format is not None and ENDINGS[output.suffix.lower()] != options.format:
             raise SettingsError(
@@ -99,12 +114,12 @@ def _check_output(inputs: Sequence[Path], output: Path, options: OutputOptions, 
 
 
 def _is_folder(path: Path) -> bool:
-    """Say whether this is a folder. A name that no file can have is not one."""
+    """Say whether this is a folder. A name that no file can have is not a folder."""
     return os.path.isdir(path)
 
 
 def _is_file(path: Path) -> bool:
-    """Say whether this may be a file. Where the system does not answer, reading it will tell why."""
+    """Say whether this may be a file. Where the system does not answer, reading it will show why."""
     try:
         return path.is_file()
     except OSError:
@@ -116,8 +131,8 @@ def _pictures_in(
 ) -> tuple[list[Path], list[str], list[tuple[Path, DeepDreamError]]]:
     """Return the pictures in a folder and its subfolders, the names ignored there, and the folders that cannot be read.
 
-    Pictures are sorted. Camera RAW is among them, so that the user hears why it is skipped. Left out are the output folder
-    and results of earlier runs that lie beside their original; reading the others shows their recipe.
+    Pictures are sorted. Camera RAW is among them, so that the user learns why it is skipped. Leaves out the output folder
+    and results of earlier runs that are beside their original; reading the others shows their recipe.
     """
     pictures: list[Path] = []
     ignored: list[str] = []
@@ -154,6 +169,8 @@ def target_of(job: Job, photo: Photo, options: OutputOptions) -> Path:
         if ENDINGS.get(ending.lower()) != wanted:
             ending = FORMATS[wanted].endings[0]
         target = job.folder / f"{job.source.stem}{options.suffix}{ending}"
-    if target.resolve() == job.source.resolve() or (os.path.exists(target) and target.samefile(job.source)):
+    if job.noise is None and (
+        target.resolve() == job.source.resolve() or (os.path.exists(target) and target.samefile(job.source))
+    ):
         raise OutputError(f"{target}: is the input itself", "give another --suffix, or a folder with -o")
     return target

@@ -20,6 +20,7 @@ from pydantic import (
 
 from deepdream_core import __version__
 from deepdream_core.errors import PictureError
+from deepdream_core.objective_values import Channels, Layers  # noqa: TC001 - pydantic looks at them
 from deepdream_core.photo import recipe_text
 from deepdream_core.printable import printable
 from deepdream_core.settings import EARLIER, DreamSettings
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from deepdream_core.work.backend import Backend
 
 _LONGEST = 1 << 16  # bytes; a real recipe has a thousand
+_LONGEST_PATH = 1000  # of a guide; with 16 of these and the most channels a recipe is not too long
+_NOISE = "noise"
 
 
 class _Part(BaseModel):
@@ -42,7 +45,8 @@ class _Part(BaseModel):
 class Source(_Part):
     """The picture that was dreamed: file name without folder (left out when stripped), size in pixels, SHA-256.
 
-    `white`: the value that the user declared white in it, if any.
+    `white`: the value that the user declared white in it, if any. `format` is `noise` where noise took its place; its seed
+    is the settings', and the hash is that of its samples.
     """
 
     file: str | None = None
@@ -52,6 +56,11 @@ class Source(_Part):
     height: int = Field(gt=0)
     frames: int = Field(1, gt=0)
     white: float | None = Field(None, gt=0)
+
+    @property
+    def noise(self) -> bool:
+        """Whether it was noise, which can be made again."""
+        return self.format == _NOISE
 
     @model_serializer(mode="wrap")
     def _without_unset_white(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -83,6 +92,13 @@ class Machine(_Part):
     threads: int | None = None
 
 
+class Asked(_Part):
+    """The layers and channels that were asked for, where channels were picked for the photograph."""
+
+    layers: Layers
+    channels: Channels
+
+
 def _as_it_was_made(settings: object) -> object:
     """Complete the settings of a recipe that is older than some of them."""
     return {**EARLIER, **settings} if isinstance(settings, dict) else settings
@@ -100,6 +116,17 @@ class Recipe(_Part):
     machine: Machine
     versions: dict[str, str]
     source: Source
+    asked: Asked | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unset_asked(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `asked` out where nothing was picked, so that most recipes have the same bytes as before it existed."""
+        return {key: value for key, value in dumped(self).items() if (key, value) != ("asked", None)}
+
+    @property
+    def as_asked(self) -> DreamSettings:
+        """The settings before channels were picked."""
+        return self.settings.model_copy(update=self.asked.model_dump() if self.asked else {})
 
     def text(self) -> str:
         """Return the recipe as YAML, the same bytes for the same recipe."""
@@ -107,15 +134,26 @@ class Recipe(_Part):
 
     def as_preset(self) -> str:
         """Return a preset to paste into config.yaml."""
-        preset = self.preset or "custom"
+        return preset_text(f"{self.preset or 'custom'}-again", self.description, self.settings)
+
+    @property
+    def description(self) -> str:
+        """What a preset made of it is called in a list."""
         about = f"as in {self.source.file}" if self.source.file else "from a recipe"
-        return preset_text(f"{preset}-again", f"{preset}, {about}", self.settings)
+        return f"{self.preset or 'custom'}, {about}"
 
 
 def preset_text(name: str, description: str, settings: DreamSettings, family: str | None = None) -> str:
-    """Return a preset as the text of a whole config.yaml."""
-    body = {"description": description, **({"family": family} if family else {}), **settings.model_dump()}
+    """Return a preset as the text of a complete config.yaml."""
+    body = preset_of(description, settings, family)
     return yaml.safe_dump({"presets": {name: body}}, sort_keys=False, allow_unicode=True)
+
+
+def preset_of(description: str, settings: DreamSettings, family: str | None = None) -> dict[str, Any]:
+    """Return a preset as config.yaml holds it. A guide in it is a path, whose picture may change."""
+    body = {"description": description, **({"family": family} if family else {}), **settings.model_dump()}
+    body["guides"] = [{key: guide[key] for key in ("file", "weight", "layers")} for guide in body["guides"]]
+    return body
 
 
 class _ReferenceError(yaml.YAMLError):
@@ -156,7 +194,7 @@ def parsed(text: str, where: str) -> Recipe:
     """Return the recipe written in `text`; raises `PictureError` naming `where` for anything else."""
     step = "give a dreamed picture with a complete recipe"
     if len(text) > _LONGEST:
-        raise PictureError(f"{where}: its recipe is too long to be one", step)
+        raise PictureError(f"{where}: its recipe is too long", step)
     try:
         tree = yaml.load(text, Loader=_PlainLoader)
         if isinstance(tree, dict) and tree.get("recipe") not in (1, None):
@@ -176,14 +214,18 @@ def parsed(text: str, where: str) -> Recipe:
 
 
 def make_recipe(
-    photo: Photo, settings: DreamSettings, engine: Backend, *, preset: str | None, preset_changed: bool,
-    mask: Mask | None, tile_px: int | None, private: bool,
+    photo: Photo, settings: DreamSettings, engine: Backend, *, asked: DreamSettings | None = None,
+    preset: str | None, preset_changed: bool, mask: Mask | None, tile_px: int | None, private: bool,
 ) -> Recipe:  # fmt: skip
-    """Return the recipe of a dream of `photo`; `private` leaves out file names."""
+    """Return the recipe of a dream of `photo`; `private` leaves out file names, and the folders of guides.
+
+    `settings` with the channels picked where they were `asked` for.
+    """
     width, height = photo.size
     source = Source(
-        file=None if private else printable(photo.path.name), sha256=photo.sha256, format=photo.format, width=width,
-        height=height, frames=len(photo.frames), white=photo.white,
+        file=None if private or photo.noise else printable(photo.path.name), sha256=photo.sha256,
+        format=_NOISE if photo.noise else photo.format, width=width, height=height, frames=len(photo.frames),
+        white=photo.white,
     )  # fmt: skip
     machine = Machine(
         device=str(engine.device), name=engine.device_name, precision=_precision(engine.precision), tile_px=tile_px,
@@ -192,9 +234,15 @@ def make_recipe(
     weights = WeightsUsed(name=_weights_name(engine.weights.name), sha256=engine.weights.sha256)
     if mask is not None and private:
         mask = mask.model_copy(update={"file": None})
+    guides = [
+        {**guide, "file": PurePath(guide["file"]).name} if private or len(guide["file"]) > _LONGEST_PATH else guide
+        for guide in settings.guides
+    ]
+    settings = settings.model_copy(update={"guides": guides})
     return Recipe(
         preset=preset, preset_changed=preset_changed, settings=settings, mask=mask, weights=weights, machine=machine,
         versions=versions(), source=source,
+        asked=Asked(layers=asked.layers, channels=asked.channels) if asked is not None and asked.picks() else None,
     )  # fmt: skip
 
 

@@ -24,14 +24,14 @@ from deepdream_core.errors import (
     WeightsError,
 )
 from deepdream_core.link import client, helper_start, user_folders, wire
+from deepdream_core.settings import DreamSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from deepdream_core.settings import DreamSettings
     from deepdream_core.work.backend import Backend
 
 BUSY_WITHIN_S = 600.0
@@ -61,9 +61,9 @@ class RemoteEngine:
     """Dreams pictures in the helper that `reach` connects to; when that helper has ended, in a new one.
 
     `device` and the like are those of the latest picture, and before the first picture those of the first worker that has
-    loaded its model. `note` reports why nothing moves: other jobs come first or are more urgent. `local` opens an engine in
-    this process, which takes over when the helper has no room for a picture. Raises the same `DeepDreamError` as the engine
-    would, and `HelperError` for what only a helper can cause.
+    loaded its model. `note` reports why a picture waits: other jobs come first or are more urgent. `local` opens an engine
+    in this process, which takes over when the helper has no room for a picture. Raises the same `DeepDreamError` as the
+    engine would, and `HelperError` for what only a helper can cause.
     """
 
     def __init__(
@@ -75,12 +75,13 @@ class RemoteEngine:
         self._reach, self._note, self._open_local = reach, note, local
         self._local: Backend | None = None
         self.label = ""
+        self.dreamed_with = DreamSettings()
         self._helper = reach()
         with translated():
             self._update(self._helper.warm()["workers"][0])
 
     def refresh(self) -> None:
-        """Ask the helper for its device and weights, as another may have started meanwhile; raises as before."""
+        """Ask the helper for its device and weights, as another may have started since; raises as before."""
         with translated():
             try:
                 about = self._helper.warm()
@@ -102,6 +103,7 @@ class RemoteEngine:
         settings: DreamSettings,
         mask: NDArray[np.float32] | None = None,
         start: NDArray[np.float32] | None = None,
+        guides: Sequence[NDArray[np.float32]] = (),
     ) -> Generator[Progress, None, NDArray[np.float32]]:
         """Dream a picture, float32 [3, H, W] in 0…1, and return one like it: see `Engine.dream`, which gives the same.
 
@@ -109,9 +111,11 @@ class RemoteEngine:
         """
         height, width = planes.shape[1:]
         with translated():
-            job = None if self._local else self._sent(planes, settings, mask, start)
+            job = None if self._local else self._sent(planes, settings, mask, start, guides)
             if self._local is not None:
-                return (yield from self._local.dream(planes, settings, mask, start))
+                finished = yield from self._local.dream(planes, settings, mask, start, guides)
+                self.dreamed_with = self._local.dreamed_with
+                return finished
             assert job is not None
             try:
                 notes: list[str] = []
@@ -122,11 +126,13 @@ class RemoteEngine:
                     elif event.name == "note":
                         notes.append(str(event.data["text"]))
                     elif event.name == "paused":
-                        self._note("the helper does something more urgent first; this dream continues by itself")
+                        self._note("the helper is doing something more urgent first; this dream continues by itself")
                     elif event.name == "queued" and (before := int(event.data["position"]) - 1) > 0:
                         self._note(f"waiting for the helper: {before} before this")
                     elif event.name in ("running", "done"):
                         self._update(event.data)
+                        if event.name == "done":
+                            self.dreamed_with = _picked(settings, event.data)
                 planes = _fetched(job, height, width)[0]
                 return planes
             finally:
@@ -139,14 +145,15 @@ class RemoteEngine:
         settings: DreamSettings,
         mask: NDArray[np.float32] | None,
         start: NDArray[np.float32] | None,
+        guides: Sequence[NDArray[np.float32]],
     ) -> client.HelperJob | None:
         """Send the picture, to a new helper if the old one has ended; return None when the local engine takes over."""
         try:
             try:
-                return self._submit(planes, settings, mask, start)
+                return self._submit(planes, settings, mask, start, guides)
             except (client.NoHelper, client.HelperLost):  # it has ended since the last picture
                 self._helper = self._reach()
-                return self._submit(planes, settings, mask, start)
+                return self._submit(planes, settings, mask, start, guides)
         except client.HelperRefused as refusal:
             if self._open_local is None or refusal.code not in NO_ROOM:
                 raise
@@ -165,6 +172,7 @@ class RemoteEngine:
         settings: DreamSettings,
         mask: NDArray[np.float32] | None,
         start: NDArray[np.float32] | None,
+        guides: Sequence[NDArray[np.float32]],
     ) -> client.HelperJob:
         """Send the picture; wait where the helper's queue is full."""
         height, width = planes.shape[1:]
@@ -177,12 +185,23 @@ class RemoteEngine:
                     mask=None if mask is None else np.ascontiguousarray(mask).data,
                     mask_dtype=None if mask is None else "float32",
                     start=None if start is None else _interleaved(start).data, label=_shown(self.label),
+                    guides=[_guide(guide) for guide in guides],
                 )  # fmt: skip
             except client.HelperBusy as busy:
                 if time.monotonic() + busy.retry_after_s > until:
                     raise
                 self._note(f"the helper is busy: {busy.what}; trying again in {busy.retry_after_s:.0f} s")
                 time.sleep(busy.retry_after_s)
+
+
+def _guide(planes: NDArray[np.float32]) -> client.Guide:
+    pixels = _interleaved(planes)
+    return pixels.data, "float32", (pixels.shape[0], pixels.shape[1], 3)
+
+
+def _picked(settings: DreamSettings, data: dict[str, Any]) -> DreamSettings:
+    """Return the settings with the channels that a job's last event says were picked."""
+    return settings.model_copy(update={key: data["settings"][key] for key in ("layers", "channels")})
 
 
 def _shown(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Dreams again as a recipe says, with its settings, weights and precision; notes tell where this machine differs."""
+"""Dreams again as a recipe says, with its settings, weights and precision; notes say where this machine differs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from deepdream_core.declaration import validated
 from deepdream_core.errors import DeviceError, SettingsError
-from deepdream_core.settings import DreamSettings, as_option
+from deepdream_core.objective_values import guide_keys
+from deepdream_core.settings import DreamSettings, as_option, overlaid
+from deepdream_core.work.guides import hash_of
 from deepdream_core.work.recipe import Recipe, recipe_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from deepdream_core.settings import Config, EngineSettings
+    from deepdream_core.machine_settings import EngineSettings
+    from deepdream_core.settings import Config
     from deepdream_core.work.backend import Backend
 
 _NAMED_WEIGHTS = ("oxford", "torchvision")
@@ -30,8 +33,31 @@ class Replay:
     notes: tuple[str, ...]
 
     def settings(self, overrides: Mapping[str, Any]) -> DreamSettings:
-        """Return the recipe's settings overlaid by `overrides`; raises `SettingsError` naming the override."""
-        return validated(DreamSettings, {**self.recipe.settings.model_dump(), **overrides}, as_option)
+        """Return the recipe's settings overlaid by `overrides`; raises `SettingsError` naming the override.
+
+        Guides that are the recipe's by their hash, wherever they are now, are taken for those, with the recipe's layers and
+        weight where the override names neither.
+        """
+        own = self.recipe.settings
+        if (
+            self.recipe.asked is not None and "channels" in overrides
+        ):  # to be picked from the layers that were asked for
+            own = self.recipe.as_asked
+        wanted = validated(DreamSettings, overlaid(own.model_dump(), overrides), as_option)
+        others = {key: value for key, value in overrides.items() if key != "guides"}
+        found = _by_hash(overrides["guides"], wanted.guides) if "guides" in overrides else {}
+        if found and found.keys() <= {guide["sha256"] for guide in overlaid(own.model_dump(), others)["guides"]}:
+            guides = _given_again(own.guides, found)
+            wanted = validated(DreamSettings, overlaid({**own.model_dump(), "guides": guides}, others), as_option)
+        return wanted
+
+    def changed(self, settings: DreamSettings) -> bool:
+        """Return whether settings are others than the preset's, as the recipe's may be; a guide may have moved."""
+        theirs, own = (
+            {**each.model_dump(), "guides": [{**guide, "file": ""} for guide in each.guides]}
+            for each in (settings, self.recipe.settings)
+        )
+        return self.recipe.preset_changed or theirs != own
 
     def open_engine(self, note: Callable[[str], None]) -> Backend:
         """Open the engine that comes closest to the recipe's and note the differences; raises as `Engine` does."""
@@ -49,6 +75,30 @@ class Replay:
         elif (engine.precision, engine.device_name) != (used.precision, used.name):
             note(f"the recipe was made in {used.precision} on {used.name}: the look is the same, the pixels are not")
         return engine
+
+
+def _by_hash(given: object, guides: list[dict[str, Any]]) -> dict[str | None, list[dict[str, Any]]]:
+    """Return the guides without a hash by that of their file; those that were given as a file alone hold only that."""
+    found: dict[str | None, list[dict[str, Any]]] = {}
+    for raw, guide in zip(given if isinstance(given, list) else [given], guides, strict=True):
+        if guide["sha256"] is None:
+            alone = guide_keys(raw) == {"file"}
+            found.setdefault(hash_of(guide), []).append({"file": guide["file"]} if alone else guide)
+    return found
+
+
+def _given_again(own: list[dict[str, Any]], found: dict[str | None, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return a recipe's guides with the files, and with the layers and weights, that were given for them."""
+    guides: list[dict[str, Any]] = []
+    done = set[str]()
+    for guide in own:
+        again = found.get(guide["sha256"], [guide])
+        if all(each.keys() == {"file"} for each in again):
+            guides.append({**guide, "file": again[0]["file"]})
+        elif guide["sha256"] is None or guide["sha256"] not in done:
+            done.add(guide["sha256"])
+            guides += [{**guide, **each, "sha256": guide["sha256"]} for each in again]
+    return guides
 
 
 def open_engine(machine: EngineSettings) -> Backend:

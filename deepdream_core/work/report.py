@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from deepdream_core.printable import printable
+from deepdream_core.work.reporter import Reporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,48 +34,17 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest:02} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02} h"
 
 
-class ErrorReporter:
-    """Prints nothing but errors, on stderr: `--quiet`."""
+class ErrorReporter(Reporter):
+    """Prints only errors, on stderr: `--quiet`."""
 
     stopped = "stopped: no half-written file was left behind"
 
     def __init__(self) -> None:
         self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-    def reading(self, source: Path, number: int, count: int) -> None:
-        """Print nothing."""
-
-    def loading(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context that prints nothing."""
-        return contextlib.nullcontext()
-
-    def loaded(self, engine: Backend) -> None:
-        """Print nothing."""
-
-    def skipped(self, source: Path, why: str) -> None:
-        """Print nothing."""
-
-    def note(self, text: str) -> None:
-        """Print nothing."""
-
-    def frame(self, number: int, count: int) -> None:
-        """Print nothing."""
-
-    def progress(self, progress: Progress) -> None:
-        """Print nothing."""
-
-    def writing(self, target: Path) -> None:
-        """Print nothing."""
-
-    def done(self, done: Done) -> None:
-        """Print nothing."""
-
     def failed(self, source: Path, error: DeepDreamError) -> None:
         """Print the error's one line."""
         self.errors.print(f"[bold red]error:[/] {escape(str(error))}")
-
-    def finished(self, done: int, failed: int) -> None:
-        """Print nothing."""
 
     def interrupted(self) -> None:
         """Print that the user stopped the program."""

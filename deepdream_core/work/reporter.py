@@ -1,12 +1,12 @@
-"""What a reporter hears while pictures are dreamed; it decides how that looks."""
+"""The calls that a reporter gets while pictures are dreamed; it decides how to show them, and by itself ignores them."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from deepdream_core.engine.progress import Progress
@@ -28,7 +28,7 @@ class Done:
     receipt: Receipt
 
 
-class Observer(Protocol):
+class Observer:
     """Follows the dream of one picture."""
 
     def note(self, text: str) -> None:
@@ -41,14 +41,15 @@ class Observer(Protocol):
         """Report a finished step; `fraction` is the share of all frames."""
 
 
-class Reporter(Observer, Protocol):
-    """Follows a whole run."""
+class Reporter(Observer):
+    """Follows a run."""
 
     def reading(self, source: Path, number: int, count: int) -> None:
         """Report that picture `number` of `count` is decoded next."""
 
-    def loading(self) -> AbstractContextManager[None]:
+    def loading(self) -> contextlib.AbstractContextManager[None]:
         """Return a context in which the engine is loaded."""
+        return contextlib.nullcontext()
 
     def loaded(self, engine: Backend) -> None:
         """Report that the engine is ready."""

@@ -1,29 +1,35 @@
-"""One run of the filter: check the layer, dream it, put the result on the canvas."""
+"""One run of the filter: check the layers, dream them, put the results on the canvas."""
 
 from __future__ import annotations
 
-import queue
+import re
 import traceback
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import canvas
 import choices
+import fresh
 import gi
-import pixels
+import guides
+import kinds
+import opacity
+import recipe
+from order import Order
 from plugin_errors import PluginError
+from progress import Progress
 from words import _
 
 gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp, GLib  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Mapping, Sequence
 
     import jobs
+    import linked
+    import pixels
     from facts import Facts
-
-POLL_S = 0.1
-_STILL = _("choose DeepDream: last result to get the dream")
+    from order import Begun, Ordered
 
 
 def run(
@@ -35,22 +41,49 @@ def run(
     facts: Facts,
 ) -> Gimp.ValueArray:
     """Run the procedure: show the dialog if interactive, then dream; GIMP shows errors as one sentence."""
-    try:
-        drawable = _editable(drawables)
-        part = _part_of(drawable)
+
+    def work() -> bool:
+        chosen = kinds.checked(drawables)
+        parts = [canvas.part_of(drawable) for drawable in chosen]
+        begun = None
+
+        def ordered(arguments: Mapping[str, Any]) -> tuple[Callable[[], canvas.Target], dict[str, Any]]:
+            settings = choices.settings_of(arguments, facts)
+            return lambda: canvas.Target(image, chosen[0], arguments["output"]), settings
+
         if run_mode == Gimp.RunMode.INTERACTIVE:
-            if not _confirmed(procedure, config, drawable, part, facts):
-                return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
-            if not _exists(image, drawable):  # the user may have deleted it while the dialog was open
-                raise PluginError(_("The layer no longer exists"), "", "gone")
-            part = _part_of(_editable([drawable]))
-        dream(image, drawable, part, {name: config.get_property(name) for name in choices.as_preset(facts)}, facts)
+            wanted, begun = confirmed(procedure, config, chosen, parts[0], facts, ordered)
+            if not wanted:
+                return False
+        else:
+            fresh.update(facts)
+        check_exist(image, chosen)  # the user may have deleted one while the dialog was open
+        arguments = {name: config.get_property(name) for name in choices.as_preset(facts)}
+        if run_mode == Gimp.RunMode.WITH_LAST_VALS:
+            arguments = choices.with_known_preset(arguments, facts)
+        kinds.check_arguments(chosen, arguments)
+        settings = choices.settings_of(arguments, facts)
+        targets = [canvas.Target(image, drawable, arguments["output"]) for drawable in chosen]
+        if arguments["output"] == "linked-layer":
+            dream_linked(targets, arguments, settings, facts, begun)
+        else:
+            dream(targets, arguments, settings, facts, begun)
+        return True
+
+    return answered(procedure, work)
+
+
+def answered(procedure: Gimp.Procedure, work: Callable[[], bool]) -> Gimp.ValueArray:
+    """Do the work and return a procedure's values: success, an error, or cancelled where the work returns False."""
+    try:
+        done = work()
     except PluginError as error:
         return failed(procedure, str(error))
     except Exception as error:  # GIMP would show nothing at all
         traceback.print_exc()
         return failed(procedure, f"{type(error).__name__}: {error}")
-    return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
+    status = Gimp.PDBStatusType.SUCCESS if done else Gimp.PDBStatusType.CANCEL
+    return procedure.new_return_values(status, GLib.Error())
 
 
 def failed(procedure: Gimp.Procedure, text: str) -> Gimp.ValueArray:
@@ -59,189 +92,218 @@ def failed(procedure: Gimp.Procedure, text: str) -> Gimp.ValueArray:
     return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)
 
 
-def _part_of(drawable: Gimp.Drawable) -> pixels.Selected:
-    """Return the part that the selection touches, or raise `PluginError`."""
-    part = pixels.selected(drawable)
-    if part is None:
-        raise PluginError(
-            _("The selection does not touch this layer"), _("select a part of it, or clear the selection"), "selection"
-        )
-    return part
+def check_exist(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> None:
+    """Raise `PluginError` when one of them was deleted."""
+    if not all(canvas.exists(image, drawable) for drawable in drawables):
+        raise PluginError(_("The layer no longer exists"), "", "gone")
 
 
-def _exists(image: Gimp.Image, drawable: Gimp.Drawable) -> bool:
-    return bool(image.is_valid() and drawable.is_valid() and _layer_of(drawable).is_valid())
-
-
-def _confirmed(
+def confirmed(
     procedure: Gimp.Procedure,
     config: Gimp.ProcedureConfig,
-    drawable: Gimp.Drawable,
+    drawables: list[Gimp.Drawable],
     part: pixels.Selected,
     facts: Facts,
-) -> bool:
-    """Show the dialog and return whether the user confirmed it; without a display, return True."""
+    ordered: Ordered,
+    *,
+    where: bool = True,
+) -> tuple[bool, Begun | None]:
+    """Show the dialog, which previews the first; return whether the user confirmed it, and the preview's job.
+
+    `ordered` tells what OK would dream with the arguments. Without a display, return True.
+    """
     gi.require_version("Gtk", "3.0")
     from gi.repository import Gtk
 
     if not Gtk.init_check(None)[0]:
-        return True
+        return True, None
     import dialog
 
-    return dialog.confirmed(procedure, config, drawable, part, facts)
+    return dialog.confirmed(procedure, config, drawables, part, facts, ordered, where=where)
 
 
-def _editable(drawables: list[Gimp.Drawable]) -> Gimp.Drawable:
-    """Return the only drawable; raises `PluginError` when it cannot be changed, as scripts bypass the greyed menu."""
-    if len(drawables) != 1:
-        raise PluginError(_("DeepDream works on one layer"), _("select one layer"), "drawables")
-    drawable = drawables[0]
-    if drawable.is_group():
-        raise PluginError(_("A layer group has no pixels of its own"), _("select a layer in it"), "group")
-    if drawable.is_channel() and not drawable.is_layer_mask():
-        raise PluginError(_("DeepDream works on layers, not on channels"), _("select a layer"), "channel")
-    if drawable.is_indexed():
-        raise PluginError(_("The image has indexed colours"), _("choose Image ▸ Mode ▸ RGB"), "indexed")
-    item: Gimp.Item | None = _layer_of(drawable)
-    while item is not None:
-        if item.get_lock_content():
-            raise PluginError(_("The layer's pixels are locked"), _("unlock them in the Layers dialog"), "locked")
-        item = item.get_parent()
-    return drawable
+class _Dreamed(NamedTuple):
+    """A target with its dream; `carries`: at full strength, as the layer's opacity is to be the strength."""
+
+    target: canvas.Target
+    job: jobs.Dreaming | None = None
+    picture: bytearray | None = None
+    carries: bool = False
 
 
 def dream(
-    image: Gimp.Image, drawable: Gimp.Drawable, part: pixels.Selected, arguments: dict[str, Any], facts: Facts
-) -> None:
-    """Dream the part and put it on the drawable, or on a copy above it; where it raises `PluginError`, nothing changed."""
-    import jobs  # late: the dialog opens sooner without it
+    targets: list[canvas.Target],
+    arguments: Mapping[str, Any],
+    settings: dict[str, Any],
+    facts: Facts,
+    begun: Begun | None = None,
+) -> list[Gimp.Drawable]:
+    """Dream all targets in turn, then put them on the canvas in one undo step; return what has the dreams now.
 
-    settings = choices.settings_of(arguments, facts)
+    Until all are dreamed nothing changes, so Cancel and a `PluginError` leave the image as it was. `begun`: a preview's job
+    for the first target, which is gone on from where it dreams the very same, and cancelled otherwise.
+    """
     if settings["strength"] == 0:  # no conversion could leave every bit as it is
-        if arguments["output"] == "new-layer":
-            with _one_step(image):
-                _copied_above(image, drawable, arguments["preset"])
-            Gimp.displays_flush()
-        return
-    outer = part.outer
-    shape = (outer.height, outer.width, pixels.channels(drawable))
-    before = pixels.Surface.of(image, drawable, part)
-    Gimp.progress_init(_("DeepDream"))
-    job = jobs.Dreaming(
-        facts, pixels.read(drawable, outer), "float32", shape, settings, priority="interactive",
-        label=_where(drawable, part), forget=False,
-    )  # fmt: skip
-    job.start()
-    dreamed = _followed(job)
-    _check_unchanged(image, drawable, part, before)
-    above = arguments["output"] == "new-layer"
-    with _one_step(image):
-        layer = _copied_above(image, drawable, arguments["preset"]) if above else _layer_of(drawable)
-        try:
-            pixels.write(image, layer.get_mask() if drawable.is_layer_mask() else layer, part, dreamed)
-        except pixels.Refused as refused:
-            if above:
-                image.remove_layer(layer)
-            raise PluginError(str(refused), _STILL, "refused") from None
+        dreamed = [_Dreamed(target) for target in targets]
+        if begun is not None:
+            begun.job.cancel()
+    else:
+        dreamed = _dreamed(targets, arguments, settings, facts, begun)
+    for target in targets:
+        target.check()
+    if not settings["strength"] and all(target.replaces for target in targets):
+        # No undo step: GIMP takes an empty one for a change.
+        dreams = [target.drawable for target in targets]
+    else:
+        with canvas.one_step(targets[0].image):
+            dreams = [_put(one, arguments, settings, facts) for one in dreamed]
     Gimp.displays_flush()
     Gimp.progress_end()
-    job.acknowledge()
-    if drawable.is_layer() and drawable.get_filters():
-        Gimp.message(
-            _("The layer has filters; the new layer shows the pixels beneath them.")
-            if above
-            else _("The layer has filters; DeepDream changed the pixels beneath them.")
-        )
+    for one in dreamed:
+        if one.job:
+            one.job.acknowledge()
+    _tell_of_filters(targets)
+    return dreams
 
 
-def _check_unchanged(image: Gimp.Image, drawable: Gimp.Drawable, part: pixels.Selected, before: pixels.Surface) -> None:
-    """Raise `PluginError` when the layer or selection changed during the dream, which then no longer fits."""
-    if not _exists(image, drawable):
-        raise PluginError(_("The layer no longer exists"), _STILL, "gone")
-    now = pixels.Surface.of(image, drawable, part)
-    if now.layer != before.layer:
-        raise PluginError(_("The layer changed during the dream"), _STILL, "changed")
-    if now.selection != before.selection:
-        raise PluginError(_("The selection changed during the dream"), _STILL, "changed")
+def _dreamed(
+    targets: list[canvas.Target],
+    arguments: Mapping[str, Any],
+    settings: dict[str, Any],
+    facts: Facts,
+    begun: Begun | None,
+) -> list[_Dreamed]:
+    pictures, progress, dreamed = guides.read(arguments, settings), Progress(len(targets)), []
+    for target in targets:
+        own, carries = opacity.ordered(target, settings)
+        job = _job(target, own, pictures, facts, begun)
+        begun = None
+        dreamed.append(_Dreamed(target, job, progress.follow(job), carries))
+    return dreamed
 
 
-@contextmanager
-def _one_step(image: Gimp.Image) -> Iterator[None]:
-    """Group all changes into one undo step."""
-    image.undo_group_start()
-    try:
-        yield
-    finally:
-        image.undo_group_end()
+def _job(
+    target: canvas.Target,
+    settings: dict[str, Any],
+    pictures: Sequence[jobs.Guide],
+    facts: Facts,
+    begun: Begun | None,
+    *,
+    previews: bool = False,
+) -> jobs.Dreaming:
+    """Return a job that dreams the target: the preview's, if that is for the very same, else a new one."""
+    samples = target.read()
+    if begun is not None:
+        if begun.order == Order.of(target.image, target.drawable, target.part, settings, pictures, samples):
+            begun.job.take_over(target.label, previews=previews)
+            return begun.job
+        begun.job.cancel()
+    import jobs  # late: the dialog opens sooner without it
+
+    job = jobs.Dreaming(
+        facts, samples, "float32", target.shape, settings, priority="interactive", guides=pictures, label=target.label,
+        previews=previews, forget=False,
+    )  # fmt: skip
+    job.start()
+    return job
 
 
-def _layer_of(drawable: Gimp.Drawable) -> Gimp.Drawable:
-    """Return the layer of a mask, or the drawable itself."""
-    return Gimp.Layer.from_mask(drawable) if drawable.is_layer_mask() else drawable
+def dream_linked(
+    targets: list[canvas.Target],
+    arguments: Mapping[str, Any],
+    settings: dict[str, Any],
+    facts: Facts,
+    begun: Begun | None = None,
+    onto: Gimp.Layer | None = None,
+) -> None:
+    """Dream targets into files that link layers show while they grow.
 
-
-def _where(drawable: Gimp.Drawable, part: pixels.Selected) -> str:
-    """Return the layer's name and the places of the outer and inner regions on the image; "last result" reads this."""
-    _ok, left, top = drawable.get_offsets()
-    places = (
-        f"{region.width}×{region.height}{left + region.x:+d}{top + region.y:+d}" for region in (part.outer, part.inner)
-    )
-    name = "".join(c if c.isprintable() else " " for c in drawable.get_name()[:100])
-    return " ".join((name, *places))
-
-
-def _followed(job: jobs.Dreaming) -> bytearray:
-    """Show the job's progress until it ends; return the picture, or raise its `PluginError`.
-
-    GIMP's Cancel kills this process; the helper then stops the job by itself.
+    The layers are new ones, which come in one undo step; or there is one target, and `onto` is its earlier dream.
     """
-    while True:
-        try:
-            message = job.messages.get(timeout=POLL_S)
-        except queue.Empty:
-            while GLib.MainContext.default().iteration(False):
-                pass
-            continue
-        if message.kind == "done":
-            picture: bytearray = message.data
-            return picture
-        if message.kind == "failed":
-            raise message.data
-        _show(message)
+    import linked
+
+    pictures = guides.read(arguments, settings) if settings["strength"] else []
+    progress, name = Progress(len(targets)), _name(arguments, settings)
+    waiting: list[linked.LinkedDream] = []
+    try:
+        if onto is not None:
+            waiting = [linked.LinkedDream(targets[0], name, onto)]
+        else:
+            with canvas.one_step(targets[0].image):
+                for target in targets:
+                    waiting.append(linked.LinkedDream(target, name))
+                    _keep_linked(waiting[-1], facts, arguments, settings)
+        while waiting:
+            file, used, job = waiting[0], settings, None
+            if not settings["strength"]:
+                file.wait(file.write(None))
+            else:
+                job = _job(file.target, settings, pictures, facts, begun, previews=True)
+                begun = None
+                dreamed = progress.follow(job, file.grow)
+                file.target.check()
+                file.wait(file.write(dreamed))
+                used = dict(job.settings)
+            if onto is not None:
+                with canvas.one_step(file.target.image):
+                    _rename(onto, recipe.read(onto), name)
+                    _keep_linked(file, facts, arguments, used)
+            elif used != settings:  # with the channels that the helper picked
+                with canvas.no_step(file.target.image):
+                    _keep_linked(file, facts, arguments, used)
+            if job:
+                job.acknowledge()
+            del waiting[0]
+    except BaseException:
+        for file in waiting:
+            file.give_up()
+        raise
+    Gimp.progress_end()
 
 
-def _show(message: jobs.Message) -> None:
-    data = message.data
-    if message.kind == "starting":
-        Gimp.progress_set_text(_("Starting the DeepDream helper …"))
-        Gimp.progress_pulse()
-    elif message.kind == "queued":
-        Gimp.progress_set_text(_("Waiting: {count} ahead").format(count=data["position"] - 1))
-        Gimp.progress_pulse()
-    elif message.kind == "running":
-        Gimp.progress_set_text(_("Dreaming on {name}").format(name=data["name"]))
-    elif message.kind == "progress":
-        left = data["left_s"]
-        text = _("Octave {octave} of {octaves}, step {iteration} of {iterations}").format(**data)
-        if left is not None:
-            text += _(", {time} left").format(time=clock(left))
-        Gimp.progress_set_text(text)
-        Gimp.progress_update(data["fraction"])
+def _keep_linked(
+    file: linked.LinkedDream, facts: Facts, arguments: Mapping[str, Any], settings: Mapping[str, Any]
+) -> None:
+    target = file.target
+    used = recipe.of(target.image, facts, arguments, settings, target.drawable, file=file.path.name)
+    recipe.attach(file.layer, used)
 
 
-def clock(seconds: float) -> str:
-    """Return a duration as people write it: `42 s`, `3:05 min`."""
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"
+def _name(arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    return _("DeepDream – {preset}, seed {seed}").format(preset=arguments["preset"], seed=settings["seed"])
 
 
-def _copied_above(image: Gimp.Image, drawable: Gimp.Drawable, preset: str) -> Gimp.Layer:
-    """Return a copy of the drawable's layer right above it, named after the preset, without filters."""
-    layer = _layer_of(drawable)
-    copy = layer.copy()
-    copy.set_name(_("DeepDream – {preset}").format(preset=preset))
-    image.insert_layer(copy, layer.get_parent(), image.get_item_position(layer))
-    for own in copy.get_filters():
-        own.delete()
-    return copy
+def _rename(layer: Gimp.Drawable, before: recipe.Recipe | None, name: str) -> None:
+    """Give an earlier dream, whose recipe was `before`, a new name, unless a person has given it one."""
+    if before is None:
+        return
+    own = [_name(before.arguments, before.settings), before.file]  # opening an XCF, GIMP 3.2.6 names links like files
+    if any(re.fullmatch(re.escape(one) + r"( #\d+)?", layer.get_name()) for one in own if one):
+        layer.set_name(name)
+
+
+def _put(one: _Dreamed, arguments: Mapping[str, Any], settings: dict[str, Any], facts: Facts) -> Gimp.Drawable:
+    """Put one dream on the canvas, with its recipe; return what has it."""
+    target = one.target
+    name = _name(arguments, settings)
+    goal = target.put(one.picture, name)
+    before = recipe.read(goal) if target.onto is not None else None
+    _rename(goal, before, name)
+    if one.carries:
+        opacity.carry(goal, settings["strength"])
+    elif before and before.opacity:
+        opacity.carry(goal, 1.0)
+    used = {**(one.job.settings if one.job else settings), "strength": settings["strength"]}
+    source = None if target.replaces or not target.drawable.is_layer() else target.drawable
+    recipe.attach(goal, recipe.of(target.image, facts, arguments, used, source, opacity=one.carries))
+    return goal
+
+
+def _tell_of_filters(targets: list[canvas.Target]) -> None:
+    for target in targets:
+        if target.drawable.is_layer() and target.drawable.get_filters():
+            Gimp.message(
+                _("The layer has filters; DeepDream changed the pixels below them.")
+                if target.replaces
+                else _("The layer has filters; the new layer shows the pixels below them.")
+            )

@@ -6,16 +6,19 @@ Standard library only and Python 3.9: GIMP brings its own Python. Every wait has
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import re
 import shlex
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from helper_words import translated
 from plugin_errors import REINSTALL, PluginError
-from words import _
+from words import _, ngettext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     from deepdream_core.link import client, service_endpoint, wire
     from deepdream_core.link.endpoint import Endpoint
-else:  # the copy that lies beside this file
+else:  # the copy beside this file
     from link import client, service_endpoint, wire
 
 START_S = 9.0
@@ -55,7 +58,9 @@ def connect(
             raise _sandboxed(facts, missing) from None
         next_step = _("run `{command}` in a terminal").format(command=_command(facts, "helper"))
         code = "no_helper" if missing.hung_pid is None else "hung"
-        raise PluginError(missing.what, next_step if code == "no_helper" else missing.next_step, code) from None
+        raise PluginError(
+            translated(missing.what), next_step if code == "no_helper" else translated(missing.next_step), code
+        ) from None
 
 
 def _connected(facts: Facts, **options: Any) -> client.HelperClient:
@@ -64,7 +69,7 @@ def _connected(facts: Facts, **options: Any) -> client.HelperClient:
         found = client.connect(endpoint_file=facts.endpoint, client=f"gimp-{os.getpid()}", **options)
     except client.HelperVersion as error:
         stop_it = _("stop it with `{command}`, then try again").format(command=_command(facts, "helper --stop"))
-        raise PluginError(error.what, stop_it, "version") from None
+        raise PluginError(translated(error.what), stop_it, "version") from None
     if found.version != facts.version:
         what = _("the running helper has version {theirs}, this plug-in has version {ours}")
         what = what.format(theirs=found.version, ours=facts.version)
@@ -141,17 +146,23 @@ def _not_started(facts: Facts, error: client.HelperNotStarted) -> PluginError:
         what = _("DeepDream is no longer installed: {python} is missing").format(python=facts.command[0])
         return PluginError(what, REINSTALL, "not_installed")
     if error.hung_pid is not None:
-        return PluginError(error.what, error.next_step, "hung")
+        return PluginError(translated(error.what), translated(error.next_step), "hung")
     if not error.log_lines:
-        what = _("the DeepDream helper did not start: {reason}").format(reason=error.what)
+        what = _("the DeepDream helper did not start: {reason}").format(reason=translated(error.what))
         return PluginError(
             what, _("run `{command}` in a terminal").format(command=_command(facts, "helper")), "not_started"
         )
     reason, _dash, todo = error.log_lines[-1].partition(" — ")
     reason = reason[len("error: ") :] if reason.startswith("error: ") else reason
-    what = _("the DeepDream helper did not start: {reason}").format(reason=reason.rstrip("."))
+    what = _("the DeepDream helper did not start: {reason}").format(reason=translated(reason.rstrip(".")))
     more = _("see {log}").format(log=error.log_path)
-    return PluginError(what, f"{todo.rstrip('.')}; {more}" if todo else more, "not_started")
+    return PluginError(what, f"{translated(todo.rstrip('.'))}; {more}" if todo else more, "not_started")
+
+
+def reported(text: str) -> str:
+    """Return `what happened — what to do next` of the helper in the user's language, to be put after a colon."""
+    what, _dash, todo = text.partition(" — ")
+    return translated(what)[:1] + str(PluginError(translated(what), translated(todo)))[1:]
 
 
 def sandbox() -> str | None:
@@ -164,7 +175,9 @@ def sandbox() -> str | None:
 
 def _sandboxed(facts: Facts, missing: client.NoHelper) -> PluginError:
     kind = sandbox()
-    what = _("GIMP in a {kind} cannot start the DeepDream helper ({why})").format(kind=kind, why=missing.what)
+    what = _("GIMP in a {kind} cannot start the DeepDream helper ({why})").format(
+        kind=kind, why=translated(missing.what)
+    )
     run = _("run `{command}` in a terminal").format(command=_command(facts, "helper"))
     folder = facts.endpoint.parent
     if folder.is_dir():
@@ -182,7 +195,7 @@ def _sandboxed(facts: Facts, missing: client.NoHelper) -> PluginError:
 def _command(facts: Facts, words: str) -> str:
     """Return a command line of `deepdream` that works in any terminal."""
     program = str(Path(facts.command[0]).with_name("deepdream"))
-    return f"{shlex.quote(program) if os.name == 'posix' else program} {words}"
+    return f"{shlex.quote(program) if sys.platform != 'win32' else program} {words}"
 
 
 def call(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
@@ -198,6 +211,7 @@ def cancelled() -> PluginError:
     return PluginError(_("the dream was cancelled"), "", "cancelled")
 
 
+_BUG = _("this is a bug in the plug-in: please report it")
 _NEXT_STEPS = {
     "out_of_memory": _(
         "select a smaller part, choose a smaller pattern size or an earlier layer, or close other programs"
@@ -211,19 +225,27 @@ _NEXT_STEPS = {
 """What to do in GIMP where the helper's own advice fits only the command line."""
 
 
-def plugin_error(error: Exception) -> PluginError:
-    """Return the plug-in's error for an error of the client."""
+MISTAKES = {
+    "bad_host", "bad_pixels", "conflict", "length_required", "method", "not_ready", "origin_refused", "unauthorized",
+}  # fmt: skip
+"""Codes of the answers to calls that only a mistake of this plug-in brings about."""
+
+
+def plugin_error(error: Exception, facts: Facts | None = None) -> PluginError:
+    """Return the plug-in's error for an error of the client; with `facts`, settings have their labels."""
     if isinstance(error, PluginError):
         return error
     if isinstance(error, client.JobCancelled):
-        return cancelled() if error.why == "asked" else PluginError(error.what, _("try again"), error.why)
+        return cancelled() if error.why == "asked" else PluginError(translated(error.what), _("try again"), error.why)
     if isinstance(error, client.HelperBusy):
-        what = _("the helper is busy: {what}").format(what=error.what)
-        return PluginError(what, _("try again in {seconds:.0f} s").format(seconds=error.retry_after_s), "busy")
+        what = _("the helper is busy: {what}").format(what=translated(error.what))
+        seconds = math.ceil(error.retry_after_s)
+        again = ngettext("try again in {count} second", "try again in {count} seconds", seconds).format(count=seconds)
+        return PluginError(what, again, "busy")
     if isinstance(error, client.LinkError):
         kinds = ((client.NoHelper, "no_helper"), (client.HelperVersion, "version"), (client.HelperLost, "lost"))
         code = next((code for kind, code in kinds if isinstance(error, kind)), getattr(error, "code", "internal"))
-        return PluginError(error.what, _NEXT_STEPS.get(code, error.next_step), code)
-    return PluginError(
-        f"{type(error).__name__}: {error}", _("this is a bug in the plug-in: please report it"), "internal"
-    )
+        if code in MISTAKES:
+            return PluginError(str(error), _BUG, code)
+        return PluginError(translated(error.what, facts), _NEXT_STEPS.get(code) or translated(error.next_step), code)
+    return PluginError(f"{type(error).__name__}: {error}", _BUG, "internal")

@@ -10,25 +10,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import facts_check
 from plugin_errors import REINSTALL, PluginError
 from words import _
 
 if TYPE_CHECKING:
     import os
 
+FOLDER = Path(__file__).resolve().parent
 FILE = "deepdream.json"
 
 
 @dataclass(frozen=True)
 class _Control:
-    """A setting that is an argument and a row of the dialog. While the switch `unless` is on it has no effect."""
+    """A setting that is an argument and a row of the dialog below the heading `group`, `folded` among the advanced ones.
+
+    It has no effect while the switch `unless` is on, or the setting `needs` is empty.
+    """
 
     name: str
     setting: str
+    group: str
     place: int
     label: str
     description: str
     unless: str
+    needs: str
+    folded: bool
 
 
 @dataclass(frozen=True)
@@ -60,10 +68,17 @@ class Choice(_Control):
     words: dict[str, tuple[Any, str]]
 
 
-def _control(given: dict[str, Any]) -> Number | Choice:
+@dataclass(frozen=True)
+class Text(_Control):
+    """A setting of names, each with a weight, in words such as `pool4:8, pool4:9=0.5`."""
+
+
+def _control(given: dict[str, Any]) -> Number | Choice | Text:
     if "words" in given:
         return Choice(**{**given, "words": {word: (value, label) for word, (value, label) in given["words"].items()}})
     about = {key: value for key, value in given.items() if key != "kind"}
+    if given["kind"] == "text":
+        return Text(**about)
     kind = int if given["kind"] == "whole" else float
     for key in ("as_preset", "lowest", "most", "right", "arrow"):
         about[key] = kind(about[key])
@@ -75,10 +90,11 @@ class Facts:
     """The content of `deepdream.json`, as `deepdream_core/plugin_facts.py` makes it.
 
     `endpoint` is the helper's endpoint file, `state` the folder of its logs, `command` what starts it, `service` host, port
-    and token of the helper as a service where one is installed. `presets` has for each name `description`, all `settings`
-    and perhaps `family`; `defaults` are all settings without a preset. `controls` are the settings that are arguments, in
-    the dialog's order. `ranges` has for each setting `description`, `words`, and where they exist `minimum`, `maximum`,
-    `above` and `below`.
+    and token of the helper as a service where one is installed. `presets` has for each name `description`, all `settings`,
+    perhaps `family`, and `pictured`, whether its thumbnail shows these settings; `defaults` are all settings without a
+    preset. `nothing` are the settings that say what to dream of, each empty. `controls` are the settings that are
+    arguments, in the dialog's order. `ranges` has for each setting `description`, `words`, and where they exist `minimum`,
+    `maximum`, `above` and `below`.
     """
 
     version: str
@@ -88,7 +104,8 @@ class Facts:
     command: tuple[str, ...]
     presets: dict[str, dict[str, Any]]
     defaults: dict[str, Any]
-    controls: tuple[Number | Choice, ...]
+    nothing: dict[str, Any]
+    controls: tuple[Number | Choice | Text, ...]
     ranges: dict[str, dict[str, Any]]
     service: dict[str, Any] | None = None
 
@@ -97,29 +114,35 @@ class Facts:
         """The preset of a dialog that was never used before."""
         return "classic" if "classic" in self.presets else next(iter(self.presets))
 
-    def by_family(self) -> list[str]:
-        """Return the presets' names, each family's together; families come as in config.yaml, those of none last."""
-        families = {name: about.get("family") for name, about in self.presets.items()}
-        order = list(dict.fromkeys(families.values()))
-        return sorted(families, key=lambda name: (families[name] is None, order.index(families[name])))
+    def families(self) -> dict[str, list[str]]:
+        """Return the presets' names by family, as config.yaml has them; those of none come last, as ""."""
+        found: dict[str, list[str]] = {}
+        for name in sorted(self.presets, key=lambda name: not self.presets[name].get("family")):
+            found.setdefault(self.presets[name].get("family") or "", []).append(name)
+        return found
+
+    def take(self, presets: dict[str, dict[str, Any]], defaults: dict[str, Any]) -> None:
+        """Replace all presets and defaults, for everybody who holds these facts."""
+        for own, new in ((self.presets, presets), (self.defaults, defaults)):
+            own.clear()
+            own.update(new)
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Facts:
     """Return the facts in `path`, or in the file beside this one; raises `PluginError` for a missing or damaged file."""
-    file = Path(path) if path else Path(__file__).resolve().parent / FILE
+    file = Path(path) if path else FOLDER / FILE
     try:
         given = json.loads(file.read_text(encoding="utf-8"))
+        facts_check.check(given)
         facts = Facts(
             version=given["version"], protocol=given["protocol"], endpoint=Path(given["endpoint"]),
             state=Path(given["state"]), command=tuple(given["command"]), presets=given["presets"],
-            defaults=given["defaults"], controls=tuple(map(_control, given["controls"])), ranges=given["ranges"],
-            service=given.get("service"),
+            defaults=given["defaults"], nothing=given["nothing"], controls=tuple(map(_control, given["controls"])),
+            ranges=given["ranges"], service=given.get("service"),
         )  # fmt: skip
-        if not facts.presets or not facts.command:
-            raise ValueError("no presets, or no command")
     except OSError as error:
         what = _("{file} cannot be read: {why}").format(file=file, why=error.strerror or error)
         raise PluginError(what, REINSTALL, "not_installed") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise PluginError(_("{file} is damaged").format(file=file), REINSTALL, "not_installed") from None
     return facts

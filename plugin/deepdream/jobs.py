@@ -11,19 +11,21 @@ import contextlib
 import queue
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connection import call, cancelled, connect, plugin_error
+from helper_words import translated
 from plugin_errors import PluginError
 from words import _
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from facts import Facts
 
     from deepdream_core.link import client, npy
-else:  # the copy that lies beside this file
+else:  # the copy beside this file
     from link import client, npy
 
 SILENT_S = 15.0
@@ -32,6 +34,10 @@ LOOK_S = 1.0
 """Seconds between two looks at the picture so far; a finished octave is always looked at."""
 LET_GO_S = 2.0
 """The longest wait for a cancel, or for the helper to forget a result."""
+
+
+Guide = tuple[Any, str, tuple[int, int, int]]
+"""A guide's samples, dtype and shape."""
 
 
 class Message(NamedTuple):
@@ -57,6 +63,7 @@ class Dreaming(threading.Thread):
     """One picture that the helper dreams: call `start()`, then read `messages`.
 
     `pixels`: samples of `dtype` (a key of `npy.DTYPES`) and `shape` (height, width, channels). `settings`: all settings.
+    `guides`: samples, dtype and shape of each guide that they name.
     `priority`: interactive or preview. `label` names the picture for people. With `previews`, a message brings the picture
     so far about once a second and after each octave. With `forget`, the helper forgets the result once it is fetched;
     without, it keeps the result for "last result" until `acknowledge()`.
@@ -71,12 +78,15 @@ class Dreaming(threading.Thread):
         settings: Mapping[str, Any],
         *,
         priority: str,
+        guides: Sequence[Guide] = (),
         label: str = "",
         previews: bool = False,
         forget: bool = True,
     ) -> None:
         super().__init__(name="deepdream", daemon=True)
         self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.settings: Mapping[str, Any] = settings
+        """As given; after `done` as the helper used them, with the channels that it picked."""
         self._facts = facts
         self._pixels: bytes | bytearray | None = pixels
         self._dtype, self._shape = dtype, shape
@@ -85,6 +95,7 @@ class Dreaming(threading.Thread):
             "priority": priority,
             "label": label[:200],
             "previews": previews,
+            "guides": guides,
         }
         self._forgets = forget
         self._given_up = threading.Event()
@@ -99,7 +110,8 @@ class Dreaming(threading.Thread):
         try:
             self._dream()
         except Exception as error:  # a job always ends with a message
-            self._send("failed", cancelled() if self._given_up.is_set() else plugin_error(error), last=True)
+            failure = cancelled() if self._given_up.is_set() else plugin_error(error, self._facts)
+            self._send("failed", failure, last=True)
 
     def cancel(self) -> None:
         """Cancel at once; `failed` with the code `cancelled` follows within 2 s unless the job has ended already."""
@@ -139,17 +151,24 @@ class Dreaming(threading.Thread):
         if self._given_up.is_set():
             _within(LET_GO_S, job.cancel)
             raise cancelled()
+        self._follow(job)
+
+    def _follow(self, job: client.HelperJob) -> None:
         for event in job.events(SILENT_S):
             self._hear(event, job)
-        result = job.result()
-        sent = self._send("done", result, last=True)
+        self._fetch(job)
+
+    def _fetch(self, job: client.HelperJob) -> None:
+        sent = self._send("done", job.result(), last=True)
         if self._forgets or not sent:
             _within(LET_GO_S, job.forget)
 
     def _hear(self, event: client.Event, job: client.HelperJob) -> None:
         data = event.data
-        if event.name in ("queued", "note"):
-            self._send(event.name, data)
+        if event.name == "queued":
+            self._send("queued", data)
+        elif event.name == "note":
+            self._send("note", {"text": translated(data["text"])})
         elif event.name == "running":
             self._pace.resume()
             self._looked_at = time.monotonic()
@@ -157,7 +176,7 @@ class Dreaming(threading.Thread):
         elif event.name == "paused":
             self._pace.pause()
             self._send(
-                "note", {"text": _("the helper does something more urgent first; this dream continues by itself")}
+                "note", {"text": _("the helper is doing something more urgent first; this dream continues by itself")}
             )
         elif event.name == "progress":
             self._send("progress", {**data, "left_s": self._pace.left_s(data["fraction"])})
@@ -165,6 +184,8 @@ class Dreaming(threading.Thread):
                 self._look(job)
         elif event.name == "octave" and data["octave"] < data["octaves"]:
             self._look(job)
+        elif event.name == "done":
+            self.settings = data["settings"]
 
     def _look(self, job: client.HelperJob) -> None:
         samples = bytearray(npy.ArrayHeader(self._dtype, self._shape).nbytes)
@@ -205,21 +226,11 @@ class _Pace:
         return (now - began) * (1 - fraction) / (fraction - done) if fraction > done else None
 
 
-class KeptResult:
-    """A finished picture that the helper keeps."""
-
-    def __init__(self, job: client.HelperJob) -> None:
-        self._job = job
-
-    def acknowledge(self) -> None:
-        """Let the helper forget it, now that it is on the canvas. Takes 2 s at most and never fails."""
-        _within(LET_GO_S, self._job.forget)
-
-
-def last_result(facts: Facts) -> tuple[str, str, tuple[int, int, int], bytearray, KeptResult] | None:
+def last_result(facts: Facts) -> tuple[str, str, tuple[int, int, int], bytearray, Callable[[], None]] | None:
     """Return label, dtype, shape and samples of the latest picture that GIMP did not acknowledge, or None.
 
-    The `KeptResult` lets the helper forget it. Raises `PluginError`, also when a helper runs and does not answer.
+    The function lets the helper forget it: it takes 2 s at most and never fails. Raises `PluginError`, also when a helper
+    runs and does not answer.
     """
     try:
         found = connect(facts, start=False)
@@ -237,7 +248,7 @@ def last_result(facts: Facts) -> tuple[str, str, tuple[int, int, int], bytearray
     last = mine[-1]  # jobs are listed in the order in which they came
     height, width, channels = last["shape"]
     job = client.HelperJob(found, last["id"], last["dtype"], (height, width, channels))
-    return last["label"], last["dtype"], job.shape, call(job.result), KeptResult(job)
+    return last["label"], last["dtype"], job.shape, call(job.result), partial(_within, LET_GO_S, job.forget)
 
 
 def _within(seconds: float, call: Callable[[], object]) -> None:

@@ -24,13 +24,13 @@ _PLACE = re.compile(
 )
 
 
-def run(procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, facts: Facts) -> Gimp.ValueArray:
+def run(procedure: Gimp.Procedure, image: Gimp.Image, facts: Facts) -> Gimp.ValueArray:
     """Run the procedure."""
     try:
         found = jobs.last_result(facts)
         if found is None:
             raise PluginError(_("The helper keeps no finished picture."), _("Pictures are kept for an hour."), "none")
-        label, _dtype, (height, width, count), samples, job = found
+        label, _dtype, (height, width, count), samples, acknowledge = found
         if image.get_base_type() != Gimp.ImageBaseType.RGB and (
             count > 2 or image.get_base_type() == Gimp.ImageBaseType.INDEXED
         ):
@@ -38,7 +38,7 @@ def run(procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, fa
                 _("The dream has colours, and this image cannot hold them"), _("open an RGB image"), "gray"
             )
         _as_layer(image, label, height, width, count, samples)
-        job.acknowledge()
+        acknowledge()
     except PluginError as error:
         return failed(procedure, str(error))
     except Exception as error:  # GIMP would show nothing at all

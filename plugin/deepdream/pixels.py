@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import gi
 
@@ -17,10 +18,15 @@ gi.require_version("Gegl", "0.4")
 gi.require_version("Gimp", "3.0")
 from gi.repository import Babl, Gegl, Gimp  # noqa: E402
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MARGIN_PX = 128
 """Pixels around the selection that the network also sees; about half of what a cell of the deeper layers sees."""
 STRIP_BYTES = 1 << 28
 """GEGL counts bytes with 32 bits, so larger regions are moved in strips."""
+PIECE_BYTES = 1 << 24
+"""Read in a few hundredths of a second."""
 _MODELS = {1: "Y'", 2: "Y'A", 3: "R'G'B'", 4: "R'G'B'A"}
 
 
@@ -41,10 +47,19 @@ class Region:
         """Return `count` of its rows from `top` on."""
         return Region(self.x, self.y + top, self.width, count)
 
-    def strips(self, bytes_per_pixel: int) -> list[Region]:
+    def strips(self, bytes_per_pixel: int, most: int = STRIP_BYTES) -> list[Region]:
         """Return pieces of it that GEGL can move at once."""
-        step = max(1, STRIP_BYTES // (self.width * bytes_per_pixel))
+        step = max(1, most // (self.width * bytes_per_pixel))
         return [self.rows(top, min(step, self.height - top)) for top in range(0, self.height, step)]
+
+    def contains(self, other: Region) -> bool:
+        """Return whether all of another one is in it."""
+        return (
+            self.x <= other.x
+            and self.y <= other.y
+            and other.x + other.width <= self.x + self.width
+            and other.y + other.height <= self.y + self.height
+        )
 
     def rectangle(self) -> Gegl.Rectangle:
         """Return it as GEGL's."""
@@ -100,45 +115,127 @@ def format_of(drawable: Gimp.Drawable, count: int, sample: str) -> str:
     return str(Babl.get_name(Babl.format_with_space(f"{_MODELS[count]} {sample}", drawable.get_format())))
 
 
+def sample_of(drawable: Gimp.Drawable) -> str:
+    """Return the type of its samples, such as `u8`, `half` or `float`."""
+    return str(Babl.get_name(Babl.format_get_type(drawable.get_format(), 0)))
+
+
+def is_opaque(drawable: Gimp.Drawable) -> bool:
+    """Return whether no pixel is transparent, to 8 bits."""
+    if not drawable.has_alpha():
+        return True
+    region = Region(0, 0, drawable.get_width(), drawable.get_height())
+    return not _read(drawable, region, "A u8", 1).translate(None, b"\xff")
+
+
+def is_hard(image: Gimp.Image, drawable: Gimp.Drawable, part: Selected) -> bool:
+    """Return whether each pixel of the part is selected wholly or not at all."""
+    if Gimp.Selection.is_empty(image):
+        return True
+    _ok, left, top = drawable.get_offsets()
+    where = Region(part.inner.x + left, part.inner.y + top, part.inner.width, part.inner.height)
+    return not _read(image.get_selection(), where, "Y u8", 1).translate(None, b"\x00\xff")
+
+
 def read(drawable: Gimp.Drawable, region: Region) -> bytearray:
     """Return the region as float32 [height, width, channels], 1.0 for white."""
     count = channels(drawable)
     return _read(drawable, region, format_of(drawable, count, "float"), count * 4)
 
 
-def read_small(drawable: Gimp.Drawable, region: Region, longest: int) -> tuple[bytes, int, int]:
+def read_small(
+    drawable: Gimp.Drawable, region: Region, longest: float, count: int | None = None
+) -> tuple[bytes, int, int]:
     """Return the region scaled down to `longest` px, as uint8 [height, width, channels] in sRGB, and its width and height.
+
+    `count`: how many channels, by default the drawable's own.
+
+    """
+    width, height = _scaled(region, longest / max(region.width, region.height))
+    return read_sized(drawable, region, width, height, count or channels(drawable)), width, height
+
+
+def read_sized(drawable: Gimp.Drawable, region: Region, width: int, height: int, count: int) -> bytes:
+    """Return the region scaled to a size, as uint8 [height, width, count] in sRGB."""
+    return _read_sized(drawable, region, width, height, f"{_MODELS[count]} u8")
+
+
+def read_selection(drawable: Gimp.Drawable, region: Region, width: int, height: int) -> bytes | None:
+    """Return how much of a drawable's region is selected, scaled to a size, as uint8; None if all of it is."""
+    image = drawable.get_image()
+    if Gimp.Selection.is_empty(image):
+        return None
+    _ok, left, top = drawable.get_offsets()
+    where = Region(region.x + left, region.y + top, region.width, region.height)
+    mask = _read_sized(image.get_selection(), where, width, height, "Y u8")
+    return mask if mask.translate(None, b"\xff") else None
+
+
+def read_guide(drawable: Gimp.Drawable, most: int) -> tuple[bytes, int, int]:
+    """Return all of a drawable on gray, as uint16 [height, width, 3] in sRGB of at most `most` pixels, width and height."""
+    region = Region(0, 0, drawable.get_width(), drawable.get_height())
+    width, height = _scaled(region, (most / (region.width * region.height)) ** 0.5)
+    return _read_sized(drawable, region, width, height, "R'G'B' u16", over="#808080"), width, height
+
+
+def _scaled(region: Region, scale: float) -> tuple[int, int]:
+    """Return the region's width and height, scaled down."""
+    scale = min(1.0, scale)
+    return max(1, int(region.width * scale)), max(1, int(region.height * scale))
+
+
+def _read_sized(drawable: Gimp.Drawable, region: Region, width: int, height: int, name: str, over: str = "") -> bytes:
+    """Return the region in a format, scaled to a size and put over a colour.
 
     Scaling has its own graph: in plug-ins, reading a drawable's buffer at a scale gives black (seen in 3.0.4 and 3.2.6).
     """
-    scale = min(1.0, longest / max(region.width, region.height))
-    width, height = max(1, round(region.width * scale)), max(1, round(region.height * scale))
-    name = f"{_MODELS[channels(drawable)]} u8"
+    Gegl.init(None)  # without it a GIMP without a display has no operations
     graph = Gegl.Node()
-    chain = (
-        ("gegl:buffer-source", {"buffer": drawable.get_buffer()}),
-        ("gegl:crop", {key: float(getattr(region, key)) for key in ("x", "y", "width", "height")}),
-        ("gegl:translate", {"x": float(-region.x), "y": float(-region.y)}),
-        ("gegl:scale-size", {"x": float(width), "y": float(height)}),
-    )
-    nodes: list[Gegl.Node] = []
-    for operation, properties in chain:
-        node = graph.create_child(operation)
+
+    def node(operation: str, source: Gegl.Node | None, **properties: Any) -> Gegl.Node:
+        new = graph.create_child(operation)
         for key, value in properties.items():
-            node.set_property(key, value)
-        if nodes:
-            nodes[-1].link(node)
-        nodes.append(node)
+            new.set_property(key, value)
+        if source is not None:
+            source.link(new)
+        return new
+
+    last = node("gegl:buffer-source", None, buffer=drawable.get_buffer())
+    where = {key: float(getattr(region, key)) for key in ("x", "y", "width", "height")}
+    last = node("gegl:crop", last, **where)
+    last = node("gegl:translate", last, x=float(-region.x), y=float(-region.y))
+    last = node("gegl:scale-size", last, x=float(width), y=float(height))
+    if over:
+        above, last = last, node("gegl:over", node("gegl:color", None, value=Gegl.Color.new(over)))
+        above.connect_to("output", last, "aux")
+        last = node("gegl:crop", last, width=float(width), height=float(height))  # a colour has no end
     small = Gegl.Buffer.new(name, 0, 0, width, height)
-    sink = graph.create_child("gegl:write-buffer")
-    sink.set_property("buffer", small)
-    nodes[-1].link(sink)
-    sink.process()
-    return small.get(Gegl.Rectangle.new(0, 0, width, height), 1.0, name, Gegl.AbyssPolicy.NONE), width, height
+    node("gegl:write-buffer", last, buffer=small).process()
+    return bytes(small.get(Gegl.Rectangle.new(0, 0, width, height), 1.0, name, Gegl.AbyssPolicy.NONE))
 
 
-def write(image: Gimp.Image, drawable: Gimp.Drawable, part: Selected, pixels: bytearray) -> None:
+def pieces(drawable: Gimp.Drawable, region: Region) -> Iterator[bytes]:
+    """Yield what `read` returns in pieces, so that a window stays alive meanwhile."""
+    count = channels(drawable)
+    buffer, name = drawable.get_buffer(), format_of(drawable, count, "float")
+    for strip in region.strips(count * 4, PIECE_BYTES):
+        yield buffer.get(strip.rectangle(), 1.0, name, Gegl.AbyssPolicy.NONE)
+
+
+def for_screen(drawable: Gimp.Drawable, samples: bytes | bytearray, width: int, height: int, sample: str) -> bytes:
+    """Return samples in the drawable's own space, `float` or `u8`, as uint8 RGB in sRGB, with alpha where they have it."""
+    count = channels(drawable)
+    name = format_of(drawable, count, sample)
+    buffer, whole = Gegl.Buffer.new(name, 0, 0, width, height), Gegl.Rectangle.new(0, 0, width, height)
+    buffer.set(whole, name, bytes(samples))
+    seen = _MODELS[3 + (count in (2, 4))] + " u8"
+    return bytes(buffer.get(whole, 1.0, seen, Gegl.AbyssPolicy.NONE))
+
+
+def write(image: Gimp.Image, drawable: Gimp.Drawable, part: Selected, pixels: bytearray, count: int) -> None:
     """Put `part.inner` of a picture of `part.outer`, as `read` gives it, on the drawable through the selection.
+
+    `count`: the picture's channels.
 
     GIMP applies the selection and its feather itself. At some precisions it also rounds unselected pixels, which get their
     old bytes back. Raises `Refused` when GIMP does not allow the change.
@@ -148,7 +245,6 @@ def write(image: Gimp.Image, drawable: Gimp.Drawable, part: Selected, pixels: by
     native_bytes = Babl.format_get_bytes_per_pixel(drawable.get_format())
     untouched = not Gimp.Selection.is_empty(image)
     before = _read(drawable, inner, native, native_bytes) if untouched else None
-    count = channels(drawable)
     row, begin, length = outer.width * count * 4, (inner.x - outer.x) * count * 4, inner.width * count * 4
     shadow, name, view = drawable.get_shadow_buffer(), format_of(drawable, count, "float"), memoryview(pixels)
     for strip in inner.strips(count * 4):
@@ -197,6 +293,13 @@ def fill(layer: Gimp.Layer, samples: bytearray, count: int) -> None:
     region = Region(0, 0, layer.get_width(), layer.get_height())
     _write(layer, region, format_of(layer, count, "float"), samples, count * 4)
     layer.update(0, 0, region.width, region.height)
+
+
+def copy_as_it_is(source: Gimp.Drawable, region: Region, goal: Gimp.Drawable) -> None:
+    """Copy a region's numbers to a drawable of its size as they are: a selection is linear, a channel may not be."""
+    name, size = str(Babl.get_name(source.get_format())), Babl.format_get_bytes_per_pixel(source.get_format())
+    whole = Region(0, 0, region.width, region.height)
+    _write(goal, whole, str(Babl.get_name(goal.get_format())), _read(source, region, name, size), size)
 
 
 def _read(drawable: Gimp.Drawable, region: Region, name: str, bytes_per_pixel: int) -> bytearray:

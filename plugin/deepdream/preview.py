@@ -1,4 +1,9 @@
-"""The dialog's preview: a small copy of the selection that is dreamed while the dialog is open."""
+"""The dialog's preview: what is dreamed when, while the dialog is open, and what is said about it.
+
+First a small copy of the selection is dreamed, which is there at once but has patterns too large. Then the layer itself
+is dreamed at its real size, in the background: that is the job that OK takes over. Where that takes long, a part that one
+looks at closely is dreamed by itself meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -7,54 +12,67 @@ import queue
 import time
 from typing import TYPE_CHECKING, Any
 
-import choices
+import canvas
 import gi
+import guides
+import opacity
 import pixels
 import widgets
-from words import _
+from order import Begun, Order
+from plugin_errors import PluginError
+from shown import SMALL_PX, Shown
+from sight import Box
+from words import _, capitalized, ngettext
 
 gi.require_version("Gimp", "3.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import GdkPixbuf, Gimp, GLib, Gtk  # noqa: E402
+from gi.repository import Gimp, GLib, Gtk  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import jobs
     from facts import Facts
+    from growing import Growing
+    from order import Ordered
 
-PREVIEW_PX = 384
-"""The preview's longer side."""
 SETTLE_MS = 250
-"""A preview begins when no control has moved for this long."""
+"""A dream begins when no control has moved for this long, and what is seen is fetched when it has stopped moving."""
 POLL_MS = 40
 GAP = 6
 CAPTION_LINES = 3
+LARGEST_BYTES = 600_000_000
+"""Larger layers are not sent to the helper before OK."""
 
 
 class Preview:
-    """A small picture of the selection that turns into its dream, octave by octave."""
+    """A picture of the selection that turns into its dream, octave by octave."""
 
     def __init__(
-        self, drawable: Gimp.Drawable, part: pixels.Selected, facts: Facts, arguments: Callable[[], dict[str, Any]]
-    ) -> None:
-        self._drawable, self._region = drawable, part.inner
-        self._facts, self._arguments = facts, arguments
-        self._channels = pixels.channels(drawable)
-        self._small, self._width, self._height = b"", 0, 0
-        self._job: jobs.Dreaming | None = None
+        self, drawable: Gimp.Drawable, part: pixels.Selected, facts: Facts, arguments: Callable[[], dict[str, Any]],
+        ordered: Ordered,
+    ) -> None:  # fmt: skip
+        self._image, self._drawable, self._part = drawable.get_image(), drawable, part
+        self._facts, self._arguments, self._ordered = facts, arguments, ordered
+        self._settings: dict[str, Any] = {}
+        self._guides: list[jobs.Guide] = []
+        self._small: jobs.Dreaming | None = None
+        self._whole: Growing | None = None
+        self._order: Order | None = None
+        self._opacity = 1.0
+        self._finished = self._paused = self._behind = self._gone = False
+        self._close: tuple[jobs.Dreaming, pixels.Region] | None = None
         self._sources: dict[str, int] = {}
-        scale = PREVIEW_PX / max(self._region.width, self._region.height)
-        self._image = Gtk.Image()
-        self._image.set_size_request(PREVIEW_PX, max(PREVIEW_PX * 2 // 3, round(self._region.height * scale)))
-        frame = Gtk.Frame(shadow_type=Gtk.ShadowType.IN)
-        frame.add(self._image)
+        self._shown = Shown(drawable, part, self._seen)
         self._bar = Gtk.ProgressBar()
         self._caption = widgets.label(CAPTION_LINES)
+        below = Gtk.Box(orientation=Gtk.Orientation.HORIZONTAL, spacing=GAP)
+        below.pack_start(self._shown.overview, False, False, 0)
+        below.pack_start(self._caption, True, True, 0)
         self.widget = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=GAP)
-        self.widget.pack_start(frame, True, True, 0)
-        self.widget.pack_start(self._bar, False, False, 0)
-        self.widget.pack_start(self._caption, False, False, 0)
+        self.widget.pack_start(self._shown.widget, True, True, 0)
+        for row in (self._shown.buttons, self._bar, below):
+            self.widget.pack_start(row, False, False, 0)
 
     def begin(self) -> None:
         """Read the layer once the window is open, show it, and start to dream."""
@@ -62,21 +80,66 @@ class Preview:
         self._later("begin", GLib.idle_add, self._read, priority=GLib.PRIORITY_LOW)
 
     def restart(self) -> None:
-        """Stop the current dream, and start again once no control moves."""
+        """Stop the current dreams, and start again once no control moves."""
         self._drop()
-        if self._small:
+        if self._shown.small:
             self._later("start", GLib.timeout_add, SETTLE_MS, self._start)
 
+    def reconsider(self) -> None:
+        """Start again where OK now dreams something else, as the opacity of a new layer can be its strength."""
+        if self._order is not None:
+            with contextlib.suppress(PluginError):
+                if self._dreamed()[0] != self._order.settings:
+                    self.restart()
+
+    def pause(self) -> None:
+        """Give up the preview's turn at the helper: a client's newer preview replaces its older one.
+
+        The dream at its real size goes on in the background, which gives way by itself.
+        """
+        self._paused = True
+        self._stop_close()
+        if self._small is not None:
+            self._drop()
+            self._behind = True
+
+    def resume(self) -> None:
+        """Go on; a dream that was stopped or asked for meanwhile starts again."""
+        behind, self._paused, self._behind = self._behind, False, False
+        if not self.exists():
+            return
+        if behind:
+            self.restart()
+        elif self._whole is not None:
+            self._look_closely()
+
+    def exists(self) -> bool:
+        """Return whether the layer still exists; say so where it does not, and begin anew where its deletion was undone."""
+        before, self._gone = self._gone, not canvas.exists(self._image, self._drawable)
+        if self._gone and not before:
+            self._drop()
+            self._bar.set_fraction(0)
+            self._say(_("The layer no longer exists"))
+        elif before and not self._gone:
+            self.begin()
+        return not self._gone
+
+    def handed_over(self) -> Begun | None:
+        """Return the job that dreams the layer at its real size, if there is one, and leave it alone from now on."""
+        self._poll()
+        whole, self._whole = self._whole, None
+        return None if whole is None or self._order is None else Begun(whole, self._order)
+
     def end(self, patience_s: float) -> None:
-        """Stop for good; wait so long at most for the helper to hear of it."""
+        """Stop for good; wait at most so long for the helper to confirm it."""
         for name in list(self._sources):
             GLib.source_remove(self._sources.pop(name))
-        job = self._drop()
         end = time.monotonic() + patience_s
-        with contextlib.suppress(queue.Empty):
-            while job is not None and (left := end - time.monotonic()) > 0:
-                if job.messages.get(timeout=left).kind in ("done", "failed"):
-                    return
+        for job in self._drop():
+            with contextlib.suppress(queue.Empty):
+                while (left := end - time.monotonic()) > 0:
+                    if job.messages.get(timeout=left).kind in ("done", "failed"):
+                        break
 
     def _later(self, name: str, add: Callable[..., int], *arguments: Any, **options: Any) -> None:
         """Let the main loop call a function, in place of the one that waits under this name."""
@@ -92,88 +155,230 @@ class Preview:
 
         self._sources[name] = add(*given, once, **options)
 
-    def _drop(self) -> jobs.Dreaming | None:
-        job, self._job = self._job, None
-        if job is not None:
+    def _drop(self) -> list[jobs.Dreaming]:
+        """Cancel all jobs and return them."""
+        close = None if self._close is None else self._close[0]
+        dropped = [job for job in (self._small, self._whole, close) if job is not None]
+        for job in dropped:
             job.cancel()
-        return job
-
-    def _read(self) -> bool:
-        self._small, self._width, self._height = pixels.read_small(self._drawable, self._region, PREVIEW_PX)
-        self._show(self._small)
-        self._start()
-        return False
-
-    def _start(self) -> bool:
-        settings = choices.settings_of(self._arguments(), self._facts)
-        self._bar.set_fraction(0)
-        if settings["strength"] == 0:
-            self._show(self._small)
-            self._say(_("Strength 0 leaves the layer as it is."))
-            return False
-        self._say(_("Preview …"))
-        import jobs  # late: the window opens sooner without it
-
-        shape = (self._height, self._width, self._channels)
-        self._job = jobs.Dreaming(
-            self._facts, self._small, "uint8", shape, settings, priority="preview", label=_("preview"), previews=True
-        )
-        self._job.start()
-        self._later("poll", GLib.timeout_add, POLL_MS, self._poll)
-        return False
+        self._small, self._whole, self._order, self._close, self._finished = None, None, None, None, False
+        if "whole" in self._sources:
+            GLib.source_remove(self._sources.pop("whole"))
+        return dropped
 
     def _poll(self) -> bool:
-        """Handle the job's messages; return whether to poll again."""
+        """Handle the jobs' messages; return whether to poll again."""
         with contextlib.suppress(queue.Empty):
-            while self._job is not None:
-                self._on_message(self._job.messages.get_nowait())
-        return self._job is not None
+            while self._small is not None:
+                self._on_small(self._small.messages.get_nowait())
+        with contextlib.suppress(queue.Empty):
+            while self._whole is not None:
+                self._on_whole(self._whole.messages.get_nowait())
+        with contextlib.suppress(queue.Empty):
+            while self._close is not None:
+                job, region = self._close
+                self._on_close(job.messages.get_nowait(), region)
+        return any(job is not None for job in (self._small, self._whole, self._close))
 
-    def _on_message(self, message: jobs.Message) -> None:
-        data = message.data
-        if message.kind in ("picture", "done"):
-            self._show(data)
+    def _on_wait(self, message: jobs.Message) -> None:
+        """Say what a job waits for."""
         if message.kind == "starting":
             self._say(_("Starting the DeepDream helper …"))
-        elif message.kind == "queued" and data["position"] > 1:
-            self._say(_("Preview: waiting, {count} ahead").format(count=data["position"] - 1))
+        elif message.kind == "queued" and message.data["position"] > 1:
+            ahead = message.data["position"] - 1
+            text = ngettext("Preview: waiting, {count} dream ahead", "Preview: waiting, {count} dreams ahead", ahead)
+            self._say(text.format(count=ahead))
         elif message.kind == "note":
-            self._say(data["text"][:1].upper() + data["text"][1:])
-        elif message.kind == "progress":
-            self._bar.set_fraction(data["fraction"])
-            self._say(_("Preview: octave {octave} of {octaves}, step {iteration} of {iterations}").format(**data))
-        elif message.kind == "done":
-            self._bar.set_fraction(1)
-            size = {"width": self._region.width, "height": self._region.height}
-            whole = max(self._region.width, self._region.height) <= PREVIEW_PX
-            text = _("Preview of {width} × {height} px") if whole else _(
-                "Preview of {width} × {height} px at {percent} %: patterns will be smaller in the result"
-            )  # fmt: skip
-            self._say(text.format(percent=round(100 * self._width / self._region.width), **size))
-            self._job = None
-        elif message.kind == "failed":
-            self._bar.set_fraction(0)
-            self._show(self._small)
-            self._say(str(data))
-            self._job = None
+            text = message.data["text"]
+            self._say(capitalized(text))
 
     def _say(self, text: str) -> None:
         self._caption.set_text(text)
         self._caption.set_tooltip_text(text)
 
-    def _show(self, samples: bytes | bytearray) -> None:
-        """Show uint8 samples: gray as three equal channels, transparency on a chequerboard, small pictures enlarged."""
-        width, height, alpha = self._width, self._height, self._channels in (2, 4)
-        rgb = samples
-        if self._channels < 3:
-            rgb = bytearray(width * height * (3 + alpha))
-            for channel in range(3):
-                rgb[channel :: 3 + alpha] = samples[0 :: self._channels]
-            if alpha:
-                rgb[3::4] = samples[1::2]
-        picture = widgets.pixbuf(bytes(rgb), width, height, 3 + alpha)
-        times = max(1, PREVIEW_PX // max(width, height))
-        if alpha or times > 1:
-            size = (width * times, height * times)
-            picture = picture.composite_color_simple(*size, GdkPixbuf.InterpType.NEAREST, 255, 8, 0x999999, 0x666666)
-        self._image.set_from_pixbuf(picture)
+    # --- the small copy
+
+    def _read(self) -> bool:
+        if self.exists():
+            self._drop()
+            self._shown.read()
+            self._start()
+        return False
+
+    def _start(self) -> bool:
+        if not self.exists():
+            return False
+        if self._paused:
+            self._behind = True
+            return False
+        arguments = self._arguments()
+        self._bar.set_fraction(0)
+        try:
+            _target, self._settings = self._ordered(arguments)
+            self._guides = guides.read(arguments, self._settings)
+        except PluginError as error:
+            self._shown.show_small(self._shown.small)
+            self._say(str(error))
+            return False
+        if self._settings["strength"] == 0:
+            self._shown.show_small(self._shown.small)
+            self._say(_("Strength 0 leaves the layer as it is."))
+            return False
+        self._say(_("Preview …"))
+        width, height = self._shown.small_size
+        self._small = self._dreaming(self._shown.small, "uint8", (height, width), self._settings)
+        return False
+
+    def _dreaming(
+        self, samples: bytes | bytearray, dtype: str, size: tuple[int, int], settings: dict[str, Any]
+    ) -> jobs.Dreaming:
+        """Return a preview's job that has been started; `size` is height and width."""
+        import jobs  # late: the window opens sooner without it
+
+        job = jobs.Dreaming(
+            self._facts, samples, dtype, (*size, self._shown.channels), settings, priority="preview", guides=self._guides,
+            label=_("preview"), previews=True,
+        )  # fmt: skip
+        job.start()
+        self._later("poll", GLib.timeout_add, POLL_MS, self._poll)
+        return job
+
+    def _on_small(self, message: jobs.Message) -> None:
+        data = message.data
+        if message.kind in ("picture", "done"):
+            self._shown.show_small(data)
+        if message.kind == "progress":
+            self._bar.set_fraction(data["fraction"])
+            self._say(_("Preview: octave {octave} of {octaves}, step {iteration} of {iterations}").format(**data))
+        elif message.kind == "done":
+            self._small = None
+            self._bar.set_fraction(1)
+            width, height = self._part.inner.width, self._part.inner.height
+            text = _("Preview of {width} × {height} px") if max(width, height) <= SMALL_PX else _(
+                "Preview of {width} × {height} px at {percent} %: patterns will be smaller in the result"
+            )  # fmt: skip
+            percent = round(100 * self._shown.small_size[0] / width)
+            self._say(text.format(width=width, height=height, percent=percent))
+            steps = self._reading()
+            self._later("whole", GLib.idle_add, lambda: next(steps, False), priority=GLib.PRIORITY_LOW)
+        elif message.kind == "failed":
+            self._small = None
+            self._bar.set_fraction(0)
+            self._shown.show_small(self._shown.small)
+            self._say(str(data))
+        else:
+            self._on_wait(message)
+
+    # --- the whole at its real size
+
+    def _dreamed(self) -> tuple[dict[str, Any], bool]:
+        """Return the settings with which OK dreams, and whether it then shows that at an opacity, the strength."""
+        target, settings = self._ordered(self._arguments())
+        return opacity.ordered(target(), settings)
+
+    def _reading(self) -> Iterator[bool]:
+        """Read the layer piece by piece, so that the window stays alive, and then dream it."""
+        outer = self._part.outer
+        if outer.width * outer.height * self._shown.channels * 4 > LARGEST_BYTES or not self.exists():
+            return
+        samples = bytearray()
+        for piece in pixels.pieces(self._drawable, outer):
+            samples += piece
+            yield True
+            if not self.exists():
+                return
+        try:
+            settings, carried = self._dreamed()
+        except PluginError as error:
+            self._say(str(error))
+            return
+        self._opacity = self._settings["strength"] if carried else 1.0
+        self._order = Order.of(self._drawable.get_image(), self._drawable, self._part, settings, self._guides, samples)
+        from growing import Growing
+
+        shape = (outer.height, outer.width, self._shown.channels)
+        self._whole = Growing(
+            self._facts, samples, shape, settings, guides=self._guides, label=_("preview"), view=self._shown.view
+        )
+        self._whole.start()
+        self._later("poll", GLib.timeout_add, POLL_MS, self._poll)
+        self._look_closely()
+
+    def _on_whole(self, message: jobs.Message) -> None:
+        data = message.data
+        if message.kind in ("seen", "finished") and not self.exists():
+            return
+        if message.kind == "seen" and (self._close is None or self._finished):
+            view, samples = data
+            outer, (width, height) = self._part.outer, view.size
+            part = pixels.Region(outer.x + view.x, outer.y + view.y, view.width, view.height)
+            self._shown.show(part, samples, width, height, "u8", self._opacity)
+        elif message.kind == "progress":
+            self._bar.set_fraction(data["fraction"])
+            if self._close is None:
+                text = _("At its real size: octave {octave} of {octaves}, step {iteration} of {iterations}")
+                self._say(text.format(**data))
+        elif message.kind == "finished":
+            self._finished = True
+            self._bar.set_fraction(1)
+            self._stop_close()
+            width, height = self._part.inner.width, self._part.inner.height
+            self._say(_("This is what OK makes: {width} × {height} px").format(width=width, height=height))
+        elif message.kind == "failed":
+            self._whole, self._order = None, None
+            self._bar.set_fraction(0)
+            self._say(str(data))
+        elif self._close is None:
+            self._on_wait(message)
+
+    # --- what one looks at
+
+    def _seen(self) -> None:
+        self._later("look", GLib.timeout_add, SETTLE_MS, self._fetch)
+
+    def _fetch(self) -> bool:
+        """Fetch what is seen now."""
+        if self._shown.small and self.exists():
+            self._shown.sharpen()
+            if self._whole is not None:
+                self._whole.show(self._shown.view)
+                self._look_closely()
+        return False
+
+    def _look_closely(self) -> None:
+        """Dream the part that is seen by itself, where the whole takes long."""
+        seen, outer = self._shown.region, self._part.outer
+        if self._paused or self._finished or (self._close is not None and self._close[1].contains(seen)):
+            return
+        if not self.exists():
+            return
+        self._stop_close()
+        import apart
+
+        where = Box(seen.x - outer.x, seen.y - outer.y, seen.width, seen.height)
+        found = apart.apart((outer.height, outer.width), self._settings, where)
+        if found is not None:
+            box, settings = found
+            region = pixels.Region(outer.x + int(box.x), outer.y + int(box.y), int(box.width), int(box.height))
+            samples = pixels.read(self._drawable, region)
+            self._close = self._dreaming(samples, "float32", (region.height, region.width), settings), region
+
+    def _stop_close(self) -> None:
+        if self._close is not None:
+            self._close[0].cancel()
+            self._close = None
+
+    def _on_close(self, message: jobs.Message, region: pixels.Region) -> None:
+        data = message.data
+        if message.kind in ("picture", "done") and not self.exists():
+            return
+        if message.kind in ("picture", "done"):
+            self._shown.show(region, data, region.width, region.height, "float")
+        if message.kind == "progress":
+            text = _("This part by itself: octave {octave} of {octaves}, step {iteration} of {iterations}")
+            self._say(text.format(**data))
+        elif message.kind == "done":
+            self._say(_("This part was dreamed without what is around it: in the whole it will differ a little"))
+        elif message.kind == "failed":
+            self._close = None
+            self._say(str(data))

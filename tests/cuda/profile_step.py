@@ -12,7 +12,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from deepdream_core.engine.dream import dream
 from deepdream_core.engine.engine import Engine
-from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.machine_settings import EngineSettings
+from deepdream_core.settings import DreamSettings
 
 STEPS = 5
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import PHOTOGRAPHS, photograph
-from dreaming import by_autograd, collected, overflowing, taking_turns
+from dreaming import by_autograd, collected, norms, overflowing, taking_turns
 from on_device import DEVICE, PRECISIONS, QUICK, cuda_only, device, needs_device
 
 from deepdream_core.engine.convolution import deterministic_convolutions
@@ -17,11 +17,13 @@ from deepdream_core.engine.device import DTYPES, release_unused
 from deepdream_core.engine.dream import dream
 from deepdream_core.engine.engine import Engine
 from deepdream_core.engine.gradient import TiledGradient
+from deepdream_core.engine.objectives.chosen import chosen, layers_of
 from deepdream_core.engine.tiles import halo_px
 from deepdream_core.engine.vgg19 import Vgg19
 from deepdream_core.errors import NumericError, OutOfMemoryError
 from deepdream_core.layers import find_layer
-from deepdream_core.settings import DreamSettings, EngineSettings
+from deepdream_core.machine_settings import EngineSettings
+from deepdream_core.settings import DreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -63,7 +65,7 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_the_gradient_is_autograd_s(oxford: Weights, layer: str, pooling: Pooling) -> None:
     net, picture = network(oxford, layer, pooling=pooling), enlarged("astronaut")
-    _, gradient = net.value_and_gradient(picture, {layer: 1.0})
+    _, gradient = net.value_and_gradient(picture, norms({layer: 1.0}))
     with deterministic_convolutions():
         _, expected = by_autograd(oxford, net, picture, {layer: 1.0})
     assert relative_error(gradient, expected) < 1e-5
@@ -72,9 +74,9 @@ def test_the_gradient_is_autograd_s(oxford: Weights, layer: str, pooling: Poolin
 def test_the_gradient_is_the_cpu_s(oxford: Weights) -> None:
     """Not to the last digit: a maximum that hangs on one sends its gradient elsewhere."""
     picture = photograph("coffee").to(device())
-    _, gradient = network(oxford, "relu3_1").value_and_gradient(picture, {"relu3_1": 1.0})
+    _, gradient = network(oxford, "relu3_1").value_and_gradient(picture, norms({"relu3_1": 1.0}))
     cpu = Vgg19(oxford, ["relu3_1"], torch.device("cpu"), torch.float32)
-    _, expected = cpu.value_and_gradient(picture.cpu(), {"relu3_1": 1.0})
+    _, expected = cpu.value_and_gradient(picture.cpu(), norms({"relu3_1": 1.0}))
     assert float(F.cosine_similarity(gradient.cpu().flatten(), expected.flatten(), dim=0)) > 0.999
 
 
@@ -86,8 +88,8 @@ def test_half_precision_points_the_same_way(
 ) -> None:
     picture = photograph(photo, 112, 128) if QUICK else photograph(photo, 320, 320)
     picture = picture.to(device())
-    _, exact = network(oxford, layer, pooling=pooling).value_and_gradient(picture, {layer: 1.0})
-    _, half = network(oxford, layer, precision, pooling).value_and_gradient(picture, {layer: 1.0})
+    _, exact = network(oxford, layer, pooling=pooling).value_and_gradient(picture, norms({layer: 1.0}))
+    _, half = network(oxford, layer, precision, pooling).value_and_gradient(picture, norms({layer: 1.0}))
     cosine = float(F.cosine_similarity(half.flatten(), exact.flatten(), dim=0))
     print(f"{layer} {precision} {photo}: cosine {cosine:.5f}")
     assert cosine > 0.99
@@ -98,17 +100,57 @@ def test_half_precision_points_the_same_way(
 def test_tiles_change_nothing(oxford: Weights, layer: str, tile: int) -> None:
     """In float64, where no maximum hangs on a digit that another kernel for another size rounds otherwise."""
     picture, net = enlarged("coffee", 2 * SIDE), Vgg19(oxford, [layer], device(), torch.float64)
-    whole = TiledGradient(net, tile="none")(picture, {layer: 1.0}, (17, -23))
-    tiled = TiledGradient(net, tile=tile)(picture, {layer: 1.0}, (17, -23))
+    whole = TiledGradient(net, tile="none")(picture, norms({layer: 1.0}), (17, -23))
+    tiled = TiledGradient(net, tile=tile)(picture, norms({layer: 1.0}), (17, -23))
     assert relative_error(tiled.tensor, whole.tensor) < 1e-6
     assert tiled.objective == pytest.approx(whole.objective, rel=1e-6)
+
+
+WHAT: list[dict[str, Any]] = [
+    {"guides": ["cat.jpg@relu3_3"]},
+    {"guides": ["cat.jpg@relu3_3"], "guide_match": "mean"},
+    {"channels": {"conv4_3:17": 1.0, "conv4_3:3": -0.5}},
+    {"caricature": {"relu3_3": 1.0}},
+    {"layers": {"relu3_3": 1.0}, "tileable": True},
+]
+
+
+@pytest.mark.parametrize("what", WHAT, ids=str)
+def test_every_objective_is_the_cpu_s_in_tiles_too(oxford: Weights, what: dict[str, Any]) -> None:
+    settings = DreamSettings.model_validate({"layers": {}, **what})
+    found = []
+    tiles: list[tuple[torch.device, Any]] = [(torch.device("cpu"), "none"), (device(), "none"), (device(), 64)]
+    for on, tile in tiles:
+        photo, guide = (photograph(name, 160, 192).to(on) for name in ("coffee", "chelsea"))
+        net = Vgg19(oxford, layers_of(settings), on, torch.float32)
+        gradient_of = TiledGradient(net, tile=tile, wrap=settings.tileable)
+        objectives = chosen(settings, [guide] * len(settings.guides))
+        gradient_of.prepare(photo, objectives)
+        gradient = gradient_of((photo * 0.9 + 0.05).flip(3), {each: each.weight for each in objectives}, (16, -32))
+        found.append(gradient.tensor.cpu().flatten())
+    assert all(float(F.cosine_similarity(each, found[0], dim=0)) > 0.999 for each in found[1:])
+
+
+@pytest.mark.parametrize("what", WHAT, ids=str)
+def test_every_objective_repeats_to_the_byte(what: dict[str, Any]) -> None:
+    guide = photograph("chelsea", 160, 160)[0].numpy()
+    settings = DreamSettings.model_validate({"layers": {}, "iterations": 1, "octaves": 2, **what})
+    results = [
+        collected(
+            Engine(EngineSettings(device=DEVICE)).dream(
+                enlarged("coffee")[0].cpu().numpy(), settings, guides=[guide] * len(settings.guides)
+            )
+        )
+        for _ in range(2)
+    ]
+    assert np.array_equal(results[0], results[1])
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_tiles_point_the_same_way_in_every_precision(oxford: Weights, precision: str) -> None:
     picture, net = enlarged("coffee", 2 * SIDE), network(oxford, "pool4", precision)
-    whole = TiledGradient(net, tile="none")(picture, {"pool4": 1.0}, (17, -23))
-    tiled = TiledGradient(net, tile=SIDE // 2)(picture, {"pool4": 1.0}, (17, -23))
+    whole = TiledGradient(net, tile="none")(picture, norms({"pool4": 1.0}), (17, -23))
+    tiled = TiledGradient(net, tile=SIDE // 2)(picture, norms({"pool4": 1.0}), (17, -23))
     cosine = float(F.cosine_similarity(tiled.tensor.flatten(), whole.tensor.flatten(), dim=0))
     print(f"{precision}: cosine {cosine:.7f}")
     assert cosine > (0.999999 if precision == "fp32" else 0.999)
@@ -147,7 +189,7 @@ def test_nothing_on_the_way_is_known_to_vary() -> None:
 def test_half_precision_reaches_the_same_objective(oxford: Weights, precision: str) -> None:
     judge = TiledGradient(network(oxford, "pool4"))
     reached, exact = (
-        judge(torch.from_numpy(dreamed(which))[None].to(device()), {"pool4": 1.0}).objective
+        judge(torch.from_numpy(dreamed(which))[None].to(device()), norms({"pool4": 1.0})).objective
         for which in (precision, "fp32")
     )
     print(f"{precision}: objective {reached / exact:.4f} of fp32's")
@@ -176,11 +218,13 @@ def test_infinity_from_the_network_is_not_hidden(oxford: Weights, precision: str
 @pytest.mark.parametrize("layer", ["relu2_1", "pool4", "relu5_1"])
 def test_a_gradient_takes_no_more_memory_than_planned(oxford: Weights, layer: str, precision: str) -> None:
     net, picture = network(oxford, layer, precision), enlarged("coffee", 1536)
-    net.value_and_gradient(picture[:, :, :256, :256].contiguous(), {layer: 1.0})  # libraries take their own first
+    net.value_and_gradient(
+        picture[:, :, :256, :256].contiguous(), norms({layer: 1.0})
+    )  # libraries take their own first
     release_unused(device())
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    net.value_and_gradient(picture, {layer: 1.0})
+    net.value_and_gradient(picture, norms({layer: 1.0}))
     taken = torch.cuda.max_memory_allocated() - before
     planned = net.bytes_per_pixel * 1536**2
     print(f"{layer} {precision}: {taken / 1e6:.0f} MB taken, {planned / 1e6:.0f} MB planned")
@@ -190,22 +234,22 @@ def test_a_gradient_takes_no_more_memory_than_planned(oxford: Weights, layer: st
 @cuda_only
 def test_a_full_memory_makes_tiles_and_is_survived(oxford: Weights) -> None:
     picture, net = enlarged("coffee", 1536), network(oxford, "pool4")
-    whole = TiledGradient(net, tile="none")(picture, {"pool4": 1.0})
+    whole = TiledGradient(net, tile="none")(picture, norms({"pool4": 1.0}))
     release_unused(device())
     free, _ = torch.cuda.mem_get_info()
     needed = int(net.bytes_per_pixel * 1536**2)
     filler = torch.empty(free - needed // 2, dtype=torch.uint8, device=device())
     try:
         planned = TiledGradient(net)
-        assert relative_error(planned(picture, {"pool4": 1.0}).tensor, whole.tensor) < 1e-2
+        assert relative_error(planned(picture, norms({"pool4": 1.0})).tensor, whole.tensor) < 1e-2
         assert planned.tile_px((1536, 1536)) is not None, "it knew beforehand"
         surprised = TiledGradient(net, tile="none")
-        assert relative_error(surprised(picture, {"pool4": 1.0}).tensor, whole.tensor) < 1e-2
+        assert relative_error(surprised(picture, norms({"pool4": 1.0})).tensor, whole.tensor) < 1e-2
         assert surprised.notes[0].startswith("out of memory: tile reduced from whole picture to ")
     finally:
         del filler
         release_unused(device())
-    after = TiledGradient(net, tile="none")(picture, {"pool4": 1.0})
+    after = TiledGradient(net, tile="none")(picture, norms({"pool4": 1.0}))
     assert relative_error(after.tensor, whole.tensor) < 1e-2, "cuDNN goes on in the way that fitted"
     assert after.objective == pytest.approx(whole.objective, rel=1e-6)
 
@@ -218,11 +262,11 @@ def test_when_nothing_fits_the_error_has_the_numbers_and_the_next_dream_works(ox
     filler = torch.empty(free - 30_000_000, dtype=torch.uint8, device=device())
     try:
         with pytest.raises(OutOfMemoryError, match=r"out of memory on cuda:0: a picture of \d+×\d+ .* MB are free"):
-            TiledGradient(net)(picture, {"pool4": 1.0})
+            TiledGradient(net)(picture, norms({"pool4": 1.0}))
     finally:
         del filler
         release_unused(device())
-    assert TiledGradient(net)(picture, {"pool4": 1.0}).objective > 0
+    assert TiledGradient(net)(picture, norms({"pool4": 1.0})).objective > 0
 
 
 @cuda_only
@@ -236,7 +280,7 @@ def test_no_tile_is_larger_than_cudnn_is_fast_for(oxford: Weights) -> None:
 def test_a_picture_of_24_megapixels_is_the_same_in_any_tiles(oxford: Weights) -> None:
     picture = F.interpolate(photograph("rocket").to(device()), size=(4000, 6000), mode="bilinear")
     net = network(oxford, "pool4", "bf16")
-    whole = TiledGradient(net, tile="none")(picture, {"pool4": 1.0})
-    tiled = TiledGradient(net, tile=2048)(picture, {"pool4": 1.0})
+    whole = TiledGradient(net, tile="none")(picture, norms({"pool4": 1.0}))
+    tiled = TiledGradient(net, tile=2048)(picture, norms({"pool4": 1.0}))
     assert float(F.cosine_similarity(tiled.tensor.flatten(), whole.tensor.flatten(), dim=0)) > 0.999
     assert tiled.objective == pytest.approx(whole.objective, rel=1e-3)

@@ -156,12 +156,6 @@ def checked(facts):
     facts.update(call("plug-in-deepdream-check", new_image(), []))
 
 
-def _group(image, layer):
-    group = Gimp.GroupLayer.new(image, "group")
-    image.insert_layer(group, None, 0)
-    return [group]
-
-
 def _channel(image, layer):
     channel = Gimp.Channel.new(image, "channel", 48, 36, 50.0, Gegl.Color.new("black"))
     image.insert_channel(channel, None, 0)
@@ -178,6 +172,20 @@ def _locked(image, layer):
     return [layer]
 
 
+def _one_locked(image, layer):
+    other = new_layer(image, name="sky")
+    other.set_lock_content(True)
+    return [layer, other]
+
+
+def _in_locked_group(image, layer):
+    group = Gimp.GroupLayer.new(image, "things")
+    image.insert_layer(group, None, 0)
+    inner = new_layer(image, parent=group, name="tree")
+    group.set_lock_content(True)
+    return [inner]
+
+
 def _locked_mask(image, layer):
     """GIMP locks a mask with its layer."""
     layer.add_mask(layer.create_mask(Gimp.AddMaskType.COPY))
@@ -192,13 +200,13 @@ def _missed(image, layer):
 
 
 REFUSED = {
-    "a group": _group,
     "a channel": _channel,
     "the selection itself": lambda image, layer: [image.get_selection()],
     "an indexed image": _indexed,
     "a locked layer": _locked,
+    "one of several layers locked": _one_locked,
+    "a layer in a locked group": _in_locked_group,
     "the mask of a locked layer": _locked_mask,
-    "two layers": lambda image, layer: [layer, new_layer(image)],
     "no layer": lambda image, layer: [],
     "a selection beside the layer": _missed,
 }

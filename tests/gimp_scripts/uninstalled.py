@@ -7,7 +7,7 @@ from gimp_common import call, check, new_image, new_layer
 
 
 def main():
-    for name in ("plug-in-deepdream", "plug-in-deepdream-last", "plug-in-deepdream-check"):
+    for name in ("plug-in-deepdream", "plug-in-deepdream-again", "plug-in-deepdream-last", "plug-in-deepdream-check"):
         with check(name) as facts:
             image = new_image()
             facts.update(call(name, image, [new_layer(image)]))

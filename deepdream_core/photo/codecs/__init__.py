@@ -1,7 +1,7 @@
 """One module for each format: it decodes a file, encodes frames, and reads back what an encoded file holds.
 
 `pillow` and `moving` hold what several of them share. A row of `formats.FORMATS` names its module, which is imported when a
-file needs it, so that nobody waits for a library of another format.
+file needs it, so that the libraries of other formats do not slow the start.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Codec(Protocol):
     def decode(self, data: bytes, max_megapixels: float, white: float | None, /) -> Decoded:
         """Decode all pictures of a file. `white` is white in floating-point pictures, None for what the file says.
 
-        Raises `PictureError` for what is refused; a broken file raises nearly anything.
+        Raises `PictureError` for an unsupported picture; a broken file raises nearly anything.
         """
 
     def encode(

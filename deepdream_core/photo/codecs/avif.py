@@ -10,9 +10,10 @@ from deepdream_core.photo.codecs import pillow
 from deepdream_core.photo.colour_tags import by_boxes
 from deepdream_core.photo.container.boxes import durations_of, others_in_words, picture_count, plays_of
 from deepdream_core.photo.decoded import Coding, Decoded, check_size, orientation_of
-from deepdream_core.photo.exif import without_orientation
+from deepdream_core.photo.exif import without
 from deepdream_core.photo.facts import Facts
 from deepdream_core.photo.frame import Frame, with_channels
+from deepdream_core.photo.tags import ORIENTATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def _frames(image: Image.Image, count: int, view: memoryview) -> list[Frame]:
 
 def encode(frames: Sequence[Frame], coding: Coding, blocks: Blocks, quality: int | None) -> bytes:
     """Encode a picture or an animation of uint8 with its metadata; see `codecs.Codec`."""
-    exif = blocks.exif and without_orientation(blocks.exif)  # Pillow rewrites a block that names one
+    exif = blocks.exif and without(blocks.exif, ORIENTATION)  # Pillow rewrites one with it, damaging MakerNote
     metadata = {"icc_profile": blocks.icc, "exif": exif, "xmp": blocks.xmp}
     options: dict[str, Any] = {key: value for key, value in metadata.items() if value is not None}
     options["quality"] = _QUALITY if quality is None else quality

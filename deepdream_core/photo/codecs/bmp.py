@@ -30,7 +30,9 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
         image = pillow.opened(data, "BMP", "DIB")
     except OSError as error:
         if str(error).startswith("Unsupported BMP"):
-            raise PictureError("is a BMP of a kind that is not read", "export it with 24 bits, uncompressed") from None
+            raise PictureError(
+                "is a kind of BMP that DeepDream cannot read", "export it with 24 bits, uncompressed"
+            ) from None
         raise
     with image:
         check_size(image.width, image.height, 1, max_megapixels)
@@ -39,7 +41,7 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
         coding = Coding(dpi=pillow.dpi_of(image))
         frame = Frame(pillow.samples_of(image), 255.0)
         changes = [*pillow.few_bits(bits, frame), *pillow.palette_change(image, frame)]
-    if frame.alpha is not None and not frame.alpha.any():  # as Windows' clipboard gives it
+    if frame.alpha is not None and not frame.alpha.any():  # the Windows clipboard gives such pictures
         frame = replace(frame, samples=np.ascontiguousarray(frame.samples[..., :-1]))
         changes.append(converted("alpha", "0 everywhere, so the picture is opaque"))
     return pillow.turned_upright([frame], blocks, coding, changes, 1)

@@ -59,7 +59,7 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     if nclx:
         refuse_hdr_code(int(nclx["transfer_characteristics"]))
     if count > 1:
-        changes.append(dropped("further pictures", f"only the main one of {count} is dreamed"))
+        changes.append(dropped("further pictures", f"DeepDream dreams only the main one of {count}"))
     if info.get("thumbnails"):
         changes.append(dropped("thumbnail", "it showed the old picture", lost=False))
     frame = Frame(samples, float((1 << bits) - 1), premultiplied)
@@ -70,14 +70,14 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
 
 
 def _refuse_other_codings(data: bytes) -> None:
-    """Raise `PictureError` for a file without HEVC but with another coding, in which libheif finds no picture.
+    """Raise `PictureError` for a file that is coded otherwise than in HEVC, so that libheif finds no picture.
 
     Follows ISO/IEC 23008-12.
     """
     kinds = set(_ITEM.findall(data, 0, _PROPERTIES))
     if b"hvc1" not in kinds and (others := sorted(_CODINGS[kind] for kind in kinds & _CODINGS.keys())):
         step = "export it as JPEG, or as TIFF with 16 bits"
-        raise PictureError(f"is a HEIC coded as {' and '.join(others)}, which is not read", step)
+        raise PictureError(f"is a HEIC coded as {' and '.join(others)}, which DeepDream cannot read", step)
 
 
 def encode(frames: Sequence[Frame], coding: Coding, blocks: Blocks, quality: int | None) -> bytes:

@@ -69,7 +69,7 @@ def check_jpeg(data: bytes, width: int, height: int) -> None:
     """Raise for a JPEG inside another file that is truncated, or larger than its place there."""
     with pillow.opened(demanding(memoryview(data)), "JPEG") as image:
         if image.width > width or image.height > height:
-            raise FormatError("a part of it is larger than its place")
+            raise FormatError("part of it is larger than its place in the file")
         check_plausible(image.width * image.height, len(data), _MOST_PIXELS)
         image.load()
 

@@ -43,17 +43,17 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     header = header_of(codestream)
     check_size(header.width, header.height, 1, max_megapixels)
     if header.animated:
-        raise PictureError("is an animated JPEG XL, which is not read", "export it as GIF, WebP or PNG")
+        raise PictureError("is an animated JPEG XL, which DeepDream cannot read", "export it as GIF, WebP or PNG")
     if BLACK in header.others:
-        raise PictureError("is a CMYK JPEG XL, which is not read", "export it as RGB")
+        raise PictureError("is a CMYK JPEG XL, which DeepDream cannot read", "export it as RGB")
     blocks = jxl.blocks_of(memoryview(data))
     samples = imagecodecs.jpegxl_decode(codestream, numthreads=0)
     fits = samples.shape[:2] in ((header.height, header.width), (header.width, header.height))
     samples = with_channels(samples)
     if samples.shape[2] > 4 or (header.others and not fits):  # next to gray they come one after another
-        raise PictureError("has extra channels, which are not read", "export it without them")
+        raise PictureError("has extra channels, which DeepDream cannot read", "export it without them")
     if not fits:
-        raise FormatError("its size is not what its header says")
+        raise FormatError("its size differs from its header")
     icc = _profile(codestream)
     white = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
     if icc:
@@ -62,7 +62,7 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     blocks = replace(blocks, icc=own, described=Description("sRGB", "the codestream"))
     blocks, gone = fit_for_changed_pixels(blocks, header.orientation)
     if count := len(header.others):
-        gone = (*gone, dropped("extra channels", f"{count} besides colour and alpha, which are not read"))
+        gone = (*gone, dropped("extra channels", f"{count} besides colour and alpha, which DeepDream cannot read"))
     frame = Frame(samples, white, header.premultiplied and samples.shape[2] % 2 == 0)
     return Decoded(with_white([frame], white), blocks, Coding(lossless=bool(header.lossless)), gone)
 

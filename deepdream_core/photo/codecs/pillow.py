@@ -41,7 +41,7 @@ def samples_of(image: Image.Image) -> NDArray[np.uint8]:
     """Decode an opened picture: uint8 [H, W, C] with 1 to 4 channels, gray or RGB or CMYK, and alpha last."""
     image.load()
     if image.mode not in _MODES:
-        raise PictureError(f"holds {image.mode} pixels, which are not read", "export it as RGB")
+        raise PictureError(f"holds {image.mode} pixels, which DeepDream cannot read", "export it as RGB")
     mode = _MODES[image.mode]
     if image.mode == "P" and _has_gray_palette(image):
         mode = "L"

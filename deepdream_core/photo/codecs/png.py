@@ -41,7 +41,7 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
     if opaque:
         changes.append(dropped("transparency", "its chunk is damaged, and readers ignore it"))
     if repaired:
-        changes.append(dropped("wrong checksum", "the samples themselves are whole", lost=False))
+        changes.append(dropped("wrong checksum", "the samples are intact", lost=False))
     stored = moving_png.moving_of(memoryview(file))
     if stored:
         moving.check_stored(stored, max_megapixels, _MOST_PIXELS)
@@ -51,7 +51,7 @@ def decode(data: bytes, max_megapixels: float, white: float | None = None) -> De
             check_plausible(image.width * image.height, len(data), _MOST_PIXELS // _BITS.get(image.mode, 1))
         surplus = has_surplus(view)
         if surplus:
-            changes.append(dropped("surplus samples", "beyond the last row, where no reader looks", lost=False))
+            changes.append(dropped("surplus samples", "beyond the last row, which readers ignore", lost=False))
         bits = _bits_of(data)
         coding = Coding(dpi=pillow.dpi_of(image))
         if stored:

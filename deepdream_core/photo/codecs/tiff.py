@@ -83,7 +83,7 @@ def _decoded(
     if samples.dtype == bool:
         samples = samples.astype(np.uint8)
     if photometric == YCBCR and int(page.compression) not in (6, 7):
-        raise PictureError("holds uncompressed YCbCr, which is not read", "export it as RGB")
+        raise PictureError("holds uncompressed YCbCr, which DeepDream cannot read", "export it as RGB")
     samples = tiff_samples.with_channels_last(page, samples)
     colours = 1 if photometric in (BLACK_IS_ZERO, WHITE_IS_ZERO, PALETTE) else 4 if photometric == CMYK else 3
     bits = int(page.bitspersample)
@@ -115,10 +115,12 @@ def _decoded(
 
 
 def _refuse(picture: Picture) -> None:
-    """Raise `PictureError` for colours and numbers that are not read."""
+    """Raise `PictureError` for unsupported colours and numbers."""
     page, photometric = picture.page, int(picture.page.photometric)
     if page.imagedepth > 1 or photometric not in tiff_samples.READ:
-        raise PictureError(f"holds colours of a kind that is not read ({page.photometric.name})", "export it as RGB")
+        raise PictureError(
+            f"holds a kind of colours that DeepDream cannot read ({page.photometric.name})", "export it as RGB"
+        )
     if page.sampleformat not in (1, 3, None):
         raise PictureError("holds signed or complex numbers, which are not colours", "export it with 8 or 16 bits")
 

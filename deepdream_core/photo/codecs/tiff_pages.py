@@ -30,7 +30,7 @@ _STACKS = {33628: "MetaMorph", 33629: "MetaMorph", 43314: "NIH Image"}
 """Tags of programs whose slices only they and ImageJ find."""
 
 _COPIES = dropped("reduced copies", "they showed the old picture", lost=False)
-_BELOW = dropped("pictures below a page", "only pages are dreamed")
+_BELOW = dropped("pictures below a page", "DeepDream dreams only pages")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def pictures_of(tiff: tifffile.TiffFile, data: bytes, count: int) -> tuple[list[
     """Return the pictures of a TIFF, and the receipt's entries for what is left out.
 
     `count` is the number of pages, because tifffile skips what it cannot read. Raises `PictureError` for camera RAW and for
-    stacks that are not read, and `ValueError` if a page cannot be read.
+    unsupported stacks, and `ValueError` if a page cannot be read.
     """
     every = list(itertools.islice(_bounded(tiff), count + 1))  # tifffile follows a circle for ever
     if len(every) != count:
@@ -88,7 +88,7 @@ def pictures_of(tiff: tifffile.TiffFile, data: bytes, count: int) -> tuple[list[
         entries.append(_COPIES)
     found = list(_with_slices(pictures, len(data)))
     if all_readable and (hidden := _hidden(found, directories, len(data))):
-        entries.append(dropped(f"{hidden:,} bytes that no directory leads to", "only pages are dreamed"))
+        entries.append(dropped(f"{hidden:,} bytes that no directory refers to", "DeepDream dreams only pages"))
     return found, list(dict.fromkeys(entries))
 
 
@@ -106,7 +106,7 @@ def _refuse_others(page: Any) -> None:
         raise PictureError("is camera RAW, which a RAW program must develop first", "export a 16-bit TIFF from it")
     for tag, program in _STACKS.items():
         if tag in page.tags:
-            raise PictureError(f"is a {program} stack, which is not read", "save it as TIFF with ImageJ")
+            raise PictureError(f"is a {program} stack, which DeepDream cannot read", "save it as TIFF with ImageJ")
 
 
 def _below(page: Any) -> tuple[list[Any], bool]:

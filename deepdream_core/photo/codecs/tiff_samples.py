@@ -21,11 +21,11 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB, ICCLAB = 0, 1, 
 """PhotometricInterpretation (TIFF 6.0; ICCLab is Adobe's)."""
 
 READ = frozenset({WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB, ICCLAB})
-"""The kinds of colours that are read."""
+"""The supported kinds of colours."""
 
 
 def with_channels_last(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
-    """Return a page's samples as [H, W, C]; raises `FormatError` if they are too few or too many."""
+    """Return a page's samples as [H, W, C]; raises `FormatError` for too few or too many of them."""
     height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel
     if samples.size != height * width * channels:
         raise FormatError("it has too few or too many samples")
@@ -61,7 +61,7 @@ def looked_up(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
     """Return the palette's colours, in 8 bits if the palette needs no more (TIFF 6.0, ColorMap)."""
     palette = np.asarray(page.colormap, np.uint16).T
     if int(samples[..., 0].max()) >= len(palette):
-        raise FormatError("it names colours that its palette lacks")
+        raise FormatError("its pixels use colours that its palette lacks")
     low, high = palette & 255, palette >> 8
     if (low == high).all() or not low.any():
         palette = high.astype(np.uint8)
@@ -77,7 +77,7 @@ def as_rgb(
 ) -> tuple[NDArray[Any], Blocks]:
     """Return CMYK or Lab samples as sRGB, and the metadata with its profile."""
     if samples.dtype not in (np.uint8, np.uint16):
-        raise PictureError("holds CMYK or Lab of a depth that is not read", "export it with 8 or 16 bits")
+        raise PictureError("holds CMYK or Lab at a depth that DeepDream cannot read", "export it with 8 or 16 bits")
     if photometric == CMYK:
         profile, how = colour.press_of(blocks.icc)
         changes.append(converted("colours", how, lost=True))
@@ -90,7 +90,7 @@ def as_rgb(
 
 
 def _lab(samples: NDArray[Any], *, signed: bool) -> NDArray[Any]:
-    """Convert Lab to sRGB. In a TIFF L* takes the whole range; a* and b* are signed in CIELab, offset by 128 in ICCLab."""
+    """Convert Lab to sRGB. In a TIFF L* takes the full range; a* and b* are signed in CIELab, offset by 128 in ICCLab."""
     white = np.iinfo(samples.dtype).max
     unit = 1 if samples.dtype == np.uint8 else 256
     alpha = samples[..., 3:]

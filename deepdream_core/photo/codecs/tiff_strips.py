@@ -29,7 +29,7 @@ _HEADER = 8
 _MOST_MORE_PIXELS = 1 << 22
 _NONE, _JPEG = 1, 7
 _MOST_PACKED = {_NONE: 1, 5: 3000, _JPEG: 2000, 8: 1040, 32946: 1040, 32773: 64, 34925: 8000, 50000: 40_000}
-"""The compressions that are read, and how many bytes one byte unpacks to at most: 4096 from 12 bits in LZW.
+"""Supported compressions, and how many bytes one byte unpacks to at most: 4096 from 12 bits in LZW.
 
 Fax compressions (2, 3, 4) are missing because their decoder fills gaps with white, without a warning.
 """
@@ -47,12 +47,12 @@ def check_numbers(page: Any) -> None:
 def check_complete(page: Any, data: bytes, max_megapixels: float) -> list[Entry]:
     """Correct a page's byte counts as libtiff does, and return the receipt's entries for that and for missing strips.
 
-    Raises `FormatError` for missing samples, `PictureError` for a compression that is not read.
+    Raises `FormatError` for missing samples, `PictureError` for an unsupported compression.
     """
     compression, size = int(page.compression), len(data)
     if compression not in _MOST_PACKED:
         kind = getattr(page.compression, "name", compression)
-        raise PictureError(f"is compressed in a way that is not read ({kind})", "export it with LZW or deflate")
+        raise PictureError(f"has a compression that DeepDream cannot read ({kind})", "export it with LZW or deflate")
     count = math.prod(page.chunked)
     if len(page.dataoffsets) < count:
         raise FormatError("some of its strips or tiles are missing")
@@ -75,7 +75,7 @@ def check_complete(page: Any, data: bytes, max_megapixels: float) -> list[Entry]
     announced = rowbytes * page.imagelength if not sparse else chunk * len(held)
     together = size if compression == _NONE else min(size, sum(length for _, length in held))
     check_plausible(announced, together, _MOST_PACKED[compression])
-    check_pixels(math.prod(page.chunks), "a strip or tile of it", max_megapixels * page.samplesperpixel)
+    check_pixels(math.prod(page.chunks) // page.samplesperpixel, "a strip or tile of it", max_megapixels)
     longest = size if compression == _NONE else min(size, max(length for _, length in held))
     check_plausible(chunk, longest, _MOST_PACKED[compression])
     if compression == _JPEG:
@@ -113,7 +113,7 @@ def _counts(page: Any, size: int) -> tuple[int, ...]:
 
 def _check_jpeg(page: Any, part: bytes) -> None:
     if page.bitspersample != 8 or (page.planarconfig == 1 and page.samplesperpixel not in (1, 3, 4)):
-        raise PictureError("holds a JPEG of a kind that is not read", "export it with LZW or deflate")
+        raise PictureError("holds a kind of JPEG that DeepDream cannot read", "export it with LZW or deflate")
     tables: bytes | None = page.jpegtables
     height, width = page.chunks[:2]
     check_jpeg(tables[:-2] + part[2:] if tables else part, width, height)
@@ -136,7 +136,7 @@ def samples_of(page: Any, data: bytes) -> tuple[NDArray[Any], list[Entry]]:
         samples: NDArray[Any] = (again if isinstance(again, tifffile.TiffPage) else again.aspage()).asarray()
     apart = int(page.planarconfig or 1) == 2 and page.samplesperpixel > 1
     cut = samples[:, : page.imagelength] if apart else samples[: page.imagelength]
-    return cut, [dropped("surplus samples", "rows beyond the last, where no reader looks", lost=False)]
+    return cut, [dropped("surplus samples", "rows beyond the last, which readers ignore", lost=False)]
 
 
 def _rows_stored(page: Any) -> int:

@@ -38,22 +38,27 @@ class Box(NamedTuple):
     content: memoryview
 
 
+def box_at(view: memoryview, at: int) -> tuple[bytes, int, int]:
+    """Return the letters of the box that begins at `at`, where its content begins, and where the box ends."""
+    size, start = int.from_bytes(view[at : at + 4], "big"), at + 8
+    if size == 1:
+        size, start = int.from_bytes(view[at + 8 : at + 16], "big"), at + 16
+    elif size == 0:
+        size = len(view) - at
+    return bytes(view[at + 4 : at + 8]), start, at + size
+
+
 def boxes_of(view: memoryview) -> Iterator[Box]:
     """Yield the boxes in `view`; bytes that are not a box come last, without letters."""
     at = count = 0
     while at < len(view):
-        size, start = int.from_bytes(view[at : at + 4], "big"), at + 8
-        kind = bytes(view[at + 4 : at + 8])
-        if size == 1:
-            size, start = int.from_bytes(view[at + 8 : at + 16], "big"), at + 16
-        elif size == 0:
-            size = len(view) - at
+        kind, start, end = box_at(view, at)
         count += 1
-        if at + size > len(view) or start > at + size or len(kind) < 4 or count > MOST_BLOCKS:
+        if end > len(view) or start > end or len(kind) < 4 or count > MOST_BLOCKS:
             yield Box(b"", view[at:])
             return
-        yield Box(kind, view[start : at + size])
-        at += size
+        yield Box(kind, view[start:end])
+        at = end
 
 
 def others_in_words(view: memoryview, *, animated: bool) -> list[str]:

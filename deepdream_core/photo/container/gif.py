@@ -7,14 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from deepdream_core.photo.container.blocks import (
-    CREDENTIALS,
-    MOST_BLOCKS,
-    Blocks,
-    Gathered,
-    edited,
-    rest_in_words,
-)
+from deepdream_core.photo.container.blocks import CREDENTIALS, MOST_BLOCKS, Blocks, Gathered, edited, rest_in_words
 from deepdream_core.photo.formats import FormatError
 
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
@@ -52,7 +45,7 @@ def blocks_of(view: memoryview) -> Blocks:
             else:
                 found.others.append(("APP", identifier + _joined(view, block)))
         elif view[block.start] == _EXTENSION and view[block.start + 1] == _TEXT:
-            found.dropped.append("text to draw over the picture")
+            found.dropped.append("text drawn over the picture")
     found.dropped += rest_in_words(view[end:])
     return found.blocks()
 

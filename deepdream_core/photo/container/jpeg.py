@@ -148,7 +148,7 @@ def _marker(name: str) -> int:
 
 def _segment(marker: int, payload: bytes, what: str) -> bytes:
     if len(payload) > _LONGEST:
-        raise FormatError(f"{what} is too long for a JPEG: {len(payload):,} bytes, it has room for {_LONGEST:,}")
+        raise FormatError(f"{what} is too long for a JPEG: {len(payload):,} bytes, at most {_LONGEST:,} fit")
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
@@ -258,7 +258,7 @@ def _check_extensions(found: Gathered, extensions: list[bytes]) -> None:
     joined: dict[bytes, bytes] = {}
     for payload in extensions:
         digest = payload[_DIGEST]
-        joined[digest] = joined.get(digest, b"") + payload[_DIGEST.stop + 8 :]  # after the whole length and the offset
+        joined[digest] = joined.get(digest, b"") + payload[_DIGEST.stop + 8 :]  # after the total length and the offset
     for digest, text in joined.items():
         if _PICTURE_IN_XMP.search(text):
             part = "depth map or unblurred picture (extended XMP)"

@@ -1,4 +1,4 @@
-"""Checks that a JPEG is of a kind that is read, and has all its samples (ITU-T T.81, annexes A, B, E and G)."""
+"""Checks that a JPEG is of a supported kind and has all its samples (ITU-T T.81, annexes A, B, E and G)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def demanding(view: memoryview) -> bytes | memoryview:
 
     libjpeg fills a short scan with gray if there is an end marker. So a picture of one scan is cut before it, with a few
     bytes that decoders look ahead. Checks that several scans together have all coefficients, and counts restart markers in
-    every scan. Raises `FormatError` if something is missing, `PictureError` for a kind of JPEG that is not read.
+    every scan. Raises `FormatError` if something is missing, `PictureError` for an unsupported kind of JPEG.
     """
     segments, _ = segments_of(view)
     frame = next((segment for segment in segments if segment.marker in (*FRAME_HEADERS, _JPEG_LS)), None)
@@ -46,14 +46,16 @@ def _refuse_rare(view: memoryview, segments: list[Segment], frame: Segment) -> N
     elif frame.marker in _HIERARCHICAL:
         kind = "is a hierarchical JPEG"
     elif bits != 8:
-        kind = f"is a JPEG of {bits} bits"
+        kind = f"is a JPEG with {bits} bits"
     elif components not in (1, 3, 4):
-        kind = f"is a JPEG of {components} components"
+        kind = f"is a JPEG with {components} components"
     elif not height and any(segment.marker == _DNL for segment in segments):
-        kind = "is a JPEG with its height at its end"
+        kind = "is a JPEG that stores its height at its end"
     else:
         return
-    raise PictureError(f"{kind}, which is not read", "export it as JPEG of 8 bits, or as PNG or TIFF with 16")
+    raise PictureError(
+        f"{kind}, which DeepDream cannot read", "export it as JPEG with 8 bits, or as PNG or TIFF with 16"
+    )
 
 
 def _check_scans(view: memoryview, scans: list[Segment], frame: Segment) -> None:

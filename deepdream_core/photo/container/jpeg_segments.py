@@ -42,7 +42,7 @@ def segments_of(view: memoryview) -> tuple[list[Segment], int]:
         found = _MARKER.search(view, at)
         marker = view[found.end() - 1] if found else _SOI
         if marker == _SOI:  # a second picture, or nothing, before the end of this one
-            raise FormatError("the JPEG ends before its picture" if not scanned else "the JPEG is truncated")
+            raise FormatError("the JPEG ends before its picture does" if not scanned else "the JPEG is truncated")
         body = end = found.end() if found else at
         if marker not in (_EOI, *_WITHOUT_LENGTH):
             length = int.from_bytes(view[body : body + 2], "big")

@@ -17,6 +17,7 @@ from deepdream_core.photo.container.blocks import (
     credentials_in_words,
     edited,
 )
+from deepdream_core.photo.container.boxes import box_at
 from deepdream_core.photo.formats import FormatError
 
 _NAKED = b"\xff\x0a"
@@ -146,13 +147,7 @@ def _boxes(view: memoryview) -> list[_Box]:
     boxes: list[_Box] = []
     at = 0
     while at < len(view):
-        length, body = int.from_bytes(view[at : at + 4], "big"), at + 8
-        name = bytes(view[at + 4 : at + 8])
-        if length == 1:
-            length, body = int.from_bytes(view[at + 8 : at + 16], "big"), at + 16
-        elif length == 0:
-            length = len(view) - at
-        end = at + length
+        name, body, end = box_at(view, at)
         compressed = name == b"brob"
         if end > len(view) or body + 4 * compressed > end:
             raise FormatError("the JPEG XL is truncated or damaged")

@@ -40,7 +40,7 @@ class Header:
 def codestream_of(data: bytes | bytearray) -> bytes:
     """Return the codestream, bare or from its boxes, so that other boxes do not confuse decoders.
 
-    Raises `ValueError` if it is not whole.
+    Raises `ValueError` if it is incomplete.
     """
     data = bytes(data)
     if data[:2] == b"\xff\x0a":
@@ -65,7 +65,7 @@ def codestream_of(data: bytes | bytearray) -> bytes:
             if number & _LAST_PART:
                 return b"".join(parts)
         place = end
-    raise FormatError("its codestream is not whole")
+    raise FormatError("its codestream is incomplete")
 
 
 def header_of(codestream: bytes) -> Header:
@@ -82,7 +82,7 @@ def header_of(codestream: bytes) -> Header:
         if bits.take(1):
             _size(bits)
         if bits.take(1):
-            return Header(width, height, animated=False, lossless=None)  # a preview follows, which nobody writes
+            return Header(width, height, animated=False, lossless=None)  # a preview follows, which no encoder writes
         if bits.take(1):
             return Header(width, height, animated=True, lossless=None)
     depth = _depth(bits)

@@ -187,7 +187,7 @@ def _raw_profile(text: bytes) -> bytes:
     _, length, digits = text.strip().split(maxsplit=2)
     block = bytes.fromhex(digits.decode("ascii"))
     if len(block) != int(length):
-        raise FormatError("a raw profile of the wrong length")
+        raise FormatError("a raw profile with a wrong length")
     return block
 
 

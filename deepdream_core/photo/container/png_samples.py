@@ -43,15 +43,13 @@ def for_decoders(view: memoryview) -> Bare:
 
     Pillow refuses a file for a text with a wrong checksum or of more than a megabyte. Samples contain their own checksum
     (`has_surplus`), so a wrong one around them is corrected. Raises `FormatError` for a damaged part of an animation,
-    `PictureError` for the kind of PNG that Xcode makes.
+    `PictureError` for a PNG that Xcode made.
     """
     pieces: list[bytes | memoryview] = [SIGNATURE]
     colours, most, opaque, repaired = 0, 256, False, False
     for chunk in chunks_of(view):
         if chunk.kind == "CgBI":
-            raise PictureError(
-                "is a PNG in the form that Xcode makes for iPhones, which is not read", "export it again"
-            )
+            raise PictureError("is a PNG that Xcode made for iPhones, which DeepDream cannot read", "export it again")
         if chunk.kind == "IHDR" and len(chunk.payload) == 13:
             colours = chunk.payload[9]
         if chunk.kind == "PLTE" and colours == _PALETTE:
@@ -110,7 +108,9 @@ def has_surplus(view: memoryview) -> bool:
                 begun = chunk.kind
                 pictures.append((unfolded(*size, *coding), []))
             pictures[-1][1].append(chunk.payload[4:] if begun == "fdAT" else chunk.payload)
-    return sum(_unfolds_to_more(pieces, length) for length, pieces in pictures) > 0  # a sum, so that each is checked
+    return (
+        sum(_unfolds_to_more(pieces, length) for length, pieces in pictures) > 0
+    )  # a sum, so that every picture is checked
 
 
 def unfolded(width: int, height: int, bits: int, colours: int, interlaced: int) -> int:
