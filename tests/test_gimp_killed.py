@@ -145,7 +145,7 @@ def test_a_dream_of_ok_that_is_finished_comes_back_after_gimp_was_killed(root: G
     with installed(root) as (plug_in, environ, helper):
         with doomed(root, tmp_path, plug_in, environ) as (person, kill):
             dialog = person.opens_the_dialog()
-            person.types(dialog, "alt+i", "150")
+            person.types(dialog, "alt+i", "50")
             until(lambda: jobs(helper, "background"), 60)
             person.press(dialog, "alt+o")
             person.sees_it_gone()

@@ -87,8 +87,9 @@ def looked_for(name: str, pixels: NDArray[np.uint8], inner: list[int]) -> tuple[
 @pytest.fixture(scope="module")
 def person(place: Place, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Person]:
     folder = place.root.inside(place.scripts)
-    params = [item.callspec.params for item in request.session.items if isinstance(item, pytest.Function)]
-    names = [name for name in CASES if any(one.get("name") == name for one in params)]
+    own = [item for item in request.session.items if item.path == request.path and isinstance(item, pytest.Function)]
+    asked = {item.callspec.params["name"] for item in own}
+    names = [name for name in CASES if name in asked]
     script = f"import sys; sys.path.insert(0, {folder!r}); import previewed; previewed.main(*{names})"
     with (
         screen(place.root) as shown,

@@ -298,12 +298,14 @@ def test_a_storm_of_signals_does_not_stop_the_work(drop: Watching, tmp_path: Pat
 
 
 def test_the_helper_that_it_starts_has_its_configuration(tmp_path: Path) -> None:
-    with watching(tmp_path / "own", None, {"engine": {"devices": ["cpu"], "precision": "bf16"}}) as drop:
+    own = {"engine": {"devices": ["cpu"], "precision": "fp32"}, "helper": {"idle_unload_s": 5000}}
+    with watching(tmp_path / "own", None, own) as drop:
         try:
             photograph(drop.drop / "cat.png", 15)
             drop.comes("done/cat.png", 60)
             (worker,) = json.loads(drop.run("status", "--json").stdout)["workers"]
-            assert worker["precision"] == "bf16"
+            assert (worker["device"], worker["precision"]) == ("cpu", "fp32")
+            assert worker["unloads_in_s"] > 4000
         finally:
             drop.run("helper", "--stop")
 

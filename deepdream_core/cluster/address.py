@@ -83,7 +83,7 @@ def security(address: str) -> Security | None:
 
 def membership() -> Membership | None:
     """Return this machine's membership, None if it has none; raises `SettingsError` for a damaged one."""
-    path = _folder() / "membership.json"
+    path = _path("membership.json")
     try:
         content = private_files.read_private(path)
         return None if content is None else _whole(json.loads(content))
@@ -168,20 +168,20 @@ def _ends_soon(certificate: str) -> bool:
     return expires(certificate) - datetime.datetime.now(datetime.UTC) < RENEWED_WITHIN
 
 
-def _folder() -> Path:
+def _path(name: str) -> Path:
     try:
-        folder = user_folders.state_folder() / "cluster"
-        private_files.make_private_folder(folder.parent)
-        private_files.make_private_folder(folder)
+        return user_folders.state_folder() / "cluster" / name
     except wire.WireError as error:
         raise SettingsError(str(error)) from None
-    return folder
 
 
 def _keep(name: str, content: Membership | dict[str, str]) -> None:
     text = json.dumps(content if isinstance(content, dict) else content.__dict__).encode()
+    path = _path(name)
     try:
-        private_files.write_private(_folder() / name, text, "")
+        for folder in (path.parent.parent, path.parent):
+            private_files.make_private_folder(folder)
+        private_files.write_private(path, text, "")
     except wire.WireError as error:
         raise OutputError(str(error)) from None
 
@@ -190,7 +190,7 @@ def _authority() -> tuple[Certificate, EllipticCurvePrivateKey] | None:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509 import load_pem_x509_certificate
 
-    path = _folder() / "authority.json"
+    path = _path("authority.json")
     try:
         content = private_files.read_private(path)
         if content is None:
