@@ -1166,6 +1166,7 @@ def test_nothing_is_changed_and_each_check_has_a_line(own: dict[str, str], tmp_p
         "program", "left over", "command", "Python", "packages", "torch", "weights", "memory", "same folders",
         "config.yaml", "drop folder", "events", *(["inotify"] if sys.platform == "linux" else []), "disk space", "helper",
         "port",        "unit files", *(["lingering"] if sys.platform == "linux" else []), "GIMP 3.0",
+        "cluster", "certificate",
     ]  # fmt: skip
     assert answer.returncode == 0, answer.stdout
     assert lines[-1] == "all checks passed"

@@ -73,13 +73,13 @@ def test_the_objective_rises_in_every_octave(oxford: Weights) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_the_result_excites_the_layer_judged_in_fp32(oxford: Weights, dtype: torch.dtype) -> None:
     picture = photograph("coffee", 80, 96)  # small, as bfloat16 is slow on CPUs without it
-    result, _ = dreamed(oxford, picture, quick(iterations=10), dtype=dtype)
+    result, _ = dreamed(oxford, picture, quick(iterations=10, finest=96), dtype=dtype)
     judge = TiledGradient(Vgg19(oxford, ["relu3_1"], CPU, torch.float32))
     assert judge(result, norms({"relu3_1": 1.0})).objective > 1.5 * judge(picture, norms({"relu3_1": 1.0})).objective
 
 
 def test_half_precision_reaches_the_same_objective(oxford: Weights) -> None:
-    picture, settings = photograph("rocket", 80, 96), quick(layers={"pool4": 1.0}, iterations=5)
+    picture, settings = photograph("rocket", 80, 96), quick(layers={"pool4": 1.0}, iterations=2, finest=96)
     judge = TiledGradient(Vgg19(oxford, ["pool4"], CPU, torch.float32))
     reached = [
         judge(dreamed(oxford, picture, settings, dtype=dtype)[0], norms({"pool4": 1.0})).objective
@@ -92,7 +92,9 @@ def test_half_precision_reaches_the_same_objective(oxford: Weights) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_the_same_seed_gives_the_same_bytes(oxford: Weights, dtype: torch.dtype, way: dict[str, Any]) -> None:
     picture = photograph("astronaut", 70, 90)
-    first, again, other = (dreamed(oxford, picture, quick(seed=seed, **way), dtype=dtype)[0] for seed in (5, 5, 6))
+    first, again, other = (
+        dreamed(oxford, picture, quick(seed=seed, finest=96, **way), dtype=dtype)[0] for seed in (5, 5, 6)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 

@@ -442,7 +442,7 @@ def test_a_dream_that_does_not_fit_any_more_is_kept_for_last_result(root: GimpRo
     with somebody(root, tmp_path) as (person, helper):
         person.orders("image.insert_layer(layer.copy(), None, 1); image.set_selected_layers([layer])")
         dialog = person.opens_the_dialog()
-        person.types(dialog, "alt+i", "60")
+        person.types(dialog, "alt+i", "25")
         person.press(dialog, "alt+o")
         person.sees_it_gone()
         until(lambda: jobs(helper, "interactive"), 20)

@@ -112,11 +112,11 @@ def test_ok_goes_on_from_where_the_preview_is(root: GimpRoot, tmp_path: Path) ->
     with somebody(root, tmp_path, picture_file(tmp_path / "larger.png", size=(256, 192))) as (person, helper):
         original = person.layer()
         dialog = person.opens_the_dialog()
-        person.types(dialog, "alt+i", "60")  # so that it takes some seconds
+        person.types(dialog, "alt+i", "12")  # so that it takes some seconds
 
         def running() -> list[str]:
             known = [(job["id"], job["progress"] or {}) for job in jobs(helper, "background")]
-            return [name for name, progress in known if progress.get("iterations") == 60]
+            return [name for name, progress in known if progress.get("iterations") == 12]
 
         name = until(running, 60)[0]
         person.press(dialog, "alt+o")
