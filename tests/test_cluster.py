@@ -237,6 +237,7 @@ def test_a_fault_of_a_machine_fails_its_picture_alone(tmp_path: Path) -> None:
         made.desk.end()
 
 
+@pytest.mark.slow("cluster")
 def test_a_sheet_is_the_same_as_alone(small: Studio, tmp_path: Path) -> None:
     picture_file(tmp_path / "a.png", size=(64, 48))
     words = ("looks", tmp_path / "a.png", "--vary", "seed=1..4", "--side", "32")
@@ -326,6 +327,7 @@ def other_weights(oxford: Weights, tmp_path_factory: pytest.TempPathFactory) -> 
     return path
 
 
+@pytest.mark.slow("cluster")
 def test_pictures_go_to_the_weights_that_most_devices_have(other_weights: Path, tmp_path: Path) -> None:
     """Also when the others are more, later: one command's pictures all have the same weights."""
     made = Studio(tmp_path, tls=False)
@@ -352,6 +354,7 @@ def test_pictures_go_to_the_weights_that_most_devices_have(other_weights: Path, 
             machine.end()
 
 
+@pytest.mark.slow("cluster")
 def test_what_waits_for_a_machine_that_is_paused_goes_to_another_or_waits(tmp_path: Path) -> None:
     photographs(tmp_path / "in", 12)
     with studio(tmp_path, tls=False, workers=2) as made:
@@ -392,6 +395,7 @@ def test_the_pictures_of_a_frozen_machine_go_to_another(tmp_path: Path) -> None:
         assert len(contents(tmp_path / "out")) == 12
 
 
+@pytest.mark.slow("cluster")
 def test_a_picture_that_ends_helpers_on_two_machines_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
     photographs(tmp_path / "in", 6)
     picture_file(tmp_path / "in" / "poison.png", size=(400, 300))
@@ -420,6 +424,7 @@ def test_a_picture_that_ends_helpers_on_two_machines_is_refused_and_the_others_g
         assert done.returncode == 8
 
 
+@pytest.mark.slow("cluster")
 def test_a_picture_that_ends_workers_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
     photographs(tmp_path / "in", 6)
     picture_file(tmp_path / "in" / "poison.png")

@@ -79,6 +79,7 @@ def test_certificates_that_others_can_read_are_told(state: Path) -> None:
     assert "membership.json" in found.what
 
 
+@pytest.mark.slow("cluster")
 def test_a_drop_folders_cluster_answers_or_not(tmp_path: Path) -> None:
     nobody = f"tcp://127.0.0.1:{free_port()}"
     lonely = Machine(tmp_path, "lonely", {"folders": [{"path": str(tmp_path / "drop"), "cluster": nobody}]})

@@ -40,6 +40,9 @@ WAYS: list[dict[str, Any]] = [
     {"keep_colours": True},
     {"pooling": "average"},
 ]
+in_half_and_single = pytest.mark.parametrize(
+    "dtype", [pytest.param(torch.bfloat16, marks=pytest.mark.slow("half precision")), torch.float32]
+)
 in_every_way = pytest.mark.parametrize("way", WAYS, ids=["plain", "natural", "keep_colours", "average"])
 
 
@@ -70,7 +73,7 @@ def test_the_objective_rises_in_every_octave(oxford: Weights) -> None:
         assert values[-1] > values[0] * 1.3
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@in_half_and_single
 def test_the_result_excites_the_layer_judged_in_fp32(oxford: Weights, dtype: torch.dtype) -> None:
     picture = photograph("coffee", 80, 96)  # small, as bfloat16 is slow on CPUs without it
     result, _ = dreamed(oxford, picture, quick(iterations=10, finest=96), dtype=dtype)
@@ -78,6 +81,7 @@ def test_the_result_excites_the_layer_judged_in_fp32(oxford: Weights, dtype: tor
     assert judge(result, norms({"relu3_1": 1.0})).objective > 1.5 * judge(picture, norms({"relu3_1": 1.0})).objective
 
 
+@pytest.mark.slow("half precision")
 def test_half_precision_reaches_the_same_objective(oxford: Weights) -> None:
     picture, settings = photograph("rocket", 80, 96), quick(layers={"pool4": 1.0}, iterations=2, finest=96)
     judge = TiledGradient(Vgg19(oxford, ["pool4"], CPU, torch.float32))
@@ -89,7 +93,7 @@ def test_half_precision_reaches_the_same_objective(oxford: Weights) -> None:
 
 
 @in_every_way
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@in_half_and_single
 def test_the_same_seed_gives_the_same_bytes(oxford: Weights, dtype: torch.dtype, way: dict[str, Any]) -> None:
     picture = photograph("astronaut", 70, 90)
     first, again, other = (
@@ -234,6 +238,7 @@ def still_clip(frames: int, low: float = 0.0, high: float = 1.0) -> list[Tensor]
     return [(picture + torch.randn(picture.shape, generator=grain) * 2 / 255).clamp(0, 1) for _ in range(frames)]
 
 
+@pytest.mark.slow("long dreams")
 @in_every_way
 def test_frames_of_a_still_clip_stay_alike_and_as_strong(oxford: Weights, way: dict[str, Any]) -> None:
     """Six frames: they flicker far less than ones dreamed each for itself, and none is stronger by more than 15 %."""

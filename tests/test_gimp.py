@@ -490,6 +490,7 @@ def guided(place: Place) -> Session:
     return place.run("guided")
 
 
+@pytest.mark.slow("GIMP's layers")
 def test_a_layer_of_another_image_is_a_guide(guided: Session) -> None:
     told = guided["layers"]
     assert (told["status"], told["inside"] > 0.9) == ("success", True), told

@@ -175,6 +175,7 @@ procedure.run(config)
 """
 
 
+@pytest.mark.slow("GIMP's dialog")
 def test_a_growing_file_is_a_whole_picture_when_gimp_is_killed(root: GimpRoot, tmp_path: Path) -> None:
     in_3_2(root)
     photo = picture_file(tmp_path / "photo.png", size=(256, 192))

@@ -45,6 +45,7 @@ def layers(place: Place) -> Session:
 # --- kinds of layers ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("GIMP's layers")
 @pytest.mark.parametrize("name", ["group", "group_replaced"])
 def test_a_group_gets_a_new_layer_above_it_whatever_was_asked_for(layers: Session, name: str) -> None:
     told = layers[name]
@@ -228,6 +229,7 @@ def saved(place: Place, again: str) -> dict[str, Any]:
         return Session(gimp.wait(60))["restarted"]
 
 
+@pytest.mark.slow("GIMP's layers")
 def test_a_restarted_gimp_dreams_a_saved_image_again(place: Place) -> None:
     first, second = (saved(place, again) for again in ("False", "True"))
     assert (first["status"], second["status"]) == ("success", "success"), (first, second)
@@ -288,6 +290,7 @@ def killed(place: Place) -> Session:
         return Session(gimp.wait(60))
 
 
+@pytest.mark.slow("GIMP's layers")
 @pytest.mark.parametrize("name", ["several", "again"])
 def test_a_killed_plug_in_leaves_all_layers_as_they_were(killed: Session, name: str) -> None:
     told = killed[name]
@@ -429,6 +432,7 @@ def in_3_2(root: GimpRoot) -> None:
         pytest.skip("link layers came with GIMP 3.2")
 
 
+@pytest.mark.slow("GIMP's layers")
 def test_without_link_layers_a_message_says_so(linking: Session, root: GimpRoot) -> None:
     told = linking["refused"]
     assert told["text"] == "Linked layers need GIMP 3.2, and a layer to dream. Choose the output new-layer."

@@ -87,6 +87,7 @@ def at_rest(person: Person, window: str) -> NDArray[Any]:
     return seen[-1]
 
 
+@pytest.mark.slow("GIMP's dialog")
 def test_ok_takes_over_what_the_preview_has_dreamed(root: GimpRoot, tmp_path: Path) -> None:
     with somebody(root, tmp_path) as (person, helper):
         original = person.layer()

@@ -137,7 +137,8 @@ def test_a_call_keeps_to_the_document(
 
 @pytest.mark.parametrize("path", ["/v1/jobs/{id}", "/v1/jobs/{id}/events", "/v1/jobs/{id}/result"])
 def test_answers_about_a_job_match_the_document(helper: Helper, schema: BaseSchema, finished: str, path: str) -> None:
-    _try(helper, schema[path]["GET"].as_strategy(path_parameters={"id": finished}), 10)
+    cases = schema[path]["GET"].as_strategy(path_parameters={"id": finished})
+    _try(helper, cases.filter(lambda case: (case.query or {}).get("hold") != "true"), 10)  # such a stream does not end
 
 
 def _can_be_wrong(operation: Any) -> bool:

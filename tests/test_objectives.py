@@ -148,6 +148,7 @@ def test_wrapped_it_is_the_gradient_on_a_torus(oxford: Weights, kind: str, tile:
     assert relative_error(found.tensor * found.divisor, expected) < 2e-4
 
 
+@pytest.mark.slow("half precision")
 @every_kind
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_points_the_same_way(oxford: Weights, kind: str, dtype: torch.dtype) -> None:

@@ -69,6 +69,7 @@ def test_the_fused_and_the_plain_convolution_agree(oxford: Weights, monkeypatch:
     assert (fused - plain).norm() / plain.norm() < 1e-6
 
 
+@pytest.mark.slow("half precision")
 @pytest.mark.parametrize("photo", PHOTOGRAPHS)
 @pytest.mark.parametrize(
     ("layer", "dtype", "pooling"),
