@@ -420,7 +420,7 @@ REFUSED = {
     "a layer in a locked group": "The pixels of “things” are locked. Unlock them in the Layers dialog.",
     "the mask of a locked layer": "The pixels of “photo” are locked. Unlock them in the Layers dialog.",
     "no layer": "No layer is selected. Select one or more layers.",
-    "a selection beside the layer": "The selection does not touch this layer. Select a part of it, or clear the selection.",
+    "a selection beside the layer": "The selection does not touch “photo”. Select a part of it, or clear the selection.",
 }
 
 

@@ -120,9 +120,8 @@ def part_of(drawable: Gimp.Drawable) -> pixels.Selected:
     """Return the part that the selection touches, or raise `PluginError`."""
     part = pixels.selected(drawable)
     if part is None:
-        raise PluginError(
-            _("The selection does not touch this layer"), _("select a part of it, or clear the selection"), "selection"
-        )
+        outside = _("The selection does not touch “{name}”").format(name=drawable.get_name())
+        raise PluginError(outside, _("select a part of it, or clear the selection"), "selection")
     return part
 
 
