@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from watching import TINY
 
 from deepdream_core.config import load_config
@@ -18,7 +20,7 @@ from deepdream_core.machine_settings import FolderSettings
 from deepdream_core.settings import DreamSettings, Preset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -71,11 +73,20 @@ class Drop:
             lambda: (self.config, [self.settings]), self.journal, lambda _before: Engine(), self.said.append, show,
             clock=lambda: self.now, tick_s=0.005,
         )  # fmt: skip
-        daemon.run()
+        with self._own_state():
+            daemon.run()
         assert came, "\n".join([*self.said, str(self.state), str(self.files())])
 
     def explained(self, name: str) -> str:
-        return explain.explained(self.root / name, [self.layout], self.journal)
+        with self._own_state():
+            return explain.explained(self.root / name, [self.layout], self.journal)
+
+    @contextmanager
+    def _own_state(self) -> Iterator[None]:
+        """Whoever runs the tests may have paused a daemon of their own."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DEEPDREAM_STATE_DIR", str(self.root.parent / "state"))
+            yield
 
     def files(self) -> list[str]:
         found = [path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith(".deepdream-f")]
