@@ -109,7 +109,10 @@ def _whole(given: dict[str, str]) -> Membership:
 
 
 def joined(invitation: str) -> Membership:
-    """Keep the membership in an invitation and return it; raises `SettingsError` for a text that is none."""
+    """Keep the membership in an invitation and return it.
+
+    Raises `SettingsError` for a text that is none, and `OutputError` where it cannot be kept.
+    """
     _, found, rest = invitation.partition(_BEGIN)
     text, complete, _ = rest.partition(_END)
     try:
@@ -139,7 +142,7 @@ def invitation(host: str | None = None) -> str:
 
 
 def founded(host: str, port: int) -> Membership:
-    """Return this machine's membership of its own cluster, made at the first start."""
+    """Return this machine's membership of its own cluster, made at the first start; raises `OutputError`."""
     signer = _authority()
     if signer is None or _ends_soon(_pem(signer[0])):
         signer = _new_authority()

@@ -19,7 +19,7 @@ from deepdream_core.cluster.order import Dream, order_of
 from deepdream_core.engine.progress import Progress
 from deepdream_core.errors import DeepDreamError, HelperError
 from deepdream_core.settings import DreamSettings
-from deepdream_core.work.remote import RemoteWeights
+from deepdream_core.work.remote import RemoteDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -39,7 +39,7 @@ NOTED_AFTER_S = 10.0
 _DIED = ("worker_died", "poisonous")
 
 
-class ClusterEngine:
+class ClusterEngine(RemoteDevice):
     """Dreams pictures on a cluster, one at a time; each thread has its own, all share a `Cluster`.
 
     A picture whose machine, scheduler or network is lost is sent again. One that has killed the helper's process on two
@@ -79,13 +79,6 @@ class ClusterEngine:
         if weights and not any(device["weights"] == weights for machine in machines for device in machine["devices"]):
             rests.append(f"none has the weights {weights['name']} of the pictures before")
         return f" ({', '.join(rests)})" if rests else ""
-
-    def _update(self, about: dict[str, Any]) -> None:
-        self.device: str = about["device"]
-        self.device_name: str = about["name"]
-        self.precision: str = about["precision"]
-        self.threads: int | None = about["threads"]
-        self.weights = RemoteWeights(**about["weights"])
 
     def dream(
         self,

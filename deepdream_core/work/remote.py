@@ -57,7 +57,18 @@ class RemoteWeights:
     sha256: str
 
 
-class RemoteEngine:
+class RemoteDevice:
+    """What a backend whose device another process owns says of that device: what the helper's `warm` tells."""
+
+    def _update(self, about: dict[str, Any]) -> None:
+        self.device: str = about["device"]
+        self.device_name: str = about["name"]
+        self.precision: str = about["precision"]
+        self.threads: int | None = about["threads"]
+        self.weights = RemoteWeights(**about["weights"])
+
+
+class RemoteEngine(RemoteDevice):
     """Dreams pictures in the helper that `reach` connects to; when that helper has ended, in a new one.
 
     `device` and the like are those of the latest picture, and before the first picture those of the first worker that has
@@ -89,13 +100,6 @@ class RemoteEngine:
                 self._helper = self._reach()
                 about = self._helper.warm()
             self._update(about["workers"][0])
-
-    def _update(self, about: dict[str, Any]) -> None:
-        self.device: str = about["device"]
-        self.device_name: str = about["name"]
-        self.precision: str = about["precision"]
-        self.threads: int | None = about["threads"]
-        self.weights = RemoteWeights(**about["weights"])
 
     def dream(
         self,
