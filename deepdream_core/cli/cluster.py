@@ -126,14 +126,19 @@ class InFlight:
         return IN_FLIGHT * len(self._cluster.devices())
 
 
-def clustered(
-    address: str, computing: Mapping[str, Any], via_helper: str, note: Callable[[str], None]
-) -> tuple[Callable[[], Backend], AtOnce]:
+def remote_opener(
+    address: str | None, computing: Mapping[str, Any], via_helper: str, note: Callable[[str], None],
+    local: Callable[[], Backend],
+) -> tuple[Callable[[], Backend] | None, AtOnce | None]:  # fmt: skip
     """Return a function that opens a cluster as a backend, and how many pictures to send it at once.
 
-    `computing` holds the options that say how this machine computes, which the others have their own settings for. Raises
-    `SettingsError` together with those, and as `Cluster` does.
+    Without an address, return what `backend_choice.remote_opener` does, and None. `computing` is as there: the machines
+    have their own settings for that, too. Raises `SettingsError` together with such options, and as `Cluster` does.
     """
+    if address is None:
+        from deepdream_core.work import backend_choice
+
+        return backend_choice.remote_opener(backend_choice.use_helper(via_helper), computing, note, local), None
     if "like" in computing:
         raise SettingsError("--cluster and --like: only the engine of a recipe repeats its dream", "leave one out")
     if computing or via_helper != "auto":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepdream_core.cli import completion
-from deepdream_core.cli.cluster import clustered
+from deepdream_core.cli.cluster import remote_opener
 from deepdream_core.cli.options import (
     INTERRUPTED,
     ClusterAddress,
@@ -100,7 +100,7 @@ def dream(
     """Dream pictures: photo.jpg becomes photo.dream.jpg beside it. With --noise, dream from nothing."""
     from deepdream_core.config import load_config
     from deepdream_core.photo import WriteOptions
-    from deepdream_core.work import backend_choice, batch, jobs, replay
+    from deepdream_core.work import batch, jobs, replay
     from deepdream_core.work.guides import GuideFiles
     from deepdream_core.work.noise import Noise, with_boost
     from deepdream_core.work.report import ErrorReporter, JsonReporter
@@ -116,17 +116,9 @@ def dream(
         write=WriteOptions(quality=quality, strip=strip, strict=strict),
     )  # fmt: skip
     given = {**given_of(computing), **given_of({"like": like}), **another_engine(config, loaded)}
-    at_once = None
-    if cluster is not None:
-        opener, at_once = clustered(cluster, given, via_helper, reporter.note)
-        remote: Callable[[], Backend] | None = opener
-    else:
-        remote = backend_choice.remote_opener(
-            backend_choice.use_helper(via_helper),
-            given,
-            reporter.note,
-            lambda: replay.open_engine(loaded.engine_settings({})),
-        )
+    remote, at_once = remote_opener(
+        cluster, given, via_helper, reporter.note, lambda: replay.open_engine(loaded.engine_settings({}))
+    )
     open_engine: Callable[[], Backend]
     replayed = None if like is None else replay.replay_of(like, loaded, given_of(computing), masked=mask is not None)
     if replayed is not None:

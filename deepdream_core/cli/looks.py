@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepdream_core.cli import completion
-from deepdream_core.cli.cluster import clustered
+from deepdream_core.cli.cluster import remote_opener
 from deepdream_core.cli.options import (
     INTERRUPTED,
     ClusterAddress,
@@ -32,11 +32,8 @@ from deepdream_core.looks import SIDE
 _LAYERS = [layer.name for layer in LAYERS]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from deepdream_core.looks.choice import Choice
     from deepdream_core.settings import Config
-    from deepdream_core.work.backend import Backend
 
 
 def looks(
@@ -86,7 +83,7 @@ def looks(
     """Show a picture in every preset, small, in photo.looks.html and photo.looks.jpg beside it."""
     from deepdream_core.config import load_config
     from deepdream_core.looks import report, run
-    from deepdream_core.work import backend_choice, replay
+    from deepdream_core.work import replay
 
     loaded = load_config(config)
     choice = _choice(loaded, preset, vary, side, layers=layers, layer=layer, channels=channels)
@@ -98,12 +95,7 @@ def looks(
     given |= another_engine(config, loaded)
     reporter = report.Json() if json else report.Quiet() if quiet else report.Text()
     local = partial(replay.open_engine, machine)
-    at_once = None
-    if cluster is not None:
-        opener, at_once = clustered(cluster, given, via_helper, reporter.note)
-        remote: Callable[[], Backend] | None = opener
-    else:
-        remote = backend_choice.remote_opener(backend_choice.use_helper(via_helper), given, reporter.note, local)
+    remote, at_once = remote_opener(cluster, given, via_helper, reporter.note, local)
     order = run.Order(choice, side, tuple(words), overwrite, white, at_once)
     planned = run.plan(inputs, output, loaded.ignore)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
