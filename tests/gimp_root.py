@@ -468,9 +468,14 @@ class Screen:
         return answer.stdout.strip()
 
     def windows(self, title: str) -> list[str]:
-        """The visible windows whose title has `title` (a regular expression) in it."""
-        found = self.root.run("xdotool", "search", "--onlyvisible", "--name", title, DISPLAY=self.display)
-        return found.stdout.split()
+        """The visible windows whose title has `title` (a regular expression) in it.
+
+        xdotool gives up where a window disappears while it searches; such a search is made again.
+        """
+        while True:
+            found = self.root.run("xdotool", "search", "--onlyvisible", "--name", title, DISPLAY=self.display)
+            if "BadWindow" not in found.stderr:
+                return found.stdout.split()
 
     def picture(self, file: Path, *options: str) -> Path:
         """Take a picture of the whole screen as PNG; scrot's `options` may name a window."""
