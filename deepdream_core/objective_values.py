@@ -107,18 +107,24 @@ def _channel(name: str) -> str:
     word = name.strip().lower()
     if (counted := _PICK_OF_ANY_COUNT.fullmatch(word)) and not _PICK.fullmatch(word):
         most = known_layer(counted[1]).channels if counted[1] else max(layer.channels for layer in LAYERS)
-        raise ValueError(f"{name!r:.80} is not allowed — give a count from 1 to {most}, such as {counted[2]}:8")
+        raise ValueError(_count_not_allowed(name, most, counted[2]))
     match = _PICK.fullmatch(word) or _CHANNEL.fullmatch(word)
     if match is None:
         raise ValueError(f"{name!r:.80} is not allowed — write {_CHANNEL_EXAMPLE}")
     if match[1] is None:
         return word
     layer = known_layer(match[1])
-    if len(match.groups()) == 2 and int(match[2]) >= layer.channels:
+    if (pick := pick_of(word)) and pick.count > layer.channels:
+        raise ValueError(_count_not_allowed(name, layer.channels, pick.which))
+    if pick is None and int(match[2]) >= layer.channels:
         raise ValueError(
             f"{layer.name} has no channel {match[2]} — it has {layer.channels}, from 0 to {layer.channels - 1}"
         )
-    return f"{layer.name}:{int(match[2])}" if len(match.groups()) == 2 else word.replace(match[1], layer.name, 1)
+    return word.replace(match[1], layer.name, 1) if pick else f"{layer.name}:{int(match[2])}"
+
+
+def _count_not_allowed(name: str, most: int, which: str) -> str:
+    return f"{name!r:.80} is not allowed — give a count from 1 to {most}, such as {which}:8"
 
 
 def _channel_weights(value: object) -> dict[str, object]:

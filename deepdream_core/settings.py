@@ -290,7 +290,7 @@ class Config(Strict):
 
 
 def overlaid(below: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings overlaid by others. What to dream of is one thing: who names a part of it replaces all of it.
+    """Return settings overlaid by others. What to dream of is one thing: to name a part of it replaces all of it.
 
     Only channels that are to be picked from layers leave the layers as they are.
     """

@@ -39,8 +39,8 @@ def default(option: Any) -> str:
     for model in (DreamSettings, EngineSettings):
         if option.name in model.model_fields:
             value = model.model_fields[option.name].default
-            value = ", ".join(value) if isinstance(value, dict) else value
-            return ("on" if value else "off") if isinstance(value, bool) else f"`{value}`"
+            value = ", ".join(value) if isinstance(value, (dict, list)) else value
+            return ("on" if value else "off") if isinstance(value, bool) else f"`{value}`" if value != "" else ""
     if option.is_flag:
         return "on" if option.default else "off"
     shown = option.show_default if isinstance(option.show_default, str) else option.default

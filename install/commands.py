@@ -178,7 +178,7 @@ def split(argv: Sequence[str]) -> Request:
             torch_index = BUILDS[build]
         elif not words and word in ("-h", "--help"):
             return Request("help", (), torch_index)
-        elif not words and word in ("--dry-run", "--linger"):
+        elif not words and word in ("--dry-run", "--linger", "--with"):
             words += [ALL, word]
         elif not words and word.startswith("-"):
             raise _misused(f"unknown option {word} before the command")

@@ -21,18 +21,16 @@ from actions import Actions, Change
 from errors import Exit, InstallError
 from folder import USUAL
 
+from deepdream_core.machine.drop_folder import MARK, OWN
 from deepdream_core.machine.folders import UserFolders
 from deepdream_core.machine.gimp import COPIES, PLUG_IN, PROGRAM
 from deepdream_core.machine.manifest import Manifest, Part, in_the_making
 
-OWN_FOLDERS = ("out", "done", "failed")
-MARK = ".deepdream-folder"
-"""The file that the program writes into a drop folder."""
 STATE = re.compile(
-    r"endpoint\.json|\.endpoint-[0-9a-f]+\.tmp|helper\.lock|helper\.log.*|helper-start\.log|watch\.log|service\.json|"
-    r"\.service-[0-9a-f]+\.tmp|run-[A-Za-z0-9_-]*|hotfolder|last\.json"
+    r"endpoint\.json|service\.json|\.(?:endpoint|service)-[0-9a-f]+\.tmp|helper\.lock|helper\.log.*|helper-start\.log"
+    r"|run-[A-Za-z0-9_-]*|hotfolder|cluster|watch\.log.*"
 )
-"""Names that the program writes into its state folder, which on macOS and Windows also has config.yaml and weights."""
+"""Names that the program writes into its state folder, as in `link.private_files`."""
 HELPER_STOPS_WITHIN_S = 60.0
 
 
@@ -183,7 +181,7 @@ class Uninstall:
                 self.left.append(f"Kept {folder}: it is in the journal, which `--purge` removes")
                 continue
             self._unlink(folder / MARK)
-            for own in OWN_FOLDERS:
+            for own in OWN:
                 self._remove_if_empty(folder / own)
             if folder == self.user.home / USUAL:
                 self._remove_if_empty(folder)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import photograph, picture_file
 from PIL import Image
 
@@ -115,3 +116,25 @@ def test_a_photos_channels_are_printed_strongest_first(deepdream: Command, tmp_p
     first = told["channels"][0]
     assert first["times_average"] == pytest.approx(first["mean"] / told["average"])
     assert told["average"] == pytest.approx(sum(row["mean"] for row in told["channels"]) / 128)
+
+
+def test_a_photo_that_a_dream_would_refuse_is_refused(deepdream: Command, tmp_path: Path) -> None:
+    samples = np.full((40, 40, 3), 0.5, np.float32)
+    samples[3, 4] = np.nan
+    tifffile.imwrite(tmp_path / "nan.tif", samples, photometric="rgb")
+    answer = deepdream("channels", "relu2_2", "--photo", "nan.tif", "--device", "cpu", "--json")
+    assert (answer.returncode, answer.stdout) == (3, "")
+    assert answer.stderr == "error: nan.tif: the picture holds NaN or infinite values — replace them first\n"
+
+
+def test_a_photo_on_an_unknown_scale_gets_advice_that_works(deepdream: Command, tmp_path: Path) -> None:
+    bright = np.linspace(20, 200, 40 * 40 * 3, dtype=np.float32).reshape(40, 40, 3)
+    tifffile.imwrite(tmp_path / "bright.tif", bright, photometric="rgb")
+    command = ("channels", "relu2_2", "--photo", "bright.tif", "--device", "cpu", "--json")
+    answer = deepdream(*command)
+    assert answer.stderr.startswith(
+        "bright.tif: its values reach 200, and 1 is white; say what is white with --white 255"
+    )
+    scaled = deepdream(*command, "--white", "255")
+    assert scaled.stderr == ""
+    assert json.loads(scaled.stdout)["average"] < json.loads(answer.stdout)["average"] / 10

@@ -15,6 +15,7 @@ from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.hotfolder.layout import Layout
 from deepdream_core.hotfolder.lease import LEASE, Lease
 from deepdream_core.hotfolder.moves import make_folder
+from deepdream_core.machine.drop_folder import MARK
 from deepdream_core.machine_settings import FolderSettings
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def test_marks_and_folders_put_back_are_for_the_group_too(
     drop = made(tmp_path / "drop", 0o2770)
     journal = Journal(tmp_path / "journal.sqlite3")
     assert mount_check.missing(journal, drop) is None
-    assert mode(drop / mount_check.MARK) & 0o070 == 0o060
+    assert mode(drop / MARK) & 0o070 == 0o060
     assert Lease(drop, "me").refused(0.0) == ""
     assert mode(drop / LEASE) & 0o070 == 0o060
     layout = Layout.of(FolderSettings(path=str(drop)), ())

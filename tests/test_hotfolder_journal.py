@@ -17,8 +17,9 @@ import pytest
 from deepdream_core.errors import OutputError
 from deepdream_core.hotfolder.journal import Journal, Staged
 from deepdream_core.hotfolder.lease import LEASE, RENEWED_EVERY_S, SILENT_S, Lease
-from deepdream_core.hotfolder.mount_check import MARK, missing
+from deepdream_core.hotfolder.mount_check import missing
 from deepdream_core.hotfolder.scanning import Found
+from deepdream_core.machine.drop_folder import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

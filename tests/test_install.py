@@ -510,6 +510,7 @@ def test_a_folder_that_cannot_be_written_is_told(fresh: Clone) -> None:
         (("dream", "--torch-index"), 2),
         (("app", "--fast"), 2),
         (("uninstall", "-h"), 0),
+        (("--with", "nothing"), 2),
     ],
 )
 def test_usage(fresh: Clone, words: tuple[str, ...], code: int) -> None:

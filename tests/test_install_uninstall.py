@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from small_project import House, listing
+
+from deepdream_core.link.private_files import WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,7 +178,13 @@ def test_purge_leaves_what_the_user_has_put_in_the_place_of_ours(house: House, b
 
 def test_purge_removes_what_the_program_wrote(house: House, before: dict[str, str]) -> None:
     state, drop = house.home / ".local/state/deepdream", house.home / "DeepDream"
-    for name in ("hotfolder/journal.sqlite3", "helper.log", "helper.log.1", "service.json", "run-host/helper.lock"):
+    names = (
+        "hotfolder/journal.sqlite3", "helper.log", "helper.log.1", "service.json", "run-host/helper.lock", "watch.log.2",
+        "cluster/authority.json", "endpoint.json", ".service-0a.tmp", "helper.lock", "helper-start.log",
+    )  # fmt: skip
+    for pattern in re.split(r"\|(?![^(]*\))", WRITTEN):
+        assert any(re.fullmatch(pattern, name.split("/")[0]) for name in names), pattern
+    for name in names:
         (state / name).parent.mkdir(parents=True, exist_ok=True)
         (state / name).write_text("ours")
     (house.data / "weights").mkdir()

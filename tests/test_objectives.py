@@ -136,6 +136,17 @@ def test_value_and_gradient_are_those_of_autograd(
     assert relative_error(found.tensor * found.divisor, expected) < 2e-4
 
 
+@pytest.mark.parametrize("kind", ["norm", "channels", "caricature 1"])
+def test_tiles_of_one_cell_leave_nothing_over(oxford: Weights, kind: str) -> None:
+    photo = photograph("coffee", 66, 34)
+    found = []
+    for tile in ("none", 32):
+        gradient_of, coefficients = gradient_with(oxford, settings_of(kind, "pool5"), photo, [], tile)
+        gradient = gradient_of(a_little_dreamed(photo), coefficients)
+        found.append(gradient.tensor * gradient.divisor)
+    assert relative_error(found[1], found[0]) < 2e-4
+
+
 @every_kind
 @pytest.mark.parametrize("tile", ["none", 64])
 def test_wrapped_it_is_the_gradient_on_a_torus(oxford: Weights, kind: str, tile: Any) -> None:
@@ -425,6 +436,17 @@ def test_a_second_frame_repeats_without_an_edge_as_the_first_does(oxford: Weight
     assert (frames[-1] - frames[0]).abs().mean() < 0.01
 
 
+def test_a_second_frame_repeats_as_the_first_does_where_the_mask_is_gray(oxford: Weights) -> None:
+    photo = photograph("astronaut", 112, 144)
+    settings = quick({"layers": {"relu3_1": 1.0}}, tileable=True, iterations=1, step=0.1)
+    network, gray = Vgg19(oxford, ["relu3_1"], CPU, torch.float32), torch.full((1, 1, 112, 144), 0.3)
+    first = collected(dream(photo, settings, TiledGradient(network, wrap=True), mask=gray))
+    start = first - photo
+    second = collected(dream(photo, settings, TiledGradient(network, wrap=True), mask=gray, start=start))
+    border = torch.cat([(second - first)[..., :4], (second - first)[..., -4:]], -1).abs()
+    assert border.mean() < 0.01
+
+
 @pytest.mark.parametrize("way", [{}, {"keep_colours": True}], ids=str)
 def test_little_strength_mends_little_of_the_edge(oxford: Weights, way: dict[str, Any]) -> None:
     photo = photograph("astronaut", 112, 144)
@@ -475,6 +497,7 @@ def test_a_small_guide_is_refused_with_what_to_do(oxford: Weights) -> None:
         ({"guides": [{"file": "cat.jpg", "wieght": 1}]}, "wieght: unknown key"),
         ({"channels": {"strongest:0": 1.0}}, "'strongest:0' is not allowed — give a count from 1 to 512, such as"),
         ({"channels": {"pool1:weakest:1000": 1.0}}, "give a count from 1 to 64, such as weakest:8"),
+        ({"channels": {"pool1:strongest:65": 1.0}}, "give a count from 1 to 64, such as strongest:8"),
         (
             {"channels": {"pool4:3": 2000.0}},
             "--channel pool4:3: 2000.0 is not allowed — allowed: at most 1000 channels, LAYER:N",
@@ -532,6 +555,15 @@ def test_what_to_take_of_a_guide_is_one_layer_or_a_mixture_of_two() -> None:
         {"relu3_1": 1.0}, {"relu3_3": 1.0}, {"relu4_2": 1.0}, {"pool4": 1.0},
     ]  # fmt: skip
     assert guide_layers(0.5) == pytest.approx({"relu3_3": 0.5, "relu4_2": 0.5})
+
+
+def test_a_pick_whose_channels_are_all_switched_off_is_refused() -> None:
+    engine = Engine(EngineSettings(device="cpu", precision="fp32"))
+    planes = photograph("coffee", 120, 140)[0].numpy()
+    (strongest,) = engine.picked(planes, quick({"channels": ["relu3_1:strongest:1"]}, finest=100)).channels
+    off = quick({"channels": {"relu3_1:strongest:1": 1.0, strongest: 0.0}}, finest=100)
+    with pytest.raises(SettingsError, match="nothing to dream of: every weight is 0"):
+        engine.picked(planes, off)
 
 
 def test_a_channel_that_is_named_counts_whatever_is_picked() -> None:

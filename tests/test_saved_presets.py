@@ -11,7 +11,8 @@ from conftest import picture_file
 
 from deepdream_core.config import load_config
 from deepdream_core.errors import SettingsError
-from deepdream_core.hotfolder.layout import GUIDE, OWN
+from deepdream_core.hotfolder.layout import GUIDE
+from deepdream_core.machine.drop_folder import OWN
 from deepdream_core.photo import read_photo, write_photo
 from deepdream_core.settings import DreamSettings
 from deepdream_core.work.recipe import Machine, Recipe, Source, WeightsUsed, preset_of

@@ -24,7 +24,8 @@ def test_cores_cover_every_pixel_once_and_are_no_larger_than_asked(
     seen = torch.zeros(height, width, dtype=torch.int32)
     for tile in tile_grid((height, width), tile_px, stride, halo_px(layers)):
         seen[tile.core[0].indices, tile.core[1].indices] += 1
-        assert tile_px is None or max(span.length for span in tile.core) <= max(tile_px, stride)
+        assert tile_px is None or max(span.length for span in tile.core) <= max(tile_px, 2 * stride - 1)
+        assert min(span.length for span in tile.core) >= stride, "each has a cell of its own"
         assert all(
             core.start % stride == 0 and crop.start % stride == 0
             for core, crop in zip(tile.core, tile.crop, strict=True)

@@ -24,11 +24,11 @@ from deepdream_core.bench.timing import fastest, in_words
 from deepdream_core.engine.convolution import deterministic_convolutions
 from deepdream_core.engine.device import peak_bytes
 from deepdream_core.engine.dream import dream
-from deepdream_core.engine.engine import Engine
 from deepdream_core.engine.objectives.norm import Norm
 from deepdream_core.engine.pyramid import finest_size, octave_sizes
 from deepdream_core.errors import SettingsError
 from deepdream_core.settings import DreamSettings
+from deepdream_core.work.replay import open_engine
 from deepdream_core.work.report import clock
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from deepdream_core.engine.engine import Engine
     from deepdream_core.engine.gradient import TiledGradient
     from deepdream_core.engine.vgg19 import Vgg19
     from deepdream_core.machine_settings import EngineSettings
@@ -66,7 +67,7 @@ class Measured:
 
 def print_table(machine: EngineSettings, repeats: int, sides: Sequence[int] = SIDES, *, as_json: bool = False) -> None:
     """Print the times of one gradient and one step, their comparisons, and estimates for complete dreams."""
-    engine = Engine(machine)
+    engine = open_engine(machine)
     settings = DreamSettings()
     gradient_of = engine.gradient_of(settings)
     about = {
@@ -196,7 +197,7 @@ def print_memory(machine: EngineSettings, size: str) -> None:
         from deepdream_core.photo import Frame
 
         photo = Frame(pixels, 255.0)
-        engine = Engine(machine)
+        engine = open_engine(machine)
         steps = engine.dream(photo.floats(), settings)
         try:
             while True:

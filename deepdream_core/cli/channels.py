@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deepdream_core.cli import completion
-from deepdream_core.cli.options import ConfigFile, Device, Precision, WeightsOption, given_of
+from deepdream_core.cli.options import ConfigFile, Device, Precision, WeightsOption, White, given_of
 from deepdream_core.declaration import number_or_text
-from deepdream_core.errors import SettingsError
+from deepdream_core.errors import PictureError, SettingsError
 from deepdream_core.layers import BLOCKS, LAYERS, Layer, find_layer
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def channels(
     finest: Annotated[
         str | None, typer.Option(metavar="full|PX", help="short side in px at which the photo is seen, as in a dream")
     ] = None,
+    white: White = None,
     device: Device = None,
     precision: Precision = None,
     weights: WeightsOption = None,
@@ -58,7 +60,7 @@ def channels(
     loaded = load_config(config)
     given = given_of({"device": device, "precision": precision, "weights": weights})
     seen = given_of({"finest": finest and number_or_text(finest)})
-    means = _means(photo, found, loaded.dream_settings("classic", seen), loaded.engine_settings(given))
+    means = _means(photo, found, loaded.dream_settings("classic", seen), loaded.engine_settings(given), white)
     _rank(found, means, json=json)
 
 
@@ -105,15 +107,21 @@ def _show(layer: Layer, *, json: bool) -> None:
     print(f"on a photo: deepdream looks --layer {layer.name} --channels 0-31 PHOTO")
 
 
-def _means(photo: Path, layer: Layer, settings: DreamSettings, machine: EngineSettings) -> list[float]:
-    """Return each channel's mean activation over a photo; raises `PictureError` for one that cannot be read."""
+def _means(
+    photo: Path, layer: Layer, settings: DreamSettings, machine: EngineSettings, white: float | None
+) -> list[float]:
+    """Return each channel's mean activation over a photo; raises `PictureError` for one that cannot be used."""
     from deepdream_core.photo import read_photo
+    from deepdream_core.photo.scale import advice, beyond_white
+    from deepdream_core.work.replay import open_engine
 
-    planes = read_photo(photo, max_megapixels=machine.max_megapixels).frames[0].floats()
-    from deepdream_core.engine.engine import Engine
-    from deepdream_core.engine.fetch import fetched_path
-
-    return Engine(machine, fetched=fetched_path()).mean_activations(planes, layer.name, settings)
+    frame = read_photo(photo, max_megapixels=machine.max_megapixels, white=white).frames[0]
+    if beyond := frame.beyond:
+        print(f"{photo}: {beyond_white(beyond, frame.white)}; {advice(beyond)}", file=sys.stderr)
+    try:
+        return open_engine(machine).mean_activations(frame.floats(), layer.name, settings)
+    except PictureError as error:
+        raise PictureError(f"{photo}: {error.what}", error.next_step) from None
 
 
 def _rank(layer: Layer, means: list[float], *, json: bool) -> None:

@@ -36,7 +36,7 @@ def presets(
     from deepdream_core.config import load_config
     from deepdream_core.work.recipe import preset_text
 
-    if new is not None or picture is not None:
+    if name == "save" or replace or new is not None or picture is not None:
         _save(name, new, picture, config, replace=replace)
         return
     loaded = load_config(config)

@@ -20,6 +20,7 @@ from deepdream_core.link import service_endpoint, user_folders, wire
 from deepdream_core.link.helper_start import scrubbed
 from deepdream_core.machine import systemd
 from deepdream_core.machine.command import Answer, ask
+from deepdream_core.machine.drop_folder import CANARY
 from deepdream_core.machine.gimp import existing, has_plug_in
 from deepdream_core.service import interface
 from deepdream_core.service.systemd import Systemd
@@ -127,7 +128,7 @@ def _of_folders(user: UserFolders, config: Config | None, record: Manifest | Non
         return folders.check_folder(root_of(one), wanted, folders.known_to(journal), user.short)
 
     def events(one: FolderSettings) -> Finding:
-        return folders.check_events(root_of(one), f"{folders.CANARY}doctor-{os.getpid()}")
+        return folders.check_events(root_of(one), f"{CANARY}doctor-{os.getpid()}")
 
     for one in config.folders:
         yield Check("drop folder", partial(folder, one))

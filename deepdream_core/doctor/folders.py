@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from deepdream_core.doctor.check import Finding, Repair, failing, passed, skipped
+from deepdream_core.machine.drop_folder import OWN
 from deepdream_core.work.ignore import Ignore
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 ROOM = 1_000_000_000
 """Bytes that should be free in a drop folder: an original and a result of 24 megapixels take up to 0.6 GB."""
 EVENT_WITHIN_S = 5.0
-CANARY = ".deepdream-canary-"
-"""Prefix of the daemon's own trial files, which it ignores."""
-_OWN = ("out", "done", "failed")  # as in hotfolder.layout, which needs packages that may be broken
 
 
 def check_folder(root: Path, wanted: bool, is_known: Callable[[Path], bool], short: Callable[[Path], str]) -> Finding:
@@ -68,7 +66,7 @@ def _not_there(root: Path, wanted: bool, is_known: Callable[[Path], bool], short
 
 
 def _own(root: Path) -> list[Path]:
-    return [root, *(path for name in _OWN if (path := root / name).is_dir())]
+    return [root, *(path for name in OWN if (path := root / name).is_dir())]
 
 
 def _not_usable(paths: list[Path], short: Callable[[Path], str]) -> Finding:
@@ -175,7 +173,7 @@ def _folders_in(root: Path) -> int:
     """Return how many folders of a drop folder must be watched, without our own and ignored ones."""
     count, ignore = 0, Ignore()
     for folder, below, _files in os.walk(root):
-        below[:] = [name for name in below if not ignore.why(name) and not (Path(folder) == root and name in _OWN)]
+        below[:] = [name for name in below if not ignore.why(name) and not (Path(folder) == root and name in OWN)]
         count += 1
     return count
 

@@ -80,7 +80,7 @@ def dream(
     photo = periodic(original) if wrap else original
     if start is not None and wrap:  # it holds how the frame before was made periodic; that is not to be added again
         size = (start.shape[2], start.shape[3])
-        start = start - resize(photo - original, size, wrap=True) * settings.strength
+        start = start - resize(_added_to_repeat(original, photo, settings, mask), size, wrap=True)
     colours = mixing(settings.natural, keep_colours=settings.keep_colours, std=gradient_of.network.std)
     step = settings.step if start is None else settings.step * (1 - KEPT)
     soft = settings.soft_limit
@@ -163,7 +163,7 @@ def blend(original: Tensor, photo: Tensor, difference: Tensor, settings: DreamSe
     size = (original.shape[2], original.shape[3])
     target = original
     if photo is not original:
-        target = original + (photo - original) * (settings.strength if mask is None else mask * settings.strength)
+        target = original + _added_to_repeat(original, photo, settings, mask)
     result = target.clone()
     for channel in range(original.shape[1]):
         before, after = original[:, channel : channel + 1], result[:, channel : channel + 1]
@@ -179,6 +179,11 @@ def blend(original: Tensor, photo: Tensor, difference: Tensor, settings: DreamSe
         for after, before in zip(result[0], original[0], strict=True):
             after.copy_(torch.where(mask[0, 0] == 0, before, after))
     return result
+
+
+def _added_to_repeat(original: Tensor, photo: Tensor, settings: DreamSettings, mask: Tensor | None) -> Tensor:
+    """Return what the result gets of the difference between the photo that repeats and the original."""
+    return (photo - original) * (settings.strength if mask is None else mask * settings.strength)
 
 
 def _so_far(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from deepdream_core.declaration import validated
 from deepdream_core.engine.device import choose_device, choose_precision, device_name, is_out_of_memory, precision_name
 from deepdream_core.engine.dream import dream
 from deepdream_core.engine.gradient import TiledGradient
@@ -17,7 +18,7 @@ from deepdream_core.engine.vgg19 import Vgg19
 from deepdream_core.engine.weights import load_weights
 from deepdream_core.errors import OutOfMemoryError, PictureError, SettingsError
 from deepdream_core.objective_values import MOST_CHANNELS, pick_of, picks_of_layers
-from deepdream_core.settings import DreamSettings
+from deepdream_core.settings import DreamSettings, as_option
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -105,10 +106,14 @@ class Engine:
         if len(channels) > MOST_CHANNELS:
             raise SettingsError(f"{len(channels)} channels are picked, {MOST_CHANNELS} are allowed", "pick fewer")
         layers = {} if picks_of_layers(settings.channels) else settings.layers
-        return settings.model_copy(update={"channels": channels, "layers": layers})
+        return validated(DreamSettings, {**settings.model_dump(), "channels": channels, "layers": layers}, as_option)
 
     def mean_activations(self, planes: NDArray[np.float32], layer: str, settings: DreamSettings) -> list[float]:
-        """Return each channel's mean activation over a picture, float32 [3, H, W], as `picked` judges it."""
+        """Return each channel's mean activation over a picture, float32 [3, H, W], as `picked` judges it.
+
+        Raises `PictureError` when the picture holds NaN or infinity.
+        """
+        _check_finite(planes)
         picture = self._at_the_end(planes, settings)
         means: list[float] = mean_activations(self._gradient_of([layer], settings).features(picture, layer)).tolist()
         return means
@@ -138,17 +143,15 @@ class Engine:
         Yields and raises as `deepdream_core.engine.dream.dream` does, and `PictureError` when the picture holds NaN or
         infinity.
         """
-        original = torch.from_numpy(planes)[None]
-        if not bool(torch.isfinite(torch.aminmax(original).max + torch.aminmax(original).min)):
-            raise PictureError("the picture holds NaN or infinite values", "replace them first")
+        _check_finite(planes)
         try:
             settings = self.dreamed_with = self.picked(planes, settings)
             strength_map = None if mask is None else torch.from_numpy(mask)[None, None].to(self.device)
             frame_before = None if start is None else torch.from_numpy(start)[None].to(self.device)
             gradient_of = self.gradient_of(settings)
             result = yield from dream(
-                original.to(self.device), settings, gradient_of, mask=strength_map, start=frame_before,
-                guides=[torch.from_numpy(guide)[None].to(self.device) for guide in guides],
+                torch.from_numpy(planes)[None].to(self.device), settings, gradient_of, mask=strength_map,
+                start=frame_before, guides=[torch.from_numpy(guide)[None].to(self.device) for guide in guides],
             )  # fmt: skip
             finished: NDArray[np.float32] = result[0].cpu().numpy()
         except (RuntimeError, MemoryError) as error:
@@ -161,3 +164,10 @@ class Engine:
                 "close other programs, or use a smaller picture",
             ) from None
         return finished
+
+
+def _check_finite(planes: NDArray[np.float32]) -> None:
+    """Raise `PictureError` for a picture that holds NaN or infinity."""
+    lowest, highest = torch.aminmax(torch.from_numpy(planes))
+    if not bool(torch.isfinite(lowest + highest)):
+        raise PictureError("the picture holds NaN or infinite values", "replace them first")

@@ -66,9 +66,10 @@ def round_up(value: int, multiple: int) -> int:
 def tile_grid(size: Size, tile_px: int | None, stride: int, halo: int, *, wrap: bool = False) -> list[Tile]:
     """Cut a picture of `size` into tiles of about equal size whose cores are at most `tile_px` wide and high.
 
-    Cores start at multiples of `stride`; `halo` must be one too. A core narrower than the stride is not made, so
-    `tile_px` counts as at least `stride`. None is one tile that sees everything. With `wrap` the picture, whose sides
-    must be multiples of `stride`, goes on at the opposite border, and crops run over the border instead of ending there.
+    Cores start at multiples of `stride`; `halo` must be one too. A core narrower than the stride, which may have no cell
+    of its own, is not made: `tile_px` counts as at least `stride`, and the last core takes what is left. None is one tile
+    that sees everything. With `wrap` the picture, whose sides must be multiples of `stride`, goes on at the opposite
+    border, and crops run over the border instead of ending there.
     """
     rows, columns = (
         [(core, _grown(core, halo, length, wrap=wrap)) for core in _spans(length, tile_px, stride)] for length in size
@@ -80,6 +81,8 @@ def _spans(length: int, tile_px: int | None, stride: int) -> list[Span]:
     cells = -(-length // stride)
     count = 1 if tile_px is None else -(-cells // max(1, tile_px // stride))
     edges = [min(length, cells * i // count * stride) for i in range(count + 1)]
+    if count > 1 and length - edges[-2] < stride:
+        del edges[-2]
     return [Span(start, stop) for start, stop in pairwise(edges)]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdream_core.errors import SettingsError
+from deepdream_core.machine.drop_folder import OWN
 from deepdream_core.photo.formats import ENDINGS, RAW_ENDINGS
 from deepdream_core.photo.recipe_storage import SIDECAR
 from deepdream_core.work.ignore import Ignore
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 255
 """Bytes that a name may have on nearly every file system."""
-
-OWN = ("out", "done", "failed")
-"""The names of the folders at the top of a drop folder that are never scanned."""
 
 GUIDE = "guide"
 """The name of a folder of guides, at the top of a drop folder or of a preset's folder in it."""

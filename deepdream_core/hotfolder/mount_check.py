@@ -8,14 +8,13 @@ import stat
 from typing import TYPE_CHECKING
 
 from deepdream_core.hotfolder.access import share
+from deepdream_core.machine.drop_folder import MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from deepdream_core.hotfolder.journal import Journal
 
-MARK = ".deepdream-folder"
-"""A hidden file whose content the journal knows; it is on the same disk as the pictures."""
 _LONGEST = 64
 
 

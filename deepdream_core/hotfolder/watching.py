@@ -15,6 +15,7 @@ from watchdog import events as kinds
 
 from deepdream_core.hotfolder.hints import Hints
 from deepdream_core.hotfolder.system_events import Events, in_plain_words, shared_with_others
+from deepdream_core.machine.drop_folder import CANARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,6 @@ TRY_AGAIN_S = 10.0
 JUMP_S = 30.0
 """How far the wall clock may move against the monotonic clock: more means that the machine slept or the clock was set."""
 
-_CANARY = ".deepdream-canary-"
 _WHY = {
     kinds.EVENT_TYPE_CREATED: "it appeared",
     kinds.EVENT_TYPE_MOVED: "it was given this name",
@@ -74,7 +74,7 @@ class Watcher:
         self._revived_at = float("-inf")
         self._trouble = self._shared = self._untested = ""
         self._no_events = False
-        self._canary = root / f"{_CANARY}{os.getpid()}"
+        self._canary = root / f"{CANARY}{os.getpid()}"
         self._canary_due: float | None = None
         self._canary_seen = threading.Event()
         self._overflown = False
@@ -253,7 +253,7 @@ class Watcher:
         why = _WHY[event.event_type]
         if path == self.root:
             self._pending.everything(why)
-        elif path.parent == self.root and path.name.startswith(_CANARY):
+        elif path.parent == self.root and path.name.startswith(CANARY):
             if path == self._canary:
                 self._canary_seen.set()
         elif not self._is_passed_over(path, event.is_directory):

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_LIMIT = 64 * 1024
-_OURS = re.compile(
-    r"endpoint\.json|service\.json|\.endpoint-[0-9a-f]+\.tmp|helper\.lock|helper\.log.*|helper-start\.log"
+WRITTEN = (
+    r"endpoint\.json|service\.json|\.(?:endpoint|service)-[0-9a-f]+\.tmp|helper\.lock|helper\.log.*|helper-start\.log"
     r"|run-[A-Za-z0-9_-]*|hotfolder|cluster|watch\.log.*"
-    r"|config\.yaml|weights|\.DS_Store"  # the user's, which macOS has in one folder with the logs
 )
+"""Names that the program writes into its state folder, which on macOS and Windows also has config.yaml and weights."""
+_OURS = re.compile(WRITTEN + r"|config\.yaml|weights|\.DS_Store")
 
 
 def make_private_folder(path: Path) -> None:

@@ -60,5 +60,5 @@ def size_of(text: str) -> tuple[int, int]:
 def with_boost(given: Mapping[str, Any], config: Config, preset: str) -> dict[str, Any]:
     """Return the settings given for a dream of noise, with more iterations at coarse octaves if nobody says how many."""
     default = DreamSettings.model_fields["coarse_boost"].default
-    said = preset in config.presets and "coarse_boost" in config.presets[preset].settings
-    return dict(given) if said or config.dream.coarse_boost != default else {"coarse_boost": BOOST, **given}
+    given_by_preset = preset in config.presets and "coarse_boost" in config.presets[preset].settings
+    return dict(given) if given_by_preset or config.dream.coarse_boost != default else {"coarse_boost": BOOST, **given}

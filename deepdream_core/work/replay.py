@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from deepdream_core.engine.engine import Engine
     from deepdream_core.machine_settings import EngineSettings
     from deepdream_core.settings import Config
     from deepdream_core.work.backend import Backend
@@ -101,7 +102,7 @@ def _given_again(own: list[dict[str, Any]], found: dict[str | None, list[dict[st
     return guides
 
 
-def open_engine(machine: EngineSettings) -> Backend:
+def open_engine(machine: EngineSettings) -> Engine:
     """Open the engine; imports torch."""
     from deepdream_core.engine.engine import Engine
     from deepdream_core.engine.fetch import fetched_path
