@@ -22,13 +22,14 @@ from deepdream_core.errors import HelperError
 from deepdream_core.hotfolder.journal import Journal
 from deepdream_core.photo import read_photo
 from deepdream_core.work import remote
+from deepdream_core.work.guides import GuideFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from deepdream_core.link.client import HelperClient
+    from deepdream_core.link.client import Guide, HelperClient
     from deepdream_core.settings import Config, DreamSettings
 
 SIZE = (1152, 1728)
@@ -52,12 +53,15 @@ def print_throughput(config: Config, pictures: int) -> None:
         drop.mkdir()
         for number in range(pictures):
             Image.fromarray(clouds(number, SIZE)).save(drop / f"{number:05}.jpg", quality=92)
-        settings = config.dream_settings(None, {})
+        settings, guides = GuideFiles().read(
+            config.dream_settings(None, {}), max_megapixels=config.engine.max_megapixels
+        )
+        sent = [remote.as_guide(guide) for guide in guides]
         paths = sorted(drop.iterdir())[:ALONE]
-        alone = [_engine_s(helper, path, settings) for path in paths]
+        alone = [_engine_s(helper, path, settings, sent) for path in paths]
         with _watching(folder, settings):
             spent_s = _spent_s(folder, pictures)
-        alone += [_engine_s(helper, drop / "done" / path.name, settings) for path in paths]
+        alone += [_engine_s(helper, drop / "done" / path.name, settings, sent) for path in paths]
     engine, through = 60 / float(np.mean(alone)), 60 * pictures / spent_s
     table = Table(f"{pictures} pictures of 2 megapixels", "pictures per minute", "of the engine's")
     table.add_row("the engine alone", f"{engine:.2f}", "")
@@ -84,13 +88,18 @@ def clouds(seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     return picture
 
 
-def _engine_s(helper: HelperClient, path: Path, settings: DreamSettings) -> float:
+def _engine_s(helper: HelperClient, path: Path, settings: DreamSettings, guides: Sequence[Guide]) -> float:
     """Return the seconds that the engine itself spends on a picture."""
     planes = read_photo(path, max_megapixels=10).frames[0].floats()
     pixels = np.ascontiguousarray(planes.transpose(1, 2, 0))
     with remote.translated():
         job = helper.submit(
-            pixels.data, dtype="float32", shape=(*SIZE, 3), priority="batch", settings=settings.model_dump()
+            pixels.data,
+            dtype="float32",
+            shape=(*SIZE, 3),
+            priority="batch",
+            settings=settings.model_dump(),
+            guides=guides,
         )
         for event in job.events():
             done = event.data

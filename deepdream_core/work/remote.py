@@ -189,7 +189,7 @@ class RemoteEngine(RemoteDevice):
                     mask=None if mask is None else np.ascontiguousarray(mask).data,
                     mask_dtype=None if mask is None else "float32",
                     start=None if start is None else _interleaved(start).data, label=_shown(self.label),
-                    guides=[_guide(guide) for guide in guides],
+                    guides=[as_guide(guide) for guide in guides],
                 )  # fmt: skip
             except client.HelperBusy as busy:
                 if time.monotonic() + busy.retry_after_s > until:
@@ -198,7 +198,8 @@ class RemoteEngine(RemoteDevice):
                 time.sleep(busy.retry_after_s)
 
 
-def _guide(planes: NDArray[np.float32]) -> client.Guide:
+def as_guide(planes: NDArray[np.float32]) -> client.Guide:
+    """Return a guide, float32 [3, H, W], as the helper takes it."""
     pixels = _interleaved(planes)
     return pixels.data, "float32", (pixels.shape[0], pixels.shape[1], 3)
 
