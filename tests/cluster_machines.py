@@ -44,7 +44,9 @@ sys.exit(run())
 FAULTY = """
 import sys
 from deepdream_core.cli.main import run
+from deepdream_core.hotfolder import rest
 from deepdream_core.work import remote
+rest.PAUSES_S = (0.5,)
 real = remote.RemoteEngine.dream
 def dream(self, *arguments):
     if self.label in ("memory.png", "disk.png"):
@@ -54,6 +56,20 @@ remote.RemoteEngine.dream = dream
 sys.exit(run())
 """
 """The program of workers that have faults of their own."""
+STAND_IN = """
+import asyncio, contextlib, sys
+from dataclasses import replace
+from deepdream_core import errors
+from deepdream_core.bench import sleeping
+from deepdream_core.cluster import guest, task, worker
+from deepdream_core.work.remote import RemoteWeights
+real = sleeping.SleepingEngine.dream
+"""
+"""How the program of a worker begins whose device is a stand-in that sleeps; what follows changes that."""
+_END = """
+with contextlib.suppress(KeyboardInterrupt):
+    asyncio.run(sleeping._work(sys.argv[1], 1, 0.1, sys.argv[2]))
+"""
 
 
 def free_port() -> int:
@@ -82,7 +98,7 @@ class Machine:
         """Run a command of `deepdream` to its end."""
         return subprocess.run(
             [sys.executable, "-m", "deepdream_core", *map(str, words)], env=self.environ, cwd=self.home, text=True,
-            capture_output=True, timeout=300, check=False, **options,
+            errors="surrogateescape", capture_output=True, timeout=300, check=False, **options,
         )  # fmt: skip
 
     def start(self, *words: object, program: str | None = None) -> subprocess.Popen[str]:
@@ -158,6 +174,21 @@ class Studio:
         """Start a machine's worker, or start it again."""
         self.workers[machine.name] = machine.start("worker", self.address, "--name", machine.name, program=program)
 
+    def stand_in(self, name: str, change: str = "") -> Machine:
+        """Start a worker whose device is a stand-in that sleeps; `change` is Python that changes it."""
+        machine = self.machine(name)
+        self.machines.append(machine)
+        self.workers[name] = machine.start(self.address, name, program=STAND_IN + change + _END)
+        return machine
+
+    def ready(self, count: int) -> None:
+        """Wait until so many machines have offered their devices."""
+        until(lambda: sum(machine["rests"] == "" for machine in self.seen()) == count, 60)
+
+    def dream(self, source: object, target: object, *words: object) -> subprocess.CompletedProcess[str]:
+        """Let the desk dream on the cluster."""
+        return self.desk.run("dream", source, "-o", target, *words, "--cluster", self.address)
+
 
 @contextlib.contextmanager
 def studio(folder: Path, *, tls: bool, workers: int) -> Iterator[Studio]:
@@ -173,5 +204,5 @@ def studio(folder: Path, *, tls: bool, workers: int) -> Iterator[Studio]:
         made.machines = machines
         yield made
     finally:
-        for machine in (made.desk, *machines):
+        for machine in {made.desk, *machines, *made.machines}:
             machine.end()

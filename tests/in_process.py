@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from deepdream_core.hotfolder.engines import Elsewhere
+    from deepdream_core.work.backend import Backend
+
     State = dict[str, Any]
 
 
@@ -55,6 +58,8 @@ class Drop:
         self.said: list[str] = []
         self.state: State = {}
         self.now = 0.0
+        self.engine: Callable[[Backend | None], Backend] = lambda _before: Engine()
+        self.elsewhere: Callable[[str], Elsewhere] | None = None
 
     def watched(self, until: Callable[[State], bool], within_s: float = 60.0) -> None:
         """Let a new daemon work until the state that it shows is as wanted."""
@@ -70,8 +75,8 @@ class Drop:
                 daemon.stop()
 
         daemon = Daemon(
-            lambda: (self.config, [self.settings]), self.journal, lambda _before: Engine(), self.said.append, show,
-            clock=lambda: self.now, tick_s=0.005,
+            lambda: (self.config, [self.settings]), self.journal, self.engine, self.said.append, show,
+            elsewhere=self.elsewhere, clock=lambda: self.now, tick_s=0.005,
         )  # fmt: skip
         with self._own_state():
             daemon.run()

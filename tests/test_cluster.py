@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -24,11 +25,12 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from test_weights import state
 
-from deepdream_core.cluster import address
+from deepdream_core.cli import cluster as cli
+from deepdream_core.cluster import address, worker
 from deepdream_core.cluster.address import checked
 from deepdream_core.cluster.order import order_of
 from deepdream_core.cluster.packed import packed, unpacked
-from deepdream_core.errors import SettingsError
+from deepdream_core.errors import OutputError, SettingsError
 from deepdream_core.photo import read_photo
 from deepdream_core.settings import DreamSettings
 from deepdream_core.work.recipe import recipe_of
@@ -79,6 +81,11 @@ def test_planes_of_a_file_travel_in_its_own_depth_and_come_out_the_same(side: in
 def test_any_planes_come_out_the_same(values: list[float]) -> None:
     planes = np.array(values, np.float32).reshape(1, 1, -1)
     np.testing.assert_array_equal(unpacked(packed(planes)), planes)
+
+
+def test_planes_that_are_no_numbers_travel_silently() -> None:
+    planes = np.full((3, 2, 2), np.nan, np.float32)
+    np.testing.assert_array_equal(packed(planes), planes)
 
 
 def test_a_photographs_planes_travel_as_bytes(tmp_path: Path) -> None:
@@ -156,15 +163,53 @@ def test_damaged_keys_get_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
         address.invitation()
 
 
-def test_nobody_invites_to_a_cluster_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_has_joined_another_cluster_neither_invites_nor_founds_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(tmp_path / "theirs"))
-    address.founded("studio", 8786)
-    theirs = address.invitation()
+    theirs = address.founded("studio", 8786)
+    invitation = address.invitation()
     monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(tmp_path / "ours"))
-    address.founded("desk", 8786)
-    address.joined(theirs)
+    own = address.founded("desk", 8786)
+    assert address.founded("desk", 8786) == own
+    address.joined(invitation)
     with pytest.raises(SettingsError, match="joined another cluster"):
         address.invitation()
+    with pytest.raises(
+        SettingsError, match=r"has joined the cluster at tls://studio:8786 — to leave that, remove /.*json"
+    ):
+        address.founded("desk", 8786)
+    kept = address.membership()
+    assert kept is not None
+    assert kept.authority == theirs.authority
+    (tmp_path / "ours" / "cluster" / "membership.json").unlink()
+    assert address.founded("desk", 8786).authority == own.authority
+
+
+def test_a_disk_that_refuses_is_reported_with_the_variable_for_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPDREAM_STATE_DIR", str(tmp_path / "state"))
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match="No space left on device — fix that, or set DEEPDREAM_STATE_DIR to another"):
+        address.founded("studio", 8786)
+
+
+def test_hours_of_a_worker_are_checked_as_those_of_a_folder() -> None:
+    with pytest.raises(SettingsError, match="--quiet-hours 22:00-22:00: not hours"):
+        worker.work("tcp://127.0.0.1:1", None, print, "22:00-22:00")
+
+
+def test_a_host_that_is_given_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(socket, "getfqdn", lambda: pytest.fail("the network may be slow to answer"))
+    monkeypatch.setattr(worker, "start", lambda host, *_words, **_options: started.append(host))
+    cli.start(host="studio")
+    assert started == ["studio"]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +218,7 @@ def test_nobody_invites_to_a_cluster_of_others(tmp_path: Path, monkeypatch: pyte
         (("cluster", "invite"), "no cluster was started on this machine"),
         (("cluster", "join", "nothing"), "nothing: No such file"),
         (("cluster", "join", "half"), "not a whole invitation"),
+        (("cluster", "join", "a.png"), "not a whole invitation"),
         (("worker",), "which cluster?"),
         (("worker", "tcp://127.0.0.1:1", "--quiet-hours", "late"), "--quiet-hours late: not hours"),
         (("worker", "tls://127.0.0.1:1"), "no certificate of a cluster"),
@@ -190,7 +236,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, words: tuple[str, ...
     done = machine.run(*words)
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
-    assert done.returncode in (2, 3, 8)
+    assert done.returncode == (8 if said == "does not answer" else 2)
 
 
 # A small cluster

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import socket
 import sys
 from pathlib import Path  # noqa: TC003  # typer itself looks at the annotations
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepdream_core.errors import PictureError, SettingsError
+from deepdream_core.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,14 +50,13 @@ def start(
     require()
     from deepdream_core.cluster.worker import start as run
 
+    run(host or _own_name(), port, dashboard, _say, with_worker=worker)
+
+
+def _own_name() -> str:
+    """Return the name of this machine in its network."""
     own = socket.getfqdn()
-    run(
-        host or (socket.gethostname() if own.startswith("localhost") or own.endswith(".arpa") else own),
-        port,
-        dashboard,
-        _say,
-        with_worker=worker,
-    )
+    return socket.gethostname() if own.startswith("localhost") or own.endswith(".arpa") else own
 
 
 @cluster.command()
@@ -81,10 +81,12 @@ def join(
     from deepdream_core.cluster.address import joined
 
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text("ascii")
-    except (OSError, ValueError) as error:
-        raise PictureError(f"{file}: {getattr(error, 'strerror', '') or error}", "give an invitation") from None
-    membership = joined(text)
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}", "give an invitation") from None
+    # Windows PowerShell's > writes UTF-16.
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    membership = joined(data.decode("utf-16" if utf16 else "ascii", "replace"))
     print(f"this machine belongs to the cluster at {membership.address}; run: deepdream worker {membership.address}")
 
 

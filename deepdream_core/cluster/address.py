@@ -142,12 +142,20 @@ def invitation(host: str | None = None) -> str:
 
 
 def founded(host: str, port: int) -> Membership:
-    """Return this machine's membership of its own cluster, made at the first start; raises `OutputError`."""
-    signer = _authority()
+    """Return this machine's membership of its own cluster, made at the first start.
+
+    Raises `SettingsError` on a machine that has joined another cluster, and `OutputError`.
+    """
+    signer, own = _authority(), membership()
+    if own is not None and (signer is None or own.authority != _pem(signer[0])):
+        raise SettingsError(
+            f"this machine has joined the cluster at {own.address}",
+            f"to leave that, remove {_path('membership.json')}; then run `deepdream cluster start` again",
+        )
     if signer is None or _ends_soon(_pem(signer[0])):
         signer = _new_authority()
         _keep("authority.json", {"certificate": _pem(signer[0]), "key": _pem_key(signer[1])})
-    own, address = membership(), checked(f"tls://{host}:{port}")
+    address = checked(f"tls://{host}:{port}")
     if own is None or own.authority != _pem(signer[0]) or own.address != address or _ends_soon(own.certificate):
         own = _issued(address, *signer)
         _keep("membership.json", own)
@@ -184,7 +192,7 @@ def _keep(name: str, content: Membership | dict[str, str]) -> None:
     try:
         for folder in (path.parent.parent, path.parent):
             private_files.make_private_folder(folder)
-        private_files.write_private(path, text, "")
+        private_files.write_private(path, text, "DEEPDREAM_STATE_DIR")
     except wire.WireError as error:
         raise OutputError(str(error)) from None
 
@@ -204,7 +212,8 @@ def _authority() -> tuple[Certificate, EllipticCurvePrivateKey] | None:
     except (wire.WireError, ValueError, TypeError, KeyError, AttributeError) as error:
         why = str(error) if isinstance(error, wire.WireError) else "it is damaged"
         raise SettingsError(
-            f"{path}: {why}", "remove it, run `deepdream cluster start`, and invite all machines again"
+            f"{path}: {why}",
+            "remove it and membership.json beside it, run `deepdream cluster start`, and invite all machines again",
         ) from None
 
 

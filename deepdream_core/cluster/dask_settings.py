@@ -20,10 +20,10 @@ dask.config.set({
 
 
 def silence() -> None:
-    """Let Dask log nothing: it is said in other words. Its loggers have levels of their own."""
+    """Let Dask log nothing: other words report it. Its loggers have levels of their own."""
     for name in ["distributed", *logging.root.manager.loggerDict]:
         if name.partition(".")[0] == "distributed":
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 class QuietWorker(Worker):
@@ -42,9 +42,9 @@ class QuietScheduler(Scheduler):
 
 def reason_of(error: BaseException) -> str:
     """Return in one line why Dask failed: the last line of the first cause that says anything."""
-    said = type(error).__name__
+    reason = type(error).__name__
     cause: BaseException | None = error
     while cause is not None:
-        said = getattr(cause, "strerror", None) or str(cause).strip() or said
+        reason = getattr(cause, "strerror", None) or str(cause).strip() or reason
         cause = cause.__cause__
-    return said.splitlines()[-1]
+    return reason.splitlines()[-1]

@@ -22,8 +22,10 @@ from deepdream_core.cluster.order import RESOURCE, resource_of
 from deepdream_core.config import load_config
 from deepdream_core.errors import DeepDreamError
 from deepdream_core.hotfolder.quiet_hours import quiet, quiet_until
+from deepdream_core.hotfolder.rest import Backoff
 from deepdream_core.hotfolder.shared_state import is_paused
 from deepdream_core.hotfolder.spare_memory import SpareMemory
+from deepdream_core.printable import printable
 from deepdream_core.work import remote
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Guest:
         self._done: deque[float] = deque(maxlen=10_000)
         self._began = time.monotonic()
         self._count = 0
+        self._backoff = Backoff()
         self.rests = "starting"
         self.quiet_hours: str | None = None
         self._offered: list[dict[str, Any]] = []
@@ -97,6 +100,11 @@ class Guest:
         self._devices, self.rests = [], "its helper has other weights now"
         return False
 
+    def rest_after(self, why: str) -> None:
+        """Rest after an error that may be this machine's own, longer each time in a row, and then ask for its devices."""
+        self._backoff.begin(why)
+        self._devices, self.rests = [], self._backoff.why()
+
     def end(self) -> None:
         """Look no longer."""
         self._timer.stop()
@@ -109,6 +117,7 @@ class Guest:
             yield
             self._done.append(time.monotonic())
             self._count += 1
+            self._backoff.end()
         finally:
             self._doing.pop(key, None)
 
@@ -128,6 +137,8 @@ class Guest:
             for hours in (self.quiet_hours, *(folder.quiet_hours for folder in self._config.folders)):
                 if quiet(hours, now):
                     return f"quiet hours until {quiet_until(hours, now):%H:%M}"
+            if why := self._backoff.why():
+                return why
             self._devices = self._devices or devices()
             return self._spare.shortage(self._config.engine)
         except (DeepDreamError, OSError) as error:
@@ -137,10 +148,20 @@ class Guest:
         now = time.monotonic()
         minutes = min(_MINUTES, max(1.0, (now - self._began) / 60))
         recent = sum(at > now - 60 * minutes for at in self._done)
-        return {
+        report: dict[str, Any] = _printable({
             "version": __version__, "devices": self._devices, "rests": self.rests, "doing": list(self._doing.values()),
             "done": self._count, "per_minute": round(recent / minutes, 2),
-        }  # fmt: skip
+        })  # fmt: skip
+        return report
+
+
+def _printable(data: Any) -> Any:
+    """Return data with all its texts printable: a heartbeat that holds a file's undecodable name ends the worker."""
+    if isinstance(data, dict):
+        return {key: _printable(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_printable(value) for value in data]
+    return printable(data) if isinstance(data, str) else data
 
 
 def devices() -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepdream_core.cluster.packed import packed, unpacked
+from deepdream_core.printable import printable
 from deepdream_core.settings import DreamSettings
 
 if TYPE_CHECKING:
@@ -51,11 +52,16 @@ class Order:
 
 @dataclass(frozen=True)
 class Dream:
-    """A dreamed picture, float32 [3, H, W]; the machine, device and weights that dreamed it; and the picked settings."""
+    """A dreamed picture, float32 [3, H, W]; the device and weights that dreamed it; and the picked settings.
+
+    `tile_px` is the width of the last tiles, `notes` what the progress has not reported yet.
+    """
 
     planes: NDArray[np.float32]
     about: dict[str, Any]
     picked: dict[str, Any]
+    tile_px: int | None
+    notes: tuple[str, ...]
 
 
 def order_of(
@@ -70,7 +76,7 @@ def order_of(
     data = settings.model_dump()
     data["guides"] = [{**guide, "file": f"guide {number}"} for number, guide in enumerate(data["guides"], 1)]
     return Order(
-        label, packed(planes), data, None if mask is None else packed(mask),
+        printable(label), packed(planes), data, None if mask is None else packed(mask),
         None if start is None else np.ascontiguousarray(start), tuple(map(packed, guides)),
     )  # fmt: skip
 

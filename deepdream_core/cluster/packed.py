@@ -15,7 +15,8 @@ _SCALES: tuple[tuple[type[np.unsignedinteger[Any]], int], ...] = ((np.uint8, 255
 def packed(planes: NDArray[np.float32]) -> NDArray[Any]:
     """Return float32 planes as uint8 or uint16 where `unpacked` gives exactly the same floats, else unchanged."""
     for kind, white in _SCALES:
-        samples = np.rint(np.clip(planes, 0, 1) * np.float32(white)).astype(kind)
+        with np.errstate(invalid="ignore"):  # NaN, which stays float32
+            samples = np.rint(np.clip(planes, 0, 1) * np.float32(white)).astype(kind)
         if np.array_equal(unpacked(samples), planes):
             exact: NDArray[Any] = samples
             return exact

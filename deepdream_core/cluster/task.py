@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from distributed import Reschedule, get_worker
 
 from deepdream_core.cluster.order import PROGRESS, Dream, Order, opened
-from deepdream_core.errors import DeepDreamError, HelperError
+from deepdream_core.errors import DeepDreamError, DeviceError, HelperError, OutOfMemoryError, WeightsError
+from deepdream_core.printable import printable
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 EVERY_S = 0.5
 """Seconds between two reports of the progress."""
+_MACHINES_FAULT = (HelperError, DeviceError, WeightsError)
+_PICTURES_FAULT = ("worker_died", "poisonous", "cancelled")
+"""Codes of errors after which the machine need not rest."""
 _own = threading.local()
 
 
@@ -40,13 +44,20 @@ def dream(order: Order, key: str) -> Dream:
         worker.log_event(PROGRESS, [key, None])
         with guest.dreaming(key, order.label):
             return _dreamed(order, key, worker, guest)
-    except DeepDreamError as error:
-        raise Refused(
-            type(error).__name__, error.what, error.next_step, getattr(error, "code", ""), str(worker.name)
-        ) from None
+    except Reschedule:
+        raise
     except Exception as error:  # Dask would raise it where the pictures are
-        what = f"{type(error).__name__}: {error}"
-        raise Refused("HelperError", what, "run `deepdream doctor` there", "fault", str(worker.name)) from None
+        known = error if isinstance(error, DeepDreamError) else HelperError(
+            f"{type(error).__name__}: {error}", "run `deepdream doctor` there", "fault"
+        )  # fmt: skip
+        code = getattr(known, "code", "")
+        if (
+            isinstance(known, _MACHINES_FAULT)
+            and not isinstance(known, OutOfMemoryError)
+            and code not in _PICTURES_FAULT
+        ):
+            guest.rest_after(str(known))
+        raise Refused(type(known).__name__, known.what, known.next_step, code, str(worker.name)) from None
 
 
 def _dreamed(order: Order, key: str, worker: Worker, guest: Guest) -> Dream:
@@ -54,37 +65,43 @@ def _dreamed(order: Order, key: str, worker: Worker, guest: Guest) -> Dream:
     engine.label = order.label
     planes, settings, mask, start, guides = opened(order)
     steps = engine.dream(planes, settings, mask, start, guides)
-    told_at = 0.0
+    reported_at = 0.0
+    notes: list[str] = []
+    tile_px: int | None = None
     while True:
         try:
             progress = next(steps)
         except StopIteration as stop:
             finished = stop.value
             break
+        notes += map(printable, progress.notes)
+        tile_px = progress.tile_px
         now = time.monotonic()
-        if now - told_at < EVERY_S:
+        if now - reported_at < EVERY_S:
             continue
-        told_at = now
+        reported_at = now
         state = worker.state.tasks.get(key)
         if state is None or state.state in ("cancelled", "resumed"):  # the client has gone, or the scheduler
             steps.close()
             raise HelperError("the picture is no longer wanted", "", "cancelled")
-        said = {
+        report = {
             "octave": progress.octave, "octaves": progress.octaves, "size": list(progress.size),
             "iteration": progress.iteration, "iterations": progress.iterations, "objective": progress.objective,
-            "fraction": progress.fraction, "tile_px": progress.tile_px, "notes": list(progress.notes),
+            "fraction": progress.fraction, "tile_px": progress.tile_px, "notes": notes,
         }  # fmt: skip
         guest.progress(key, progress.fraction)
-        worker.log_event(PROGRESS, [key, said])
+        worker.log_event(PROGRESS, [key, report])
+        notes = []
     if not guest.has_weights(engine.weights.sha256):  # the helper was started again, with another configuration
         raise Reschedule
     used = engine.dreamed_with
     about = {
-        "machine": str(worker.name), "device": str(engine.device), "name": engine.device_name,
-        "precision": engine.precision, "threads": engine.threads,
+        "device": str(engine.device), "name": engine.device_name, "precision": engine.precision,
+        "threads": engine.threads,
         "weights": {"name": engine.weights.name, "sha256": engine.weights.sha256},
     }  # fmt: skip
-    return Dream(finished, about, {key: getattr(used, key) for key in ("layers", "channels")})
+    picked = {key: getattr(used, key) for key in ("layers", "channels")}
+    return Dream(finished, about, picked, tile_px, tuple(notes))
 
 
 def _engine() -> RemoteEngine:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import signal
 import socket
 import warnings
 from typing import TYPE_CHECKING
 
 from distributed import Scheduler
+from distributed.comm.core import connect
+from pydantic import TypeAdapter, ValidationError
 
 from deepdream_core.cluster import guest
 from deepdream_core.cluster.address import checked, founded, security
 from deepdream_core.cluster.dask_settings import QuietScheduler, QuietWorker, reason_of, silence
 from deepdream_core.cluster.order import RESOURCE
 from deepdream_core.errors import HelperError, SettingsError
-from deepdream_core.hotfolder.quiet_hours import quiet
+from deepdream_core.setting_values import Hours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 AGAIN_S = 2.0
 """Seconds between two tries to reach the scheduler."""
+REACH_WITHIN_S = 5.0
 
 
 def work(address: str, name: str | None, say: Callable[[str], None], quiet_hours: str | None = None) -> None:
@@ -34,8 +36,8 @@ def work(address: str, name: str | None, say: Callable[[str], None], quiet_hours
     Raises `SettingsError` for wrong hours, a wrong address or a missing certificate, and what starting the helper raises.
     """
     try:
-        quiet(quiet_hours, datetime.datetime.now())
-    except ValueError:
+        TypeAdapter(Hours | None).validate_python(quiet_hours)
+    except ValidationError:
         raise SettingsError(f"--quiet-hours {quiet_hours}: not hours", "write them as 22:00-07:00") from None
     address = checked(address)
     secured = security(address)
@@ -57,7 +59,7 @@ def start(host: str, port: int, dashboard: int, say: Callable[[str], None], *, w
         )
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that the dashboard has another port; it is told below
+                warnings.simplefilter("ignore")  # that the dashboard has another port; a line below gives it
                 scheduler = (Scheduler if dashboard else QuietScheduler)(
                     host="127.0.0.1" if loopback else None, port=port, protocol=address.partition(":")[0],
                     security=secured, **options,
@@ -87,21 +89,21 @@ async def keep_working(
     quiet_hours: str | None = None,
 ) -> None:  # fmt: skip
     """Keep a worker in the cluster."""
-    said, was_there = "", False
+    problem, was_there = "", False
     while True:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the scheduler's name is unknown, which the error says too
+        worker = None
+        try:
+            await _reached(address, secured)
             worker = QuietWorker(
                 address, security=secured, name=name, host=None if secured else "127.0.0.1",
                 nthreads=count, resources={RESOURCE: 0}, memory_limit=0,
                 preload=["deepdream_core.cluster.guest"], dashboard=False, death_timeout=30,
             )  # fmt: skip
-        try:
             await worker
             worker.deepdream.quiet_hours = quiet_hours  # type: ignore[attr-defined]
             was_there = True
             say(f"{name} dreams for {address} on {count} {'device' if count == 1 else 'devices'}")
-            said = ""
+            problem = ""
             await worker.finished()
             say(f"the cluster at {address} is gone; trying again until it is back")
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
@@ -109,13 +111,20 @@ async def keep_working(
             # The scheduler may take a while to notice that this worker's last connection is broken.
             if "name taken" in why and not was_there:
                 raise HelperError(f"the cluster has a worker named {name}", "end it, or give another --name") from None
-            if why != said:
+            if why != problem:
                 say(f"the cluster at {address} does not answer ({why}); trying again until it does")
-                said = why
+                problem = why
         finally:
-            with contextlib.suppress(Exception):
-                await worker.close(reason="deepdream worker ends")
+            if worker is not None:
+                with contextlib.suppress(Exception):
+                    await worker.close(reason="deepdream worker ends")
         await asyncio.sleep(AGAIN_S)
+
+
+async def _reached(address: str, secured: Security | None) -> None:
+    """Raise `OSError` if nobody answers at an address; Dask's worker would try for long, and not give the reason."""
+    arguments = secured.get_connection_args("worker") if secured else {}
+    (await connect(address, timeout=REACH_WITHIN_S, **arguments)).abort()
 
 
 def _until_signal(running: Coroutine[None, None, None]) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -74,13 +75,14 @@ class Daemon:
         # Signal handlers set these: an Event's lock would block the very thread that holds it.
         self._stopped = self._to_reload = self._was_nudged = False
         self._threads = PictureThreads(say)
-        self._engines = Engines(engine, elsewhere or no_cluster, say)
-        self._places: dict[Path, str | None] = {}
+        self._engines = Engines(engine, elsewhere or no_cluster, say, clock)
+        self._places: dict[Path, Elsewhere | None] = {}
         self._attempts: dict[Path, Attempt] = {}
+        self._here_first: set[Path] = set()
         self._guides = GuideFiles()
         self._leaving: dict[Path, Folder] = {}
         self._waits: dict[Path, str] = {}
-        self._spare_memory, self._busy, self._last_error = SpareMemory(clock=clock), "", ""
+        self._spare_memory, self._last_error = SpareMemory(clock=clock), ""
         self._turn = 0
         self._show_at = float("-inf")
         self._config, wanted = load()
@@ -127,6 +129,7 @@ class Daemon:
             self._reload_config()
         if self._was_nudged:
             self._was_nudged = False
+            self._engines.backoff.end()
             for folder in self._folders:
                 with self._surviving():
                     folder.try_all()
@@ -135,9 +138,9 @@ class Daemon:
         for folder in self._folders:
             with self._surviving():
                 folder.look_around(now)
-        self._busy = "" if not self._folders else self._spare_memory.shortage(self._config.engine)
+        self._engines.busy = "" if not self._folders else self._spare_memory.shortage(self._config.engine)
         with self._surviving():
-            if not self._paused() and not self._busy:
+            if not self._paused():
                 self._begin(now)
         for folder in self._folders:
             with self._surviving():
@@ -180,8 +183,12 @@ class Daemon:
         while True:
             task = None
             with self._surviving():
-                free = [folder for folder in self._folders if self._engines.free(folder.cluster)]
-                due = {arrival.path: (folder, arrival) for folder in free for arrival in folder.ready(now)}
+                due = {
+                    arrival.path: (folder, arrival)
+                    for folder in self._folders if self._engines.free(folder.cluster)
+                    for arrival in folder.ready(now)
+                    if arrival.path not in self._here_first or self._engines.free(folder.cluster, here_first=True)
+                }  # fmt: skip
                 if not due:
                     return
                 folder, arrival = due[chosen([arrival for _, arrival in due.values()], self._turn).path]
@@ -193,7 +200,7 @@ class Daemon:
             self._turn += 1
             place = self._places[arrival.path] = self._engines.place(folder.cluster)
             attempt = Attempt(
-                task,
+                replace(task, elsewhere=place is not None),
                 self._journal,
                 partial(self._engines.engine, place),
                 self._stopping(folder),
@@ -214,12 +221,19 @@ class Daemon:
         self._attempts.pop(path, None)
         if path in self._places:
             self._engines.leave(self._places.pop(path))
+        self._here_first.discard(path)
+        if outcome.task.elsewhere and outcome.ended == "wait":
+            self._here_first.add(path)
         now = self._clock()
+        if outcome.everywhere and (pause_s := self._engines.backoff.begin(outcome.why)) and self._has_clusters:
+            self._say(f"this machine rests for {pause_s:.0f} s: {outcome.why}")
+        elif outcome.ended == "done" and not outcome.task.elsewhere:
+            self._engines.backoff.end()
         for folder in (*self._folders, *self._leaving.values()):
             with self._surviving():
                 if folder.root == outcome.task.layout.root:
                     folder.on_outcome(outcome, now)
-                elif outcome.everywhere:
+                elif outcome.everywhere and folder.cluster is None:
                     folder.rest(outcome.why)
         self._leaving = {root: folder for root, folder in self._leaving.items() if folder.working}
         if outcome.ended not in ("world", "guide", "stopped", "changed", "alone") and self._is_news(outcome):
@@ -287,12 +301,21 @@ class Daemon:
             folder.change(layout)
             kept.append(folder)
         self._folders = kept
+        self._engines.keep([folder.cluster for folder in kept])
         self.nudge()
         self._say("reloaded the configuration")
         if self._config.engine != engine:
             self._say("`engine` has changed: a running helper uses it after a restart (deepdream helper --stop)")
 
     # --- status
+
+    def _busy(self) -> str:
+        """Return why this machine begins no pictures though none of its folders rests."""
+        return self._engines.busy or (self._engines.backoff.why() if self._has_clusters else "")
+
+    @property
+    def _has_clusters(self) -> bool:
+        return any(folder.cluster is not None for folder in self._folders)
 
     def status(self, now: float) -> dict[str, Any]:
         """Return everything that `deepdream status` shows."""
@@ -309,7 +332,7 @@ class Daemon:
                     for path, attempt in attempts if path.is_relative_to(folder.root)
                 ],
             })  # fmt: skip
-        state = {"pid": os.getpid(), "at": time.time(), "paused": self._paused(), "busy": self._busy}
+        state = {"pid": os.getpid(), "at": time.time(), "paused": self._paused(), "busy": self._busy()}
         return {**state, "folders": folders}
 
 

@@ -34,6 +34,8 @@ TRIES = 3
 _OPTION = re.compile(r"(^|\s)--?[a-z]")
 _PICTURES_FAULT = ("poisonous", "too_large", "invalid", "settings", "picture")
 """The helper's codes for problems of one picture."""
+_CLUSTERS = ("no_cluster", "cancelled", "version")
+"""A cluster's codes for problems of no picture."""
 _WORLD = (HelperError, DeviceError, WeightsError)
 
 
@@ -78,11 +80,13 @@ class Ending:
         if self.entry is None:
             return self.put_off("world", str(error))
         code = getattr(error, "code", "")
-        may_pass = isinstance(error, OutOfMemoryError) or code == "worker_died"
-        if isinstance(error, _WORLD) and not may_pass and code not in _PICTURES_FAULT:
+        away = self._task.elsewhere and code in _CLUSTERS
+        worlds = isinstance(error, _WORLD) and code not in _PICTURES_FAULT
+        may_pass = isinstance(error, OutOfMemoryError) or code == "worker_died" or (worlds and self._task.elsewhere)
+        if worlds and not may_pass:
             return self.put_off("world", str(error), everywhere=True)
-        if may_pass and self.entry.tries + 1 < TRIES:
-            return self.put_off("wait", self._without_path(str(error)), tries=self.entry.tries + 1)
+        if away or (may_pass and self.entry.tries + 1 < TRIES):
+            return self.put_off("wait", self._without_path(str(error)), tries=self.entry.tries + (not away))
         entry = delivery.fail(self._journal, self._task.layout, self.entry, self._sentences(error))
         return Outcome(self._task, "failed", self._without_path(self._with_result(error.what)), entry)
 

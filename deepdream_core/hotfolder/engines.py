@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Protocol
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deepdream_core.errors import DeepDreamError, SettingsError
+from deepdream_core.hotfolder.rest import Backoff
 from deepdream_core.work.room import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
     from deepdream_core.work.backend import Backend
@@ -23,10 +26,16 @@ class Elsewhere(Protocol):
     """A cluster."""
 
     def open(self) -> Backend:
-        """Return a backend for a thread."""
+        """Return a backend for a thread, with `refresh` as `RemoteEngine` has it."""
 
     def at_once(self) -> int:
         """Return how many pictures it takes at once, 0 while it is away."""
+
+    def restrict(self, weights_sha256: str) -> None:
+        """Let only machines with these weights help."""
+
+    def close(self) -> None:
+        """Let every picture that it has end by an error, and take none any more."""
 
 
 def no_cluster(address: str, _say: object = None) -> Elsewhere:
@@ -38,7 +47,9 @@ class Engines:
     """Gives each picture its backend.
 
     `local` opens the helper; it gets what it returned to the same thread before, or None. `elsewhere` opens the cluster
-    at an address; `say` gets its errors, once each.
+    at an address; `say` gets its errors, once each. `busy` is why this machine begins no pictures now, "" if it does, and
+    `backoff` the pauses after its own problems, in which a folder's cluster goes on. A cluster dreams with the weights of
+    this machine alone, once these are known.
     """
 
     def __init__(
@@ -46,23 +57,40 @@ class Engines:
         local: Callable[[Backend | None], Backend],
         elsewhere: Callable[[str], Elsewhere],
         say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._local, self._open, self._say = local, elsewhere, say
         self._clusters: dict[str, Elsewhere] = {}
-        self._said: dict[str, str] = {}
+        self._errors: dict[str, str] = {}
         self._own = threading.local()
         self._lock = threading.Lock()
-        self._here = 0
         self._memory = Room()
-        self._there: dict[str, int] = {}
+        self._taken: Counter[Elsewhere | None] = Counter()
+        self._sha256: str | None = None
+        self.busy = ""
+        self.backoff = Backoff(clock)
 
-    def free(self, address: str | None) -> bool:
-        """Return whether a picture of a folder with this cluster, or with none, can begin."""
-        return self._here < LOCAL or self._room(address)
+    def free(self, address: str | None, *, here_first: bool = False) -> bool:
+        """Return whether a picture of a folder with this cluster, or with none, can begin.
 
-    def _room(self, address: str | None) -> bool:
+        `here_first`: the cluster could not dream it, so it waits for this machine as long as that takes pictures.
+        """
+        if here_first and not self._rests_here:
+            return self._is_free_here(address)
+        return self._is_free_here(address) or self._is_free_there(address)
+
+    @property
+    def _rests_here(self) -> bool:
+        return bool(self.busy or self.backoff.why())
+
+    def _is_free_here(self, address: str | None) -> bool:
+        return not self.busy and self._taken[None] < LOCAL and (address is None or not self.backoff.why())
+
+    def _is_free_there(self, address: str | None) -> bool:
         cluster = self._cluster(address)
-        return cluster is not None and address is not None and self._there.get(address, 0) < cluster.at_once()
+        # This machine's first picture shows which weights all get.
+        weights_known = self._sha256 is not None or self._rests_here
+        return cluster is not None and weights_known and self._taken[cluster] < cluster.at_once()
 
     def _cluster(self, address: str | None) -> Elsewhere | None:
         if address is None:
@@ -71,38 +99,47 @@ class Engines:
             try:
                 self._clusters[address] = self._open(address)
             except DeepDreamError as error:
-                if self._said.get(address) != str(error):
-                    self._said[address] = str(error)
+                if self._errors.get(address) != str(error):
+                    self._errors[address] = str(error)
                     self._say(str(error))
                 return None
+            if self._sha256 is not None:
+                self._clusters[address].restrict(self._sha256)
         return self._clusters[address]
 
-    def place(self, address: str | None) -> str | None:
-        """Take a place for a picture: None on this machine, or the cluster's address."""
+    def place(self, address: str | None) -> Elsewhere | None:
+        """Take a place for a picture where `free` has found one: None on this machine, or the cluster."""
         with self._lock:
-            if self._here >= LOCAL and address is not None:
-                self._there[address] = self._there.get(address, 0) + 1
-                return address
-            self._here += 1
-            return None
+            place = None if self._is_free_here(address) else self._cluster(address)
+            self._taken[place] += 1
+            return place
 
-    def room(self, place: str | None) -> AbstractContextManager[None]:
+    def room(self, place: Elsewhere | None) -> AbstractContextManager[None]:
         """Return the context in which a picture is worked on: those for clusters are many, and wait for room in memory."""
         return contextlib.nullcontext() if place is None else self._memory.picture()
 
-    def leave(self, place: str | None) -> None:
+    def leave(self, place: Elsewhere | None) -> None:
         """Give a place back."""
         with self._lock:
-            if place is None:
-                self._here -= 1
-            else:
-                self._there[place] -= 1
+            self._taken[place] -= 1
 
-    def engine(self, place: str | None) -> Backend:
-        """Return the calling thread's backend for a place."""
-        known: dict[str | None, Backend] = self._own.__dict__.setdefault("backends", {})
+    def keep(self, addresses: Collection[str | None]) -> None:
+        """Close the clusters at other addresses: no folder has them any more."""
+        for address in self._clusters.keys() - set(addresses):
+            self._clusters.pop(address).close()
+
+    def engine(self, place: Elsewhere | None) -> Backend:
+        """Return the calling thread's backend for a place, with the weights that it has now."""
+        known: dict[Elsewhere | None, Any] = self._own.__dict__.setdefault("backends", {})
         if place is None:
             known[None] = self._local(known.get(None))
-        elif place not in known:
-            known[place] = self._clusters[place].open()
-        return known[place]
+            if known[None].weights.sha256 != self._sha256:
+                self._sha256 = known[None].weights.sha256
+                for cluster in list(self._clusters.values()):
+                    cluster.restrict(self._sha256)
+        elif place in known:
+            known[place].refresh()
+        else:
+            known[place] = place.open()
+        backend: Backend = known[place]
+        return backend

@@ -197,7 +197,8 @@ class Folder:
                 self._contents.look_at(arrival.path, now)
             case "world":
                 self._repaired = False
-                self.rest(outcome.why)
+                if not outcome.everywhere or self.cluster is None:  # a cluster goes on while this machine rests
+                    self.rest(outcome.why)
                 arrivals.put_off(arrival, now, outcome.why, self._rest.left_s(now) + OTHERS_FIRST_S)
             case "guide":
                 self._wait_for_guide(arrival, outcome.why, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from deepdream_core.errors import OutputError
@@ -17,6 +18,31 @@ if TYPE_CHECKING:
 
 PAUSES_S = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 """How long a folder rests after a problem: longer, the more often in a row."""
+
+
+class Backoff:
+    """Pauses after problems, each longer than the last, until something succeeds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._pause: _Pause | None = None
+
+    def begin(self, why: str) -> float:
+        """Begin a pause after a problem; return its seconds, 0 during a pause."""
+        if self.why():
+            return 0.0
+        tries = (self._pause.tries if self._pause else 0) + 1
+        self._pause = _Pause(why, tries, self._clock() + _length_s(tries))
+        return _length_s(tries)
+
+    def end(self) -> None:
+        """End the pause; the next problem counts as the first again."""
+        self._pause = None
+
+    def why(self) -> str:
+        """Return the problem during a pause, "" otherwise."""
+        pause = self._pause
+        return pause.why if pause is not None and self._clock() < pause.until else ""
 
 
 class _Pause(NamedTuple):

@@ -33,6 +33,8 @@ class Task:
     """Whether other machines may write the file, which this machine's kernel cannot see."""
     preset_changed: bool = False
     """Whether the settings are others than the preset's, as they are where a folder `guide` is."""
+    elsewhere: bool = False
+    """Whether a cluster dreams it."""
 
 
 @dataclass(frozen=True)
@@ -56,4 +58,4 @@ class Outcome:
     why: str = ""
     entry: Entry | None = None
     everywhere: bool = False
-    """Whether the helper or the device has the problem, which concerns all folders."""
+    """Whether this machine's helper or device has the problem, which concerns all folders."""

@@ -31,7 +31,7 @@ from deepdream_core.work.room import Stopped
 from deepdream_core.work.several import concurrently, of_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -98,7 +98,7 @@ def run(
         begun.add(name)
         making = _Sheet(photo, order, name, reporter, max_megapixels)
         del photo  # a large picture is not kept while its tiles are dreamed
-        return making.dream(engine_of if order.at_once is None else open_engine)
+        return making.dream(engine_of(), engine_of if order.at_once is None else open_engine)
 
     return batch.each(planned, dream_sheet, open_engine, reporter)
 
@@ -152,9 +152,11 @@ class _Sheet:
                 self._ours.add(path)
         return there.jpegs if there and ours[0] else {}
 
-    def dream(self, engine_of: Callable[[], Backend]) -> list[DeepDreamError]:
-        """Dream the missing looks and return the errors of those that failed; the others continue."""
-        engine = engine_of()
+    def dream(self, engine: Backend, engine_of: Callable[[], Backend]) -> list[DeepDreamError]:
+        """Dream the missing looks and return the errors of those that failed; the others continue.
+
+        `engine` shows which looks are missing; each thread dreams with what `engine_of` returns.
+        """
         started = time.monotonic()
         board, looks = self._board, self._order.choice.looks
         for number, look in enumerate(looks):
@@ -174,23 +176,24 @@ class _Sheet:
             self._reporter.failed(self._source, error)
 
         self._reporter.begun(self._source, self._outputs[0], len(board.tiles), len(looks))
-        try:
-            if missing:
-                self._write(at_once=True)
-            for number, tile in self._tiles(missing, engine_of):
-                if isinstance(tile, DeepDreamError):
-                    failed(number, tile)
-                else:
-                    board.tiles[number] = tile
-                self._write(at_once=False)
-        except BaseException:  # Ctrl-C too: finished looks stay
-            self._stopped.set()
-            if self._order.at_once:
-                self._order.at_once.stop()
-            board.state = "stopped"
-            with contextlib.suppress(OutputError):
-                self._write(at_once=True)
-            raise
+        with contextlib.closing(self._tiles(missing, engine_of)) as tiles:
+            try:
+                if missing:
+                    self._write(at_once=True)
+                for number, tile in tiles:
+                    if isinstance(tile, DeepDreamError):
+                        failed(number, tile)
+                    else:
+                        board.tiles[number] = tile
+                    self._write(at_once=False)
+            except BaseException as error:  # Ctrl-C too: finished looks stay
+                self._stopped.set()
+                if self._order.at_once and not isinstance(error, DeepDreamError):  # the next sheet needs the machines
+                    self._order.at_once.stop()
+                board.state = "stopped"
+                with contextlib.suppress(OutputError):
+                    self._write(at_once=True)
+                raise
         board.state = "stopped" if errors else "done"
         self._write(at_once=True)
         self._reporter.delivered(
@@ -200,9 +203,11 @@ class _Sheet:
 
     def _tiles(
         self, missing: Sequence[int], engine_of: Callable[[], Backend]
-    ) -> Iterator[tuple[int, Tile | DeepDreamError]]:
+    ) -> Generator[tuple[int, Tile | DeepDreamError], None, None]:
         """Yield each missing look's number and its tile, or the error of this look alone."""
         looks, at_once = self._order.choice.looks, self._order.at_once
+        # Here an error of the engine would be the same for all looks; other machines may dream the others.
+        alone = DeepDreamError if at_once else (PictureError, NumericError, OutOfMemoryError)
         works = [_work(looks[number]) for number in missing]
 
         def tile(place: int) -> tuple[int, Tile | DeepDreamError]:
@@ -212,11 +217,11 @@ class _Sheet:
             try:
                 ready = self._ready(looks[number])
                 return number, self._dreamed(looks[number].name, *ready, engine_of(), share)
-            except (PictureError, NumericError, OutOfMemoryError) as error:
+            except alone as error:
                 return number, error
 
         places = range(len(missing))
-        return concurrently(places, tile, at_once, self._stopped.set) if at_once else map(tile, places)
+        yield from concurrently(places, tile, at_once, self._stopped.set) if at_once else map(tile, places)
 
     def _ready(self, look: Look) -> tuple[DreamSettings, Sequence[NDArray[np.float32]]]:
         """Return a look's settings for a tile and its guides; raises `PictureError` for a guide."""

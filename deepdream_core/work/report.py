@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,13 @@ class ErrorReporter(Reporter):
 class JsonReporter(ErrorReporter):
     """One JSON object per event and line, on stdout: `--json`."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+
     def _emit(self, event: str, **values: Any) -> None:
-        print(json.dumps({"event": event, **values}, ensure_ascii=True), flush=True)
+        with self._lock:  # pictures on a cluster report from several threads
+            print(json.dumps({"event": event, **values}, ensure_ascii=True), flush=True)
 
     def reading(self, source: Path, number: int, count: int) -> None:
         """Emit `reading`."""

@@ -74,6 +74,7 @@ def several(
     def stop() -> None:
         together.stop()
         room.stop()
+        at_once.stop()
 
     with contextlib.closing(concurrently(entries, lambda entry: run(*entry), at_once, stop)) as finished:
         for failed in finished:
@@ -90,7 +91,8 @@ def concurrently(
 ) -> Generator[Found, None, None]:
     """Yield what `do` returns for each item, as it comes, from as many threads as `at_once` says.
 
-    `do` should raise nothing. Whatever ends this early, Ctrl-C too, calls `stop`, which should make `do` end soon.
+    `do` should raise nothing. Whatever ends this early calls `stop`, which should make `do` end soon; and an error here,
+    Ctrl-C too, `at_once.stop`, but not closing this generator: its caller may want the machines again.
     """
     waiting = iter(items)
     running: set[Future[Found]] = set()
@@ -106,9 +108,10 @@ def concurrently(
                 finished, running = wait(running, LOOK_EVERY_S, FIRST_COMPLETED)
                 for future in finished:
                     yield future.result()
-        except BaseException:
+        except BaseException as error:
             stop()
-            at_once.stop()
+            if not isinstance(error, GeneratorExit):
+                at_once.stop()
             raise
 
 
