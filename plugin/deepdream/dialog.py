@@ -77,7 +77,6 @@ class _Dialog:
         if (guide := config.get_property("guide")) and not guide.is_valid():  # of the last time; deleted since
             config.set_property("guide", None)
         self._resolve(choices.with_known_preset(self._arguments(), facts))
-        self._before = self._arguments()
         self._settling = 0
         self._closed = False
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, _("DeepDream"))
@@ -94,6 +93,7 @@ class _Dialog:
         row = Gtk.Box(orientation=Gtk.Orientation.HORIZONTAL, spacing=2 * GAP)
         row.pack_start(self._preview.widget, True, True, 0)
         self._fill()
+        self._before = self._arguments()  # only now: where the dream goes depends on the layers
         for column in self._columns:
             row.pack_start(column, False, False, 0)
         self._dialog.get_content_area().pack_start(row, True, True, 0)
