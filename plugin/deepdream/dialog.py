@@ -275,6 +275,7 @@ class _Dialog:
             self._looks.refresh()
         self._guide.show()
         self._settle()
+        self._preview.reconsider()  # not every setting has a control
         return False
 
     def _describe(self) -> None:

@@ -86,11 +86,15 @@ class Preview:
             self._later("start", GLib.timeout_add, SETTLE_MS, self._start)
 
     def reconsider(self) -> None:
-        """Start again where OK now dreams something else, as the opacity of a new layer can be its strength."""
-        if self._order is not None:
-            with contextlib.suppress(PluginError):
-                if self._dreamed()[0] != self._order.settings:
-                    self.restart()
+        """Start again where OK dreams something else now: the preset was edited, or an opacity can be the strength."""
+        try:
+            same = self._ordered(self._arguments())[1] == self._settings
+            if same and self._order is not None:
+                same = self._dreamed()[0] == self._order.settings
+        except PluginError:
+            same = False
+        if not same:
+            self.restart()
 
     def pause(self) -> None:
         """Give up the preview's turn at the helper: a client's newer preview replaces its older one.
