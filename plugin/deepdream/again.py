@@ -41,8 +41,12 @@ def run(
         links = bool(source) and linked.is_linked(layer)
         if links:
             linked.check_own(layer, found.file)
-        onto = layer if source and not links else None
-        target = canvas.Target(image, source or layer, "linked-layer" if links else "rasterize", onto)
+
+        def aimed() -> canvas.Target:
+            output = "linked-layer" if links else "rasterize"
+            return canvas.Target(image, source or layer, output, layer if source else None)
+
+        target = aimed()
         arguments = _lost_guide(found, image, facts, run_mode)
         if found.opacity and layer.get_mode() == Gimp.LayerMode.NORMAL:  # GIMP's slider is the strength since then
             arguments["strength"] = layer.get_opacity() / 100
@@ -51,7 +55,7 @@ def run(
         arguments = choices.overlaid(arguments, asked, facts)
 
         def ordered(arguments: Mapping[str, Any]) -> tuple[Callable[[], canvas.Target], dict[str, Any]]:
-            return lambda: target, choices.redone(found.settings, before, arguments, facts)
+            return aimed, choices.redone(found.settings, before, arguments, facts)
 
         if run_mode == Gimp.RunMode.INTERACTIVE:
             preset = arguments["preset"]
@@ -68,7 +72,7 @@ def run(
             arguments = _all(config, facts)
             if arguments["preset"] == before["preset"]:
                 arguments["preset"] = before["preset"] = preset
-            target = canvas.Target(image, target.drawable, "linked-layer" if links else "rasterize", onto)
+            target = aimed()
         _target, settings = ordered(arguments)
         if links:
             apply.dream_linked([target], arguments, settings, facts, begun, layer)

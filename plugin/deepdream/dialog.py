@@ -73,7 +73,7 @@ class _Dialog:
         part: pixels.Selected, facts: Facts, ordered: Ordered, *, where: bool,
     ) -> None:  # fmt: skip
         self._config, self._facts = config, facts
-        self._drawables, self._region, self._asks_where = drawables, part.inner, where
+        self._drawables, self._asks_where = drawables, where
         if (guide := config.get_property("guide")) and not guide.is_valid():  # of the last time; deleted since
             config.set_property("guide", None)
         self._resolve(choices.with_known_preset(self._arguments(), facts))
@@ -200,9 +200,9 @@ class _Dialog:
         return False
 
     def _back(self) -> None:
-        """Show what was done in GIMP meanwhile: images opened, the layer deleted."""
+        """Show what was done in GIMP meanwhile: images opened, the layer deleted or changed, something else selected."""
         self._guide.show()
-        self._preview.exists()
+        self._preview.look_again()
 
     def _open_looks(self) -> None:
         if not self._preview.exists():
@@ -210,9 +210,7 @@ class _Dialog:
         if self._looks is None:
             from looks import Looks  # late: the window opens sooner without it
 
-            self._looks = Looks(
-                self._drawables[0], self._region, self._facts, self._preview, self._arguments, self._choose
-            )
+            self._looks = Looks(self._drawables[0], self._facts, self._preview, self._arguments, self._choose)
         self._looks.open(self._dialog)
 
     def _choose(self, preset: str) -> None:
