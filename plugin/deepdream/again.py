@@ -63,6 +63,8 @@ def run(
                 arguments["preset"] = facts.default_preset
             before = choices.resolved(arguments, facts, {**facts.defaults, **found.settings})
             _show(config, before)
+            if found.guide and before["guide"] is None:
+                del before["guide"]  # it is gone, which is a change
             wanted, begun = apply.confirmed(
                 procedure, config, [target.drawable], target.part, facts, ordered, where=False
             )
