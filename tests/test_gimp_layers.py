@@ -161,6 +161,12 @@ def test_dreaming_a_selection_again_begins_with_the_source(layers: Session) -> N
     assert (told["selection_same"], told["channels"]) == (True, 0)
 
 
+def test_dreaming_a_selection_again_leaves_what_is_chosen_in_the_dialogs(layers: Session) -> None:
+    told = layers["again_with_a_channel"]
+    assert (told["status"], told["same"]) == ("success", [True, True]), told
+    assert told["chosen"] == [True, True], "a layer, and a channel"
+
+
 def test_a_dream_in_place_is_dreamed_on_with_a_word_about_it(layers: Session) -> None:
     told = layers["again_in_place"]
     assert (told["status"], told["changed"], told["names"]) == ("success", True, ["photo"]), told

@@ -144,15 +144,37 @@ def _begin_again(image: Gimp.Image, source: Gimp.Drawable, onto: Gimp.Drawable) 
     shadow, whole = onto.get_shadow_buffer(), _whole(source)
     source.get_buffer().copy(whole, Gegl.AbyssPolicy.NONE, shadow, whole)
     shadow.flush()
-    selection = None if Gimp.Selection.is_empty(image) else Gimp.Selection.save(image)
-    if selection:
-        Gimp.Selection.none(image)
-    merged = onto.merge_shadow(True)
-    if selection:
-        image.select_item(Gimp.ChannelOps.REPLACE, selection)
-        image.remove_channel(selection)
+    with _unselected(image):
+        merged = onto.merge_shadow(True)
     if not merged:
         raise PluginError(Gimp.get_pdb().get_last_error(), STILL, "refused")
+
+
+@contextmanager
+def _unselected(image: Gimp.Image) -> Iterator[None]:
+    """Let nothing be selected, and afterwards what was, with the same layers or channels chosen in GIMP's dialogs."""
+    if Gimp.Selection.is_empty(image):
+        yield
+        return
+    layers, channels = image.get_selected_layers(), image.get_selected_channels()
+    with no_step(image):
+        selection = Gimp.Selection.save(image)
+        Gimp.Selection.none(image)
+    try:
+        yield
+    finally:
+        with no_step(image):
+            image.select_item(Gimp.ChannelOps.REPLACE, selection)
+            image.remove_channel(selection)
+        if channels:
+            image.set_selected_channels(channels)
+        else:
+            image.set_selected_layers(layers)
+
+
+def move_to(layer: Gimp.Drawable, other: Gimp.Drawable) -> None:
+    """Give a layer the place of another one."""
+    layer.set_offsets(*list(other.get_offsets())[-2:])
 
 
 def _above(image: Gimp.Image, drawable: Gimp.Drawable, name: str) -> tuple[Gimp.Drawable, Gimp.Item]:

@@ -25,11 +25,10 @@ RECIPE = "deepdream-recipe"
 
 
 def main():
-    for one in (group, group_replaced, child_and_group, text, text_kept, text_masked, several, several_live, channel,
-                channel_kept, channel_above, mask_still, recipe_kept, again_above, again_of_its_source, again_selected,
-                again_in_place, again_with_other_arguments, again_moved, again_elsewhere, again_grown,
-                again_locked, again_with_a_guide, again_without,
-                damaged):  # fmt: skip
+    for one in (group, group_replaced, child_and_group, text, text_kept, text_masked, several, several_live,
+                channel, channel_kept, channel_above, mask_still, recipe_kept, again_above, again_of_its_source,
+                again_selected, again_with_a_channel, again_in_place, again_with_other_arguments, again_moved,
+                again_elsewhere, again_grown, again_locked, again_with_a_guide, again_without, damaged):  # fmt: skip
         with check(one.__name__) as facts:
             one(facts)
     if IN_3_2:
@@ -339,6 +338,21 @@ def again_selected(facts):
     fresh = new_layer(image)
     dream(image, fresh, seed=7, jitter=4)
     facts["as_fresh"] = samples(fresh) == samples(new)
+
+
+def again_with_a_channel(facts):
+    """What is chosen in the dialogs of layers and channels stays, where the image has a channel already."""
+    image = new_image()
+    _layer, new = _dreamed(image)
+    ellipse(image)
+    saved = Gimp.Selection.save(image)
+    facts["chosen"] = []
+    for chosen in ([new], [saved]):
+        (image.set_selected_channels if chosen == [saved] else image.set_selected_layers)(chosen)
+        selected = samples(image.get_selection())
+        facts.update(again(image, new))
+        facts["chosen"].append([*image.get_selected_layers(), *image.get_selected_channels()] == chosen)
+        facts["same"] = (samples(image.get_selection()) == selected, image.get_channels() == [saved])
 
 
 def again_in_place(facts):
