@@ -262,6 +262,11 @@ def test_dreaming_again_takes_the_opacity_for_the_strength(layers: Session, name
     assert (told["again_whole"], told["whole"]) == ("success", [100, False]), "where it is no longer the same"
 
 
+def test_dreaming_again_leaves_the_opacity_that_a_dream_has_in_another_mode(layers: Session) -> None:
+    told = layers["strength straight"]
+    assert (told["overlaid"], told["overlaid_whole"]) == (["success", 35, False], ["success", 35]), told
+
+
 @pytest.mark.parametrize(
     "name",
     ["soft", "smaller", "feathered", "transparent", "multiply", "colours kept", "a seamless pattern", "floats"],

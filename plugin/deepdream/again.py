@@ -10,6 +10,7 @@ import choices
 import fresh
 import gi
 import linked
+import opacity
 import recipe
 from plugin_errors import PluginError
 from words import _
@@ -48,7 +49,7 @@ def run(
 
         target = aimed()
         arguments = _lost_guide(found, image, facts, run_mode)
-        if found.opacity and layer.get_mode() == Gimp.LayerMode.NORMAL:  # GIMP's slider is the strength since then
+        if found.opacity and opacity.is_strength(layer):  # GIMP's slider is the strength since then
             arguments["strength"] = layer.get_opacity() / 100
         asked = _given(config, facts) if run_mode == Gimp.RunMode.NONINTERACTIVE else {}
         begun, before = None, arguments

@@ -291,7 +291,7 @@ def _put(one: _Dreamed, arguments: Mapping[str, Any], settings: dict[str, Any], 
     _rename(goal, before, name)
     if one.carries:
         opacity.carry(goal, settings["strength"])
-    elif before and before.opacity:
+    elif before and before.opacity and opacity.is_strength(goal):
         opacity.carry(goal, 1.0)
     used = {**(one.job.settings if one.job else settings), "strength": settings["strength"]}
     source = None if target.replaces or not target.drawable.is_layer() else target.drawable

@@ -553,5 +553,10 @@ def strength(facts, precision="U8_NON_LINEAR", base="RGB", selecting=None, alpha
             facts["again_at"] = (new.get_opacity(), recipe(new)["settings"]["strength"])
             facts["again_whole"] = again(image, new, **{"keep-colours": "yes"})["status"]
             facts["whole"] = (new.get_opacity(), recipe(new)["opacity"])
+            again(image, new, **{"keep-colours": "no"})
+            new.set_mode(Gimp.LayerMode.OVERLAY)
+            new.set_opacity(35)
+            facts["overlaid"] = again(image, new)["status"], new.get_opacity(), recipe(new)["opacity"]
+            facts["overlaid_whole"] = again(image, new, **{"keep-colours": "yes"})["status"], new.get_opacity()
     facts["apart"] = max(abs(a - b) for a, b in zip(*shown))  # noqa: B905 - Python 3.9
     facts["changed"] = sum(a != b for a, b in zip(shown[0], original))  # noqa: B905
