@@ -223,7 +223,7 @@ def test_a_damaged_recipe_gets_a_message_and_stays(layers: Session) -> None:
     told = layers["damaged"]
     texts: dict[str, Any] = told["texts"]
     assert texts.pop("newer") == "A newer DeepDream, 9.9, dreamed this layer. Update DeepDream to dream it again."
-    assert len(texts) == 17
+    assert len(texts) == 22
     assert set(texts.values()) == {"The recipe of this layer is damaged. Dream it with DeepDream… instead."}
     assert (told["kept"], told["same"]) == (True, True)
     assert (told["status"], told["mended"]) == ("success", "success")

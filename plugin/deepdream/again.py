@@ -37,7 +37,7 @@ def run(
     def work() -> bool:
         if run_mode == Gimp.RunMode.NONINTERACTIVE:
             fresh.update(facts)
-        layer, found = _dreamed(image, drawables)
+        layer, found = _dreamed(image, drawables, facts)
         source = recipe.source_of(found, image)
         links = bool(source) and linked.is_linked(layer)
         if links:
@@ -88,15 +88,15 @@ def run(
     return apply.answered(procedure, work)
 
 
-def _dreamed(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> tuple[Gimp.Drawable, recipe.Recipe]:
+def _dreamed(image: Gimp.Image, drawables: list[Gimp.Drawable], facts: Facts) -> tuple[Gimp.Drawable, recipe.Recipe]:
     """Return the dreamed layer and its recipe, for that layer or for the one that it was dreamed from."""
     if len(drawables) != 1:
         raise PluginError(_("DeepDream dreams one layer again"), _("select one layer"), "drawables")
     layer: Gimp.Drawable | None = drawables[0]
-    found = recipe.read(layer)
+    found = recipe.read(layer, facts)
     if found is None:
-        layer = recipe.dream_of(image, drawables[0])
-        found = recipe.read(layer) if layer else None
+        layer = recipe.dream_of(image, drawables[0], facts)
+        found = recipe.read(layer, facts) if layer else None
     if layer is None or found is None:
         raise PluginError(
             _("This layer carries no recipe of a dream"), _("choose a dreamed layer, or DeepDream…"), "recipe"

@@ -246,7 +246,8 @@ def dream_linked(
                 used = dict(job.settings)
             if onto is not None:
                 with canvas.one_step(file.target.image):
-                    _rename(onto, recipe.read(onto), name)
+                    canvas.move_to(onto, file.target.drawable)
+                    _rename(onto, recipe.read(onto, facts), name)
                     _keep_linked(file, facts, arguments, used)
             elif used != settings:  # with the channels that the helper picked
                 with canvas.no_step(file.target.image):
@@ -287,7 +288,7 @@ def _put(one: _Dreamed, arguments: Mapping[str, Any], settings: dict[str, Any], 
     target = one.target
     name = _name(arguments, settings)
     goal = target.put(one.picture, name)
-    before = recipe.read(goal) if target.onto is not None else None
+    before = recipe.read(goal, facts) if target.onto is not None else None
     _rename(goal, before, name)
     if one.carries:
         opacity.carry(goal, settings["strength"])
