@@ -175,6 +175,7 @@ def _dreamed(
 ) -> list[_Dreamed]:
     pictures, progress, dreamed = guides.read(arguments, settings), Progress(len(targets)), []
     for target in targets:
+        target.check()
         own, carries = opacity.ordered(target, settings)
         job = _job(target, own, pictures, facts, begun)
         begun = None
@@ -235,6 +236,7 @@ def dream_linked(
                     _keep_linked(waiting[-1], facts, arguments, settings)
         while waiting:
             file, used, job = waiting[0], settings, None
+            file.target.check()
             if not settings["strength"]:
                 file.wait(file.write(None))
             else:
