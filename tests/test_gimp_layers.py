@@ -494,6 +494,31 @@ def test_dreaming_again_writes_the_same_file(linking: Session, root: GimpRoot) -
     assert (status["status"], changed, files) == ("success", True, told["files"]), "after the folder was moved"
 
 
+def test_a_linked_dream_again_takes_the_place_and_the_size_of_its_source(linking: Session, root: GimpRoot) -> None:
+    in_3_2(root)
+    told = linking["again_moved"]
+    assert "no longer covers the layer that it was dreamed from" in told["moved"]
+    assert told["same"], "the file"
+    assert told["status"] == "success", told
+    assert told["place"] == [[57, 41, 1, 3, True], [57, 41, 1, 3, False]]
+    assert told["off"] <= 2
+
+
+def test_the_lock_of_a_linked_dream_counts_and_not_that_of_its_source(linking: Session, root: GimpRoot) -> None:
+    in_3_2(root)
+    told = linking["again_locked"]
+    assert (told["status"], told["locked"]) == (
+        "success",
+        "The pixels of “DeepDream – classic, seed 0” are locked. Unlock them in the Layers dialog.",
+    )
+
+
+def test_a_linked_dream_of_a_hidden_layer_is_hidden(linking: Session, root: GimpRoot) -> None:
+    in_3_2(root)
+    told = linking["hidden"]
+    assert (told["status"], told["as_source"]) == ("success", [False, True, 50]), told
+
+
 def test_another_file_is_never_written(linking: Session, root: GimpRoot) -> None:
     in_3_2(root)
     told = linking["foreign"]

@@ -78,7 +78,7 @@ def run(
             target = aimed()
         _target, settings = ordered(arguments)
         if links:
-            apply.dream_linked([target], arguments, settings, facts, begun, layer)
+            apply.dream_linked([target], arguments, settings, facts, begun)
         else:
             apply.dream([target], arguments, settings, facts, begun)
         if source is None:

@@ -215,20 +215,19 @@ def dream_linked(
     settings: dict[str, Any],
     facts: Facts,
     begun: Begun | None = None,
-    onto: Gimp.Layer | None = None,
 ) -> None:
     """Dream targets into files that link layers show while they grow.
 
-    The layers are new ones, which come in one undo step; or there is one target, and `onto` is its earlier dream.
+    The layers are new ones, which come in one undo step; or there is one target, which has an earlier dream.
     """
     import linked
 
     pictures = guides.read(arguments, settings) if settings["strength"] else []
-    progress, name = Progress(len(targets)), _name(arguments, settings)
+    progress, name, onto = Progress(len(targets)), _name(arguments, settings), targets[0].onto
     waiting: list[linked.LinkedDream] = []
     try:
         if onto is not None:
-            waiting = [linked.LinkedDream(targets[0], name, onto)]
+            waiting = [linked.LinkedDream(targets[0], name)]
         else:
             with canvas.one_step(targets[0].image):
                 for target in targets:
