@@ -535,6 +535,7 @@ MISGUIDED = {
     "a guide that is too small": "Cat: 16×16 px are too few for a guide at relu3_1, which sees 24 px at once. Give",
     "a file that is not there": "nowhere.png: No such file or directory. Choose another picture.",
     "a file that is no picture": "GIMP cannot open the guide /",
+    "a file that shows nothing": "hidden.xcf: it has no visible layer. Choose another picture.",
     "a channel that the layer does not have": "conv4_3 has no channel 512. It has 512, from 0 to 511.",
     "no name of a channel": "Channels cannot be 'pool4:8=much'. Write names once each, with a weight if it is not 1",
     "a guide at a layer that grows": "Relu3_1 cannot both grow and follow the guide ",
