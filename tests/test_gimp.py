@@ -273,6 +273,10 @@ def test_a_new_layer_has_no_filters_and_a_message_says_so(places: Session) -> No
     assert places.stderr.count("The layer has filters; the new layer shows the pixels below them.") == 1
 
 
+def test_the_selection_is_read_where_it_is_for_parts_that_reach_over_the_canvas(places: Session) -> None:
+    assert set(places["mask_at_the_edge"]["off"]) == {0}
+
+
 # --- scripts and last values ------------------------------------------------------------------------------------
 
 
