@@ -137,8 +137,8 @@ def dream(
     settings: dict[str, Any],
     facts: Facts,
     begun: Begun | None = None,
-) -> list[Gimp.Drawable]:
-    """Dream all targets in turn, then put them on the canvas in one undo step; return what has the dreams now.
+) -> None:
+    """Dream all targets in turn, then put them on the canvas in one undo step.
 
     Until all are dreamed nothing changes, so Cancel and a `PluginError` leave the image as it was. `begun`: a preview's job
     for the first target, which is gone on from where it dreams the very same, and cancelled otherwise.
@@ -151,19 +151,16 @@ def dream(
         dreamed = _dreamed(targets, arguments, settings, facts, begun)
     for target in targets:
         target.check()
-    if not settings["strength"] and all(target.replaces for target in targets):
-        # No undo step: GIMP takes an empty one for a change.
-        dreams = [target.drawable for target in targets]
-    else:
+    if settings["strength"] or not all(target.replaces for target in targets):  # GIMP takes an empty step for a change
         with canvas.one_step(targets[0].image):
-            dreams = [_put(one, arguments, settings, facts) for one in dreamed]
+            for one in dreamed:
+                _put(one, arguments, settings, facts)
     Gimp.displays_flush()
     Gimp.progress_end()
     for one in dreamed:
         if one.job:
             one.job.acknowledge()
     _tell_of_filters(targets)
-    return dreams
 
 
 def _dreamed(
@@ -284,8 +281,8 @@ def _rename(layer: Gimp.Drawable, before: recipe.Recipe | None, name: str) -> No
         layer.set_name(name)
 
 
-def _put(one: _Dreamed, arguments: Mapping[str, Any], settings: dict[str, Any], facts: Facts) -> Gimp.Drawable:
-    """Put one dream on the canvas, with its recipe; return what has it."""
+def _put(one: _Dreamed, arguments: Mapping[str, Any], settings: dict[str, Any], facts: Facts) -> None:
+    """Put one dream on the canvas, with its recipe."""
     target = one.target
     name = _name(arguments, settings)
     goal = target.put(one.picture, name)
@@ -298,7 +295,6 @@ def _put(one: _Dreamed, arguments: Mapping[str, Any], settings: dict[str, Any], 
     used = {**(one.job.settings if one.job else settings), "strength": settings["strength"]}
     source = None if target.replaces or not target.drawable.is_layer() else target.drawable
     recipe.attach(goal, recipe.of(target.image, facts, arguments, used, source, opacity=one.carries))
-    return goal
 
 
 def _tell_of_filters(targets: list[canvas.Target]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import choices
 import gi
+import kinds
 import what
 from facts import Choice, Number
 from plugin_errors import PluginError
@@ -21,7 +22,7 @@ gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp, Gio  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from facts import Facts
 
@@ -175,7 +176,7 @@ def source_of(recipe: Recipe, image: Gimp.Image) -> Gimp.Layer | None:
 def dream_of(image: Gimp.Image, source: Gimp.Item, facts: Facts) -> Gimp.Layer | None:
     """Return the topmost layer that is a dream of this one, or None."""
     tattoo, mark = source.get_tattoo(), _mark_of(image)
-    for layer in _layers(image.get_layers()):
+    for layer in kinds.layers_in(image.get_layers()):
         try:
             found = read(layer, facts)
         except PluginError:
@@ -238,10 +239,3 @@ def _named(item: Gimp.Item) -> dict[str, Any]:
 def _file_of(image: Gimp.Image) -> str:
     file = image.get_file()
     return str(file.get_uri()) if file else f"image {image.get_id()} of process {os.getppid()}"  # that is GIMP
-
-
-def _layers(layers: list[Gimp.Layer]) -> Iterator[Gimp.Layer]:
-    for layer in layers:
-        yield layer
-        if layer.is_group():
-            yield from _layers(layer.get_children())
