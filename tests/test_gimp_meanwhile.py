@@ -74,3 +74,17 @@ def test_a_linked_dream_shows_what_was_selected_at_its_beginning(told: Session, 
     selected = told["selected"]
     assert (selected["status"], selected["off"]) == ("success", 0), selected
     assert selected["selection"] == [1, 2, 4, 6], "the person's own"
+
+
+@pytest.mark.slow("GIMP's layers")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("resized", GONE.replace("no longer exists", "changed during the dream")), ("source_deleted", GONE)],
+)
+def test_a_linked_dream_of_a_layer_that_changes_is_kept_for_last_result(
+    told: Session, root: GimpRoot, name: str, text: str
+) -> None:
+    in_3_2(root)
+    changed = told[name]
+    assert (changed["status"], changed["text"]) == ("execution-error", text)
+    assert (changed["files"], changed["last"]) == (["image.xcf"], "success")

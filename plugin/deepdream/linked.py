@@ -66,6 +66,10 @@ class LinkedDream:
     def grow(self, dreamed: bytes) -> None:
         """Write a picture so far, unless writing would take more than a fifth of the time; raises as `wait`."""
         self._check("")
+        try:
+            self.target.check()
+        except PluginError:
+            return  # the end says so, when "last result" can bring the dream
         if time.monotonic() - self._wrote_at > 5 * self._took_s:
             began = time.monotonic()
             self.write(dreamed)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gimp_common import Gimp, check, dream, ellipse, new_layer, samples
+from gimp_common import Gimp, call, check, dream, ellipse, new_layer, samples
 from linking import files, saved, shown_off
 
 ORDER = Path(os.environ["DEEPDREAM_REPORTS"]).with_name("meanwhile")
@@ -14,7 +14,9 @@ IMAGE = "image = Gimp.Image.get_by_id({image}); layer = Gimp.Item.get_by_id({lay
 
 
 def main():
-    for one in (deleted, deleted_linked, selected) if hasattr(Gimp, "LinkLayer") else (deleted,):
+    for one in (
+        (deleted, deleted_linked, selected, resized, source_deleted) if hasattr(Gimp, "LinkLayer") else (deleted,)
+    ):
         with check(one.__name__) as facts:
             one(facts)
 
@@ -49,3 +51,18 @@ def selected(facts):
     fresh = new_layer(image, alpha=False, at=(2, 1))
     dream(image, fresh)
     facts["off"] = shown_off(image.get_layers()[1], fresh)
+
+
+def resized(facts, script="layer.resize(60, 50, 0, 0)"):
+    """What is dreamed gets another size while a linked dream grows."""
+    image, _layer, folder = saved(f"meanwhile-{script[:12]}", width=256, height=256)
+    layer = new_layer(image, alpha=False, width=256, height=256, name="growing")
+    ellipse(image)
+    meanwhile(script, image, layer)
+    facts.update(dream(image, layer, output="linked-layer", octaves=3))
+    facts["files"] = files(folder)
+    facts["last"] = call("plug-in-deepdream-last", image, [image.get_layers()[0]])["status"]
+
+
+def source_deleted(facts):
+    resized(facts, "image.remove_layer(layer)")
