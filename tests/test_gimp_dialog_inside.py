@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from gimp_root import SERIES, GimpRoot, root_or_skip, screen, start_gimp
 from helper_process import until
+from plugin_folder import FACTS
 from test_gimp_dialog import WATCH, Person, installed
 
 if TYPE_CHECKING:
@@ -241,6 +242,48 @@ def test_a_setting_of_the_preset_that_no_control_shows_starts_the_preview_again(
         assert person.asks(scale) == {"scale": 1.3}
         person.asks(EDITED)
         until(lambda: person.asks(scale) == {"scale": 1.7}, 20, 0.1)
+        person.reads("This is what OK makes")
+        person.press(dialog, "Escape")
+        person.sees_it_gone()
+        person.complains_of_nothing()
+
+
+GUIDED = """
+guide = layer.copy()
+image.insert_layer(guide, None, 1)
+config = Gimp.get_pdb().lookup_procedure("plug-in-deepdream").create_config()
+for name, value in {"run-mode": Gimp.RunMode.NONINTERACTIVE, "image": image, "guide": guide, "iterations": 1}.items():
+    config.set_property(name, value)
+config.set_property("output", "new-layer")
+config.set_core_object_array("drawables", [layer])
+assert config.get_procedure().run(config).index(0).value_nick == "success"
+image.set_selected_layers([image.get_layers()[0]])
+"""
+TOWARD = """
+order = self._preview._order
+told["toward"] = order and [[guide["file"] for guide in order.settings["guides"]], order.settings["layers"]]
+"""
+
+
+@pytest.mark.slow("GIMP's dialog")
+def test_a_dream_toward_a_guide_is_dreamed_again_without_it(root: GimpRoot, tmp_path: Path) -> None:
+    with sitting(root, tmp_path) as person:
+
+        def dreams(toward: list[object]) -> None:
+            until(lambda: person.asks(TOWARD)["toward"] == toward, 40, 0.2)
+
+        without: list[object] = [[], FACTS.presets["classic"]["settings"]["layers"]]
+        person.orders(GUIDED)
+        dialog = person.opens_the_dialog("n")
+        dreams([["Background copy"], {}])
+        person.asks('self._config.set_property("guide", None)')
+        dreams(without)
+        person.press(dialog, "Escape")
+        person.sees_it_gone()
+
+        person.orders("image.remove_layer(guide)")
+        dialog = person.opens_the_dialog("n")
+        dreams(without)
         person.reads("This is what OK makes")
         person.press(dialog, "Escape")
         person.sees_it_gone()
