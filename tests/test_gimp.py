@@ -273,6 +273,10 @@ def test_a_new_layer_has_no_filters_and_a_message_says_so(places: Session) -> No
     assert places.stderr.count("The layer has filters; the new layer shows the pixels below them.") == 1
 
 
+def test_the_selection_is_read_where_it_is_for_parts_that_reach_over_the_canvas(places: Session) -> None:
+    assert set(places["mask_at_the_edge"]["off"]) == {0}
+
+
 # --- scripts and last values ------------------------------------------------------------------------------------
 
 
@@ -535,6 +539,7 @@ MISGUIDED = {
     "a guide that is too small": "Cat: 16×16 px are too few for a guide at relu3_1, which sees 24 px at once. Give",
     "a file that is not there": "nowhere.png: No such file or directory. Choose another picture.",
     "a file that is no picture": "GIMP cannot open the guide /",
+    "a file that shows nothing": "hidden.xcf: it has no visible layer. Choose another picture.",
     "a channel that the layer does not have": "conv4_3 has no channel 512. It has 512, from 0 to 511.",
     "no name of a channel": "Channels cannot be 'pool4:8=much'. Write names once each, with a weight if it is not 1",
     "a guide at a layer that grows": "Relu3_1 cannot both grow and follow the guide ",

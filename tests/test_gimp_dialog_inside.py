@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from gimp_root import SERIES, GimpRoot, root_or_skip, screen, start_gimp
 from helper_process import until
+from plugin_folder import FACTS
 from test_gimp_dialog import WATCH, Person, installed
 
 if TYPE_CHECKING:
@@ -137,6 +138,153 @@ def test_the_dialog_says_that_its_layer_was_deleted_and_goes_on_when_that_was_un
         person.press(person.image_window(), "shift")
         person.press(dialog, "shift")
         person.reads("The layer no longer exists")
+        person.press(dialog, "Escape")
+        person.sees_it_gone()
+        person.complains_of_nothing()
+
+
+STATE = """
+told["seen"] = [self._preview._shown.channels, list(self._preview._shown.small_size), self._preview.part.inner.x]
+"""
+CHANGED = {
+    "select a part": ("image.select_rectangle(Gimp.ChannelOps.REPLACE, 32, 24, 60, 40)", [3, [60, 40], 32], "60 × 40 px"),
+    "add an alpha channel": ("layer.add_alpha()", [4, [60, 40], 32], "60 × 40 px"),
+    "another selection": (
+        "image.select_ellipse(Gimp.ChannelOps.REPLACE, 32, 24, 60, 40)", [4, [60, 40], 32], "60 × 40 px"
+    ),
+    "paint": ("layer.invert(False)", [4, [60, 40], 32], "60 × 40 px"),
+    "make it gray": ("image.convert_grayscale()", [2, [60, 40], 32], "60 × 40 px"),
+    "select all of it": ("Gimp.Selection.none(image)", [2, [128, 96], 0], "128 × 96 px"),
+}  # fmt: skip
+
+
+@pytest.mark.slow("GIMP's dialog")
+def test_the_preview_begins_again_with_what_was_done_in_gimp_meanwhile(root: GimpRoot, tmp_path: Path) -> None:
+    with sitting(root, tmp_path) as person:
+        dialog = person.opens_the_dialog()
+        person.types(dialog, "alt+i", "1")
+        person.reads("This is what OK makes")
+        for change, (script, seen, size) in CHANGED.items():
+            before = person.asks('told["order"] = repr(self._preview._order)')
+            person.orders(script)
+            person.asks("self._back()")
+            until(lambda: person.asks(STATE)["seen"] == seen, 10, 0.1)  # noqa: B023 - called at once
+            until(lambda: person.asks('told["order"] = repr(self._preview._order)') != before, 20, 0.1)  # noqa: B023
+            person.reads(f"This is what OK makes: {size}")
+            assert person.asks("self._back()") == {}, change
+
+        person.orders("image.select_rectangle(Gimp.ChannelOps.REPLACE, 3, 4, 50, 50)")
+        person.asks("self._preview.restart()")
+        person.reads("This is what OK makes: 50 × 50 px")
+        person.orders("layer.set_offsets(300, 300)")
+        person.asks("self._back()")
+        person.reads("The selection does not touch")
+        person.press(dialog, "Escape")
+        person.sees_it_gone()
+        person.complains_of_nothing()
+
+
+@pytest.mark.slow("GIMP's dialog")
+def test_nothing_done_in_gimp_meanwhile_leaves_the_preview_as_it_is(root: GimpRoot, tmp_path: Path) -> None:
+    with sitting(root, tmp_path) as person:
+        person.orders("image.select_ellipse(Gimp.ChannelOps.REPLACE, 32, 24, 60, 40)")
+        dialog = person.opens_the_dialog()
+        person.types(dialog, "alt+i", "1")
+        person.reads("This is what OK makes")
+        compares = 'self._preview._compare(); told["begins"] = "begin" in self._preview._sources'
+        assert person.asks(compares) == {"begins": False}
+        person.press(dialog, "Escape")
+        person.sees_it_gone()
+
+
+FIRST_PRESET = """
+self._choose("eyes")
+self._settle()
+values = self._arguments()
+wanted = choices.resolved(choices.as_preset(self._facts, "eyes"), self._facts)
+told["other"] = sorted(name for name, value in values.items() if value != wanted[name] and name not in choices.KEPT)
+told["output"] = values["output"]
+"""
+
+
+@pytest.mark.slow("GIMP's dialog")
+def test_the_first_preset_sets_all_controls_whatever_kind_of_layer_it_is(root: GimpRoot, tmp_path: Path) -> None:
+    with sitting(root, tmp_path) as person:
+        person.orders(
+            "group = Gimp.GroupLayer.new(image, 'group'); image.insert_layer(group, None, 0); "
+            "image.reorder_item(layer, group, 0); image.set_selected_layers([group])"
+        )
+        dialog = person.opens_the_dialog()
+        assert person.asks(FIRST_PRESET) == {"other": [], "output": "new-layer"}
+        person.press(dialog, "Escape")
+        person.sees_it_gone()
+        person.complains_of_nothing()
+
+
+EDITED = """
+import copy
+from fresh import Presets
+
+self._asking.stop()
+presets = copy.deepcopy(self._facts.presets)
+presets["classic"]["settings"]["octave_scale"] = 1.7
+self._take(Presets(presets, self._facts.defaults.copy()))
+"""
+
+
+@pytest.mark.slow("GIMP's dialog")
+def test_a_setting_of_the_preset_that_no_control_shows_starts_the_preview_again(root: GimpRoot, tmp_path: Path) -> None:
+    with sitting(root, tmp_path) as person:
+        dialog = person.opens_the_dialog()
+        person.types(dialog, "alt+i", "1")
+        person.reads("This is what OK makes")
+        scale = 'order = self._preview._order; told["scale"] = order and order.settings["octave_scale"]'
+        assert person.asks(scale) == {"scale": 1.3}
+        person.asks(EDITED)
+        until(lambda: person.asks(scale) == {"scale": 1.7}, 20, 0.1)
+        person.reads("This is what OK makes")
+        person.press(dialog, "Escape")
+        person.sees_it_gone()
+        person.complains_of_nothing()
+
+
+GUIDED = """
+guide = layer.copy()
+image.insert_layer(guide, None, 1)
+config = Gimp.get_pdb().lookup_procedure("plug-in-deepdream").create_config()
+for name, value in {"run-mode": Gimp.RunMode.NONINTERACTIVE, "image": image, "guide": guide, "iterations": 1}.items():
+    config.set_property(name, value)
+config.set_property("output", "new-layer")
+config.set_core_object_array("drawables", [layer])
+assert config.get_procedure().run(config).index(0).value_nick == "success"
+image.set_selected_layers([image.get_layers()[0]])
+"""
+TOWARD = """
+order = self._preview._order
+told["toward"] = order and [[guide["file"] for guide in order.settings["guides"]], order.settings["layers"]]
+"""
+
+
+@pytest.mark.slow("GIMP's dialog")
+def test_a_dream_toward_a_guide_is_dreamed_again_without_it(root: GimpRoot, tmp_path: Path) -> None:
+    with sitting(root, tmp_path) as person:
+
+        def dreams(toward: list[object]) -> None:
+            until(lambda: person.asks(TOWARD)["toward"] == toward, 40, 0.2)
+
+        without: list[object] = [[], FACTS.presets["classic"]["settings"]["layers"]]
+        person.orders(GUIDED)
+        dialog = person.opens_the_dialog("n")
+        dreams([["Background copy"], {}])
+        person.asks('self._config.set_property("guide", None)')
+        dreams(without)
+        person.press(dialog, "Escape")
+        person.sees_it_gone()
+
+        person.orders("image.remove_layer(guide)")
+        dialog = person.opens_the_dialog("n")
+        dreams(without)
+        person.reads("This is what OK makes")
         person.press(dialog, "Escape")
         person.sees_it_gone()
         person.complains_of_nothing()

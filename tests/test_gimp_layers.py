@@ -161,6 +161,12 @@ def test_dreaming_a_selection_again_begins_with_the_source(layers: Session) -> N
     assert (told["selection_same"], told["channels"]) == (True, 0)
 
 
+def test_dreaming_a_selection_again_leaves_what_is_chosen_in_the_dialogs(layers: Session) -> None:
+    told = layers["again_with_a_channel"]
+    assert (told["status"], told["same"]) == ("success", [True, True]), told
+    assert told["chosen"] == [True, True], "a layer, and a channel"
+
+
 def test_a_dream_in_place_is_dreamed_on_with_a_word_about_it(layers: Session) -> None:
     told = layers["again_in_place"]
     assert (told["status"], told["changed"], told["names"]) == ("success", True, ["photo"]), told
@@ -217,7 +223,7 @@ def test_a_damaged_recipe_gets_a_message_and_stays(layers: Session) -> None:
     told = layers["damaged"]
     texts: dict[str, Any] = told["texts"]
     assert texts.pop("newer") == "A newer DeepDream, 9.9, dreamed this layer. Update DeepDream to dream it again."
-    assert len(texts) == 17
+    assert len(texts) == 22
     assert set(texts.values()) == {"The recipe of this layer is damaged. Dream it with DeepDream… instead."}
     assert (told["kept"], told["same"]) == (True, True)
     assert (told["status"], told["mended"]) == ("success", "success")
@@ -254,6 +260,11 @@ def test_dreaming_again_takes_the_opacity_for_the_strength(layers: Session, name
     told = layers[f"strength {name}"]
     assert (told["again"], told["again_at"]) == ("success", [25, 0.25])
     assert (told["again_whole"], told["whole"]) == ("success", [100, False]), "where it is no longer the same"
+
+
+def test_dreaming_again_leaves_the_opacity_that_a_dream_has_in_another_mode(layers: Session) -> None:
+    told = layers["strength straight"]
+    assert (told["overlaid"], told["overlaid_whole"]) == (["success", 35, False], ["success", 35]), told
 
 
 @pytest.mark.parametrize(
@@ -481,6 +492,31 @@ def test_dreaming_again_writes_the_same_file(linking: Session, root: GimpRoot) -
     assert (told["files"], told["kind"]) == (["image dream 1.png", "image.xcf"], "LinkLayer")
     status, changed, files = told["moved"]
     assert (status["status"], changed, files) == ("success", True, told["files"]), "after the folder was moved"
+
+
+def test_a_linked_dream_again_takes_the_place_and_the_size_of_its_source(linking: Session, root: GimpRoot) -> None:
+    in_3_2(root)
+    told = linking["again_moved"]
+    assert "no longer covers the layer that it was dreamed from" in told["moved"]
+    assert told["same"], "the file"
+    assert told["status"] == "success", told
+    assert told["place"] == [[57, 41, 1, 3, True], [57, 41, 1, 3, False]]
+    assert told["off"] <= 2
+
+
+def test_the_lock_of_a_linked_dream_counts_and_not_that_of_its_source(linking: Session, root: GimpRoot) -> None:
+    in_3_2(root)
+    told = linking["again_locked"]
+    assert (told["status"], told["locked"]) == (
+        "success",
+        "The pixels of “DeepDream – classic, seed 0” are locked. Unlock them in the Layers dialog.",
+    )
+
+
+def test_a_linked_dream_of_a_hidden_layer_is_hidden(linking: Session, root: GimpRoot) -> None:
+    in_3_2(root)
+    told = linking["hidden"]
+    assert (told["status"], told["as_source"]) == ("success", [False, True, 50]), told
 
 
 def test_another_file_is_never_written(linking: Session, root: GimpRoot) -> None:

@@ -122,6 +122,45 @@ def test_a_linked_dream_grows_while_one_paints_and_is_dreamed_again_after_a_rest
             person.complains_of_nothing()
 
 
+FAIL = """
+config = Gimp.get_pdb().lookup_procedure("plug-in-deepdream").create_config()
+config.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
+config.set_property("image", image)
+config.set_core_object_array("drawables", [layer])
+config.set_property("output", "linked-layer")
+config.set_property("channels", "relu2_1:5000")
+failed = config.get_procedure().run(config)
+report(failed=failed.index(0).value_nick)
+"""
+KINDS = """
+link = lambda one: one.is_link_layer() and not one.is_rasterized()
+report(kinds=[[one.get_name(), link(one), dig(one)] for one in image.get_layers()])
+"""
+
+
+@pytest.mark.slow("GIMP's dialog")
+def test_undo_after_a_linked_dream_that_failed_shows_no_broken_link(root: GimpRoot, tmp_path: Path) -> None:
+    with somebody(root, tmp_path) as (person, _helper):
+
+        def kinds() -> list[list[Any]]:
+            person.orders(KINDS)
+            found: list[list[Any]] = [one["kinds"] for one in person.gimp.reports() if "kinds" in one][-1]
+            return found
+
+        person.orders(LOOK)
+        before = kinds()
+        person.orders(FAIL)
+        assert [one["failed"] for one in person.gimp.reports() if "failed" in one] == ["execution-error"]
+        assert kinds() == before
+        person.press(person.image_window(), "ctrl+z")
+        until(lambda: len(kinds()) == 2, 10)
+        (_name, linked, shown), source = kinds()
+        assert (linked, shown, [source]) == (False, before[0][2], before), "a plain layer, which shows the same"
+        person.press(person.image_window(), "ctrl+z")
+        until(lambda: kinds() == before, 10)
+        person.complains_of_nothing()
+
+
 @pytest.mark.slow("GIMP's dialog")
 def test_a_linked_dream_whose_layer_is_deleted_meanwhile_ends(root: GimpRoot, tmp_path: Path) -> None:
     with somebody(root, tmp_path) as (person, helper):

@@ -366,6 +366,43 @@ def test_a_guide_that_is_dreamed_toward_again_may_look_different() -> None:
     assert choices.redone(settings, before, before, FACTS)["guides"] == [{**guide, "sha256": None}]
 
 
+UNSET: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a guide": ({"guide": CAT}, {"guide": None}),
+    "a guide that is gone": ({}, {"guide": None}),
+    "a guide's file": ({"guide-file": DOG}, {"guide-file": None}),
+    "channels": ({"channels": "pool4:8"}, {"channels": " "}),
+    "a layer": ({"layer": "relu2_1"}, {"layer": "preset"}),
+    "a caricature": ({"caricature": "relu4_2"}, {"caricature": "preset"}),
+}
+
+
+@pytest.mark.parametrize("preset", [{"layers": {"pool3": 1.0}}, GUIDED], ids=["layers", "guide"])
+@pytest.mark.parametrize("named", UNSET)
+def test_what_is_taken_away_again_gives_way_to_what_the_preset_dreams_of(named: str, preset: dict[str, Any]) -> None:
+    given_, unset = UNSET[named]
+    facts_ = with_preset(**DreamSettings.model_validate({**FACTS.defaults, **preset}).model_dump())
+    before = {**choices.as_preset(facts_, "mine"), **given_}
+    settings = {**choices.settings_of({**before, "guide": CAT} if not given_ else before, facts_), "step": 9.75}
+    if not given_:
+        del before["guide"]
+    wanted = {**choices.settings_of({"preset": "mine"}, facts_), "step": 9.75}
+    assert choices.redone(settings, before, {**before, **unset}, facts_) == wanted
+
+
+def test_one_of_two_guides_can_be_taken_away() -> None:
+    before = {**choices.as_preset(FACTS, "fur"), "guide": CAT, "guide-file": DOG}
+    found = choices.redone(choices.settings_of(before, FACTS), before, {**before, "guide": None}, FACTS)
+    assert [guide["file"] for guide in found["guides"]] == ["/pictures/dog.png"]
+
+
+def test_a_guide_of_a_preset_that_was_removed_gives_way_to_the_default_one() -> None:
+    before = {**choices.as_preset(FACTS, "gone"), "guide": CAT}
+    settings = choices.settings_of({**before, "preset": "fur"}, FACTS)
+    found = choices.redone(settings, before, {**before, "guide": None}, FACTS)
+    assert (found["layers"], found["guides"]) == (FACTS.presets["classic"]["settings"]["layers"], [])
+    assert found["step"] == settings["step"]
+
+
 # The folder
 
 

@@ -149,8 +149,8 @@ def test_a_finished_picture_is_kept_until_it_is_on_the_canvas(helper: Helper) ->
     done = all_told(job)[-1].data
     found = jobs.last_result(known)
     assert found is not None
-    label, dtype, shape, samples, kept = found
-    assert (label, dtype, shape, samples) == ("Hündchen 32×32-3+4", "uint8", SHAPE, done)
+    label, shape, samples, kept = found
+    assert (label, shape, samples) == ("Hündchen 32×32-3+4", SHAPE, done)
     kept()
     found = jobs.last_result(known)
     assert found is not None

@@ -10,6 +10,7 @@ import choices
 import fresh
 import gi
 import linked
+import opacity
 import recipe
 from plugin_errors import PluginError
 from words import _
@@ -36,22 +37,26 @@ def run(
     def work() -> bool:
         if run_mode == Gimp.RunMode.NONINTERACTIVE:
             fresh.update(facts)
-        layer, found = _dreamed(image, drawables)
+        layer, found = _dreamed(image, drawables, facts)
         source = recipe.source_of(found, image)
         links = bool(source) and linked.is_linked(layer)
         if links:
             linked.check_own(layer, found.file)
-        onto = layer if source and not links else None
-        target = canvas.Target(image, source or layer, "linked-layer" if links else "rasterize", onto)
+
+        def aimed() -> canvas.Target:
+            output = "linked-layer" if links else "rasterize"
+            return canvas.Target(image, source or layer, output, layer if source else None)
+
+        target = aimed()
         arguments = _lost_guide(found, image, facts, run_mode)
-        if found.opacity and layer.get_mode() == Gimp.LayerMode.NORMAL:  # GIMP's slider is the strength since then
+        if found.opacity and opacity.is_strength(layer):  # GIMP's slider is the strength since then
             arguments["strength"] = layer.get_opacity() / 100
         asked = _given(config, facts) if run_mode == Gimp.RunMode.NONINTERACTIVE else {}
         begun, before = None, arguments
         arguments = choices.overlaid(arguments, asked, facts)
 
         def ordered(arguments: Mapping[str, Any]) -> tuple[Callable[[], canvas.Target], dict[str, Any]]:
-            return lambda: target, choices.redone(found.settings, before, arguments, facts)
+            return aimed, choices.redone(found.settings, before, arguments, facts)
 
         if run_mode == Gimp.RunMode.INTERACTIVE:
             preset = arguments["preset"]
@@ -59,6 +64,8 @@ def run(
                 arguments["preset"] = facts.default_preset
             before = choices.resolved(arguments, facts, {**facts.defaults, **found.settings})
             _show(config, before)
+            if found.guide and before["guide"] is None:
+                del before["guide"]  # it is gone, which is a change
             wanted, begun = apply.confirmed(
                 procedure, config, [target.drawable], target.part, facts, ordered, where=False
             )
@@ -68,10 +75,10 @@ def run(
             arguments = _all(config, facts)
             if arguments["preset"] == before["preset"]:
                 arguments["preset"] = before["preset"] = preset
-            target = canvas.Target(image, target.drawable, "linked-layer" if links else "rasterize", onto)
+            target = aimed()
         _target, settings = ordered(arguments)
         if links:
-            apply.dream_linked([target], arguments, settings, facts, begun, layer)
+            apply.dream_linked([target], arguments, settings, facts, begun)
         else:
             apply.dream([target], arguments, settings, facts, begun)
         if source is None:
@@ -81,15 +88,15 @@ def run(
     return apply.answered(procedure, work)
 
 
-def _dreamed(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> tuple[Gimp.Drawable, recipe.Recipe]:
+def _dreamed(image: Gimp.Image, drawables: list[Gimp.Drawable], facts: Facts) -> tuple[Gimp.Drawable, recipe.Recipe]:
     """Return the dreamed layer and its recipe, for that layer or for the one that it was dreamed from."""
     if len(drawables) != 1:
         raise PluginError(_("DeepDream dreams one layer again"), _("select one layer"), "drawables")
     layer: Gimp.Drawable | None = drawables[0]
-    found = recipe.read(layer)
+    found = recipe.read(layer, facts)
     if found is None:
-        layer = recipe.dream_of(image, drawables[0])
-        found = recipe.read(layer) if layer else None
+        layer = recipe.dream_of(image, drawables[0], facts)
+        found = recipe.read(layer, facts) if layer else None
     if layer is None or found is None:
         raise PluginError(
             _("This layer carries no recipe of a dream"), _("choose a dreamed layer, or DeepDream…"), "recipe"

@@ -137,8 +137,8 @@ def dream(
     settings: dict[str, Any],
     facts: Facts,
     begun: Begun | None = None,
-) -> list[Gimp.Drawable]:
-    """Dream all targets in turn, then put them on the canvas in one undo step; return what has the dreams now.
+) -> None:
+    """Dream all targets in turn, then put them on the canvas in one undo step.
 
     Until all are dreamed nothing changes, so Cancel and a `PluginError` leave the image as it was. `begun`: a preview's job
     for the first target, which is gone on from where it dreams the very same, and cancelled otherwise.
@@ -151,19 +151,16 @@ def dream(
         dreamed = _dreamed(targets, arguments, settings, facts, begun)
     for target in targets:
         target.check()
-    if not settings["strength"] and all(target.replaces for target in targets):
-        # No undo step: GIMP takes an empty one for a change.
-        dreams = [target.drawable for target in targets]
-    else:
+    if settings["strength"] or not all(target.replaces for target in targets):  # GIMP takes an empty step for a change
         with canvas.one_step(targets[0].image):
-            dreams = [_put(one, arguments, settings, facts) for one in dreamed]
+            for one in dreamed:
+                _put(one, arguments, settings, facts)
     Gimp.displays_flush()
     Gimp.progress_end()
     for one in dreamed:
         if one.job:
             one.job.acknowledge()
     _tell_of_filters(targets)
-    return dreams
 
 
 def _dreamed(
@@ -175,6 +172,7 @@ def _dreamed(
 ) -> list[_Dreamed]:
     pictures, progress, dreamed = guides.read(arguments, settings), Progress(len(targets)), []
     for target in targets:
+        target.check()
         own, carries = opacity.ordered(target, settings)
         job = _job(target, own, pictures, facts, begun)
         begun = None
@@ -214,20 +212,19 @@ def dream_linked(
     settings: dict[str, Any],
     facts: Facts,
     begun: Begun | None = None,
-    onto: Gimp.Layer | None = None,
 ) -> None:
     """Dream targets into files that link layers show while they grow.
 
-    The layers are new ones, which come in one undo step; or there is one target, and `onto` is its earlier dream.
+    The layers are new ones, which come in one undo step; or there is one target, which has an earlier dream.
     """
     import linked
 
     pictures = guides.read(arguments, settings) if settings["strength"] else []
-    progress, name = Progress(len(targets)), _name(arguments, settings)
+    progress, name, onto = Progress(len(targets)), _name(arguments, settings), targets[0].onto
     waiting: list[linked.LinkedDream] = []
     try:
         if onto is not None:
-            waiting = [linked.LinkedDream(targets[0], name, onto)]
+            waiting = [linked.LinkedDream(targets[0], name)]
         else:
             with canvas.one_step(targets[0].image):
                 for target in targets:
@@ -235,6 +232,7 @@ def dream_linked(
                     _keep_linked(waiting[-1], facts, arguments, settings)
         while waiting:
             file, used, job = waiting[0], settings, None
+            file.target.check()
             if not settings["strength"]:
                 file.wait(file.write(None))
             else:
@@ -246,7 +244,8 @@ def dream_linked(
                 used = dict(job.settings)
             if onto is not None:
                 with canvas.one_step(file.target.image):
-                    _rename(onto, recipe.read(onto), name)
+                    canvas.move_to(onto, file.target.drawable)
+                    _rename(onto, recipe.read(onto, facts), name)
                     _keep_linked(file, facts, arguments, used)
             elif used != settings:  # with the channels that the helper picked
                 with canvas.no_step(file.target.image):
@@ -282,21 +281,20 @@ def _rename(layer: Gimp.Drawable, before: recipe.Recipe | None, name: str) -> No
         layer.set_name(name)
 
 
-def _put(one: _Dreamed, arguments: Mapping[str, Any], settings: dict[str, Any], facts: Facts) -> Gimp.Drawable:
-    """Put one dream on the canvas, with its recipe; return what has it."""
+def _put(one: _Dreamed, arguments: Mapping[str, Any], settings: dict[str, Any], facts: Facts) -> None:
+    """Put one dream on the canvas, with its recipe."""
     target = one.target
     name = _name(arguments, settings)
     goal = target.put(one.picture, name)
-    before = recipe.read(goal) if target.onto is not None else None
+    before = recipe.read(goal, facts) if target.onto is not None else None
     _rename(goal, before, name)
     if one.carries:
         opacity.carry(goal, settings["strength"])
-    elif before and before.opacity:
+    elif before and before.opacity and opacity.is_strength(goal):
         opacity.carry(goal, 1.0)
     used = {**(one.job.settings if one.job else settings), "strength": settings["strength"]}
     source = None if target.replaces or not target.drawable.is_layer() else target.drawable
     recipe.attach(goal, recipe.of(target.image, facts, arguments, used, source, opacity=one.carries))
-    return goal
 
 
 def _tell_of_filters(targets: list[canvas.Target]) -> None:

@@ -37,6 +37,7 @@ class Target:
         self.part = part_of(drawable)
         self.shape = (self.part.outer.height, self.part.outer.width, pixels.channels(drawable))
         self._before = pixels.Surface.of(image, drawable, self.part)
+        self._covered = onto is not None and onto.is_valid() and _size(onto) == _size(drawable)
         self.check()
 
     def read(self) -> bytearray:
@@ -55,16 +56,16 @@ class Target:
         return " ".join((name, *places))
 
     def check(self) -> None:
-        """Raise `PluginError` when layer or selection changed since the beginning: a dream no longer fits."""
+        """Raise `PluginError` when the layer changed since the beginning, or the selection through which it is written."""
         if not exists(self.image, self.drawable) or (self.onto is not None and not exists(self.image, self.onto)):
             raise PluginError(_("The layer no longer exists"), STILL, "gone")
         kinds.checked([self.drawable if self.onto is None else self.onto])
         now = pixels.Surface.of(self.image, self.drawable, self.part)
         if now.layer != self._before.layer:
             raise PluginError(_("The layer changed during the dream"), STILL, "changed")
-        if now.selection != self._before.selection:
+        if not self.links and now.selection != self._before.selection:
             raise PluginError(_("The selection changed during the dream"), STILL, "changed")
-        if self.onto is not None and _size(self.onto) == _size(self.drawable) and (
+        if self.onto is not None and self._covered and (
             [*self.onto.get_offsets()] != [*self.drawable.get_offsets()]
         ):  # fmt: skip
             raise PluginError(
@@ -138,21 +139,43 @@ def _begin_again(image: Gimp.Image, source: Gimp.Drawable, onto: Gimp.Drawable) 
     """Give an earlier dream size and pixels of what it was dreamed from; a text or a group may have grown."""
     if _size(onto) != _size(source):
         onto.resize(*_size(source), 0, 0)
-        onto.set_offsets(*list(source.get_offsets())[-2:])
+        move_to(onto, source)
     if source.has_alpha() and not onto.has_alpha():
         onto.add_alpha()
     shadow, whole = onto.get_shadow_buffer(), _whole(source)
     source.get_buffer().copy(whole, Gegl.AbyssPolicy.NONE, shadow, whole)
     shadow.flush()
-    selection = None if Gimp.Selection.is_empty(image) else Gimp.Selection.save(image)
-    if selection:
-        Gimp.Selection.none(image)
-    merged = onto.merge_shadow(True)
-    if selection:
-        image.select_item(Gimp.ChannelOps.REPLACE, selection)
-        image.remove_channel(selection)
+    with _unselected(image):
+        merged = onto.merge_shadow(True)
     if not merged:
         raise PluginError(Gimp.get_pdb().get_last_error(), STILL, "refused")
+
+
+@contextmanager
+def _unselected(image: Gimp.Image) -> Iterator[None]:
+    """Let nothing be selected, and afterwards what was, with the same layers or channels chosen in GIMP's dialogs."""
+    if Gimp.Selection.is_empty(image):
+        yield
+        return
+    layers, channels = image.get_selected_layers(), image.get_selected_channels()
+    with no_step(image):
+        selection = Gimp.Selection.save(image)
+        Gimp.Selection.none(image)
+    try:
+        yield
+    finally:
+        with no_step(image):
+            image.select_item(Gimp.ChannelOps.REPLACE, selection)
+            image.remove_channel(selection)
+        if channels:
+            image.set_selected_channels(channels)
+        else:
+            image.set_selected_layers(layers)
+
+
+def move_to(layer: Gimp.Drawable, other: Gimp.Drawable) -> None:
+    """Give a layer the place of another one."""
+    layer.set_offsets(*list(other.get_offsets())[-2:])
 
 
 def _above(image: Gimp.Image, drawable: Gimp.Drawable, name: str) -> tuple[Gimp.Drawable, Gimp.Item]:
@@ -176,15 +199,18 @@ def _above(image: Gimp.Image, drawable: Gimp.Drawable, name: str) -> tuple[Gimp.
 
 def _plain(image: Gimp.Image, layer: Gimp.Layer) -> Gimp.Layer:
     """Return an empty layer of the same size, place and mode, whatever kind of layer it is."""
-    mode = layer.get_mode()
-    if mode == Gimp.LayerMode.PASS_THROUGH:
-        mode = Gimp.LayerMode.NORMAL
-    new = Gimp.Layer.new(
-        image, layer.get_name(), layer.get_width(), layer.get_height(), layer.type(), layer.get_opacity(), mode
-    )
-    new.set_offsets(*list(layer.get_offsets())[-2:])
-    new.set_visible(layer.get_visible())
+    new = Gimp.Layer.new(image, layer.get_name(), *_size(layer), layer.type(), 100.0, Gimp.LayerMode.NORMAL)
+    look_like(new, layer)
     return new
+
+
+def look_like(new: Gimp.Layer, layer: Gimp.Layer) -> None:
+    """Give a new layer the place, visibility, opacity and mode of another, which may be a group."""
+    move_to(new, layer)
+    new.set_visible(layer.get_visible())
+    new.set_opacity(layer.get_opacity())
+    if layer.get_mode() != Gimp.LayerMode.PASS_THROUGH:
+        new.set_mode(layer.get_mode())
 
 
 def copy_mask(layer: Gimp.Layer, new: Gimp.Layer) -> None:

@@ -127,7 +127,8 @@ def redone(
 ) -> dict[str, Any]:
     """Return the settings of an earlier dream with what differs between its arguments and those of now.
 
-    Another preset replaces all of them. A guide may look different now, so it has no hash.
+    Another preset replaces all of them. Where a part of what to dream of is "as the preset says" now, all of it is the
+    preset's again, or the default one's if that was removed. A guide may look different now, so it has no hash.
     """
     changed = {*touched(before, after)} - {*WHERE}
     if "preset" in changed:
@@ -135,6 +136,10 @@ def redone(
     subjects = {control.name for control in facts.controls if control.setting in facts.nothing} | {*what.GUIDES}
     named = changed | {"seed", "strength"} | (subjects if subjects & changed else set())
     below = {**facts.defaults, **settings}
+    if any(_is_unset(after[name]) for name in subjects & changed):
+        known = with_known_preset({**as_preset(facts), **after}, facts)
+        own = _of_preset(known["preset"], facts)
+        below.update((setting, own[setting]) for setting in facts.nothing)
     wanted = {name: value for name, value in after.items() if name in named}
     found = settings_of({"preset": facts.default_preset, **wanted}, facts, below)
     found["guides"] = [{**guide, "sha256": None} for guide in found.get("guides") or []]
@@ -162,6 +167,11 @@ def _of_preset(name: str, facts: Facts) -> dict[str, Any]:
         choose = _("choose one of {names}").format(names=", ".join(facts.presets))
         raise PluginError(_("there is no preset {name}").format(name=repr(name)), choose, "preset")
     return {**facts.defaults, **facts.presets[name]["settings"]}
+
+
+def _is_unset(value: Any) -> bool:
+    """Return whether a list, a text or a guide leaves it to the preset what to dream of."""
+    return value is None or (isinstance(value, str) and value.strip() in ("", AS_PRESET))
 
 
 def _is_as_preset(number: Number, value: float) -> bool:

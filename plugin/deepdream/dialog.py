@@ -73,11 +73,10 @@ class _Dialog:
         part: pixels.Selected, facts: Facts, ordered: Ordered, *, where: bool,
     ) -> None:  # fmt: skip
         self._config, self._facts = config, facts
-        self._drawables, self._region, self._asks_where = drawables, part.inner, where
+        self._drawables, self._asks_where = drawables, where
         if (guide := config.get_property("guide")) and not guide.is_valid():  # of the last time; deleted since
             config.set_property("guide", None)
         self._resolve(choices.with_known_preset(self._arguments(), facts))
-        self._before = self._arguments()
         self._settling = 0
         self._closed = False
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, _("DeepDream"))
@@ -94,6 +93,7 @@ class _Dialog:
         row = Gtk.Box(orientation=Gtk.Orientation.HORIZONTAL, spacing=2 * GAP)
         row.pack_start(self._preview.widget, True, True, 0)
         self._fill()
+        self._before = self._arguments()  # only now: where the dream goes depends on the layers
         for column in self._columns:
             row.pack_start(column, False, False, 0)
         self._dialog.get_content_area().pack_start(row, True, True, 0)
@@ -200,9 +200,9 @@ class _Dialog:
         return False
 
     def _back(self) -> None:
-        """Show what was done in GIMP meanwhile: images opened, the layer deleted."""
+        """Show what was done in GIMP meanwhile: images opened, the layer deleted or changed, something else selected."""
         self._guide.show()
-        self._preview.exists()
+        self._preview.look_again()
 
     def _open_looks(self) -> None:
         if not self._preview.exists():
@@ -210,9 +210,7 @@ class _Dialog:
         if self._looks is None:
             from looks import Looks  # late: the window opens sooner without it
 
-            self._looks = Looks(
-                self._drawables[0], self._region, self._facts, self._preview, self._arguments, self._choose
-            )
+            self._looks = Looks(self._drawables[0], self._facts, self._preview, self._arguments, self._choose)
         self._looks.open(self._dialog)
 
     def _choose(self, preset: str) -> None:
@@ -275,6 +273,7 @@ class _Dialog:
             self._looks.refresh()
         self._guide.show()
         self._settle()
+        self._preview.reconsider()  # not every setting has a control
         return False
 
     def _describe(self) -> None:

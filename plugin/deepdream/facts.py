@@ -98,7 +98,6 @@ class Facts:
     """
 
     version: str
-    protocol: int
     endpoint: Path
     state: Path
     command: tuple[str, ...]
@@ -135,8 +134,8 @@ def load(path: str | os.PathLike[str] | None = None) -> Facts:
         given = json.loads(file.read_text(encoding="utf-8"))
         facts_check.check(given)
         facts = Facts(
-            version=given["version"], protocol=given["protocol"], endpoint=Path(given["endpoint"]),
-            state=Path(given["state"]), command=tuple(given["command"]), presets=given["presets"],
+            version=given["version"], endpoint=Path(given["endpoint"]), state=Path(given["state"]),
+            command=tuple(given["command"]), presets=given["presets"],
             defaults=given["defaults"], nothing=given["nothing"], controls=tuple(map(_control, given["controls"])),
             ranges=given["ranges"], service=given.get("service"),
         )  # fmt: skip

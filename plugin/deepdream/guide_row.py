@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import gi
+import kinds
 import what
 from words import _
 
@@ -78,10 +79,7 @@ class GuideRow:
 
 def _layers() -> Iterator[tuple[Gimp.Layer, str]]:
     for image in Gimp.get_images():
-        below = list(image.get_layers())
-        while below:
-            layer = below.pop(0)
-            below[:0] = layer.get_children() if layer.is_group() else []
+        for layer in kinds.layers_in(image.get_layers()):
             yield layer, f"{image.get_name()}: {layer.get_name()}"
 
 

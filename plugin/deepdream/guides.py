@@ -52,7 +52,10 @@ def _of_file(file: Gio.File) -> jobs.Guide:
     if uri not in _read_files:
         image = _loaded(file)
         try:
-            _read_files[uri] = _of_drawable(image.merge_visible_layers(Gimp.MergeType.CLIP_TO_IMAGE))
+            merged = image.merge_visible_layers(Gimp.MergeType.CLIP_TO_IMAGE)
+            if merged is None:
+                raise _unusable(file, _("it has no visible layer"))
+            _read_files[uri] = _of_drawable(merged)
         finally:
             image.delete()
     return _read_files[uri]
@@ -68,10 +71,10 @@ def _loaded(file: Gio.File) -> Gimp.Image:
     except GLib.Error as error:
         why = error.message
     if image is None:  # some of its loaders fail without an error
-        name, why = file.get_parse_name(), why or Gimp.get_pdb().get_last_error()
-        raise PluginError(
-            _("GIMP cannot open the guide {file}: {why}").format(file=name, why=why),
-            _("choose another picture"),
-            "guide",
-        )
+        raise _unusable(file, why or Gimp.get_pdb().get_last_error())
     return image
+
+
+def _unusable(file: Gio.File, why: str) -> PluginError:
+    what = _("GIMP cannot open the guide {file}: {why}").format(file=file.get_parse_name(), why=why)
+    return PluginError(what, _("choose another picture"), "guide")

@@ -226,8 +226,8 @@ class _Pace:
         return (now - began) * (1 - fraction) / (fraction - done) if fraction > done else None
 
 
-def last_result(facts: Facts) -> tuple[str, str, tuple[int, int, int], bytearray, Callable[[], None]] | None:
-    """Return label, dtype, shape and samples of the latest picture that GIMP did not acknowledge, or None.
+def last_result(facts: Facts) -> tuple[str, tuple[int, int, int], bytearray, Callable[[], None]] | None:
+    """Return label, shape and samples of the latest picture that GIMP did not acknowledge, or None.
 
     The function lets the helper forget it: it takes 2 s at most and never fails. Raises `PluginError`, also when a helper
     runs and does not answer.
@@ -248,7 +248,7 @@ def last_result(facts: Facts) -> tuple[str, str, tuple[int, int, int], bytearray
     last = mine[-1]  # jobs are listed in the order in which they came
     height, width, channels = last["shape"]
     job = client.HelperJob(found, last["id"], last["dtype"], (height, width, channels))
-    return last["label"], last["dtype"], job.shape, call(job.result), partial(_within, LET_GO_S, job.forget)
+    return last["label"], job.shape, call(job.result), partial(_within, LET_GO_S, job.forget)
 
 
 def _within(seconds: float, call: Callable[[], object]) -> None:

@@ -12,7 +12,15 @@ gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+def layers_in(layers: Sequence[Gimp.Layer]) -> Iterator[Gimp.Layer]:
+    """Yield layers and all that are in them, as GIMP's dialog lists them."""
+    for layer in layers:
+        yield layer
+        if layer.is_group():
+            yield from layers_in(layer.get_children())
 
 
 def layer_of(drawable: Gimp.Drawable) -> Gimp.Drawable:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-import traceback
 from typing import TYPE_CHECKING
 
+import canvas
 import gi
 import jobs
 import pixels
-from apply import failed
+from apply import answered
 from plugin_errors import PluginError
 from words import _
 
 gi.require_version("Gimp", "3.0")
-from gi.repository import Gimp, GLib  # noqa: E402
+from gi.repository import Gimp  # noqa: E402
 
 if TYPE_CHECKING:
     from facts import Facts
@@ -26,11 +26,12 @@ _PLACE = re.compile(
 
 def run(procedure: Gimp.Procedure, image: Gimp.Image, facts: Facts) -> Gimp.ValueArray:
     """Run the procedure."""
-    try:
+
+    def work() -> bool:
         found = jobs.last_result(facts)
         if found is None:
             raise PluginError(_("The helper keeps no finished picture."), _("Pictures are kept for an hour."), "none")
-        label, _dtype, (height, width, count), samples, acknowledge = found
+        label, (height, width, count), samples, acknowledge = found
         if image.get_base_type() != Gimp.ImageBaseType.RGB and (
             count > 2 or image.get_base_type() == Gimp.ImageBaseType.INDEXED
         ):
@@ -39,12 +40,9 @@ def run(procedure: Gimp.Procedure, image: Gimp.Image, facts: Facts) -> Gimp.Valu
             )
         _as_layer(image, label, height, width, count, samples)
         acknowledge()
-    except PluginError as error:
-        return failed(procedure, str(error))
-    except Exception as error:  # GIMP would show nothing at all
-        traceback.print_exc()
-        return failed(procedure, f"{type(error).__name__}: {error}")
-    return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
+        return True
+
+    return answered(procedure, work)
 
 
 def _as_layer(image: Gimp.Image, label: str, height: int, width: int, count: int, samples: bytearray) -> None:
@@ -60,12 +58,9 @@ def _as_layer(image: Gimp.Image, label: str, height: int, width: int, count: int
     gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
     kind = Gimp.ImageType.GRAYA_IMAGE if gray else Gimp.ImageType.RGBA_IMAGE
     name = _("DeepDream – {name}").format(name=place["name"] if place else label)
-    image.undo_group_start()
-    try:
+    with canvas.one_step(image):
         layer = Gimp.Layer.new(image, name, width, height, kind, 100.0, Gimp.LayerMode.NORMAL)
         image.insert_layer(layer, None, 0)
         layer.set_offsets(left, top)
         pixels.fill(layer, samples, count)
-    finally:
-        image.undo_group_end()
     Gimp.displays_flush()

@@ -38,28 +38,26 @@ _NEAR = 3
 
 
 class LinkedDream:
-    """The file of a target's dream, and the link layer that shows it.
+    """The file of a target's dream, and the link layer that shows it: a new one, or the target's earlier dream.
 
-    `layer`: of an earlier dream, whose file, which `check_own` has seen, is written again. Raises `PluginError` when no
-    file can be made.
+    The file of that, which `check_own` has seen, is written again. What is selected now is dreamed, whatever is selected
+    while it grows. Raises `PluginError` when no file can be made.
     """
 
-    def __init__(self, target: canvas.Target, name: str, layer: Gimp.Layer | None = None) -> None:
+    def __init__(self, target: canvas.Target, name: str) -> None:
         self.target = target
-        self._new, self._took_s, self._wrote_at = layer is None, 0.0, -math.inf
-        self.path = _free_path(target) if layer is None else file_of(layer)
+        self._mask = pixels.mask_of(target.drawable)
+        self._took_s, self._wrote_at = 0.0, -math.inf
+        self.path = _free_path(target) if target.onto is None else file_of(target.onto)
         self._before = _content(self.path)
-        self.layer = self._inserted(name) if layer is None else layer
+        self.layer = self._inserted(name) if target.onto is None else target.onto
 
     def _inserted(self, name: str) -> Gimp.Layer:
         image, below = self.target.image, self.target.drawable
         self.write(None)
         layer = Gimp.LinkLayer.new(image, Gio.File.new_for_path(str(self.path)))
         image.insert_layer(layer, below.get_parent(), image.get_item_position(below))
-        layer.set_offsets(*list(below.get_offsets())[-2:])
-        layer.set_opacity(below.get_opacity())
-        if below.get_mode() != Gimp.LayerMode.PASS_THROUGH:
-            layer.set_mode(below.get_mode())
+        canvas.look_like(layer, below)
         layer.set_name(name)
         canvas.copy_mask(below, layer)
         Gimp.displays_flush()
@@ -68,6 +66,10 @@ class LinkedDream:
     def grow(self, dreamed: bytes) -> None:
         """Write a picture so far, unless writing would take more than a fifth of the time; raises as `wait`."""
         self._check("")
+        try:
+            self.target.check()
+        except PluginError:
+            return  # the end says so, when "last result" can bring the dream
         if time.monotonic() - self._wrote_at > 5 * self._took_s:
             began = time.monotonic()
             self.write(dreamed)
@@ -107,15 +109,20 @@ class LinkedDream:
             raise PluginError(_("The layer no longer exists"), advice, "gone")
 
     def give_up(self) -> None:
-        """Take everything back after a failure: remove a new layer and its file, or write the file as it was."""
+        """Take everything back after a failure: remove a new layer and its file, or write the file as it was.
+
+        GIMP's undo brings the layer back as a plain one, as it would show nothing without its file.
+        """
+        if self.target.onto is None and canvas.exists(self.target.image, self.layer):
+            with canvas.no_step(self.target.image):
+                self.layer.rasterize()
+            self.target.image.remove_layer(self.layer)
         with contextlib.suppress(OSError):
             if self._before is None:
                 self.path.unlink()
             else:
                 self._part.write_bytes(self._before)
                 self._part.replace(self.path)
-        if self._new and canvas.exists(self.target.image, self.layer):
-            self.target.image.remove_layer(self.layer)
 
     @property
     def _part(self) -> Path:
@@ -144,13 +151,8 @@ class LinkedDream:
         canvas.copy_pixels(layer, copy)
         if dreamed is None:
             return picture
-        if not Gimp.Selection.is_empty(image):
-            _ok, left, top = layer.get_offsets()
-            channel = Gimp.Channel.new(picture, "selection", width, height, 100.0, Gegl.Color.new("black"))
-            picture.insert_channel(channel, None, 0)
-            pixels.copy_as_it_is(image.get_selection(), pixels.Region(left, top, width, height), channel)
-            picture.select_item(Gimp.ChannelOps.REPLACE, channel)
-            picture.remove_channel(channel)
+        if self._mask is not None:
+            pixels.select(picture, self._mask)
         pixels.write(picture, copy, self.target.part, bytearray(dreamed), self.target.shape[2])
         Gimp.Selection.none(picture)
         return picture

@@ -34,7 +34,7 @@ TALLEST = 520
 
 
 class Looks:
-    """The sheet of looks for the dialog's layer and selection; `chosen` is called with the preset that is taken.
+    """The sheet of looks for the part of the layer that the preview shows; `chosen` is called with the preset taken.
 
     The `preview` waits while the sheet is open. What was dreamed stays until the dialog closes.
     """
@@ -42,15 +42,13 @@ class Looks:
     def __init__(
         self,
         drawable: Gimp.Drawable,
-        region: pixels.Region,
         facts: Facts,
         preview: Preview,
         arguments: Callable[[], dict[str, Any]],
         chosen: Callable[[str], None],
     ) -> None:
-        self._drawable, self._region, self._facts, self._preview = drawable, region, facts, preview
+        self._drawable, self._facts, self._preview = drawable, facts, preview
         self._arguments, self._chosen = arguments, chosen
-        self._channels = pixels.channels(drawable)
         self._pictures: dict[str, GdkPixbuf.Pixbuf] = {}
         self._series = Series(facts, self._order, self._made, self._failed, _("look"))
         self._window: Gtk.Dialog | None = None
@@ -59,8 +57,9 @@ class Looks:
         """Show the sheet and begin to dream what is missing; it opens only once."""
         if self._window is not None:
             return
+        self._region = self._preview.part.inner
         self._samples, width, height = pixels.read_small(self._drawable, self._region, LONGEST)
-        self._shape = (height, width, self._channels)
+        self._shape = (height, width, pixels.channels(self._drawable))
         columns = max(1, WIDEST // (max(width, widgets.THUMBNAIL[0]) + 3 * GAP))
         self._preview.pause()
         self._grid = Grid(self._facts, (width, height), columns, TALLEST, self._taken)

@@ -31,9 +31,12 @@ def carries_strength(target: Target, settings: Mapping[str, Any]) -> bool:
 
     The engine moves the picture by strength · difference (`engine/dream.py`). That is linear where nothing bends or cuts it
     afterwards: no soft limit, no colours kept, and a difference that was found at the picture's own size, within its range.
-    And the layers must show just that: both opaque, in the mode normal, with a selection that is hard.
+    And the layers must show just that: both opaque, in the mode normal, with a selection that is hard. An earlier dream in
+    another mode has an opacity that is a person's.
     """
     if target.replaces or target.links or not settings["strength"] or not target.drawable.is_layer():
+        return False
+    if target.onto is not None and not is_strength(target.onto):
         return False
     height, width, _count = target.shape
     short, finest = min(height, width), settings["finest"]
@@ -54,6 +57,11 @@ def _covers(target: Target) -> bool:
     ):
         return False
     return pixels.is_opaque(layer) and pixels.is_hard(target.image, layer, target.part)
+
+
+def is_strength(layer: Gimp.Layer) -> bool:
+    """Return whether the opacity of a dream over its source can be the strength, in the layer's mode."""
+    return bool(layer.get_mode() == Gimp.LayerMode.NORMAL)
 
 
 def carry(layer: Gimp.Layer, strength: float) -> None:

@@ -98,11 +98,8 @@ class Surface:
         layer = (drawable.get_width(), drawable.get_height(), Babl.get_name(drawable.get_format()))
         if Gimp.Selection.is_empty(image):
             return cls(layer, (None,))
-        _ok, left, top = drawable.get_offsets()
-        inner = part.inner
-        where = Region(inner.x + left, inner.y + top, inner.width, inner.height)
-        mask = hashlib.sha256(_read(image.get_selection(), where, "Y float", 4)).hexdigest()
-        return cls(layer, (selected(drawable), mask))
+        mask = _read(image.get_selection(), _on_canvas(drawable, part.inner), "Y float", 4)
+        return cls(layer, (selected(drawable), hashlib.sha256(mask).hexdigest()))
 
 
 def channels(drawable: Gimp.Drawable) -> int:
@@ -132,9 +129,8 @@ def is_hard(image: Gimp.Image, drawable: Gimp.Drawable, part: Selected) -> bool:
     """Return whether each pixel of the part is selected wholly or not at all."""
     if Gimp.Selection.is_empty(image):
         return True
-    _ok, left, top = drawable.get_offsets()
-    where = Region(part.inner.x + left, part.inner.y + top, part.inner.width, part.inner.height)
-    return not _read(image.get_selection(), where, "Y u8", 1).translate(None, b"\x00\xff")
+    mask = _read(image.get_selection(), _on_canvas(drawable, part.inner), "Y u8", 1)
+    return not mask.translate(None, b"\x00\xff")
 
 
 def read(drawable: Gimp.Drawable, region: Region) -> bytearray:
@@ -165,9 +161,7 @@ def read_selection(drawable: Gimp.Drawable, region: Region, width: int, height: 
     image = drawable.get_image()
     if Gimp.Selection.is_empty(image):
         return None
-    _ok, left, top = drawable.get_offsets()
-    where = Region(region.x + left, region.y + top, region.width, region.height)
-    mask = _read_sized(image.get_selection(), where, width, height, "Y u8")
+    mask = _read_sized(image.get_selection(), _on_canvas(drawable, region), width, height, "Y u8")
     return mask if mask.translate(None, b"\xff") else None
 
 
@@ -241,10 +235,7 @@ def write(image: Gimp.Image, drawable: Gimp.Drawable, part: Selected, pixels: by
     old bytes back. Raises `Refused` when GIMP does not allow the change.
     """
     inner, outer = part.inner, part.outer
-    native = str(Babl.get_name(drawable.get_format()))
-    native_bytes = Babl.format_get_bytes_per_pixel(drawable.get_format())
-    untouched = not Gimp.Selection.is_empty(image)
-    before = _read(drawable, inner, native, native_bytes) if untouched else None
+    before = None if Gimp.Selection.is_empty(image) else _read(drawable, inner, *_native(drawable))
     row, begin, length = outer.width * count * 4, (inner.x - outer.x) * count * 4, inner.width * count * 4
     shadow, name, view = drawable.get_shadow_buffer(), format_of(drawable, count, "float"), memoryview(pixels)
     for strip in inner.strips(count * 4):
@@ -255,17 +246,14 @@ def write(image: Gimp.Image, drawable: Gimp.Drawable, part: Selected, pixels: by
     if not drawable.merge_shadow(True):
         raise Refused(Gimp.get_pdb().get_last_error())
     if before is not None:
-        _put_back(image, drawable, inner, before, native, native_bytes)
+        _put_back(image, drawable, inner, before)
     drawable.update(inner.x, inner.y, inner.width, inner.height)
 
 
-def _put_back(
-    image: Gimp.Image, drawable: Gimp.Drawable, region: Region, before: bytearray, native: str, native_bytes: int
-) -> None:
+def _put_back(image: Gimp.Image, drawable: Gimp.Drawable, region: Region, before: bytearray) -> None:
     """Give unselected pixels their old bytes back."""
-    _ok, left, top = drawable.get_offsets()
-    where = Region(region.x + left, region.y + top, region.width, region.height)
-    mask = _read(image.get_selection(), where, "Y float", 4)
+    native, native_bytes = _native(drawable)
+    mask = _read(image.get_selection(), _on_canvas(drawable, region), "Y float", 4)
     after = _read(drawable, region, native, native_bytes)
     anything = 0
     for part in range(4):  # one byte for each pixel, 0 where all four of its float are
@@ -276,7 +264,7 @@ def _put_back(
     for run in re.finditer(rb"\x00+", selected_at_all):
         unselected = slice(run.start() * native_bytes, run.end() * native_bytes)
         after[unselected] = before[unselected]
-    _write(drawable, region, native, after, native_bytes)
+    _write(drawable, region, after, native, native_bytes)
 
 
 def cut(samples: bytearray, width: int, part: Region, count: int) -> bytearray:
@@ -291,15 +279,39 @@ def cut(samples: bytearray, width: int, part: Region, count: int) -> bytearray:
 def fill(layer: Gimp.Layer, samples: bytearray, count: int) -> None:
     """Fill a new layer with float32 samples of `count` channels."""
     region = Region(0, 0, layer.get_width(), layer.get_height())
-    _write(layer, region, format_of(layer, count, "float"), samples, count * 4)
+    _write(layer, region, samples, format_of(layer, count, "float"), count * 4)
     layer.update(0, 0, region.width, region.height)
 
 
-def copy_as_it_is(source: Gimp.Drawable, region: Region, goal: Gimp.Drawable) -> None:
-    """Copy a region's numbers to a drawable of its size as they are: a selection is linear, a channel may not be."""
-    name, size = str(Babl.get_name(source.get_format())), Babl.format_get_bytes_per_pixel(source.get_format())
-    whole = Region(0, 0, region.width, region.height)
-    _write(goal, whole, str(Babl.get_name(goal.get_format())), _read(source, region, name, size), size)
+def mask_of(drawable: Gimp.Drawable) -> bytearray | None:
+    """Return the selection over all of a drawable, as `select` takes it; None where there is none."""
+    image = drawable.get_image()
+    if Gimp.Selection.is_empty(image):
+        return None
+    whole = Region(0, 0, drawable.get_width(), drawable.get_height())
+    return _read(image.get_selection(), _on_canvas(drawable, whole), *_native(image.get_selection()))
+
+
+def select(image: Gimp.Image, mask: bytearray) -> None:
+    """Select in an image what `mask_of` returned for a drawable of its size, in an image of its precision."""
+    channel = Gimp.Channel.new(image, "mask", image.get_width(), image.get_height(), 100.0, Gegl.Color.new("black"))
+    image.insert_channel(channel, None, 0)
+    whole = Region(0, 0, image.get_width(), image.get_height())
+    _write(channel, whole, mask, *_native(channel))  # as it is: a selection is linear, a channel may not be
+    image.select_item(Gimp.ChannelOps.REPLACE, channel)
+    image.remove_channel(channel)
+
+
+def _native(drawable: Gimp.Drawable) -> tuple[str, int]:
+    """Return the name of a drawable's own format, and its bytes in a pixel."""
+    own = drawable.get_format()
+    return str(Babl.get_name(own)), Babl.format_get_bytes_per_pixel(own)
+
+
+def _on_canvas(drawable: Gimp.Drawable, region: Region) -> Region:
+    """Return where a drawable's region is on the canvas."""
+    _ok, left, top = drawable.get_offsets()
+    return Region(region.x + left, region.y + top, region.width, region.height)
 
 
 def _read(drawable: Gimp.Drawable, region: Region, name: str, bytes_per_pixel: int) -> bytearray:
@@ -309,7 +321,7 @@ def _read(drawable: Gimp.Drawable, region: Region, name: str, bytes_per_pixel: i
     return pixels
 
 
-def _write(drawable: Gimp.Drawable, region: Region, name: str, pixels: bytearray, bytes_per_pixel: int) -> None:
+def _write(drawable: Gimp.Drawable, region: Region, pixels: bytearray, name: str, bytes_per_pixel: int) -> None:
     buffer, view, row = drawable.get_buffer(), memoryview(pixels), region.width * bytes_per_pixel
     for strip in region.strips(bytes_per_pixel):
         top = strip.y - region.y

@@ -52,7 +52,7 @@ class Preview:
         self, drawable: Gimp.Drawable, part: pixels.Selected, facts: Facts, arguments: Callable[[], dict[str, Any]],
         ordered: Ordered,
     ) -> None:  # fmt: skip
-        self._image, self._drawable, self._part = drawable.get_image(), drawable, part
+        self._image, self._drawable, self.part = drawable.get_image(), drawable, part
         self._facts, self._arguments, self._ordered = facts, arguments, ordered
         self._settings: dict[str, Any] = {}
         self._guides: list[jobs.Guide] = []
@@ -60,7 +60,8 @@ class Preview:
         self._whole: Growing | None = None
         self._order: Order | None = None
         self._opacity = 1.0
-        self._finished = self._paused = self._behind = self._gone = False
+        self._finished = self._paused = self._behind = False
+        self._as_read: tuple[pixels.Selected, int, str] | None = None
         self._close: tuple[jobs.Dreaming, pixels.Region] | None = None
         self._sources: dict[str, int] = {}
         self._shown = Shown(drawable, part, self._seen)
@@ -86,11 +87,15 @@ class Preview:
             self._later("start", GLib.timeout_add, SETTLE_MS, self._start)
 
     def reconsider(self) -> None:
-        """Start again where OK now dreams something else, as the opacity of a new layer can be its strength."""
-        if self._order is not None:
-            with contextlib.suppress(PluginError):
-                if self._dreamed()[0] != self._order.settings:
-                    self.restart()
+        """Start again where OK dreams something else now: the preset was edited, or an opacity can be the strength."""
+        try:
+            same = self._ordered(self._arguments())[1] == self._settings
+            if same and self._order is not None:
+                same = self._dreamed()[0] == self._order.settings
+        except PluginError:
+            same = False
+        if not same:
+            self.restart()
 
     def pause(self) -> None:
         """Give up the preview's turn at the helper: a client's newer preview replaces its older one.
@@ -114,15 +119,34 @@ class Preview:
             self._look_closely()
 
     def exists(self) -> bool:
-        """Return whether the layer still exists; say so where it does not, and begin anew where its deletion was undone."""
-        before, self._gone = self._gone, not canvas.exists(self._image, self._drawable)
-        if self._gone and not before:
-            self._drop()
-            self._bar.set_fraction(0)
-            self._say(_("The layer no longer exists"))
-        elif before and not self._gone:
+        """Return whether the layer is as it was read; say why it cannot be dreamed, or begin again where it is another."""
+        found = self._found()
+        if found and found != self._as_read:
             self.begin()
-        return not self._gone
+        return found is not None and found == self._as_read
+
+    def look_again(self) -> None:
+        """Begin again where something was done to the layer or the selection meanwhile."""
+        self._later("look again", GLib.idle_add, self._compare, priority=GLib.PRIORITY_LOW)
+
+    def _compare(self) -> bool:
+        if self.exists() and not self._shown.is_current():
+            self.begin()
+        return False
+
+    def _found(self) -> tuple[pixels.Selected, int, str] | None:
+        """Return what of the layer is selected, its channels and their type; say why nothing is to be dreamed."""
+        try:
+            if not canvas.exists(self._image, self._drawable):
+                raise PluginError(_("The layer no longer exists"), "", "gone")
+            part = canvas.part_of(self._drawable)
+        except PluginError as error:
+            self._drop()
+            self._as_read = None
+            self._bar.set_fraction(0)
+            self._say(str(error))
+            return None
+        return part, pixels.channels(self._drawable), pixels.sample_of(self._drawable)
 
     def handed_over(self) -> Begun | None:
         """Return the job that dreams the layer at its real size, if there is one, and leave it alone from now on."""
@@ -162,8 +186,8 @@ class Preview:
         for job in dropped:
             job.cancel()
         self._small, self._whole, self._order, self._close, self._finished = None, None, None, None, False
-        if "whole" in self._sources:
-            GLib.source_remove(self._sources.pop("whole"))
+        for name in {"start", "whole"} & self._sources.keys():
+            GLib.source_remove(self._sources.pop(name))
         return dropped
 
     def _poll(self) -> bool:
@@ -199,9 +223,11 @@ class Preview:
     # --- the small copy
 
     def _read(self) -> bool:
-        if self.exists():
+        self._as_read = self._found()
+        if self._as_read:
             self._drop()
-            self._shown.read()
+            self.part = self._as_read[0]
+            self._shown.read(self.part)
             self._start()
         return False
 
@@ -253,7 +279,7 @@ class Preview:
         elif message.kind == "done":
             self._small = None
             self._bar.set_fraction(1)
-            width, height = self._part.inner.width, self._part.inner.height
+            width, height = self.part.inner.width, self.part.inner.height
             text = _("Preview of {width} × {height} px") if max(width, height) <= SMALL_PX else _(
                 "Preview of {width} × {height} px at {percent} %: patterns will be smaller in the result"
             )  # fmt: skip
@@ -278,7 +304,7 @@ class Preview:
 
     def _reading(self) -> Iterator[bool]:
         """Read the layer piece by piece, so that the window stays alive, and then dream it."""
-        outer = self._part.outer
+        outer = self.part.outer
         if outer.width * outer.height * self._shown.channels * 4 > LARGEST_BYTES or not self.exists():
             return
         samples = bytearray()
@@ -293,7 +319,7 @@ class Preview:
             self._say(str(error))
             return
         self._opacity = self._settings["strength"] if carried else 1.0
-        self._order = Order.of(self._drawable.get_image(), self._drawable, self._part, settings, self._guides, samples)
+        self._order = Order.of(self._drawable.get_image(), self._drawable, self.part, settings, self._guides, samples)
         from growing import Growing
 
         shape = (outer.height, outer.width, self._shown.channels)
@@ -310,7 +336,7 @@ class Preview:
             return
         if message.kind == "seen" and (self._close is None or self._finished):
             view, samples = data
-            outer, (width, height) = self._part.outer, view.size
+            outer, (width, height) = self.part.outer, view.size
             part = pixels.Region(outer.x + view.x, outer.y + view.y, view.width, view.height)
             self._shown.show(part, samples, width, height, "u8", self._opacity)
         elif message.kind == "progress":
@@ -322,7 +348,7 @@ class Preview:
             self._finished = True
             self._bar.set_fraction(1)
             self._stop_close()
-            width, height = self._part.inner.width, self._part.inner.height
+            width, height = self.part.inner.width, self.part.inner.height
             self._say(_("This is what OK makes: {width} × {height} px").format(width=width, height=height))
         elif message.kind == "failed":
             self._whole, self._order = None, None
@@ -347,7 +373,7 @@ class Preview:
 
     def _look_closely(self) -> None:
         """Dream the part that is seen by itself, where the whole takes long."""
-        seen, outer = self._shown.region, self._part.outer
+        seen, outer = self._shown.region, self.part.outer
         if self._paused or self._finished or (self._close is not None and self._close[1].contains(seen)):
             return
         if not self.exists():

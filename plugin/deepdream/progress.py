@@ -56,9 +56,8 @@ class Progress:
             Gimp.progress_pulse()
         elif message.kind == "queued":
             ahead = data["position"] - 1
-            self._say(
-                ngettext("Waiting: {count} dream ahead", "Waiting: {count} dreams ahead", ahead).format(count=ahead)
-            )
+            waiting = ngettext("Waiting: {count} dream ahead", "Waiting: {count} dreams ahead", ahead)
+            self._say(waiting.format(count=ahead) if ahead else _("Preparing …"))
             Gimp.progress_pulse()
         elif message.kind == "running":
             self._say(_("Dreaming on {name}").format(name=data["name"]))

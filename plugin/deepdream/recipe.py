@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import choices
 import gi
+import kinds
 import what
 from facts import Choice, Number
 from plugin_errors import PluginError
@@ -21,7 +22,7 @@ gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp, Gio  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from facts import Facts
 
@@ -84,7 +85,7 @@ def attach(drawable: Gimp.Drawable, recipe: Recipe) -> None:
         Gimp.message(_("The settings are too long to be kept with the layer."))
 
 
-def read(item: Gimp.Item) -> Recipe | None:
+def read(item: Gimp.Item, facts: Facts) -> Recipe | None:
     """Return an item's recipe, or None; raises `PluginError` for one that cannot be read."""
     if PARASITE not in item.get_parasite_list():
         return None
@@ -98,7 +99,7 @@ def read(item: Gimp.Item) -> Recipe | None:
                 "newer",
             )
         recipe = Recipe(**{name: given[name] for name in Recipe.__dataclass_fields__ if name in given})
-        _check(recipe)
+        _check(recipe, facts)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise PluginError(
             _("The recipe of this layer is damaged"), _("dream it with DeepDream… instead"), "recipe"
@@ -110,7 +111,7 @@ def _not_finite(_word: str) -> None:
     raise ValueError
 
 
-def _check(recipe: Recipe) -> None:
+def _check(recipe: Recipe, facts: Facts) -> None:
     """Raise `TypeError` or `ValueError` for a part that this version could not have written."""
     words = (recipe.version, recipe.image, recipe.guide_file, recipe.file, recipe.arguments["preset"])
     right = all(isinstance(word, str) for word in words) and isinstance(recipe.settings, dict)
@@ -118,14 +119,22 @@ def _check(recipe: Recipe) -> None:
         right = right and (item is None or (isinstance(item["tattoo"], int) and 0 < item["tattoo"] < 1 << 32))
     for guide in recipe.settings.get("guides") or ():
         right = right and isinstance(guide["file"], str) and "\0" not in guide["file"]
-    settings = {"finest": "full", **recipe.settings}
-    if settings["finest"] == "full":
-        settings["finest"] = 0
-    for name in ("finest", "seed", "strength"):
-        right = right and _is_number(settings.get(name, 0))
+    right = right and all(_can_be(name, value, facts) for name, value in recipe.settings.items())
     json.dumps([recipe.arguments, recipe.settings], allow_nan=False)  # 1e999 is infinite too
     if not right:
         raise TypeError
+
+
+def _can_be(name: str, value: Any, facts: Facts) -> bool:
+    """Return whether a setting can have such a value; one that this version does not know can have any."""
+    about = facts.ranges.get(name)
+    if about is None:
+        return True
+    if isinstance(value, str):
+        return value in about.get("words", ())
+    if {"minimum", "maximum"} & about.keys():
+        return _is_number(value)
+    return type(value) is type(facts.defaults[name])
 
 
 def arguments(recipe: Recipe, image: Gimp.Image, facts: Facts) -> dict[str, Any]:
@@ -164,12 +173,12 @@ def source_of(recipe: Recipe, image: Gimp.Image) -> Gimp.Layer | None:
     return layer
 
 
-def dream_of(image: Gimp.Image, source: Gimp.Item) -> Gimp.Layer | None:
+def dream_of(image: Gimp.Image, source: Gimp.Item, facts: Facts) -> Gimp.Layer | None:
     """Return the topmost layer that is a dream of this one, or None."""
     tattoo, mark = source.get_tattoo(), _mark_of(image)
-    for layer in _layers(image.get_layers()):
+    for layer in kinds.layers_in(image.get_layers()):
         try:
-            found = read(layer)
+            found = read(layer, facts)
         except PluginError:
             continue
         if found and found.source and (found.source["tattoo"], found.image) == (tattoo, mark):
@@ -230,10 +239,3 @@ def _named(item: Gimp.Item) -> dict[str, Any]:
 def _file_of(image: Gimp.Image) -> str:
     file = image.get_file()
     return str(file.get_uri()) if file else f"image {image.get_id()} of process {os.getppid()}"  # that is GIMP
-
-
-def _layers(layers: list[Gimp.Layer]) -> Iterator[Gimp.Layer]:
-    for layer in layers:
-        yield layer
-        if layer.is_group():
-            yield from _layers(layer.get_children())

@@ -9,7 +9,7 @@ import pixels
 import viewer_buttons
 import widgets
 from overview import Overview
-from sight import Box
+from sight import Box, Sight
 from viewer import Viewer
 
 gi.require_version("Gimp", "3.0")
@@ -34,9 +34,6 @@ class Shown:
 
     def __init__(self, drawable: Gimp.Drawable, part: pixels.Selected, seen: Callable[[], None]) -> None:
         self._drawable, self._part = drawable, part
-        self.channels = pixels.channels(drawable)
-        self._shown_channels = 3 + (self.channels in (2, 4))
-        self._all = Box(0, 0, part.inner.width, part.inner.height)
         self.small, self.small_size = b"", (0, 0)
         self._seen = seen
         self._viewer = Viewer(part.inner.width, part.inner.height, self._looks_elsewhere)
@@ -46,16 +43,30 @@ class Shown:
         self.widget = Gtk.Frame(shadow_type=Gtk.ShadowType.IN)
         self.widget.add(self._viewer.widget)
 
-    def read(self) -> None:
-        """Read the layer, small, and show it."""
-        inner = self._part.inner
-        self.small, *size = pixels.read_small(self._drawable, inner, SMALL_PX)
-        self.small_size = width, height = size[0], size[1]
+    def read(self, part: pixels.Selected) -> None:
+        """Read a part of the layer, small, and show it; another one than before is shown whole."""
+        self._part, inner, sight = part, part.inner, self._viewer.sight
+        self.channels = pixels.channels(self._drawable)
+        self._shown_channels = 3 + (self.channels in (2, 4))
+        self._all = Box(0, 0, inner.width, inner.height)
+        if (sight.width, sight.height) != (inner.width, inner.height):
+            self._viewer.sight = Sight(inner.width, inner.height, sight.across, sight.down).fitted()
+        self.small, width, height, self._selection = self._read_small()
+        self.small_size = width, height
         rgb = self.small
         if self.channels < 3:
             rgb, *_same = pixels.read_small(self._drawable, inner, SMALL_PX, self._shown_channels)
         self._viewer.before = [(self._all, widgets.pixbuf(rgb, width, height, self._shown_channels))]
         self.show_small(self.small)
+
+    def is_current(self) -> bool:
+        """Return whether the part still looks and is selected as it was when it was read."""
+        return self._read_small() == (self.small, *self.small_size, self._selection)
+
+    def _read_small(self) -> tuple[bytes, int, int, bytes | None]:
+        """Return the small copy, its width and height, and how much of it is selected."""
+        small, width, height = pixels.read_small(self._drawable, self._part.inner, SMALL_PX)
+        return small, width, height, pixels.read_selection(self._drawable, self._part.inner, width, height)
 
     def show_small(self, samples: bytes | bytearray) -> None:
         """Show a dream of the small copy."""

@@ -238,10 +238,20 @@ def others(facts):
         facts[name] = [told["status"], told["text"], told["inside"] > 0.9, picture != plain]
 
 
+def hidden():
+    """An image whose layers are all hidden, as a file."""
+    layer = guide()
+    layer.set_visible(False)
+    file = Gio.File.new_for_path(f"{HERE}/hidden.xcf")
+    assert Gimp.file_save(Gimp.RunMode.NONINTERACTIVE, layer.get_image(), file, None)
+    return file
+
+
 REFUSED = {
     "a guide that is too small": lambda: {"guide": guide(side=16)},
     "a file that is not there": lambda: {"guide-file": Gio.File.new_for_path(f"{HERE}/nowhere.png")},
     "a file that is no picture": lambda: {"guide-file": Gio.File.new_for_path(f"{HERE}/guided.py")},
+    "a file that shows nothing": lambda: {"guide-file": hidden()},
     "a channel that the layer does not have": lambda: {"channels": "conv4_3:512"},
     "no name of a channel": lambda: {"channels": "pool4:8=much"},
     "a guide at a layer that grows": lambda: {"guide": guide(), "layer": "relu3_1"},

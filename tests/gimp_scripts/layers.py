@@ -25,11 +25,10 @@ RECIPE = "deepdream-recipe"
 
 
 def main():
-    for one in (group, group_replaced, child_and_group, text, text_kept, text_masked, several, several_live, channel,
-                channel_kept, channel_above, mask_still, recipe_kept, again_above, again_of_its_source, again_selected,
-                again_in_place, again_with_other_arguments, again_moved, again_elsewhere, again_grown,
-                again_locked, again_with_a_guide, again_without,
-                damaged):  # fmt: skip
+    for one in (group, group_replaced, child_and_group, text, text_kept, text_masked, several, several_live,
+                channel, channel_kept, channel_above, mask_still, recipe_kept, again_above, again_of_its_source,
+                again_selected, again_with_a_channel, again_in_place, again_with_other_arguments, again_moved,
+                again_elsewhere, again_grown, again_locked, again_with_a_guide, again_without, damaged):  # fmt: skip
         with check(one.__name__) as facts:
             one(facts)
     if IN_3_2:
@@ -341,6 +340,21 @@ def again_selected(facts):
     facts["as_fresh"] = samples(fresh) == samples(new)
 
 
+def again_with_a_channel(facts):
+    """What is chosen in the dialogs of layers and channels stays, where the image has a channel already."""
+    image = new_image()
+    _layer, new = _dreamed(image)
+    ellipse(image)
+    saved = Gimp.Selection.save(image)
+    facts["chosen"] = []
+    for chosen in ([new], [saved]):
+        (image.set_selected_channels if chosen == [saved] else image.set_selected_layers)(chosen)
+        selected = samples(image.get_selection())
+        facts.update(again(image, new))
+        facts["chosen"].append([*image.get_selected_layers(), *image.get_selected_channels()] == chosen)
+        facts["same"] = (samples(image.get_selection()) == selected, image.get_channels() == [saved])
+
+
 def again_in_place(facts):
     image = new_image()
     layer = new_layer(image)
@@ -464,6 +478,11 @@ DAMAGED = {
     "infinite": _given(settings={"strength": float("inf")}),
     "larger than any": _given(settings={"strength": 1}).replace(b'"strength": 1', b'"strength": 1e999'),
     "words": _given(settings={"finest": "wide"}),
+    "an unknown word": _given(settings={"pooling": "median"}),
+    "a word for a number": _given(settings={"octaves": "many"}),
+    "no number": _given(settings={"step": None}),
+    "no switch": _given(settings={"soft_limit": "no"}),
+    "no layers": _given(settings={"layers": ["pool4"]}),
     "guides that are none": _given(settings={"guides": [5]}),
     "a guide without a file": _given(settings={"guides": [{"weight": 1}]}),
     "a guide of two lines": _given(settings={"guides": [{"file": "a\0b"}]}),
@@ -539,5 +558,10 @@ def strength(facts, precision="U8_NON_LINEAR", base="RGB", selecting=None, alpha
             facts["again_at"] = (new.get_opacity(), recipe(new)["settings"]["strength"])
             facts["again_whole"] = again(image, new, **{"keep-colours": "yes"})["status"]
             facts["whole"] = (new.get_opacity(), recipe(new)["opacity"])
+            again(image, new, **{"keep-colours": "no"})
+            new.set_mode(Gimp.LayerMode.OVERLAY)
+            new.set_opacity(35)
+            facts["overlaid"] = again(image, new)["status"], new.get_opacity(), recipe(new)["opacity"]
+            facts["overlaid_whole"] = again(image, new, **{"keep-colours": "yes"})["status"], new.get_opacity()
     facts["apart"] = max(abs(a - b) for a, b in zip(*shown))  # noqa: B905 - Python 3.9
     facts["changed"] = sum(a != b for a, b in zip(shown[0], original))  # noqa: B905

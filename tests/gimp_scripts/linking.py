@@ -38,6 +38,9 @@ def main():
         unsaved,
         selected,
         again,
+        again_moved,
+        again_locked,
+        hidden,
         strength_0,
         refused,
         foreign,
@@ -133,6 +136,49 @@ def again(facts):
     other = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(str(moved / "image.xcf")))
     new = other.get_layers()[0]
     facts["moved"] = call("plug-in-deepdream-again", other, [new], seed=9), samples(new) != first, files(moved)
+
+
+def again_moved(facts):
+    """The layer below was moved, and then it grew."""
+    image, layer, _folder = saved("again-moved")
+    dream(image, layer, output="linked-layer", seed=7, jitter=4)
+    new = image.get_layers()[0]
+    content = Path(new.get_file().get_path()).read_bytes()
+    layer.set_offsets(5, 5)
+    facts["moved"] = call("plug-in-deepdream-again", image, [new])["text"]
+    facts["same"] = Path(new.get_file().get_path()).read_bytes() == content
+    layer.resize(layer.get_width() + 9, layer.get_height() + 5, 4, 2)
+    facts.update(call("plug-in-deepdream-again", image, [new]))
+    facts["place"] = [
+        [one.get_width(), one.get_height(), *list(one.get_offsets())[1:], one.is_link_layer()] for one in (new, layer)
+    ]
+    fresh = layer.copy()
+    image.insert_layer(fresh, None, 0)
+    dream(image, fresh, seed=7, jitter=4)
+    facts["off"] = shown_off(new, fresh)
+
+
+def again_locked(facts):
+    """The layer below is locked, and does not change; then the dream."""
+    image, layer, _folder = saved("again-locked")
+    dream(image, layer, output="linked-layer")
+    new = image.get_layers()[0]
+    layer.set_lock_content(True)
+    facts.update(call("plug-in-deepdream-again", image, [layer]))
+    layer.set_lock_content(False)
+    new.set_lock_content(True)
+    facts["locked"] = call("plug-in-deepdream-again", image, [new])["text"]
+
+
+def hidden(facts):
+    """The dream of a hidden layer is hidden too, in its mode, as a plain new layer is."""
+    image, layer, _folder = saved("hidden")
+    layer.set_visible(False)
+    layer.set_mode(Gimp.LayerMode.MULTIPLY)
+    layer.set_opacity(50)
+    facts.update(dream(image, layer, output="linked-layer"))
+    new = image.get_layers()[0]
+    facts["as_source"] = new.get_visible(), new.get_mode() == Gimp.LayerMode.MULTIPLY, new.get_opacity()
 
 
 def strength_0(facts):

@@ -3,7 +3,10 @@
 # mypy: ignore-errors
 from __future__ import annotations
 
+import sys
+
 from gimp_common import (
+    FACTS_FILE,
     HERE,
     Gimp,
     check,
@@ -29,7 +32,7 @@ def main():
             selecting(image)
             dreamed(facts, image, layer)
     for one in (feather, again_and_again, context, child, mask, hdr, profile, above, above_in_a_group, above_masked,
-                filters, filters_above, above_with_strength_0):  # fmt: skip
+                filters, filters_above, above_with_strength_0, mask_at_the_edge):  # fmt: skip
         with check(one.__name__) as facts:
             one(facts)
 
@@ -211,3 +214,24 @@ def above_with_strength_0(facts):
     facts.update(dream(image, layer, strength=0.0, output="new-layer"))
     facts["names"] = [one.get_name() for one in image.get_layers()]
     facts["layer_same"] = samples(image.get_layers()[0]) == samples(layer)
+
+
+def mask_at_the_edge(facts):
+    """What the preview reads of a selection, for parts of a layer that reach over the canvas on each side."""
+    sys.path.insert(0, str(FACTS_FILE.parent))
+    import pixels
+
+    image = new_image(width=60, height=40)
+    layer = new_layer(image, width=100, height=80, at=(-20, -10))
+    rectangle(image, 0, 0, 24, 16)
+    facts["off"] = []
+    for x, y, width, height in ((0, 0, 100, 80), (4, 2, 40, 40), (10, 0, 90, 30), (20, 10, 60, 40), (90, 60, 10, 20)):
+        for scale in (1, 2):
+            where = pixels.Region(x, y, width, height)
+            mask = pixels.read_selection(layer, where, width // scale, height // scale)
+            wanted = [
+                255 * (20 <= x + across < 44 and 10 <= y + down < 26)
+                for down in range(0, height, scale)
+                for across in range(0, width, scale)
+            ]
+            facts["off"].append(max(abs(a - b) for a, b in zip(mask, wanted)))  # noqa: B905 - Python 3.9
