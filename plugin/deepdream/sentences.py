@@ -55,7 +55,7 @@ SENTENCES = (
     "fix that, or set DEEPDREAM_STATE_DIR",  # helper/serve.py
     "fix that, or set {variable} to another folder",  # link/private_files.py
     "fix that, or {another} of your own",  # link/private_files.py
-    "give a count from 1 to {most}, such as {counted}:8",  # objective_values.py
+    "give a count from 1 to {most}, such as {which}:8",  # objective_values.py
     "give a larger guide, or an earlier layer",  # objective_values.py
     "give a layer a weight, such as pool4: 1",  # settings.py
     'give a name alone, in which * and ? stand for letters, such as "*-small.jpg"',  # config.py
