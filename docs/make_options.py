@@ -40,7 +40,9 @@ def default(option: Any) -> str:
         if option.name in model.model_fields:
             value = model.model_fields[option.name].default
             value = ", ".join(value) if isinstance(value, (dict, list)) else value
-            return ("on" if value else "off") if isinstance(value, bool) else f"`{value}`" if value != "" else ""
+            if isinstance(value, bool):
+                return "on" if value else "off"
+            return "" if value == "" else f"`{value}`"
     if option.is_flag:
         return "on" if option.default else "off"
     shown = option.show_default if isinstance(option.show_default, str) else option.default

@@ -154,10 +154,10 @@ def test_pauses_grow_until_something_succeeds() -> None:
     now = 0.0
     backoff = Backoff(lambda: now)
     assert backoff.begin("no disk") == 5
-    assert (backoff.begin("no helper"), backoff.why()) == (0, "no disk")
+    assert (backoff.begin("no helper"), backoff.problem()) == (0, "no disk")
     now = 5.0
-    assert backoff.why() == ""
+    assert backoff.problem() == ""
     assert backoff.begin("no helper") == 10
     backoff.end()
-    assert backoff.why() == ""
+    assert backoff.problem() == ""
     assert backoff.begin("no disk") == 5

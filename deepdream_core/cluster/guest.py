@@ -103,7 +103,7 @@ class Guest:
     def rest_after(self, why: str) -> None:
         """Rest after an error that may be this machine's own, longer each time in a row, and then ask for its devices."""
         self._backoff.begin(why)
-        self._devices, self.rests = [], self._backoff.why()
+        self._devices, self.rests = [], self._backoff.problem()
 
     def end(self) -> None:
         """Look no longer."""
@@ -137,7 +137,7 @@ class Guest:
             for hours in (self.quiet_hours, *(folder.quiet_hours for folder in self._config.folders)):
                 if quiet(hours, now):
                     return f"quiet hours until {quiet_until(hours, now):%H:%M}"
-            if why := self._backoff.why():
+            if why := self._backoff.problem():
                 return why
             self._devices = self._devices or devices()
             return self._spare.shortage(self._config.engine)

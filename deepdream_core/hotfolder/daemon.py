@@ -311,7 +311,7 @@ class Daemon:
 
     def _busy(self) -> str:
         """Return why this machine begins no pictures though none of its folders rests."""
-        return self._engines.busy or (self._engines.backoff.why() if self._has_clusters else "")
+        return self._engines.busy or (self._engines.backoff.problem() if self._has_clusters else "")
 
     @property
     def _has_clusters(self) -> bool:

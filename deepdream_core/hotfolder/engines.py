@@ -81,10 +81,10 @@ class Engines:
 
     @property
     def _rests_here(self) -> bool:
-        return bool(self.busy or self.backoff.why())
+        return bool(self.busy or self.backoff.problem())
 
     def _is_free_here(self, address: str | None) -> bool:
-        return not self.busy and self._taken[None] < LOCAL and (address is None or not self.backoff.why())
+        return not self.busy and self._taken[None] < LOCAL and (address is None or not self.backoff.problem())
 
     def _is_free_there(self, address: str | None) -> bool:
         cluster = self._cluster(address)

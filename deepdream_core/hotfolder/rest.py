@@ -20,46 +20,51 @@ PAUSES_S = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 """How long a folder rests after a problem: longer, the more often in a row."""
 
 
-class Backoff:
-    """Pauses after problems, each longer than the last, until something succeeds."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._pause: _Pause | None = None
-
-    def begin(self, why: str) -> float:
-        """Begin a pause after a problem; return its seconds, 0 during a pause."""
-        if self.why():
-            return 0.0
-        tries = (self._pause.tries if self._pause else 0) + 1
-        self._pause = _Pause(why, tries, self._clock() + _length_s(tries))
-        return _length_s(tries)
-
-    def end(self) -> None:
-        """End the pause; the next problem counts as the first again."""
-        self._pause = None
-
-    def why(self) -> str:
-        """Return the problem during a pause, "" otherwise."""
-        pause = self._pause
-        return pause.why if pause is not None and self._clock() < pause.until else ""
-
-
 class _Pause(NamedTuple):
-    """Why the folder rests, for which time in a row, and until when in monotonic seconds."""
+    """What the problem is, how often in a row there was one, and until when the pause lasts in monotonic seconds."""
 
     why: str
     tries: int
     until: float
 
 
-class Rest:
+class Backoff:
+    """Pauses after problems, each longer than the last, until something succeeds; `clock` counts monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._pause: _Pause | None = None
+
+    def problem(self) -> str:
+        """Return the problem during a pause, "" otherwise."""
+        return self._pause.why if self._pause is not None and self.left_s(self._clock()) > 0 else ""
+
+    def left_s(self, now: float) -> float:
+        """Return how long the pause still lasts, in seconds."""
+        return 0.0 if self._pause is None else max(0.0, self._pause.until - now)
+
+    def begin(self, why: str) -> float:
+        """Begin a pause after a problem; return its seconds, 0 during a pause."""
+        now = self._clock()
+        if self.left_s(now) > 0:
+            return 0.0
+        tries = (self._pause.tries if self._pause else 0) + 1
+        self._pause = _Pause(why, tries, now + _length_s(tries))
+        return _length_s(tries)
+
+    def end(self) -> None:
+        """End the pause after a success; the next problem counts as the first again."""
+        self._pause = None
+
+
+class Rest(Backoff):
     """The rests of one folder, which survive a restart; the clocks count seconds, as in `Folder`."""
 
     def __init__(
         self, root: Path, journal: Journal, clock: Callable[[], float], wall_clock: Callable[[], float]
     ) -> None:
-        self._root, self._journal, self._clock, self._wall_clock = root, journal, clock, wall_clock
+        super().__init__(clock)
+        self._root, self._journal, self._wall_clock = root, journal, wall_clock
         self._pause = self._kept()
 
     def _kept(self) -> _Pause | None:
@@ -79,25 +84,18 @@ class Rest:
         left_s = self.left_s(now)
         return f"{self._pause.why}; tried again in {left_s:.0f} s" if self._pause is not None and left_s > 0 else ""
 
-    def left_s(self, now: float) -> float:
-        """Return how long the pause still lasts, in seconds."""
-        return 0.0 if self._pause is None else max(0.0, self._pause.until - now)
-
     def begin(self, why: str) -> float:
-        """Begin a pause after a problem; return its seconds, 0 if the folder rests already."""
-        now = self._clock()
-        if self.left_s(now) > 0:
-            return 0.0
-        tries = (self._pause.tries if self._pause else 0) + 1
-        self._pause = _Pause(why, tries, now + _length_s(tries))
-        with contextlib.suppress(OutputError):  # the journal's disk may be the full one
-            self._journal.pause(self._root, why, tries, self._wall_clock() + _length_s(tries))
-        return _length_s(tries)
+        """Begin a pause after a problem, and keep it in the journal; return its seconds, 0 during a pause."""
+        length_s = super().begin(why)
+        if length_s and self._pause is not None:
+            with contextlib.suppress(OutputError):  # the journal's disk may be the full one
+                self._journal.pause(self._root, why, self._pause.tries, self._wall_clock() + length_s)
+        return length_s
 
     def end(self) -> None:
-        """End the pause after a success; the next problem counts as the first again."""
+        """End the pause, in the journal too."""
         if self._pause is not None:
-            self._pause = None
+            super().end()
             self._journal.resume(self._root)
 
 
